@@ -1,0 +1,1 @@
+"""Errorscope's engine: audits, optimizer and storage, usable without a browser."""

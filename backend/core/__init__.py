@@ -1,0 +1,1 @@
+"""What every topic stands on: array checks, errors, device choice, small statistics."""

@@ -1,0 +1,54 @@
+"""Where does the model fail together? Regions of embedding space with a high weighted loss.
+
+    >>> from backend.spotlight import find_spotlights
+    >>> found = find_spotlights(embeddings, losses, size=0.02)  # doctest: +SKIP
+    >>> found.weighted_losses, found.weights.argmax(axis=1)     # doctest: +SKIP
+
+Names are loaded when they are first asked for, so that pages can use ``members`` and
+``effective_size`` (plain numpy) without loading torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backend.spotlight.find import Region, Spotlights, find_spotlights, iterate_spotlights
+    from backend.spotlight.membership import effective_size, members
+    from backend.spotlight.objective import SpotlightObjective, spotlight_objective
+    from backend.spotlight.outcome import Outcome
+
+_HOMES = {
+    "Outcome": "outcome",
+    "Region": "find",
+    "SpotlightObjective": "objective",
+    "Spotlights": "find",
+    "effective_size": "membership",
+    "find_spotlights": "find",
+    "iterate_spotlights": "find",
+    "members": "membership",
+    "spotlight_objective": "objective",
+}
+
+__all__ = [
+    "Outcome",
+    "Region",
+    "SpotlightObjective",
+    "Spotlights",
+    "effective_size",
+    "find_spotlights",
+    "iterate_spotlights",
+    "members",
+    "spotlight_objective",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

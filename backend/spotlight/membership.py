@@ -1,0 +1,69 @@
+"""Who belongs to a region, in plain numpy: pages use this without loading torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.core.arrays import check_vector
+from backend.core.errors import InputError
+
+
+def members(weights: Any, total_weight: float) -> NDArray[np.int64]:
+    """Rows of a region's members: its ``round(total_weight)`` heaviest examples.
+
+    Parameters
+    ----------
+    weights : array-like of shape (n,)
+        Weight of each example, never negative.
+    total_weight : float
+        The region's size in examples. Halves round to the even number.
+
+    Returns
+    -------
+    int array of shape (min(n, round(total_weight)),)
+        Rows from the heaviest down. Equal weights: the lower row first.
+
+    Raises
+    ------
+    InputError
+        If weights are not one-dimensional and finite, or the size is negative or not finite.
+    """
+    weights = check_vector("weights", weights)
+    if not np.isfinite(total_weight) or total_weight < 0:
+        raise InputError(f"total_weight must be a number of at least 0: got {total_weight}.")
+    count = min(len(weights), round(float(total_weight)))
+    if count == 0:
+        return np.empty(0, dtype=np.int64)
+    if count == len(weights):
+        rows = np.arange(count)
+    else:
+        # Everything above the last member's weight, then the lowest rows that tie with it.
+        border = np.partition(weights, len(weights) - count)[len(weights) - count]
+        above = np.flatnonzero(weights > border)
+        tied = np.flatnonzero(weights == border)[: count - len(above)]
+        rows = np.union1d(above, tied)
+    return rows[np.argsort(-weights[rows], kind="stable")].astype(np.int64)
+
+
+def effective_size(weights: Any) -> float:
+    """How many equal examples the weights are worth: ``(sum k)^2 / sum k^2``.
+
+    Parameters
+    ----------
+    weights : array-like of shape (n,)
+        Weight of each example, never negative.
+
+    Returns
+    -------
+    float
+        Between 1 and n; NaN when all weights are 0, since no example is then counted.
+    """
+    weights = check_vector("weights", weights)
+    largest = np.abs(weights).max()
+    if largest == 0:
+        return float("nan")
+    weights = weights / largest
+    return float(weights.sum() ** 2 / np.square(weights).sum())

@@ -1,0 +1,79 @@
+"""Where searches begin, and which rows a first search reads."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from backend.spotlight.rows import Rows
+
+# Candidates among which k-means++ chooses; distances to each chosen one are computed for all.
+_CANDIDATES = 1024
+
+
+def draw_rows(
+    losses: NDArray[np.float64],
+    counts: NDArray[np.float64] | None,
+    order: NDArray[np.int64],
+    rows: Rows,
+    n_starts: int,
+    generator: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Rows at which searches start: half drawn by loss, half spread over high-loss points.
+
+    Parameters
+    ----------
+    losses : float64 array of shape (n,)
+        What the search maximises (higher is better to find).
+    counts : float64 array of shape (n,) or None
+    order : int array of shape (n,)
+        A ranking of the rows that does not depend on how they are stored; draws follow it, so
+        that shuffled input draws the same points.
+    rows : Rows
+    n_starts : int
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    int array of shape (n_starts,)
+        A row may occur twice only when there are fewer distinct points than starts.
+    """
+    excess = np.maximum(losses - np.average(losses, weights=counts), 0.0)[order]
+    if counts is not None:
+        excess = excess * counts[order]
+    if not excess.any():
+        excess = np.ones(len(losses)) if counts is None else counts[order].copy()
+    by_loss = order[_draw(excess, (n_starts + 1) // 2, generator)]
+    candidates = order[_draw(excess, _CANDIDATES, generator)]
+    points = rows.points(candidates).cpu().double()
+    nearest = torch.cdist(points, rows.points(by_loss).cpu().double()).square().amin(1).numpy()
+    spread = []
+    for _ in range(n_starts - len(by_loss)):
+        chosen = int(_draw(nearest, 1, generator)[0]) if nearest.any() else 0
+        spread.append(chosen)
+        distance = (points - points[chosen]).square().sum(1).numpy()
+        nearest = np.minimum(nearest, distance)
+    return np.concatenate([by_loss, candidates[spread]]).astype(np.int64)
+
+
+def _draw(
+    weights: NDArray[np.float64], count: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Positions drawn in proportion to weights, evenly spaced along their running sum."""
+    running = np.cumsum(weights)
+    ticks = (np.arange(count) + generator.random(count)) / count * running[-1]
+    return np.minimum(np.searchsorted(running, ticks, side="right"), len(weights) - 1)
+
+
+def storage_free_order(losses: NDArray[np.float64], rows: Rows) -> NDArray[np.int64]:
+    """Rows by loss, highest first; equal losses by distance from the mean, then by row."""
+    return np.lexsort((rows.squares.cpu().numpy(), -losses)).astype(np.int64)
+
+
+def draw_subsample(
+    order: NDArray[np.int64], size: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """``size`` rows at even steps along ``order``, so that their losses are spread like all."""
+    ticks = (np.arange(size) + generator.random()) * (len(order) / size)
+    return np.sort(order[np.minimum(ticks.astype(np.int64), len(order) - 1)])

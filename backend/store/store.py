@@ -1,0 +1,381 @@
+"""The store that pages and the command line use."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from backend.core.errors import InputError, StoreError
+from backend.store.database import database_url, events, open_database, reading, where, writing
+from backend.store.fold import Fold, Step
+from backend.store.log import (
+    CHANGES,
+    Event,
+    clean_author,
+    clean_ids,
+    clean_name,
+    clean_tag,
+    pack_ids,
+    pack_payload,
+    unpack_ids,
+)
+
+
+class Store:
+    """Tags, notes and region names of all bundles, kept in a log that only grows.
+
+    >>> store = Store(home=folder)                                            # doctest: +SKIP
+    >>> store.tag(bundle.digest, ["a", "b"], "blurred", author="Ada")         # doctest: +SKIP
+    >>> store.undo(bundle.digest, "Ada").summary                              # doctest: +SKIP
+    "undid: tagged 2 examples 'blurred'"
+
+    Parameters
+    ----------
+    url : str, optional
+        SQLAlchemy URL. Without one ``ERRORSCOPE_DATABASE``, else ``errorscope.sqlite`` in ``home``.
+    home : path, optional
+        Home folder, see ``backend.core.home``.
+    wait_s : float
+        Seconds to wait while another program writes, before giving up with ``StoreError``.
+
+    Notes
+    -----
+    Every method first reads what other processes appended, so two stores on one database agree.
+    A store may be used by many threads at once. What a method returned is on disk: it survives
+    ``kill -9``, and on SQLite a power cut as well (``synchronous=FULL``). ``backend.store.fold``
+    says what undo means when several people tag the same examples.
+
+    In all methods ``bundle`` is the digest of a bundle, or an object that has one as ``.digest``.
+
+    Raises
+    ------
+    StoreError
+        Here and in every method, if the database is locked, damaged or cannot be written.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        home: str | os.PathLike[str] | None = None,
+        *,
+        wait_s: float = 10.0,
+    ) -> None:
+        self._url = database_url(url, home)
+        self._engine = open_database(self._url, wait_s=wait_s)
+        self._folds: dict[str, Fold] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def place(self) -> str:
+        """Which database this is, without its password."""
+        return where(self._url)
+
+    def close(self) -> None:
+        """Let go of the database. The store must not be used afterwards."""
+        self._engine.dispose()
+
+    def tag(
+        self,
+        bundle: Any,
+        ids: Iterable[str],
+        tag: str,
+        *,
+        author: str = "local",
+        source: dict[str, Any] | None = None,
+    ) -> Event:
+        """Put a tag on examples.
+
+        Parameters
+        ----------
+        ids : iterable of str
+            Ids of the bundle's ``id`` column; repeated ones count once. Whether the bundle has
+            them is the caller's matter.
+        tag : str
+            1 to 80 characters after trimming, no control characters.
+        author : str
+            Who does it.
+        source : dict, optional
+            Where the examples came from, kept as it is: ``{"kind": "region", "index": 0,
+            "key": ..., "center": [...], "precision": ..., "kernel": ..., "options": {...},
+            "weighted_loss": ...}``, ``{"kind": "lasso", "projection": ..., "polygon": ...}``, ...
+            Arrays become lists. The export computes weights from the center and precision.
+
+        Raises
+        ------
+        InputError
+            If there are no ids, an id is not text, or the tag, author or source cannot be stored.
+        """
+        return self._change("tag", bundle, author, ids=ids, tag=tag, payload=_sourced(source))
+
+    def untag(
+        self,
+        bundle: Any,
+        ids: Iterable[str],
+        tag: str,
+        *,
+        author: str = "local",
+        source: dict[str, Any] | None = None,
+    ) -> Event:
+        """Take a tag off examples, whoever put it there. Parameters as for ``tag``."""
+        return self._change("untag", bundle, author, ids=ids, tag=tag, payload=_sourced(source))
+
+    def rename_region(self, bundle: Any, key: str, name: str, *, author: str = "local") -> Event:
+        """Call the region ``key`` by ``name`` (1 to 80 characters); an empty name takes it off."""
+        key = clean_name("a region key", key, longest=200)
+        name = clean_name("a region name", name) if str(name).strip() else ""
+        return self._change("rename_region", bundle, author, payload={"key": key, "name": name})
+
+    def note(self, bundle: Any, text: str, *, author: str = "local") -> Event:
+        """Write a remark (1 to 10 000 characters, line breaks welcome) into the log."""
+        if not isinstance(text, str) or not 1 <= len(text.strip()) <= 10_000:
+            raise InputError("a note must be text of 1 to 10 000 characters.")
+        lines = text.strip().splitlines()
+        for line in filter(str.strip, lines):
+            clean_name("a note", line.replace("\t", " "), longest=10_000)
+        return self._change("note", bundle, author, payload={"text": "\n".join(lines)})
+
+    def undo(self, bundle: Any, author: str = "local") -> Event | None:
+        """Revert this author's latest change in the bundle that is not reverted yet.
+
+        Returns
+        -------
+        Event or None
+            The ``undo`` event, which points at the change; None when there is nothing to undo.
+        """
+        return self._revert("undo", bundle, author)
+
+    def redo(self, bundle: Any, author: str = "local") -> Event | None:
+        """Bring back the change this author reverted last, unless they changed something since.
+
+        Returns
+        -------
+        Event or None
+            The ``redo`` event; None when there is nothing to redo.
+        """
+        return self._revert("redo", bundle, author)
+
+    def undoable(self, bundle: Any, author: str = "local") -> Event | None:
+        """The change that ``undo`` would revert, for the text of a button."""
+        return self._peek(bundle, author, redo=False)
+
+    def redoable(self, bundle: Any, author: str = "local") -> Event | None:
+        """The change that ``redo`` would bring back."""
+        return self._peek(bundle, author, redo=True)
+
+    def tags(self, bundle: Any) -> pd.DataFrame:
+        """All tags in force: the union of what all authors tagged.
+
+        Returns
+        -------
+        DataFrame
+            One row per (id, tag), ordered by tag, then id; columns ``id``, ``tag``, ``author`` and
+            ``time`` of whoever put it there first, ``source_seq`` (``seq`` of that event). Empty
+            when nothing is tagged.
+        """
+        with self._lock:
+            return self._fold(bundle).table().copy(deep=False)
+
+    def tag_counts(self, bundle: Any) -> dict[str, int]:
+        """Tag -> how many examples carry it, tags in alphabetical order."""
+        with self._lock:
+            return self._fold(bundle).counts()
+
+    def tags_of(self, bundle: Any, example: str) -> list[str]:
+        """Tags of the example with this id, in alphabetical order."""
+        with self._lock:
+            return self._fold(bundle).tags_of(example)
+
+    def conflicts(self, bundle: Any) -> pd.DataFrame:
+        """Pairs (id, tag) that one author tagged and another untagged, neither taken back.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``id``, ``tag``, ``for`` and ``against`` (authors, joined by commas).
+        """
+        with self._lock:
+            return self._fold(bundle).conflicts()
+
+    def region_names(self, bundle: Any) -> dict[str, str]:
+        """Region key -> the name somebody gave it."""
+        with self._lock:
+            return self._fold(bundle).names
+
+    def events(self, bundle: Any, limit: int | None = None) -> list[Event]:
+        """The latest ``limit`` events of a bundle (all by default), newest first."""
+        digest = _digest(bundle)
+        if limit is not None and limit < 1:
+            raise InputError(f"limit must be at least 1: got {limit}.")
+        query = sa.select(events).where(events.c.bundle == digest).order_by(events.c.seq.desc())
+        with self._lock, reading(self._engine, self._url) as connection:
+            fold = self._advance(connection, digest)
+            return [_event(row, fold.undone) for row in connection.execute(query.limit(limit))]
+
+    def events_at(self, bundle: Any, seqs: Iterable[int]) -> list[Event]:
+        """The events of a bundle with these ``seq``, oldest first."""
+        digest, wanted = _digest(bundle), sorted({int(seq) for seq in seqs})
+        found = []
+        with self._lock, reading(self._engine, self._url) as connection:
+            fold = self._advance(connection, digest)
+            for start in range(0, len(wanted), 500):  # databases limit the values in one query
+                query = (
+                    sa.select(events)
+                    .where(events.c.bundle == digest, events.c.seq.in_(wanted[start : start + 500]))
+                    .order_by(events.c.seq)
+                )
+                found += [_event(row, fold.undone) for row in connection.execute(query)]
+        return found
+
+    def _change(
+        self,
+        kind: str,
+        bundle: Any,
+        author: str,
+        *,
+        payload: dict[str, Any],
+        ids: Iterable[str] = (),
+        tag: str | None = None,
+    ) -> Event:
+        digest = _digest(bundle)
+        tagging = kind in ("tag", "untag")
+        names = clean_ids(ids) if tagging else []
+        values = {
+            "bundle": digest,
+            "author": clean_author(author),
+            "kind": kind,
+            "tag": clean_tag(tag) if tagging else None,
+            "target": None,
+            "n_ids": len(names),
+            "payload": pack_payload(payload),
+            "ids": pack_ids(names) if names else b"",
+        }
+        with self._lock, writing(self._engine, self._url) as connection:
+            return self._append(connection, values)
+
+    def _revert(self, kind: str, bundle: Any, author: str) -> Event | None:
+        digest, author = _digest(bundle), clean_author(author)
+        with self._lock, writing(self._engine, self._url) as connection:
+            fold = self._advance(connection, digest)
+            target = fold.undoable(author) if kind == "undo" else fold.redoable(author)
+            if target is None:
+                return None
+            reverted = self._read(connection, target)
+            values = {
+                "bundle": digest,
+                "author": author,
+                "kind": kind,
+                "tag": reverted.tag,
+                "target": target,
+                "n_ids": reverted.n_ids,
+                "payload": pack_payload({"of": reverted.summary}),
+                "ids": b"",
+            }
+            return self._append(connection, values)
+
+    def _peek(self, bundle: Any, author: str, *, redo: bool) -> Event | None:
+        digest, author = _digest(bundle), clean_author(author)
+        with self._lock, reading(self._engine, self._url) as connection:
+            fold = self._advance(connection, digest)
+            seq = fold.redoable(author) if redo else fold.undoable(author)
+            return None if seq is None else self._read(connection, seq)
+
+    def _append(self, connection: Connection, values: dict[str, Any]) -> Event:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        values = {**values, "time": now}
+        insertion = sa.insert(events).values(values).returning(events.c.seq)
+        seq = int(connection.execute(insertion).scalar_one())
+        payload = json.loads(values.pop("payload"))
+        packed = values.pop("ids")
+        return Event(seq=seq, payload=payload, packed=packed, **values)
+
+    def _read(self, connection: Connection, seq: int) -> Event:
+        row = connection.execute(sa.select(events).where(events.c.seq == seq)).one()
+        return _event(row, frozenset())
+
+    def _fold(self, bundle: Any) -> Fold:
+        with reading(self._engine, self._url) as connection:
+            return self._advance(connection, _digest(bundle))
+
+    def _advance(self, connection: Connection, digest: str) -> Fold:
+        """The fold of a bundle, brought up to the last event that this connection sees."""
+        fold = self._folds.setdefault(digest, Fold())
+        columns = events.c
+        # The payload of a tag holds a center, maybe a large matrix: only names are read here.
+        query = (
+            sa.select(
+                columns.seq,
+                columns.author,
+                columns.time,
+                columns.kind,
+                columns.tag,
+                columns.target,
+                columns.ids,
+                sa.case((columns.kind == "rename_region", columns.payload), else_="").label("name"),
+            )
+            .where(columns.bundle == digest, columns.seq > fold.last)
+            .order_by(columns.seq)
+        )
+        fold.advance([_step(row) for row in connection.execute(query)])
+        return fold
+
+
+def _digest(bundle: Any) -> str:
+    digest = getattr(bundle, "digest", bundle)
+    return clean_name("the digest of a bundle", digest, longest=128)
+
+
+def _sourced(source: dict[str, Any] | None) -> dict[str, Any]:
+    if source is None:
+        return {}
+    if not isinstance(source, dict):
+        raise InputError(f"source must be a dict or None: got {type(source).__name__}.")
+    return {"source": source}
+
+
+def _step(row: Row[*tuple[Any, ...]]) -> Step:
+    renamed = _payload(row.name, row.seq) if row.kind == "rename_region" else {}
+    return Step(
+        row.seq,
+        row.author,
+        row.time,
+        row.kind,
+        row.tag,
+        row.target,
+        unpack_ids(row.ids, row.seq) if row.kind in CHANGES else (),
+        renamed.get("key", ""),
+        renamed.get("name", ""),
+    )
+
+
+def _event(row: Row[*tuple[Any, ...]], undone: Iterable[int]) -> Event:
+    return Event(
+        seq=row.seq,
+        bundle=row.bundle,
+        author=row.author,
+        time=row.time,
+        kind=row.kind,
+        tag=row.tag,
+        target=row.target,
+        n_ids=row.n_ids,
+        payload=_payload(row.payload, row.seq),
+        undone=row.seq in undone,
+        packed=row.ids,
+    )
+
+
+def _payload(text: str, seq: int) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise StoreError(
+            f"event {seq} is damaged: its payload cannot be read ({error}). "
+            "Restore the database from a backup."
+        ) from error

@@ -1,0 +1,248 @@
+"""What did the model produce? Upload, open, check and summarise bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from backend.bundle import Bundle, BundleInfo, delete_bundle, inspect_upload, list_bundles
+from backend.core.errors import BackendError
+from backend.jobs import Job
+from pages.components import frame, keys, services, text, uploads
+from pages.components.waiting import RUNNING, show_progress
+
+FIELDS = {
+    "embeddings": "last hidden layer, one row per example",
+    "losses": "one number per example, higher is worse",
+    "labels": "true class",
+    "predictions": "predicted class",
+    "probabilities": "one column per class",
+    "logits": "one column per class",
+    "targets": "true value, for regression",
+    "classes": "names of the classes",
+    "id": "stable and unique name of each example",
+    "text": "the example itself, if it is a text",
+    "image": "path inside the bundle, or bytes",
+}
+
+
+def page() -> None:
+    bundle = frame.choose_bundle()
+    st.header(
+        "What did the model produce?",
+        anchor=False,
+        help="A bundle is everything one model produced on one evaluation set. Only embeddings, and "
+        "something to make a loss from, are required.",
+    )
+    left, right = st.columns([5, 7], gap="large")
+    with left:
+        st.subheader("Add a bundle", anchor=False)
+        add_bundle()
+    with right:
+        show_list(list_bundles())
+        if bundle is not None:
+            show_summary(bundle)
+
+
+def add_bundle() -> None:
+    """Upload or pick files, import them, map columns where that is needed."""
+    files = st.file_uploader(
+        "Files of one bundle",
+        accept_multiple_files=True,
+        max_upload_size=uploads.CAP_MB,
+        key=keys.UPLOADER,
+        help=".npz, .parquet, .arrow, .zip, .safetensors, .pt (tensors only), or several files such as "
+        "embeddings.npy + losses.csv + metadata.csv. Pickles are refused: they can run code.",
+    )
+    st.caption(
+        f"Up to {uploads.CAP_MB} MB: the browser's upload is held in the server's memory. Larger bundles: "
+        "put them in the data folder (ERRORSCOPE_DATA) and pick them below, or run "
+        "`python -m backend import PATH`."
+    )
+    if files and st.button("Import", type="primary", key="import", icon=":material/upload:"):
+        try:
+            start_import(uploads.keep_upload(files), uploads.shown_name(files))
+        except BackendError as error:
+            st.error(text.plain(error, limit=600))
+    pick_from_data_folder()
+    show_import()
+
+
+def pick_from_data_folder() -> None:
+    folder = uploads.data_folder()
+    if folder is None:
+        return
+    offered = uploads.offered_paths(folder)
+    if not offered:
+        st.caption("The data folder holds nothing that looks like a bundle.")
+        return
+    name = st.selectbox(
+        "Or a bundle in the data folder",
+        offered,
+        index=None,
+        key=keys.PATH_CHOICE,
+        placeholder="Choose",
+    )
+    if st.button("Import from the folder", key="import_path", disabled=not name) and name:
+        try:
+            start_import(uploads.path_inside(folder, name), Path(name).stem)
+        except BackendError as error:
+            st.error(text.plain(error, limit=600))
+
+
+def start_import(path: Path, name: str, columns: dict[str, str] | None = None) -> None:
+    """Import in a worker; the page follows it."""
+    job = services.ask("import", "", path=str(path), name=name, columns=columns or {})
+    st.session_state[keys.IMPORT_JOB] = job.key
+    st.session_state[keys.UPLOAD_PATH] = path
+    st.session_state["_import_name"] = name
+
+
+def show_import() -> None:
+    """The running or last import: progress, faults with a way to map columns, or what arrived."""
+    job = services.jobs().get(st.session_state.get(keys.IMPORT_JOB, ""))
+    path = st.session_state.get(keys.UPLOAD_PATH)
+    if job is None or path is None:
+        return
+    if job.state in RUNNING:
+        show_progress(job, what="Importing", key="import")
+    elif job.state == "done":
+        digest = job.result().meta["digest"]
+        forget_import()
+        st.query_params[keys.BUNDLE] = digest[:12]
+        st.session_state[keys.BUNDLE] = digest[:12]
+        st.session_state[keys.NOTICE] = ("The bundle is imported and open.", ":material/database:")
+        st.rerun()
+    else:
+        show_faults(job, path)
+
+
+def forget_import() -> None:
+    uploads.discard(st.session_state.pop(keys.UPLOAD_PATH, None))
+    st.session_state.pop(keys.IMPORT_JOB, None)
+
+
+def show_faults(job: Job, path: Path) -> None:
+    """Why an import was refused, line by line, and the ways on."""
+    st.error("The bundle was not imported. Nothing was kept.", icon=":material/error:")
+    for line in (job.error or "").splitlines()[:40]:
+        st.text(f"• {line}")
+    if job.detail:
+        with st.expander("Details"):
+            st.code(job.detail, language=None)
+    map_columns(path)
+    st.button("Give up this upload", key="give_up", on_click=forget_import)
+
+
+def map_columns(path: Path) -> None:
+    """Say which of the upload's arrays and columns is which field."""
+    try:
+        found = inspect_upload(path)
+    except BackendError:
+        return
+    if not found:
+        return
+    with st.expander("Columns have other names? Say which is which", expanded=False):
+        names = [item.name for item in found]
+        st.dataframe(
+            pd.DataFrame(
+                [
+                    {
+                        "name": f.name,
+                        "shape": " × ".join(map(str, f.shape)),
+                        "type": f.dtype,
+                        "file": f.file,
+                    }
+                    for f in found
+                ]
+            ),
+            hide_index=True,
+            height=180,
+        )
+        with st.form("mapping"):
+            chosen = {
+                field: st.selectbox(
+                    field,
+                    names,
+                    index=None,
+                    help=what,
+                    placeholder="by its own name",
+                    key=f"map_{field}",
+                )
+                for field, what in FIELDS.items()
+            }
+            if st.form_submit_button("Import with these names", type="primary"):
+                columns = {field: name for field, name in chosen.items() if name}
+                start_import(path, st.session_state.get("_import_name", path.stem), columns)
+                st.rerun()
+
+
+def show_list(infos: list[BundleInfo]) -> None:
+    """The bundles on this machine."""
+    st.subheader("On this machine", anchor=False)
+    if not infos:
+        st.caption("No bundle yet.")
+        return
+    table = pd.DataFrame(
+        [
+            {
+                "name": info.name,
+                "examples": info.n,
+                "dimensions": info.d,
+                "base loss": info.base_loss,
+                "accuracy": info.accuracy,
+                "imported": pd.to_datetime(info.created),
+                "on disk": text.size(info.size_bytes),
+                "digest": info.digest[:12],
+            }
+            for info in infos
+        ]
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            "base loss": st.column_config.NumberColumn(format="%.3g"),
+            "accuracy": st.column_config.NumberColumn(format="percent"),
+            "imported": st.column_config.DatetimeColumn(format="distance"),
+        },
+    )
+
+
+def show_summary(bundle: Bundle) -> None:
+    """What arrived in the open bundle, what was derived, what is missing."""
+    st.subheader(text.plain(bundle.name), anchor=False)
+    arrived = pd.DataFrame(bundle.summary(), columns=["field", "shape", "type", "about"])
+    st.dataframe(arrived, hide_index=True)
+    if bundle.notes:
+        st.markdown("**Derived or assumed**")
+        for note in bundle.notes:
+            st.text(f"• {note}")
+    missing = bundle.missing()
+    if missing:
+        st.markdown("**Not in the bundle**")
+        st.dataframe(
+            pd.DataFrame(missing, columns=["field", "so this is switched off"]), hide_index=True
+        )
+    remove(bundle)
+
+
+def remove(bundle: Bundle) -> None:
+    """Take a bundle off this machine; tags stay in the event log."""
+    with st.popover("Remove this bundle", icon=":material/delete:"):
+        st.text(
+            "Removes the imported copy and its cached results from this machine. Tags are kept: "
+            "importing the same bundle again shows them."
+        )
+        if st.button("Remove", key="remove_bundle", type="primary"):
+            delete_bundle(bundle.digest)
+            services.cache().drop(bundle.digest)
+            services.bundle_of.clear()
+            st.session_state.pop(keys.BUNDLE, None)
+            st.query_params.pop(keys.BUNDLE, None)
+            st.rerun()
+
+
+page()

@@ -1,0 +1,1 @@
+"""Widgets and chart builders the pages share."""

@@ -1,0 +1,84 @@
+"""What to look for: the options of a search, bound to the URL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from backend.bundle import Bundle
+from pages.components import keys, text
+
+SIZE_HELP = (
+    "Smallest total weight a region may have. Smaller regions reach a higher loss; larger ones are "
+    "surer to be real. d'Eon et al. 2021 (arXiv:2107.00758) looked at 0.1 to 10 % and used 2 % for "
+    "images, 5 % otherwise."
+)
+SOLVERS = {
+    "fast": "Fast: keeps the size fixed exactly and climbs by loss-weighted mean shift, many starts",
+    "adam": "Adam: the published optimizer, 5000 steps from the origin. Slow; for comparison",
+}
+
+
+def fit_options(bundle: Bundle) -> dict[str, Any]:
+    """The options chosen in the popover, complete, as the search takes them."""
+    with st.popover("Search options", icon=":material/tune:", width="stretch"):
+        unit = st.segmented_control(
+            "Size given as",
+            ["share", "count"],
+            default="share",
+            required=True,
+            format_func={"share": "share of examples", "count": "number of examples"}.get,
+            key=keys.SIZE_UNIT,
+            bind="query-params",
+        )
+        size: float
+        if unit == "count":
+            size = st.number_input(
+                "Size, in examples",
+                min_value=1,
+                max_value=max(1, bundle.n - 1),
+                value=min(max(1, bundle.n - 1), max(1, round(0.02 * bundle.n))),
+                key=keys.SIZE_COUNT,
+                bind="query-params",
+                help=SIZE_HELP,
+            )
+        else:
+            share = st.number_input(
+                "Size, in percent of the examples",
+                min_value=0.1,
+                max_value=50.0,
+                value=2.0,
+                step=0.5,
+                key=keys.SIZE_SHARE,
+                bind="query-params",
+                help=SIZE_HELP,
+            )
+            size = share / 100
+            st.caption(f"{text.count(round(size * bundle.n))} of {text.count(bundle.n)} examples")
+        n_regions = st.number_input(
+            "How many regions",
+            min_value=1,
+            max_value=12,
+            value=5,
+            key=keys.N_REGIONS,
+            bind="query-params",
+            help="Found one after another: what one region covers counts less for the next.",
+        )
+        solver = st.selectbox(
+            "Solver",
+            list(SOLVERS),
+            format_func=lambda name: SOLVERS[name],
+            key=keys.SOLVER,
+            bind="query-params",
+        )
+        seed = st.number_input(
+            "Seed",
+            min_value=0,
+            max_value=2**31 - 1,
+            value=0,
+            key=keys.SEED,
+            bind="query-params",
+            help="Draws the starting points. Same seed, same regions.",
+        )
+    return {"size": size, "n_spotlights": int(n_regions), "solver": solver, "seed": int(seed)}

@@ -1,0 +1,89 @@
+"""The line above every page: which bundle is open, its base numbers, who is tagging."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from backend.bundle import Bundle
+from backend.core.errors import BackendError
+from backend.demo import demo_path
+from pages.components import keys, services, text, waiting
+
+
+def choose_bundle() -> Bundle | None:
+    """The open bundle, chosen in the bar above the page; None while there is nothing to open yet.
+
+    A fresh installation imports the demo bundle by itself.
+    """
+    digests = services.known_bundles()
+    if not digests:
+        job = services.ask("import", "", path=str(demo_path()), name="fashion-mnist test")
+        if waiting.show_progress(job, what="Opening the demo bundle", key="demo"):
+            st.rerun()
+        return None
+    short = {digest[:12]: digest for digest in digests}
+    asked = st.query_params.get(keys.BUNDLE)
+    if asked and asked not in short:
+        st.warning(
+            f"The link names bundle {text.plain(asked, limit=64)}, which is not imported here. "
+            "Import it on the Bundles page, or choose another one.",
+            icon=":material/link_off:",
+        )
+        st.session_state.pop(keys.BUNDLE, None)
+        del st.query_params[keys.BUNDLE]
+    names = {}
+    for key, digest in short.items():
+        try:
+            names[key] = services.bundle_of(digest).name
+        except BackendError as error:
+            names[key] = f"damaged: {error}"
+    twins = {name for name in names.values() if list(names.values()).count(name) > 1}
+    with st.container(key="bundle_bar"):
+        picker, facts, who = st.columns([2.4, 6, 1.2], vertical_alignment="center")
+        chosen = picker.selectbox(
+            "Bundle",
+            list(short),
+            format_func=lambda key: (
+                f"{names[key]} ({key[:6]})" if names[key] in twins else names[key]
+            ),
+            key=keys.BUNDLE,
+            bind="query-params",
+            label_visibility="collapsed",
+            help="What one model produced on one evaluation set.",
+        )
+        try:
+            bundle = services.bundle_of(short[chosen or next(iter(short))])
+        except BackendError as error:
+            st.error(text.plain(error, limit=500))
+            return None
+        facts.markdown(_facts(bundle))
+        with who.popover(_author_label(), icon=":material/person:", width="stretch"):
+            st.text_input(
+                "Your name",
+                key=keys.AUTHOR,
+                persist_state="session",
+                max_chars=80,
+                help="Written beside every tag you set. Empty means 'local'.",
+            )
+    return bundle
+
+
+def _facts(bundle: Bundle) -> str:
+    parts = [
+        f"**{text.count(bundle.n)}** examples",
+        f"{text.count(bundle.d)} dimensions",
+        f"base loss **{text.number(bundle.base_loss)}**",
+    ]
+    if bundle.accuracy is not None:
+        parts.append(f"accuracy **{text.percent(bundle.accuracy)}**")
+    return " · ".join(parts)
+
+
+def _author_label() -> str:
+    return text.plain(author(), limit=16)
+
+
+def author() -> str:
+    """Who tags: the signed-in name, else the name typed here, else "local"."""
+    signed_in = st.user.get("name") if getattr(st.user, "is_logged_in", False) else None
+    return str(signed_in or st.session_state.get(keys.AUTHOR, "").strip() or "local")

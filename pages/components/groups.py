@@ -1,0 +1,207 @@
+"""The groups a page offers: the regions found so far, the high-loss set, a random sample, a selection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.cache import Entry
+from backend.core.groups import Group, sharp_group, weighted_group
+from backend.core.sampling import random_rows
+from backend.describe import describe_group
+from backend.difficulty import high_loss
+from pages.components import keys, palette, services, text
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A group with its name on screen and what the record of a tag says about it."""
+
+    key: str
+    name: str
+    group: Group
+    source: dict[str, Any]
+    number: str = ""
+    colour: str = ""
+    note: str = ""
+
+
+def region_choices(
+    bundle: Bundle, found: list[Any], options: dict[str, Any], job_key: str
+) -> list[Choice]:
+    """One choice per region of a finished search, or of the parts a running one has written."""
+    names = services.store().region_names(bundle.digest)
+    choices = []
+    for index, part in enumerate(found):
+        group = _region(bundle.digest, job_key, index, part, bundle.losses)
+        identity = f"{job_key}:{index}"
+        described = names.get(identity) or _description(bundle, identity, group)
+        outcome = part.meta["outcome"]
+        choices.append(
+            Choice(
+                key=f"region-{index + 1}",
+                name=described or f"region {index + 1}",
+                group=group,
+                number=str(index + 1),
+                colour=palette.region_hue(index),
+                note="" if outcome["status"] == "converged" else outcome["message"],
+                source={
+                    "kind": "region",
+                    "index": index,
+                    "key": identity,
+                    "name": described or f"region {index + 1}",
+                    "center": np.asarray(part["center"], dtype=float).tolist(),
+                    "precision": np.asarray(part["precision"], dtype=float).tolist(),
+                    "kernel": options["kernel"],
+                    "options": options,
+                    "method": "spotlights",
+                    "version": part.meta["version"],
+                    "weighted_loss": group.weighted_loss,
+                    "total_weight": group.total_weight,
+                    "outcome": outcome,
+                },
+            )
+        )
+    return choices
+
+
+@dataclass(frozen=True)
+class Part:
+    """One region, as a running search writes it and a finished one holds it."""
+
+    arrays: Mapping[str, NDArray[Any]]
+    meta: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.arrays[name]
+
+
+def parts_of(result: Entry) -> list[Part]:
+    """The regions of a finished search."""
+    parts = []
+    for index, meta in enumerate(result.meta["regions"]):
+        members = result["members"][index]
+        arrays = {
+            "weights": result["weights"][index],
+            "center": result["centers"][index],
+            "precision": result["precisions"][index],
+            "members": members[members >= 0],
+        }
+        parts.append(Part(arrays, {**meta, "version": result.meta["version"]}))
+    return parts
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _region(digest: str, job_key: str, index: int, _part: Any, _losses: NDArray[Any]) -> Group:
+    return weighted_group("region", _part["members"], _part["weights"], _losses)
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _description(_bundle: Bundle, identity: str, _group: Group) -> str:
+    names = _bundle.class_names
+    labels = predictions = None
+    if names is not None and _bundle.label_codes is not None:
+        labels = np.asarray(names)[_bundle.label_codes]
+        if _bundle.prediction_codes is not None:
+            predictions = np.asarray(names)[_bundle.prediction_codes]
+    members = np.isin(np.arange(_bundle.n), _group.rows)
+    columns = _bundle.examples[_bundle.attributes]
+    if labels is None and columns.empty:
+        return ""
+    return describe_group(members, labels=labels, predictions=predictions, examples=columns)
+
+
+def baselines(bundle: Bundle, size: int, *, seed: int) -> list[Choice]:
+    """The high-loss set and a random sample, as large as a region: what regions are compared with."""
+    mask = _high_loss(bundle.digest, bundle.losses, 1 - size / bundle.n)
+    rows = np.flatnonzero(mask)
+    rows = rows[np.argsort(-bundle.losses[rows], kind="stable")]
+    sample = random_rows(bundle.n, size, seed=seed)
+    return [
+        Choice(
+            "high-loss",
+            "highest losses",
+            sharp_group("high loss", rows, bundle.losses),
+            {"kind": "high loss", "quantile": 1 - size / bundle.n},
+            number="H",
+        ),
+        Choice(
+            "random",
+            "random sample",
+            sharp_group("random", sample, bundle.losses),
+            {"kind": "random", "seed": seed, "size": size},
+            number="R",
+        ),
+    ]
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _high_loss(digest: str, _losses: NDArray[Any], quantile: float) -> NDArray[np.bool_]:
+    return high_loss(_losses, quantile=quantile)
+
+
+def selection_choice(bundle: Bundle, rows: NDArray[np.int64], shape: dict[str, Any]) -> Choice:
+    """What was drawn on the map, highest loss first."""
+    rows = rows[np.argsort(-bundle.losses[rows], kind="stable")]
+    group = sharp_group("selection", rows, bundle.losses)
+    return Choice("selection", "drawn on the map", group, {"kind": "lasso", **shape}, number="S")
+
+
+def choose_group(choices: list[Choice]) -> Choice:
+    """The list of groups, one line of numbers each; returns the chosen one."""
+    by_key = {choice.key: choice for choice in choices}
+    if st.session_state.get(keys.GROUP) not in (None, *by_key):
+        st.session_state[keys.GROUP] = choices[0].key
+    hues = "".join(
+        f".st-key-{keys.GROUP} label:nth-of-type({at}) {{ border-left-color: {choice.colour}; }}"
+        for at, choice in enumerate(choices, start=1)
+        if choice.colour
+    )
+    st.html(f"<style>{hues}</style>")
+    chosen = st.radio(
+        "Groups",
+        list(by_key),
+        format_func=lambda key: _title(by_key[key]),
+        captions=[_caption(choice) for choice in choices],
+        key=keys.GROUP,
+        bind="query-params",
+        label_visibility="collapsed",
+        width="stretch",
+    )
+    return by_key[chosen or choices[0].key]
+
+
+def _title(choice: Choice) -> str:
+    return f"**{choice.number}**  {text.plain(choice.name, limit=60)}"
+
+
+def _caption(choice: Choice) -> str:
+    group = choice.group
+    line = f"{text.count(group.n_members)} · loss {text.number(group.member_loss)}"
+    if choice.source["kind"] == "region":
+        line = (
+            f"{text.count(group.n_members)} members, loss {text.number(group.member_loss)} · "
+            f"weighted {text.number(group.weighted_loss)} ({text.times(group.ratio)} base)"
+        )
+    else:
+        line += f" ({text.times(group.ratio)} base)"
+    if group.small:
+        line += " · small: under 30"
+    if choice.note:
+        line += f" · {text.plain(choice.note, limit=120)}"
+    return line
+
+
+def rows_of_ids(bundle: Bundle, ids: Any) -> NDArray[np.int64]:
+    """Rows of these ids, in their order; ids the bundle does not have are left out."""
+    wanted = np.asarray(ids, dtype=str)
+    order = np.argsort(bundle.ids, kind="stable")
+    at = np.searchsorted(bundle.ids, wanted, sorter=order)
+    rows = order[np.minimum(at, bundle.n - 1)]
+    return rows[bundle.ids[rows] == wanted]

@@ -1,0 +1,37 @@
+"""Every widget key and session field, in one place. Keys bound to the URL are its parameter names."""
+
+# in the URL
+BUNDLE = "bundle"
+GROUP = "group"
+VIEW = "view"
+COLOUR = "colour"
+MAP_METHOD = "map"
+SIZE_UNIT = "unit"
+SIZE_SHARE = "share"
+SIZE_COUNT = "count"
+N_REGIONS = "regions"
+SOLVER = "solver"
+SEED = "seed"
+INTERVENTION = "intervention"
+TIE = "tie"
+QUANTILE = "quantile"
+TAG_FILTER = "tag"
+
+# widgets of one session
+AUTHOR = "author"
+TAG_NAME = "tag_name"
+MAP_CHART = "map_chart"
+GALLERY = "gallery"
+PAGE_NUMBER = "gallery_page"
+UPLOADER = "uploader"
+PATH_CHOICE = "path_choice"
+REGION_NAME = "region_name"
+
+# fields of one session
+WATCHER = "_watcher"
+SHAPE = "_shape"
+DRAWN = "_drawn"
+IMPORT_JOB = "_import_job"
+UPLOAD_PATH = "_upload_path"
+NOTICE = "_notice"
+OPENED = "_opened"

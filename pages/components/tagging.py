@@ -1,0 +1,158 @@
+"""Setting tags, taking them back, and taking them away as a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from backend.bundle import Bundle
+from backend.core.errors import BackendError
+from backend.export import export_flagged
+from pages.components import frame, keys, services, text
+from pages.components.groups import Choice
+
+
+def show_bar(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
+    """Tag what is picked, or the whole group."""
+    ids = bundle.ids[choice.group.rows].tolist()
+    words = f"group {choice.number}" if choice.number else choice.name
+    targets = [(words, ids, choice.source)]
+    if picked:
+        targets.insert(0, ("picked", picked, {"kind": "picked", "from": choice.source}))
+    tag_bar(bundle, targets)
+
+
+def tag_bar(bundle: Bundle, targets: Sequence[tuple[str, list[str], dict[str, Any]]]) -> None:
+    """Name a tag and put it on one of the targets: (words for the button, ids, where they come from)."""
+    store = services.store()
+    counts = store.tag_counts(bundle.digest)
+    with st.container(key="tag_bar", horizontal=True, vertical_alignment="center", gap="small"):
+        name = st.selectbox(
+            "Tag",
+            list(counts),
+            index=None,
+            key=keys.TAG_NAME,
+            accept_new_options=True,
+            placeholder="Tag name: type a new one or choose",
+            label_visibility="collapsed",
+            width=250,
+        )
+        for place, (words, ids, source) in enumerate(targets):
+            st.button(
+                f"Tag {words} · {text.count(len(ids))}",
+                key=f"tag_{place}",
+                icon=":material/sell:",
+                type="primary" if place == 0 else "secondary",
+                disabled=not ids,
+                on_click=_tag,
+                args=(bundle.digest, ids, name, source),
+                help="Name the tag first." if not name else None,
+            )
+        history_buttons(bundle)
+        if counts:
+            download_button(bundle)
+    show_notice()
+
+
+def _tag(digest: str, ids: list[str], name: str | None, source: dict[str, Any]) -> None:
+    if not name:
+        _notify("Type a name for the tag first, then press the button again.", ":material/info:")
+        return
+    try:
+        services.store().tag(digest, ids, name, author=frame.author(), source=source)
+    except BackendError as error:
+        _notify(text.plain(error, limit=400), ":material/error:")
+        return
+    _notify(
+        f"Tagged {text.count(len(ids))} examples “{text.plain(name)}”. Undo takes it back.",
+        ":material/sell:",
+    )
+
+
+def history_buttons(bundle: Bundle) -> None:
+    """Undo and redo over this author's changes to this bundle."""
+    store = services.store()
+    for word, shortcut, icon, act, possible in (
+        ("Undo", "Ctrl+Z", ":material/undo:", store.undo, store.can_undo),
+        ("Redo", "Ctrl+Shift+Z", ":material/redo:", store.redo, store.can_redo),
+    ):
+        st.button(
+            word,
+            key=word.lower(),
+            icon=icon,
+            type="tertiary",
+            shortcut=shortcut,
+            disabled=not possible(bundle.digest, frame.author()),
+            on_click=_step,
+            args=(act, bundle.digest, word),
+            help=f"{word} your last change of tags in this bundle.",
+        )
+
+
+def _step(act: Any, digest: str, word: str) -> None:
+    try:
+        event = act(digest, frame.author())
+    except BackendError as error:
+        _notify(text.plain(error, limit=400), ":material/error:")
+        return
+    if event is None:
+        _notify(f"Nothing to {word.lower()}.", ":material/info:")
+    else:
+        _notify(text.plain(event.summary, limit=160), ":material/history:")
+
+
+def download_button(bundle: Bundle, tags: list[str] | None = None) -> None:
+    """One click: the flagged examples as CSV. The file is made when it is asked for."""
+    st.download_button(
+        "Download CSV",
+        data=lambda: export_flagged(bundle, services.store(), tags=tags).csv,
+        file_name=f"{_stem(bundle)}-flagged.csv",
+        mime="text/csv",
+        key="download_csv",
+        icon=":material/download:",
+        on_click="ignore",
+        help="Every tagged example with its tag, author, time, region, weight, loss, label, "
+        "prediction and your own columns. The manifest to replay it is on the Flagged page.",
+    )
+
+
+def manifest_button(bundle: Bundle, tags: list[str] | None = None) -> None:
+    """The manifest beside the CSV: what rebuilds the same rows elsewhere."""
+    st.download_button(
+        "Download manifest",
+        data=lambda: json.dumps(
+            export_flagged(bundle, services.store(), tags=tags).manifest, indent=1
+        ),
+        file_name=f"{_stem(bundle)}-flagged.json",
+        mime="application/json",
+        key="download_manifest",
+        icon=":material/description:",
+        on_click="ignore",
+        help="Bundle digest, options, centers and events. Replay it with: "
+        "python -m backend export --replay MANIFEST",
+    )
+
+
+def _stem(bundle: Bundle) -> str:
+    kept = "".join(c if c.isalnum() or c in "-_" else "-" for c in bundle.name)
+    return kept.strip("-")[:60] or "bundle"
+
+
+def _notify(words: str, icon: str) -> None:
+    st.session_state[keys.NOTICE] = (words, icon)
+
+
+def show_notice() -> None:
+    """What the last action did, once."""
+    notice = st.session_state.pop(keys.NOTICE, None)
+    if notice:
+        st.toast(notice[0], icon=notice[1], duration="long")
+
+
+def tags_of(bundle: Bundle) -> pd.DataFrame:
+    """The tags set in this bundle now, by whomever."""
+    return services.store().tags(bundle.digest)

@@ -1,0 +1,70 @@
+"""How numbers and foreign strings are written on screen."""
+
+from __future__ import annotations
+
+import math
+import re
+
+DASH = "–"
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=@/\"'])")
+
+
+def plain(text: object, *, limit: int = 80) -> str:
+    """A string from the data, made safe for places that read Markdown, on one line."""
+    return _MARKDOWN.sub(r"\\\1", shorten(text, limit))
+
+
+def count(value: int) -> str:
+    """A whole number with its thousands separated."""
+    return f"{value:,}"
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, thousands separated; a dash for what is undefined."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if size >= 1e7 or size < 1e-4:
+        return f"{value:.2e}"
+    digits = max(0, 2 - math.floor(math.log10(size)))
+    return f"{value:,.{digits}f}"
+
+
+def percent(share: float | None, *, digits: int = 1) -> str:
+    """A fraction as a percentage; a dash for what is undefined."""
+    if share is None or not math.isfinite(share):
+        return DASH
+    return f"{100 * share:.{digits}f} %"
+
+
+def times(ratio: float | None) -> str:
+    """A factor, as in ×6.2."""
+    return DASH if ratio is None or not math.isfinite(ratio) else f"×{number(ratio)}"
+
+
+def duration(seconds: float) -> str:
+    """A time somebody waits for, rounded as one would say it."""
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def size(n_bytes: float) -> str:
+    """Bytes in the unit one would say."""
+    for unit in ("bytes", "kB", "MB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "bytes" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} GB"
+
+
+def shorten(text: object, limit: int) -> str:
+    """One line of at most ``limit`` characters, for places that take plain text."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

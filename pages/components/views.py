@@ -1,0 +1,178 @@
+"""Ways to look at one group: its members, a table, its words, its columns, beside the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from backend.bundle import Bundle
+from backend.core.errors import BackendError
+from backend.describe import WeightedSummary, attribute_tables, token_table
+from pages.components import gallery, keys, tables, text
+from pages.components.groups import Choice
+
+VIEWS = {
+    "members": "Members",
+    "beside": "Side by side",
+    "table": "Table",
+    "words": "Words",
+    "columns": "Columns",
+}
+STRIP = 14
+"""Examples shown per group where groups stand side by side."""
+
+
+def choose_view(bundle: Bundle, *, without: tuple[str, ...] = ()) -> str:
+    """Which view is open; kept in the URL."""
+    offered = [
+        view for view in VIEWS if view not in without and (view != "words" or bundle.has_text)
+    ]
+    if st.session_state.get(keys.VIEW) not in (None, *offered):
+        st.session_state[keys.VIEW] = offered[0]
+    view = st.segmented_control(
+        "View",
+        offered,
+        default=offered[0],
+        required=True,
+        format_func=VIEWS.get,
+        key=keys.VIEW,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return view or offered[0]
+
+
+def show_view(
+    bundle: Bundle, view: str, choice: Choice, choices: list[Choice], tags: pd.DataFrame
+) -> list[str]:
+    """The chosen way to look at a group; returns the ids picked in it."""
+    if view == "members":
+        return gallery.show_gallery(bundle, choice.group, tags)
+    if view == "beside":
+        return show_beside(bundle, choices, tags)
+    if view == "table":
+        return show_table(bundle, choice, tags)
+    if view == "words":
+        show_words(bundle, choice)
+    else:
+        show_columns(bundle, choice)
+    return []
+
+
+def show_beside(bundle: Bundle, choices: list[Choice], tags: pd.DataFrame) -> list[str]:
+    """The first members of every group, one strip each, as in the paper's figures."""
+    picked: list[str] = []
+    for choice in choices:
+        group = choice.group
+        st.markdown(
+            f"**{choice.number} {text.plain(choice.name)}** · {text.count(group.n_members)} examples · "
+            f"mean loss {text.number(group.member_loss)} ({text.times(group.member_loss / group.base_loss if group.base_loss > 0 else None)} base)"
+        )
+        rows = group.rows[:STRIP]
+        picked += gallery.tiles(
+            bundle, rows, tags, label=choice.name, key=f"strip_{choice.key}", weights=group.weights
+        )
+    return picked
+
+
+def show_table(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> list[str]:
+    """All members as a table; the ids of the rows marked in it."""
+    frame = members_frame(bundle, choice, tags)
+    event = st.dataframe(
+        frame,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+        key=f"table_{choice.key}",
+        height=420,
+        column_config=tables.number_columns(frame),
+        lazy=False,
+    )
+    return frame["id"].iloc[event.selection.rows].tolist()
+
+
+def members_frame(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> pd.DataFrame:
+    """Members with what is known of each, in the group's order."""
+    group = choice.group
+    rows = group.rows
+    frame = pd.DataFrame({"id": bundle.ids[rows]})
+    names = bundle.class_names
+    if names is not None and bundle.label_codes is not None:
+        frame["label"] = np.asarray(names)[bundle.label_codes[rows]]
+    if names is not None and bundle.prediction_codes is not None:
+        frame["prediction"] = np.asarray(names)[bundle.prediction_codes[rows]]
+    frame["loss"] = bundle.losses[rows]
+    frame["weight"] = np.asarray(group.weights[rows], dtype=float)
+    by_id = tags.groupby("id")["tag"].agg(", ".join) if len(tags) else pd.Series(dtype=str)
+    frame["tags"] = frame["id"].map(by_id).fillna("")
+    others = bundle.examples.iloc[rows].drop(columns=["id", "image"], errors="ignore")
+    for name in others.columns:
+        frame[name if name not in frame else f"{name} (column)"] = others[name].to_numpy()
+    return frame
+
+
+def show_words(bundle: Bundle, choice: Choice) -> None:
+    st.caption(
+        "Words over-represented in the group. Ratio = (0.005 + share of the group's weight in documents "
+        "with the word) / (0.005 + share of all documents with it); each document counts a word once "
+        "(d'Eon et al. 2021, section 3.3)."
+    )
+    _or_sentence(lambda: tables.ratio_table(_tokens(bundle, choice), "token", key="tokens"))
+
+
+def _tokens(bundle: Bundle, choice: Choice) -> pd.DataFrame:
+    return token_table(bundle.examples["text"].tolist(), choice.group.weights, top=20)
+
+
+def show_columns(bundle: Bundle, choice: Choice) -> None:
+    """Every column of the bundle: which values the group holds more often than the whole set."""
+    st.caption(
+        "Values over-represented in the group, against all examples. Ratio = share in the group / "
+        "share in the data. Mean loss and count are over all examples with the value. Numbers are cut "
+        "into ranges of equal count. Many rows are looked at: the top one is always somewhat high."
+    )
+
+    def show() -> None:
+        found = attribute_tables(columns_of(bundle), choice.group.weights, bundle.losses)
+        for start in range(0, len(found), 2):
+            pair = found[start : start + 2]
+            for place, comparison in zip(st.columns(2), pair, strict=False):
+                with place:
+                    st.markdown(f"**{text.plain(comparison.name)}**{_means(comparison.summary)}")
+                    tables.ratio_table(comparison.table, "value", key=f"column_{comparison.name}")
+
+    _or_sentence(show)
+
+
+def _means(summary: WeightedSummary | None) -> str:
+    """The mean of a numeric column in the group beside the mean of all."""
+    if summary is None:
+        return ""
+    return f" · mean {text.number(summary.group_mean)} (all {text.number(summary.base_mean)})"
+
+
+def columns_of(bundle: Bundle) -> pd.DataFrame:
+    """What the column tables are made of: label, prediction, confusion, and the user's columns."""
+    frame = bundle.examples[bundle.attributes].copy()
+    names = bundle.class_names
+    extra: dict[str, object] = {}
+    if names is not None and bundle.label_codes is not None:
+        labels = np.asarray(names, dtype=object)[bundle.label_codes]
+        extra["label"] = labels
+        if bundle.prediction_codes is not None:
+            predictions = np.asarray(names, dtype=object)[bundle.prediction_codes]
+            extra["prediction"] = predictions
+            extra["label → prediction"] = labels + " → " + predictions
+    for at, (name, values) in enumerate(extra.items()):
+        frame.insert(at, name if name not in frame else f"{name} (model)", values)
+    return frame
+
+
+def _or_sentence(show: Callable[[], None]) -> None:
+    try:
+        show()
+    except BackendError as error:
+        st.info(text.plain(error, limit=400))

@@ -1,0 +1,101 @@
+"""Which examples are hardest? The high-loss set."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from backend.bundle import Bundle
+from backend.core.groups import sharp_group
+from backend.difficulty import high_loss
+from pages.components import frame, keys, palette, tagging, text, views
+from pages.components.groups import Choice
+
+
+def page() -> None:
+    bundle = frame.choose_bundle()
+    if bundle is None:
+        return
+    st.header(
+        "Which examples are hardest?",
+        anchor=False,
+        help="The high-loss set: examples whose loss is strictly above a quantile of all losses. It is "
+        "the baseline spotlights are compared with (d'Eon et al. 2021, section 3).",
+    )
+    chart_place, set_place = st.columns([7, 5])
+    with set_place:
+        share = st.slider(
+            "Hardest share, in percent",
+            0.1, 20.0, 2.0, 0.1,
+            key=keys.QUANTILE,
+            bind="query-params",
+            help="2 % means: losses strictly above the 0.98 quantile. Where no loss is strictly above it "
+            "(0/1 losses), as many of the largest as the share asks for, ties drawn by seed.",
+        )  # fmt: skip
+        choice = high_loss_choice(bundle, 1 - share / 100)
+        group = choice.group
+        threshold = float(bundle.losses[group.rows].min())
+        st.markdown(
+            f"**{text.count(group.n_members)}** examples with a loss of {text.number(threshold)} or more, "
+            f"mean **{text.number(group.member_loss)}** ({text.times(group.ratio)} base). "
+            f"They carry **{text.percent(loss_share(bundle, group.rows))}** of the total loss."
+        )
+    with chart_place:
+        show_losses(bundle, threshold)
+    bar = st.container()
+    view = views.choose_view(bundle, without=("beside",))
+    picked = views.show_view(bundle, view, choice, [choice], tagging.tags_of(bundle))
+    with bar:
+        tagging.show_bar(bundle, choice, picked)
+
+
+def high_loss_choice(bundle: Bundle, quantile: float) -> Choice:
+    rows = np.flatnonzero(high_loss(bundle.losses, quantile=quantile))
+    rows = rows[np.argsort(-bundle.losses[rows], kind="stable")]
+    group = sharp_group("high loss", rows, bundle.losses)
+    return Choice("high-loss", "highest losses", group, {"kind": "high loss", "quantile": quantile})
+
+
+def loss_share(bundle: Bundle, rows: np.ndarray) -> float:
+    total = float(bundle.losses.sum())
+    return float(bundle.losses[rows].sum()) / total if total > 0 else float("nan")
+
+
+def show_losses(bundle: Bundle, threshold: float) -> None:
+    """How losses are spread, with the border of the set."""
+    figure = go.Figure()
+    counts, edges = np.histogram(bundle.losses, bins=80)
+    figure.add_bar(
+        x=(edges[:-1] + edges[1:]) / 2,
+        y=counts,
+        width=np.diff(edges),
+        marker={
+            "color": np.where(edges[1:] > threshold, palette.accent(), palette.context_colour()),
+            "line": {"width": 0},
+        },
+        hovertemplate="loss %{x:.3g}<br>%{y} examples<extra></extra>",
+    )
+    figure.add_vline(x=bundle.base_loss, line={"dash": "dot", "color": palette.text_colour()})
+    figure.add_annotation(
+        x=bundle.base_loss,
+        y=1,
+        yref="paper",
+        text="base loss",
+        showarrow=False,
+        xanchor="left",
+        xshift=4,
+    )
+    figure.update_layout(
+        height=240,
+        margin={"l": 0, "r": 0, "t": 10, "b": 0},
+        bargap=0,
+        xaxis={"title": "loss"},
+        yaxis={"title": "examples, log scale", "type": "log"},
+    )
+    st.plotly_chart(
+        figure, config={"displaylogo": False}, key="loss_histogram", alt="Histogram of losses."
+    )
+
+
+page()

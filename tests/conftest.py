@@ -1,0 +1,36 @@
+"""Shared by all tests: a home folder of their own, and where to find a browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty home folder, also in ``ERRORSCOPE_HOME``."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("ERRORSCOPE_HOME", str(folder))
+    yield folder
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> str:
+    """Path of a Chromium. Without one the test is skipped, or fails where one is required."""
+    named = os.environ.get("ERRORSCOPE_CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found and Path(found).is_file():
+        return found
+    sentence = (
+        f"no browser at {named!r}" if named else f"none of {', '.join(BROWSERS)} is on the PATH"
+    ) + ". Install Chromium (Debian: apt-get install chromium) or name one in ERRORSCOPE_CHROMIUM."
+    if os.environ.get("ERRORSCOPE_REQUIRE_BROWSER"):
+        pytest.fail(sentence)
+    pytest.skip(sentence)

@@ -1,0 +1,154 @@
+"""Predictions of several models as small ordered codes, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backend.core.arrays import as_numpy
+from backend.core.errors import InputError
+
+Codes = NDArray[np.int64]
+ADVICE = {
+    1: "One model is a row: pass predictions[None, :].",
+    3: "Pass predicted classes, not probabilities: take argmax over the classes.",
+}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Arrays of class labels as codes 0 .. C-1 over one sorted list of names.
+
+    ``parts`` follow the order in which arrays were given; codes compare as the labels do (numbers
+    by value, names by text), so "largest" means the same before and after.
+    """
+
+    parts: tuple[Codes, ...]
+    names: NDArray[Any]
+
+
+def encode(**arrays: Any) -> Encoded:
+    """Class labels as codes over their common sorted values; the keywords name them in errors.
+
+    Whole numbers (booleans count as 0 and 1) or names, but not both.
+
+    Raises
+    ------
+    InputError
+        If an array is empty, is neither whole numbers nor text, has a missing value, or numbers
+        meet names.
+    """
+    labels = {name: _labels(name, value) for name, value in arrays.items()}
+    kinds = {
+        name: "names" if array.dtype == object else "numbers" for name, array in labels.items()
+    }
+    if len(set(kinds.values())) > 1:
+        told = ", ".join(f"{name} are {kind}" for name, kind in kinds.items())
+        raise InputError(f"class labels must be all numbers or all names: {told}.")
+    shapes = [array.shape for array in labels.values()]
+    flat = np.concatenate([array.ravel() for array in labels.values()])
+    if flat.dtype == object:
+        codes, names = pd.factorize(flat, sort=True)
+        names = np.asarray(names, dtype=str)
+    else:
+        codes, names = _number_codes(flat)
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    parts = np.split(np.asarray(codes, dtype=np.int64), ends[:-1])
+    return Encoded(
+        tuple(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)), names
+    )
+
+
+def check_populations(labels: Any = None, **populations: Any) -> Encoded:
+    """``populations`` as (m, n) codes, all with one n, then ``labels`` (n,) when given.
+
+    Raises
+    ------
+    InputError
+        As ``encode``; or if a population is not (m, n), has no model or no example, or lengths
+        differ.
+    """
+    arrays: dict[str, Any] = {}
+    n = -1
+    for name, value in populations.items():
+        array = arrays[name] = _as_labels(value)
+        if array.ndim != 2:
+            raise InputError(
+                f"{name} must have shape (m, n), one row per model: got {array.shape}. "
+                f"{ADVICE.get(array.ndim, '')}".strip()
+            )
+        if 0 in array.shape:
+            raise InputError(
+                f"{name} must hold at least one model and one example: got {array.shape[0]} models "
+                f"and {array.shape[1]} examples."
+            )
+        if n not in (-1, array.shape[1]):
+            first = next(iter(populations))
+            raise InputError(
+                f"{name} and {first} must answer the same examples: got {array.shape[1]} and {n}."
+            )
+        n = array.shape[1]
+    if labels is not None:
+        arrays["labels"] = _as_labels(labels)
+        if arrays["labels"].shape != (n,):
+            raise InputError(
+                f"labels must be one per example: got shape {arrays['labels'].shape} "
+                f"for {n} examples."
+            )
+    return encode(**arrays)
+
+
+def check_mask(mask: Any, n: int | None = None) -> NDArray[np.bool_]:
+    """``mask`` as booleans of shape (n,)."""
+    array = as_numpy(mask)
+    if array.dtype != bool or array.ndim != 1 or (n is not None and len(array) != n):
+        needed = "(n,)" if n is None else f"({n},)"
+        raise InputError(
+            f"mask must be booleans of shape {needed}: got {array.dtype} of shape {array.shape}."
+        )
+    return array
+
+
+def _as_labels(value: Any) -> NDArray[Any]:
+    if isinstance(value, pd.Series | pd.DataFrame | pd.Index):
+        return value.to_numpy()
+    return as_numpy(value)
+
+
+def _labels(name: str, value: Any) -> NDArray[Any]:
+    """Whole numbers as they are, text as an object array of str."""
+    array = _as_labels(value)
+    if array.size == 0:
+        raise InputError(f"{name} must not be empty: got shape {array.shape}.")
+    if array.dtype.kind == "b":
+        return array.astype(np.int8)
+    if array.dtype.kind in "iu":
+        return array
+    if array.dtype.kind == "U" or isinstance(array.dtype, np.dtypes.StringDType):
+        return array.astype(object)
+    if array.dtype == object:
+        found = pd.api.types.infer_dtype(array.ravel(), skipna=False)
+        if found == "string":
+            return array
+        if found in ("integer", "boolean"):
+            return array.astype(np.int64)
+        raise InputError(
+            f"{name} must be whole numbers or names throughout: got {found} values. "
+            "Fill in missing predictions, or leave those examples out of every array."
+        )
+    raise InputError(f"{name} must be whole numbers or names: got dtype {array.dtype}.")
+
+
+def _number_codes(flat: NDArray[Any]) -> tuple[NDArray[np.integer[Any]], NDArray[Any]]:
+    """Codes and sorted values of whole numbers; a table look-up where their range is small."""
+    low, high = int(flat.min()), int(flat.max())
+    if high - low > 2**20:
+        names, codes = np.unique(flat, return_inverse=True)
+        return codes, names
+    shifted = flat.astype(np.int64) - low
+    held = np.bincount(shifted, minlength=high - low + 1) > 0
+    return (np.cumsum(held) - 1)[shifted], np.flatnonzero(held) + low

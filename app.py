@@ -1,44 +1,51 @@
-"""The frame of Errorscope: page config, style, navigation. No numbers are made here."""
+"""The frame of Errorscope: page config, style, navigation, the upload route.
+
+Streamlit reads this file twice: as the server's definition (``app`` below), and as the script it
+runs on every interaction. No numbers are made here.
+"""
 
 from pathlib import Path
 
 import streamlit as st
 
 HERE = Path(__file__).parent
+PAGES = {
+    "spotlights": ("Spotlights", ":material/flare:"),
+    "hardest": ("Hardest", ":material/trending_up:"),
+    "compression": ("Compression", ":material/compress:"),
+    "flagged": ("Flagged", ":material/sell:"),
+    "bundles": ("Bundles", ":material/database:"),
+}
 
-st.set_page_config(
-    page_title="Errorscope", page_icon=str(HERE / "assets" / "icon.svg"), layout="wide"
-)
-st.html(HERE / "assets" / "style.css")
-page = st.navigation(
-    [
-        st.Page(
-            "pages/spotlights.py",
-            title="Spotlights",
-            icon=":material/flare:",
-            url_path="spotlights",
-            default=True,
-        ),
-        st.Page(
-            "pages/hardest.py",
-            title="Hardest",
-            icon=":material/trending_up:",
-            url_path="hardest",
-        ),
-        st.Page(
-            "pages/compression.py",
-            title="Compression",
-            icon=":material/compress:",
-            url_path="compression",
-        ),
-        st.Page("pages/flagged.py", title="Flagged", icon=":material/sell:", url_path="flagged"),
-        st.Page(
-            "pages/bundles.py",
-            title="Bundles",
-            icon=":material/database:",
-            url_path="bundles",
-        ),
-    ],
-    position="top",
-)
-page.run()
+
+def open_first() -> None:
+    """What the bare address shows: the main page, with the same parameters."""
+    st.switch_page("pages/spotlights.py", query_params=st.query_params.to_dict())
+
+
+def run_page() -> None:
+    """One run of the script: the frame around the chosen page."""
+    st.set_page_config(
+        page_title="Errorscope", page_icon=str(HERE / "assets" / "icon.svg"), layout="wide"
+    )
+    st.html(HERE / "assets" / "style.css")
+    start = st.Page(open_first, title="Start", default=True, visibility="hidden")
+    page = st.navigation(
+        # url_path must equal the file's stem, or a link straight to the page shows "not found". The
+        # default page has no address of its own, so it is a hidden one that leads to the first.
+        [start]
+        + [
+            st.Page(f"pages/{stem}.py", title=title, icon=icon, url_path=stem)
+            for stem, (title, icon) in PAGES.items()
+        ],
+        position="top",
+    )
+    page.run()
+
+
+if __name__ == "__main__":
+    run_page()
+else:
+    from pages.components.streamed import ROUTES
+
+    app = st.App(__file__, routes=ROUTES)

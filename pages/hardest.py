@@ -44,7 +44,7 @@ def page() -> None:
     with chart_place:
         show_losses(bundle, threshold)
     bar = st.container()
-    view = views.choose_view(bundle, without=("beside",))
+    view = views.choose_view(bundle, without=("Side by side",))
     picked = views.show_view(bundle, view, choice, [choice], tagging.tags_of(bundle))
     with bar:
         tagging.show_bar(bundle, choice, picked)

@@ -41,7 +41,7 @@ def page() -> None:
     if selection is not None:
         choices.append(selection)
     with list_place:
-        choice = groups.choose_group(choices)
+        choice = groups.choose_group(choices, final=job.state == "done")
     show_group(bundle, choice, choices)
 
 
@@ -54,11 +54,9 @@ def show_map(bundle: Bundle, choices: list[groups.Choice], pca: Job) -> groups.C
     """The map with its controls; the group drawn on it, if any."""
     controls = st.container(horizontal=True, vertical_alignment="center", key="map_controls")
     with controls:
-        colours = scatter.default_colours(bundle)
         colour_by = st.selectbox(
             "Colour by",
-            list(colours),
-            format_func=lambda name: colours.get(name, name),
+            scatter.colourings(bundle),
             key=keys.COLOUR,
             bind="query-params",
             label_visibility="collapsed",
@@ -67,10 +65,9 @@ def show_map(bundle: Bundle, choices: list[groups.Choice], pca: Job) -> groups.C
         )
         method = st.segmented_control(
             "Projection",
-            ["pca", "umap"],
-            default="pca",
+            ["PCA", "UMAP"],
+            default="PCA",
             required=True,
-            format_func=str.upper,
             key=keys.MAP_METHOD,
             bind="query-params",
             label_visibility="collapsed",
@@ -81,8 +78,8 @@ def show_map(bundle: Bundle, choices: list[groups.Choice], pca: Job) -> groups.C
             services.ask("projection", bundle.digest, method="umap") if pca.state == "done" else pca
         )
         clear = st.container()
-    job = umap if method == "umap" else pca
-    if not show_progress(job, what=f"Laying out the map ({method.upper()})", key="projection"):
+    job = umap if method == "UMAP" else pca
+    if not show_progress(job, what=f"Laying out the map ({method})", key="projection"):
         st.skeleton(height=scatter.HEIGHT) if job.state in RUNNING else None
         return None
     result = job.result()
@@ -129,7 +126,7 @@ def map_note(sample: object, meta: dict[str, object], umap: Job, method: str) ->
             f"{text.count(len(sample.rows))} of {text.count(sample.n)} points drawn, all members of the "
             "regions among them; selections count every example"
         )
-    if method == "pca" and umap.task == "projection" and umap is not None:
+    if method == "PCA":
         if umap.state == "done" and umap.options.get("method") == "umap":
             parts.append("the UMAP layout is ready")
         elif umap.state in RUNNING:

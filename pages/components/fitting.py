@@ -14,10 +14,10 @@ SIZE_HELP = (
     "surer to be real. d'Eon et al. 2021 (arXiv:2107.00758) looked at 0.1 to 10 % and used 2 % for "
     "images, 5 % otherwise."
 )
-SOLVERS = {
-    "fast": "Fast: keeps the size fixed exactly and climbs by loss-weighted mean shift, many starts",
-    "adam": "Adam: the published optimizer, 5000 steps from the origin. Slow; for comparison",
-}
+SOLVER_HELP = (
+    "fast: keeps the size fixed exactly and climbs by loss-weighted mean shift from many starts. "
+    "adam: the published optimizer, 5000 steps from the origin; slow, for comparison."
+)
 
 
 def fit_options(bundle: Bundle) -> dict[str, Any]:
@@ -28,7 +28,6 @@ def fit_options(bundle: Bundle) -> dict[str, Any]:
             ["share", "count"],
             default="share",
             required=True,
-            format_func={"share": "share of examples", "count": "number of examples"}.get,
             key=keys.SIZE_UNIT,
             bind="query-params",
         )
@@ -67,10 +66,10 @@ def fit_options(bundle: Bundle) -> dict[str, Any]:
         )
         solver = st.selectbox(
             "Solver",
-            list(SOLVERS),
-            format_func=lambda name: SOLVERS[name],
+            ["fast", "adam"],
             key=keys.SOLVER,
             bind="query-params",
+            help=SOLVER_HELP,
         )
         seed = st.number_input(
             "Seed",

@@ -7,7 +7,7 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.demo import demo_path
-from pages.components import keys, services, text, waiting
+from pages.components import keys, link, services, text, waiting
 
 
 def choose_bundle() -> Bundle | None:
@@ -29,8 +29,8 @@ def choose_bundle() -> Bundle | None:
             "Import it on the Bundles page, or choose another one.",
             icon=":material/link_off:",
         )
-        st.session_state.pop(keys.BUNDLE, None)
         del st.query_params[keys.BUNDLE]
+    link.restore(keys.BUNDLE, short)
     names = {}
     for key, digest in short.items():
         try:
@@ -47,10 +47,11 @@ def choose_bundle() -> Bundle | None:
                 f"{names[key]} ({key[:6]})" if names[key] in twins else names[key]
             ),
             key=keys.BUNDLE,
-            bind="query-params",
+            persist_state="session",
             label_visibility="collapsed",
             help="What one model produced on one evaluation set.",
         )
+        link.keep(keys.BUNDLE, chosen)
         try:
             bundle = services.bundle_of(short[chosen or next(iter(short))])
         except BackendError as error:

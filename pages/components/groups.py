@@ -16,7 +16,7 @@ from backend.core.groups import Group, sharp_group, weighted_group
 from backend.core.sampling import random_rows
 from backend.describe import describe_group
 from backend.difficulty import high_loss
-from pages.components import keys, palette, services, text
+from pages.components import keys, link, palette, services, text
 
 
 @dataclass(frozen=True)
@@ -153,13 +153,17 @@ def selection_choice(bundle: Bundle, rows: NDArray[np.int64], shape: dict[str, A
     return Choice("selection", "drawn on the map", group, {"kind": "lasso", **shape}, number="S")
 
 
-def choose_group(choices: list[Choice]) -> Choice:
-    """The list of groups, one line of numbers each; returns the chosen one."""
+def choose_group(choices: list[Choice], *, final: bool) -> Choice:
+    """The list of groups, one line of numbers each; returns the chosen one.
+
+    Until the list is final its choice is kept apart from the address, which may name a region that
+    is not found yet.
+    """
     by_key = {choice.key: choice for choice in choices}
-    if st.session_state.get(keys.GROUP) not in (None, *by_key):
-        st.session_state[keys.GROUP] = choices[0].key
+    key = keys.GROUP if final else f"{keys.GROUP}_early"
+    link.restore(key, by_key)
     hues = "".join(
-        f".st-key-{keys.GROUP} label:nth-of-type({at}) {{ border-left-color: {choice.colour}; }}"
+        f".st-key-{key} label:nth-of-type({at}) {{ border-left-color: {choice.colour}; }}"
         for at, choice in enumerate(choices, start=1)
         if choice.colour
     )
@@ -169,11 +173,13 @@ def choose_group(choices: list[Choice]) -> Choice:
         list(by_key),
         format_func=lambda key: _title(by_key[key]),
         captions=[_caption(choice) for choice in choices],
-        key=keys.GROUP,
-        bind="query-params",
+        key=key,
+        persist_state="session" if final else None,
         label_visibility="collapsed",
         width="stretch",
     )
+    if final:
+        link.keep(key, chosen)
     return by_key[chosen or choices[0].key]
 
 

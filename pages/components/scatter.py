@@ -260,16 +260,16 @@ def _add_kinds(
         _add_points(figure, bundle, points, rest, others, palette.context_colour())
 
 
-def default_colours(bundle: Bundle) -> dict[str, str]:
-    """What the map can be coloured by: value and its label, in the order offered."""
-    choices = {"region": "region", "loss": "loss"}
+def colourings(bundle: Bundle) -> list[str]:
+    """What the map can be coloured by, in the order offered."""
+    choices = ["region", "loss"]
     if bundle.labels is not None:
-        choices["label"] = "label"
+        choices.append("label")
     if bundle.predictions is not None:
-        choices["prediction"] = "prediction"
+        choices.append("prediction")
     if bundle.correct is not None:
-        choices["correct"] = "right or wrong"
-    return choices | {f"column:{name}": name for name in bundle.attributes}
+        choices.append("right or wrong")
+    return choices + [f"column {name}" for name in bundle.attributes]
 
 
 def values_for(bundle: Bundle, colour_by: str) -> NDArray[Any] | None:
@@ -280,10 +280,10 @@ def values_for(bundle: Bundle, colour_by: str) -> NDArray[Any] | None:
         return np.asarray(bundle.class_names)[bundle.label_codes]
     if colour_by == "prediction" and bundle.predictions is not None:
         return np.asarray(bundle.class_names)[bundle.prediction_codes]
-    if colour_by == "correct" and bundle.correct is not None:
+    if colour_by == "right or wrong" and bundle.correct is not None:
         return np.where(bundle.correct, "right", "wrong")
-    name = colour_by.removeprefix("column:")
-    if colour_by.startswith("column:") and name in bundle.examples:
+    name = colour_by.removeprefix("column ")
+    if colour_by.startswith("column ") and name in bundle.examples:
         column = bundle.examples[name]
         if column.dtype.kind in "fiu":
             return column.to_numpy(dtype=float)

@@ -76,20 +76,21 @@ def _tag(digest: str, ids: list[str], name: str | None, source: dict[str, Any]) 
 def history_buttons(bundle: Bundle) -> None:
     """Undo and redo over this author's changes to this bundle."""
     store = services.store()
-    for word, shortcut, icon, act, possible in (
-        ("Undo", "Ctrl+Z", ":material/undo:", store.undo, store.can_undo),
-        ("Redo", "Ctrl+Shift+Z", ":material/redo:", store.redo, store.can_redo),
+    for word, shortcut, icon, act, next_one in (
+        ("Undo", "Ctrl+Z", ":material/undo:", store.undo, store.undoable),
+        ("Redo", "Ctrl+Shift+Z", ":material/redo:", store.redo, store.redoable),
     ):
+        change = next_one(bundle.digest, frame.author())
         st.button(
             word,
             key=word.lower(),
             icon=icon,
             type="tertiary",
             shortcut=shortcut,
-            disabled=not possible(bundle.digest, frame.author()),
+            disabled=change is None,
             on_click=_step,
             args=(act, bundle.digest, word),
-            help=f"{word} your last change of tags in this bundle.",
+            help=f"{word}: {text.plain(change.summary, limit=120)}" if change else None,
         )
 
 

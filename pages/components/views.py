@@ -14,13 +14,7 @@ from backend.describe import WeightedSummary, attribute_tables, token_table
 from pages.components import gallery, keys, tables, text
 from pages.components.groups import Choice
 
-VIEWS = {
-    "members": "Members",
-    "beside": "Side by side",
-    "table": "Table",
-    "words": "Words",
-    "columns": "Columns",
-}
+VIEWS = ("Members", "Side by side", "Table", "Words", "Columns")
 STRIP = 14
 """Examples shown per group where groups stand side by side."""
 
@@ -28,7 +22,7 @@ STRIP = 14
 def choose_view(bundle: Bundle, *, without: tuple[str, ...] = ()) -> str:
     """Which view is open; kept in the URL."""
     offered = [
-        view for view in VIEWS if view not in without and (view != "words" or bundle.has_text)
+        view for view in VIEWS if view not in without and (view != "Words" or bundle.has_text)
     ]
     if st.session_state.get(keys.VIEW) not in (None, *offered):
         st.session_state[keys.VIEW] = offered[0]
@@ -37,7 +31,6 @@ def choose_view(bundle: Bundle, *, without: tuple[str, ...] = ()) -> str:
         offered,
         default=offered[0],
         required=True,
-        format_func=VIEWS.get,
         key=keys.VIEW,
         bind="query-params",
         label_visibility="collapsed",
@@ -49,13 +42,13 @@ def show_view(
     bundle: Bundle, view: str, choice: Choice, choices: list[Choice], tags: pd.DataFrame
 ) -> list[str]:
     """The chosen way to look at a group; returns the ids picked in it."""
-    if view == "members":
+    if view == "Members":
         return gallery.show_gallery(bundle, choice.group, tags)
-    if view == "beside":
+    if view == "Side by side":
         return show_beside(bundle, choices, tags)
-    if view == "table":
+    if view == "Table":
         return show_table(bundle, choice, tags)
-    if view == "words":
+    if view == "Words":
         show_words(bundle, choice)
     else:
         show_columns(bundle, choice)

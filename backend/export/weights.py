@@ -1,0 +1,126 @@
+"""Kernel weights from a center and a precision, evaluated and never fitted again. Plain numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.core.arrays import check_choice
+from backend.core.errors import InputError
+
+KERNELS = ("gaussian", "squared_distance")
+_BLOCK = 2**22  # numbers per block: 32 MB of float64
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a region is, apart from its name.
+
+    Parameters
+    ----------
+    center : float64 array of shape (d,)
+        In the units of the embeddings.
+    precision : float64 array of shape (), (d,) or (d, d)
+        Spherical, diagonal or full.
+    kernel : str
+        ``"gaussian"`` or ``"squared_distance"``.
+    """
+
+    center: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    kernel: str
+
+    @classmethod
+    def from_source(cls, source: dict[str, Any] | None, d: int, *, told: str) -> Shape | None:
+        """The shape that the source of a tag describes; None when it describes none.
+
+        Parameters
+        ----------
+        source : dict or None
+            As given to ``Store.tag``; a shape has ``center`` and ``precision``, and ``kernel``
+            where that is not Gaussian.
+        d : int
+            Dimensions of the embeddings.
+        told : str
+            What to call the source in an error.
+
+        Raises
+        ------
+        InputError
+            If center, precision or kernel is not what a region of ``d`` dimensions has.
+        """
+        if not source or source.get("center") is None or source.get("precision") is None:
+            return None
+        center = _numbers(f"center of {told}", source["center"])
+        precision = _numbers(f"precision of {told}", source["precision"])
+        kernel = source.get("kernel") or "gaussian"
+        if not isinstance(kernel, str):
+            raise InputError(f"kernel of {told} must be text: got {type(kernel).__name__}.")
+        check_choice(f"kernel of {told}", kernel, KERNELS)
+        if center.shape != (d,):
+            raise InputError(
+                f"center of {told} must have the {d} numbers of an embedding: "
+                f"got shape {center.shape}."
+            )
+        if precision.shape not in ((), (d,), (d, d)):
+            raise InputError(
+                f"precision of {told} must be one number, {d} numbers or {d} x {d} numbers: "
+                f"got shape {precision.shape}."
+            )
+        if precision.ndim < 2 and not (precision >= 0).all():
+            raise InputError(f"precision of {told} must not be negative: got {precision.min():g}.")
+        return cls(center, precision, kernel)
+
+
+def kernel_weights(
+    embeddings: Any, shape: Shape, rows: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """How strongly examples belong to a region, in [0, 1].
+
+    Parameters
+    ----------
+    embeddings : array of shape (n, d)
+        Read in blocks and computed in float64, whatever their own precision.
+    shape : Shape
+    rows : int array of shape (k,), optional
+        The examples asked for; all by default.
+
+    Returns
+    -------
+    float64 array of shape (k,) or (n,)
+        ``exp(-q / 2)`` or ``max(0, 1 - q)`` with ``q = (x - center)^T precision (x - center)``.
+
+    References
+    ----------
+    d'Eon et al., The Spotlight, 2021, arXiv:2107.00758, section 2; the second is their code's.
+    """
+    k = len(embeddings) if rows is None else len(rows)
+    weights = np.empty(k, dtype=np.float64)
+    step = max(1, _BLOCK // max(1, len(shape.center)))
+    for start in range(0, k, step):
+        stop = min(k, start + step)
+        chosen = slice(start, stop) if rows is None else rows[start:stop]
+        difference = np.asarray(embeddings[chosen], dtype=np.float64) - shape.center
+        other = (
+            difference @ shape.precision
+            if shape.precision.ndim == 2
+            else difference * shape.precision
+        )
+        q = np.maximum(np.einsum("ij,ij->i", difference, other), 0.0)
+        weights[start:stop] = (
+            np.exp(-0.5 * q) if shape.kernel == "gaussian" else np.maximum(0.0, 1.0 - q)
+        )
+    return weights
+
+
+def _numbers(what: str, value: Any) -> NDArray[np.float64]:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{what} must be numbers: {error}.") from error
+    if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        raise InputError(f"{what} must be finite numbers: got {str(value)[:60]}.")
+    return array.astype(np.float64)

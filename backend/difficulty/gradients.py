@@ -87,6 +87,7 @@ def variance_of_gradients(
     for start in range(0, n, step):
         block = array[:, start : start + step].astype(np.float64)
         _check_block(block, start)
+        block -= block[:1].copy()  # what never changes is then exactly 0, not rounding error
         if axis is not None:
             block = block.mean(axis)
         raw[start : start + step] = block.std(0).reshape(block.shape[1], -1).mean(1)

@@ -1,0 +1,45 @@
+"""Everything one evaluation produced: read it, check it, keep it, open it again.
+
+>>> from backend.bundle import import_bundle
+>>> bundle = import_bundle("run.npz")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from backend.bundle.bundle import Bundle, BundleInfo
+from backend.bundle.entry import Found
+from backend.bundle.home import (
+    delete_bundle,
+    import_bundle,
+    inspect_upload,
+    list_bundles,
+    open_bundle,
+    read_bundle,
+)
+from backend.bundle.write import write_bundle
+
+if TYPE_CHECKING:
+    from backend.bundle.collect import collect
+
+__all__ = [
+    "Bundle",
+    "BundleInfo",
+    "Found",
+    "collect",
+    "delete_bundle",
+    "import_bundle",
+    "inspect_upload",
+    "list_bundles",
+    "open_bundle",
+    "read_bundle",
+    "write_bundle",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "collect":  # needs torch, which pages must not load
+        return importlib.import_module("backend.bundle.collect").collect
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

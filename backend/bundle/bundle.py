@@ -1,0 +1,229 @@
+"""What one evaluation produced, as the rest of the program sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backend.bundle.losses import codes_of
+from backend.bundle.media import Media, MediaError, prepared
+from backend.bundle.names import COLUMNS, SWITCHES
+from backend.core.errors import BundleError, Fault
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """One evaluation: n examples with embeddings, losses and whatever else was given.
+
+    Made by ``read_bundle``, ``import_bundle`` and ``open_bundle``; everything in it was checked.
+
+    Parameters
+    ----------
+    name : str
+        What people call it; not part of the digest.
+    digest : str
+        SHA-256 (hexadecimal) over bytes, dtypes, shapes and column names.
+    path : Path or None
+        The canonical folder, once imported.
+    embeddings : float array of shape (n, d)
+        In the precision they came in; memory-mapped once imported.
+    losses : float64 array of shape (n,)
+        Higher is worse.
+    examples : DataFrame of n rows
+        Column ``id`` (text, unique) first; perhaps ``text``, ``image``, ``split``; then attributes
+        as int64, float64, bool or text, where a missing text is the empty string.
+    labels, predictions : int64 or text array of shape (n,), or None
+        As given. Predictions of a regression are float64.
+    targets : float64 array of shape (n,), or None
+    probabilities, logits : float array of shape (n, C), or None
+    classes : tuple of str, or None
+        Names of the C classes.
+    populations : dict of {name: (m, n) array}
+        Predicted labels of m models each.
+    msp : dict of {variant: (n, epochs) array}
+        Probability of the given label at each epoch.
+    train : dict of {field: array}
+        The same fields for the training set.
+    extras : dict of {name: array}
+        ``gradients`` (t, n, ...), ``vog`` (n,), ``attribution`` (n_train, n) and the like.
+    stress : DataFrame or None
+        One row per model and test.
+    notes : tuple of str
+        Sentences on what was derived, assumed or left out.
+    media : Media or None
+        Where images come from; use ``image`` and ``thumbnail``.
+    """
+
+    name: str
+    digest: str
+    path: Path | None
+    embeddings: NDArray[Any]
+    losses: NDArray[np.float64]
+    examples: pd.DataFrame
+    labels: NDArray[Any] | None = None
+    predictions: NDArray[Any] | None = None
+    targets: NDArray[np.float64] | None = None
+    probabilities: NDArray[Any] | None = None
+    logits: NDArray[Any] | None = None
+    classes: tuple[str, ...] | None = None
+    populations: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    msp: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    train: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    extras: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    stress: pd.DataFrame | None = None
+    notes: tuple[str, ...] = ()
+    media: Media | None = None
+    thumbnails: Media | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of examples."""
+        return len(self.embeddings)
+
+    @property
+    def d(self) -> int:
+        """Dimensions of an embedding."""
+        return int(self.embeddings.shape[1])
+
+    @cached_property
+    def ids(self) -> NDArray[np.str_]:
+        """Stable unique ids, shape (n,)."""
+        return np.asarray(self.examples["id"].tolist(), dtype=np.str_)
+
+    @property
+    def attributes(self) -> list[str]:
+        """Columns of ``examples`` that describe an example, in file order."""
+        return [name for name in self.examples.columns if name not in ("id", "text", "image")]
+
+    @property
+    def has_text(self) -> bool:
+        return "text" in self.examples.columns
+
+    @property
+    def has_images(self) -> bool:
+        return self.media is not None
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names that codes refer to: ``classes``, else column numbers, else the labels that occur.
+
+        Labels that occur are sorted, whole numbers by value. None without labels and predictions,
+        and for the float predictions of a regression.
+        """
+        if self.classes is not None:
+            return self.classes
+        scores = self.probabilities if self.probabilities is not None else self.logits
+        if scores is not None:
+            return tuple(str(code) for code in range(scores.shape[1]))
+        given = [
+            values
+            for values in (self.labels, self.predictions)
+            if values is not None and values.dtype.kind in "iU"
+        ]
+        if not given:
+            return None
+        return tuple(str(value) for value in np.unique(np.concatenate(given)).tolist())
+
+    @cached_property
+    def label_codes(self) -> NDArray[np.int64] | None:
+        """Position of each label in ``class_names``, shape (n,)."""
+        return self._codes(self.labels)
+
+    @cached_property
+    def prediction_codes(self) -> NDArray[np.int64] | None:
+        """Position of each prediction in ``class_names``, shape (n,)."""
+        return self._codes(self.predictions)
+
+    def _codes(self, values: NDArray[Any] | None) -> NDArray[np.int64] | None:
+        if values is None or values.dtype.kind not in "iU" or self.class_names is None:
+            return None
+        return codes_of(values, self.class_names)[0]
+
+    @cached_property
+    def correct(self) -> NDArray[np.bool_] | None:
+        """Whether each prediction is the label; None when either is missing."""
+        if self.label_codes is None or self.prediction_codes is None:
+            return None
+        return self.label_codes == self.prediction_codes
+
+    @cached_property
+    def accuracy(self) -> float | None:
+        """Share of correct predictions, a fraction in [0, 1]."""
+        return None if self.correct is None else float(self.correct.mean())
+
+    @cached_property
+    def base_loss(self) -> float:
+        """Mean loss over all examples."""
+        return float(self.losses.mean())
+
+    def image(self, row: int) -> bytes | None:
+        """Image file of an example, in a format browsers show; None when it has none.
+
+        Raises
+        ------
+        BundleError
+            If the file has gone or changed since it was checked.
+        """
+        return self._picture(row, 0)
+
+    def thumbnail(self, row: int) -> bytes | None:
+        """The image at no more than 112 pixels a side, encoded anew as PNG or JPEG."""
+        if self.thumbnails is not None:
+            return self.thumbnails.read(int(row))
+        return self._picture(row, 1)
+
+    def _picture(self, row: int, which: int) -> bytes | None:
+        if self.media is None:
+            return None
+        try:
+            data = self.media.read(int(row))
+            if data is None or (self.path is not None and which == 0):
+                return data
+            return prepared(data)[which]
+        except MediaError as error:
+            raise BundleError(
+                Fault(self.media.file, "image", int(row), error.problem, error.advice)
+            ) from error
+
+    def missing(self) -> list[tuple[str, str]]:
+        """Optional parts that were not given, each with what its absence switches off."""
+        has = {
+            "labels": self.labels is not None,
+            "predictions": self.predictions is not None,
+            "probabilities": self.probabilities is not None or self.logits is not None,
+            "text": self.has_text,
+            "image": self.has_images,
+            "attributes": any(name not in COLUMNS for name in self.attributes),
+            "populations": bool(self.populations),
+            "stress": self.stress is not None,
+            "vog": "vog" in self.extras or "gradients" in self.extras,
+            "msp": bool(self.msp),
+            "train": bool(self.train),
+            "attribution": "attribution" in self.extras or "train_features" in self.extras,
+        }
+        return [(part, effect) for part, effect in SWITCHES if not has[part]]
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """One line of the list of imported bundles.
+
+    ``created`` is ISO 8601 in UTC, ``size_bytes`` the disk it takes, ``base_loss`` the mean loss,
+    ``accuracy`` a fraction or None.
+    """
+
+    digest: str
+    name: str
+    n: int
+    d: int
+    created: str
+    size_bytes: int
+    base_loss: float
+    accuracy: float | None

@@ -1,0 +1,74 @@
+"""Gathering what is wrong with an upload, and turning parser failures into sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from backend.core.errors import BackendError, BundleError, Fault
+
+
+class Faults:
+    """Faults found so far. Checks go on after the first one, so that a person sees them all."""
+
+    def __init__(self) -> None:
+        self.found: list[Fault] = []
+
+    def add(self, file: str, field: str, row: int | None, problem: str, advice: str) -> None:
+        """Note one fault; the same one is kept once."""
+        fault = Fault(file, field, None if row is None else int(row), problem, advice)
+        if fault not in self.found:
+            self.found.append(fault)
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Keep the faults of a ``BundleError`` raised inside, and go on."""
+        try:
+            yield
+        except BundleError as error:
+            self.found.extend(fault for fault in error.faults if fault not in self.found)
+
+    def raise_any(self) -> None:
+        """Raise one ``BundleError`` with everything found, if anything was."""
+        if self.found:
+            raise BundleError(self.found)
+
+
+def refuse(file: str, field: str, row: int | None, problem: str, advice: str) -> BundleError:
+    """The error for a single fault, to be raised by the caller."""
+    return BundleError(Fault(file, field, None if row is None else int(row), problem, advice))
+
+
+@contextmanager
+def parsing(file: str, what: str, advice: str, field: str = "") -> Iterator[None]:
+    """Turn whatever a parser raises on foreign bytes into a ``BundleError`` naming ``file``.
+
+    Parsers of numpy, pyarrow, zipfile and Pillow raise anything from ``struct.error`` to
+    ``RecursionError`` on damaged input, so the net is wide; it is cast around single parser calls
+    only. Errors of our own, cancellation among them, pass through.
+    """
+    try:
+        yield
+    except BackendError:
+        raise
+    except FileNotFoundError as error:
+        raise refuse(file, field, None, "the file is not there.", "Check the path.") from error
+    except PermissionError as error:
+        raise refuse(
+            file,
+            field,
+            None,
+            "the file may not be read.",
+            "Allow reading it, or copy it elsewhere.",
+        ) from error
+    except MemoryError as error:
+        raise refuse(
+            file,
+            field,
+            None,
+            f"{what} does not fit into memory.",
+            "Split it, or import a folder of .npy.",
+        ) from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise refuse(file, field, None, f"{what} cannot be read ({reason}).", advice) from error

@@ -1,0 +1,323 @@
+"""Bundles under the home folder: import, open, list and delete them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from backend.bundle.assemble import assemble
+from backend.bundle.bundle import Bundle, BundleInfo
+from backend.bundle.canonical import (
+    DIGEST,
+    Share,
+    bundle_of,
+    open_folder,
+    read_manifest,
+    write_folder,
+)
+from backend.bundle.entry import Found
+from backend.bundle.faults import Faults, refuse
+from backend.bundle.limits import MAX_NAME_LENGTH
+from backend.bundle.upload import open_upload
+from backend.core.errors import BackendError, BundleError
+from backend.core.home import home_folder
+from backend.core.progress import Progress, ignore_progress
+
+try:
+    import fcntl
+except ImportError:  # Windows: stale folders are then told by their age
+    fcntl = None  # type: ignore[assignment]
+
+log = logging.getLogger(__name__)
+
+STAGING = ".import-"
+TRASH = ".trash-"
+STALE_AFTER_S = 24 * 3600
+NO_BUNDLE = "Choose one of the imported bundles, or import it."
+
+PathLike = str | os.PathLike[str]
+
+
+@contextlib.contextmanager
+def _foreign(path: PathLike) -> Iterator[None]:
+    """The outermost net under foreign files: what no parser's own net caught.
+
+    An upload must never end in a traceback. What lands here is a bug of ours all the same, so it
+    is logged with its traceback.
+    """
+    try:
+        yield
+    except BackendError:
+        raise
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        ArithmeticError,
+        RecursionError,
+        AttributeError,
+    ) as error:
+        log.exception("reading %s failed in a way that no check foresaw", path)
+        raise refuse(
+            Path(path).name,
+            "",
+            None,
+            f"the upload cannot be read ({type(error).__name__}: {str(error)[:120]}).",
+            "Check that it was saved completely; write_bundle makes files that are read.",
+        ) from error
+
+
+def read_bundle(path: PathLike, *, columns: Mapping[str, str] | None = None) -> Bundle:
+    """The bundle in a file or folder, checked in full and kept in memory.
+
+    Big arrays of a folder are memory-mapped and images are read from ``path`` when asked for, so
+    the upload must stay where it is. ``import_bundle`` has no such limits.
+
+    Parameters
+    ----------
+    path : path-like
+        ``.npz``, ``.parquet``, ``.arrow``, ``.feather``, ``.safetensors``, ``.pt``, ``.zip``, or
+        a folder of ``.npy`` files with tables and images.
+    columns : mapping of {field: name in the file}, optional
+        Fields, or the columns ``id``, ``text``, ``image`` and ``split``, under other names.
+
+    Returns
+    -------
+    Bundle
+        ``path`` is None.
+
+    Raises
+    ------
+    BundleError
+        Listing every fault: file, column or array, first row and what to do.
+
+    Examples
+    --------
+    >>> bundle = read_bundle("run.npz", columns={"embeddings": "features"})  # doctest: +SKIP
+    >>> bundle.n, bundle.notes  # doctest: +SKIP
+    """
+    with _foreign(path), open_upload(path) as upload:
+        contents, column = assemble(upload, columns, Faults())
+        digest = write_folder(None, contents, "", column, ignore_progress)
+        return bundle_of(contents, _name_of(path), digest)
+
+
+def import_bundle(
+    path: PathLike,
+    home: PathLike | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    name: str | None = None,
+    progress: Progress = ignore_progress,
+) -> Bundle:
+    """Check an upload and keep it under ``home`` in the canonical layout, memory-mapped.
+
+    The same content is kept once, whatever its file is called and in whichever accepted form it
+    came; the name of the first import stays. Nothing is left behind when an import fails, and
+    what a killed one left is swept by the next.
+
+    Parameters
+    ----------
+    path, columns
+        As for ``read_bundle``.
+    home : path-like, optional
+        Else ``ERRORSCOPE_HOME``, else ``.errorscope`` beside ``app.py``.
+    name : str, optional
+        What people call it; the file's name by default.
+    progress : Progress
+        Told what is being done; may raise ``JobCancelled`` to stop.
+
+    Raises
+    ------
+    BundleError
+        Listing every fault, before anything was kept.
+    """
+    bundles = _bundles(home)
+    with _foreign(path), _staging(bundles) as staging:
+        scratch = staging / "scratch"
+        folder = staging / "bundle"
+        scratch.mkdir()
+        folder.mkdir()
+        progress(0.0, "Reading the upload")
+        with open_upload(path, scratch) as upload:
+            contents, column = assemble(upload, columns, Faults())
+            digest = write_folder(
+                folder, contents, _shown(name) or _name_of(path), column, Share(progress, 0.2, 1.0)
+            )
+        _move_in(folder, bundles / digest)
+    return open_bundle(digest, home)
+
+
+def open_bundle(digest: str, home: PathLike | None = None) -> Bundle:
+    """An imported bundle: arrays memory-mapped, images read when asked for.
+
+    Raises
+    ------
+    BundleError
+        If there is none of this digest, or its files were damaged since.
+    """
+    folder = _folder_of(digest, home)
+    return open_folder(folder)
+
+
+def list_bundles(home: PathLike | None = None) -> list[BundleInfo]:
+    """Every imported bundle, newest first; damaged ones are logged and passed over."""
+    infos = []
+    for folder in _bundles(home).iterdir():
+        if not DIGEST.fullmatch(folder.name) or not folder.is_dir():
+            continue
+        try:
+            manifest = read_manifest(folder)
+        except BundleError as error:
+            log.warning("bundle %s is passed over: %s", folder.name[:12], error)
+            continue
+        accuracy = manifest.get("accuracy")
+        infos.append(
+            BundleInfo(
+                digest=folder.name,
+                name=str(manifest["name"]),
+                n=manifest["n"],
+                d=manifest["d"],
+                created=str(manifest["created"]),
+                size_bytes=sum(manifest["files"].values()),
+                base_loss=float(manifest["base_loss"]),
+                accuracy=None if accuracy is None else float(accuracy),
+            )
+        )
+    return sorted(infos, key=lambda info: (info.created, info.digest), reverse=True)
+
+
+def delete_bundle(digest: str, home: PathLike | None = None) -> None:
+    """Remove an imported bundle; it is out of every list at once.
+
+    Raises
+    ------
+    BundleError
+        If there is none of this digest.
+    """
+    folder = _folder_of(digest, home)
+    trash = folder.with_name(TRASH + uuid.uuid4().hex)
+    try:
+        folder.rename(trash)
+    except FileNotFoundError as error:
+        raise refuse(digest[:12], "", None, "there is no such bundle.", NO_BUNDLE) from error
+    shutil.rmtree(trash, ignore_errors=True)
+
+
+def inspect_upload(path: PathLike) -> list[Found]:
+    """What arrays and columns an upload holds, whether or not they make a bundle.
+
+    Returns
+    -------
+    list of Found
+        File, name, shape and dtype of each, in file order: what a page offers when fields have to
+        be told from columns with other names.
+
+    Raises
+    ------
+    BundleError
+        If the file cannot be opened as what it claims to be.
+    """
+    with _foreign(path), open_upload(path) as upload:
+        return [entry.found for entry in upload.entries]
+
+
+def _folder_of(digest: str, home: PathLike | None) -> Path:
+    # The digest may come from a URL: it is compared with a pattern before it is part of a path.
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
+        raise refuse(str(digest)[:64], "", None, "a digest has 64 hexadecimal digits.", NO_BUNDLE)
+    folder = _bundles(home) / digest
+    if not folder.is_dir():
+        raise refuse(digest[:12], "", None, "there is no such bundle.", NO_BUNDLE)
+    return folder
+
+
+def _bundles(home: PathLike | None) -> Path:
+    folder = home_folder(home) / "bundles"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _name_of(path: PathLike) -> str:
+    return _shown(Path(path).resolve().stem) or "bundle"
+
+
+def _shown(name: str | None) -> str:
+    return "".join(letter for letter in name or "" if letter.isprintable()).strip()[
+        :MAX_NAME_LENGTH
+    ]
+
+
+@contextlib.contextmanager
+def _staging(bundles: Path) -> Iterator[Path]:
+    """A temporary folder beside the bundles, locked while in use and gone afterwards."""
+    with _locked(bundles):
+        _sweep(bundles)
+        staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=bundles))
+        lock = _lock(staging, wait=True)
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _sweep(bundles: Path) -> None:
+    """Remove what killed imports and deletions left; running imports hold their folder's lock."""
+    for folder in [*bundles.glob(STAGING + "*"), *bundles.glob(TRASH + "*")]:
+        if fcntl is None:
+            with contextlib.suppress(OSError):
+                if time.time() - folder.stat().st_mtime > STALE_AFTER_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+            continue
+        lock = _lock(folder, wait=False)
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def _lock(folder: Path, *, wait: bool) -> int | None:
+    """An exclusive lock on a folder, which the system lets go when the process dies."""
+    if fcntl is None:
+        return None
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    lock = _lock(folder, wait=True)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _move_in(folder: Path, target: Path) -> None:
+    """Put a finished bundle in its place; one that is sound and already there stays."""
+    with _locked(target.parent):
+        if target.is_dir():
+            try:
+                open_folder(target)
+                return
+            except BundleError as error:
+                log.warning("bundle %s was damaged and is replaced: %s", target.name[:12], error)
+                target.rename(target.with_name(TRASH + uuid.uuid4().hex))
+        folder.replace(target)

@@ -1,0 +1,106 @@
+"""What the fields of a bundle are called, and under which other names they are recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from backend.bundle.limits import MAX_NAME_LENGTH
+
+SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "embeddings": ("embedding",),
+        "losses": ("loss",),
+        "labels": ("label",),
+        "predictions": ("prediction", "pred", "preds"),
+        "probabilities": ("probability", "probs", "prob"),
+        "logits": ("logit",),
+        "targets": ("target",),
+        "classes": ("class_names", "class_name"),
+        "vog": (),
+        "gradients": ("gradient",),
+        "attribution": ("attributions",),
+        "train_features": ("train_feature",),
+        "target_features": ("target_feature",),
+        "train_residuals": ("train_residual",),
+        "stress_scores": ("stress_score",),
+    }
+)
+"""Array fields and the other names each answers to. A field's own name always comes first."""
+
+COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"id": ("ids",), "text": ("texts",), "image": ("images",), "split": ("splits",)}
+)
+"""Columns of the examples table that mean something; every other column is an attribute."""
+
+GROUPS = ("populations", "train", "msp", "stress", "examples", "images")
+"""Prefixes of nested names, and folders of the folder form."""
+
+EXTRAS = (
+    "vog",
+    "gradients",
+    "attribution",
+    "train_features",
+    "target_features",
+    "train_residuals",
+    "stress_scores",
+)
+"""Array fields that only one audit needs."""
+
+PER_ROW = ("losses", "labels", "predictions", "probabilities", "logits", "targets", "vog")
+"""Array fields, besides the embeddings, with one row per example."""
+
+SWITCHES: tuple[tuple[str, str], ...] = (
+    ("labels", "accuracy, regions within a class, class change, audits by outcome"),
+    ("predictions", "accuracy, confusions, audits by outcome"),
+    ("probabilities", "confidence colours, failure directions, mixture slices"),
+    ("text", "words that set a region apart, text search"),
+    ("image", "the image gallery, contexts from an image-text model"),
+    ("attributes", "attribute tables and the subgroup audit"),
+    ("populations", "who pays for compression (PIE and CIE)"),
+    ("stress", "the underspecification stress tests"),
+    ("vog", "variance of gradients"),
+    ("msp", "the two long tails: atypical or noisy"),
+    ("train", "head retraining on a second set"),
+    ("attribution", "training examples behind a failure (TRAK and D3M)"),
+)
+"""Optional parts, and what their absence switches off."""
+
+
+def canonical_field(name: str) -> str | None:
+    """The array field called ``name`` (any case, singular or plural), or None."""
+    return _lookup(name, SYNONYMS)
+
+
+def canonical_column(name: str) -> str | None:
+    """The meaningful column called ``name`` (any case, singular or plural), or None."""
+    return _lookup(name, COLUMNS)
+
+
+def _lookup(name: str, table: Mapping[str, tuple[str, ...]]) -> str | None:
+    wanted = name.strip().lower()
+    for canonical, others in table.items():
+        if wanted == canonical or wanted in others:
+            return canonical
+    return None
+
+
+def split_group(name: str) -> tuple[str, str]:
+    """``("populations", "int8")`` of ``"populations/int8"``; the group is empty at top level."""
+    group, slash, rest = name.partition("/")
+    if slash and group.lower() in GROUPS:
+        return group.lower(), rest
+    return "", name
+
+
+def name_problem(name: str) -> str | None:
+    """Why ``name`` cannot name a population, variant, field or column; None when it can."""
+    if not name.strip():
+        return "the name is empty"
+    if len(name) > MAX_NAME_LENGTH:
+        return f"the name has {len(name)} characters, more than {MAX_NAME_LENGTH}"
+    if name.strip() in {".", ".."} or "/" in name or "\\" in name:
+        return "the name holds a path separator"
+    if not name.isprintable():
+        return "the name holds characters that cannot be printed"
+    return None

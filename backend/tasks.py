@@ -1,0 +1,329 @@
+"""What a worker can run: a table of tasks, and the functions behind it.
+
+Every function takes ``(bundle, options, progress, part)`` and returns ``(arrays, meta)``. Topics
+are imported inside the functions: pages read this table, and must not load torch for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.core.arrays import check_choice
+from backend.core.errors import InputError
+from backend.core.progress import Progress
+
+if TYPE_CHECKING:
+    from backend.bundle import Bundle
+    from backend.spotlight import Region
+
+Arrays = dict[str, NDArray[Any]]
+Meta = dict[str, Any]
+Options = dict[str, Any]
+
+
+class WritePart(Protocol):
+    """Called as ``part(arrays, meta)`` with a piece of the result that can be shown already."""
+
+    def __call__(self, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row of the table.
+
+    Attributes
+    ----------
+    entry : str
+        ``module:function``; the module is imported in the worker only.
+    version : int
+        Raised whenever the function starts to compute something else; part of the key.
+    defaults : dict, optional
+        Every option with its default. Without it any options are taken as they come.
+    check : callable, optional
+        Raises ``InputError`` for complete options that cannot be used.
+    lane : callable
+        From complete options to the queue: ``quick`` for what a first view waits for, ``compute``
+        for searches, ``background`` for what may take a minute without anybody waiting.
+    source : callable, optional
+        From complete options to a text that changes whenever what they refer to on disk does.
+        Results of such tasks have effects outside the cache, so a finished one is never reused.
+    """
+
+    entry: str
+    version: int = 1
+    defaults: Mapping[str, Any] | None = None
+    check: Callable[[Options], None] | None = None
+    lane: Callable[[Options], str] = lambda options: "compute"
+    source: Callable[[Options], str] | None = None
+
+
+def default_options(task: str) -> Options:
+    """Every option of a task with its default; a fresh dict."""
+    return dict(_task(task).defaults or {})
+
+
+def complete_options(
+    task: str, options: Mapping[str, Any], tasks: Mapping[str, Task] | None = None
+) -> Options:
+    """Options with defaults filled in.
+
+    Raises
+    ------
+    InputError
+        If the task or an option does not exist, or a value cannot be used.
+    """
+    row = _task(task, tasks)
+    if row.defaults is None:
+        return dict(options)
+    unknown = sorted(set(options) - set(row.defaults))
+    if unknown:
+        raise InputError(
+            f"task {task!r} has no option {', '.join(map(repr, unknown))}. "
+            f"It takes {', '.join(row.defaults)}."
+        )
+    complete = {**row.defaults, **options}
+    if row.check is not None:
+        row.check(complete)
+    return complete
+
+
+def _task(name: str, tasks: Mapping[str, Task] | None = None) -> Task:
+    tasks = TASKS if tasks is None else tasks
+    if name not in tasks:
+        raise InputError(f"there is no task {name!r}. There are {', '.join(sorted(tasks))}.")
+    return tasks[name]
+
+
+# --- import ---------------------------------------------------------------------------------------
+
+
+def run_import(
+    bundle: Bundle | None, options: Options, progress: Progress, part: WritePart
+) -> tuple[Arrays, Meta]:
+    """Import an upload; ``meta["digest"]`` names the bundle."""
+    from backend.bundle import import_bundle
+
+    imported = import_bundle(
+        options["path"],
+        columns=options["columns"] or None,
+        name=options["name"],
+        progress=progress,
+    )
+    return {}, {"digest": imported.digest, "name": imported.name, "n": imported.n, "d": imported.d}
+
+
+def _check_import(options: Options) -> None:
+    if not isinstance(options["path"], str) or not options["path"]:
+        raise InputError(f"path must name a file or folder: got {options['path']!r}.")
+    if options["name"] is not None and not isinstance(options["name"], str):
+        raise InputError(f"name must be text or None: got {options['name']!r}.")
+    columns = options["columns"]
+    if columns is not None and not isinstance(columns, Mapping):
+        raise InputError(f"columns must map field to column name: got {columns!r}.")
+
+
+def file_stamp(options: Options) -> str:
+    """Names, sizes and times of the files at ``options["path"]``, as one hex digest.
+
+    A repaired file must not meet the refusal of the broken one.
+    """
+    path = Path(options["path"])
+    files = [path, *sorted(path.rglob("*"))] if path.is_dir() else [path]
+    seen = hashlib.sha256(os.fsencode(path.absolute()))
+    for file in files:
+        if file.exists():
+            stat = file.stat()
+            seen.update(f"\n{file.name} {stat.st_size} {stat.st_mtime_ns}".encode(errors="replace"))
+    return seen.hexdigest()
+
+
+# --- spotlights -----------------------------------------------------------------------------------
+
+
+def run_spotlights(
+    bundle: Bundle | None, options: Options, progress: Progress, part: WritePart
+) -> tuple[Arrays, Meta]:
+    """Search regions, each written as a part when it is found.
+
+    Arrays: weights (r, n) float32, centers (r, d), precisions (r, ...), weighted_losses,
+    total_weights and objectives (r,), members (r, max) rows heaviest first, padded with -1. A part
+    holds weights (n,), center, precision and members of one region. The numbers of each region are
+    in ``meta["regions"]``, or in the part's meta.
+    """
+    import torch
+
+    from backend.core.device import choose_device
+    from backend.spotlight import iterate_spotlights, members
+
+    bundle = _needs_bundle("spotlights", bundle)
+    device = choose_device("auto")
+    began = time.perf_counter()
+    common = {
+        "version": TASKS["spotlights"].version,
+        "options": options,
+        "device": str(device),
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
+    }
+    found: list[Arrays] = []
+    numbers: list[Meta] = []
+    regions: list[Region] = []
+    for region in iterate_spotlights(
+        bundle.embeddings, bundle.losses, **options, device=device, progress=progress
+    ):
+        rows = members(region.weights, region.total_weight)
+        arrays: Arrays = {
+            "weights": region.weights.astype(np.float32),
+            "center": np.asarray(region.center),
+            "precision": np.asarray(region.precision),
+            "members": rows,
+        }
+        meta = region_numbers(region, rows, bundle.losses, options["size"])
+        part(arrays, {**meta, **common})
+        found.append(arrays)
+        numbers.append(meta)
+        regions.append(region)
+    padded = np.full((len(found), max(len(arrays["members"]) for arrays in found)), -1, np.int64)
+    for row, arrays in zip(padded, found, strict=True):
+        row[: len(arrays["members"])] = arrays["members"]
+    return {
+        "weights": np.stack([arrays["weights"] for arrays in found]),
+        "centers": np.stack([arrays["center"] for arrays in found]),
+        "precisions": np.stack([arrays["precision"] for arrays in found]),
+        "weighted_losses": np.array([region.weighted_loss for region in regions]),
+        "total_weights": np.array([region.total_weight for region in regions]),
+        "objectives": np.array([region.objective for region in regions]),
+        "members": padded,
+    }, {**common, "regions": numbers, "seconds": time.perf_counter() - began}
+
+
+def region_numbers(
+    region: Region, rows: NDArray[np.int64], losses: NDArray[np.floating[Any]], size: float
+) -> Meta:
+    """The numbers shown beside a region: sizes in examples, losses raw."""
+    from backend.spotlight import effective_size
+
+    n = len(losses)
+    return {
+        "size": size * n if 0 < size < 1 else float(size),
+        "total_weight": region.total_weight,
+        "effective_size": effective_size(region.weights),
+        "weighted_loss": region.weighted_loss,
+        "member_loss": float(losses[rows].mean()) if len(rows) else None,
+        "base_loss": float(np.mean(losses)),
+        "n_members": len(rows),
+        "objective": region.objective,
+        "outcome": region.outcome.to_dict(),
+    }
+
+
+def _check_spotlights(options: Options) -> None:
+    _check_number("size", options["size"], above=0)
+    _check_count("n_spotlights", options["n_spotlights"], 1, 50)
+    _check_count("starts", options["starts"], 1, 1024)
+    _check_count("seed", options["seed"], 0, 2**63 - 1)
+    check_choice("solver", options["solver"], ("fast", "adam"))
+    check_choice("kernel", options["kernel"], ("gaussian", "squared_distance"))
+    check_choice("precision", options["precision"], ("spherical", "diagonal", "full"))
+
+
+# --- projection -----------------------------------------------------------------------------------
+
+
+def run_projection(
+    bundle: Bundle | None, options: Options, progress: Progress, part: WritePart
+) -> tuple[Arrays, Meta]:
+    """Lay the examples out on a map: ``xy`` (n, 2) float32."""
+    from backend.projection import project
+
+    bundle = _needs_bundle("projection", bundle)
+    began = time.perf_counter()
+    made = project(
+        bundle.embeddings,
+        method=options["method"],
+        seed=options["seed"],
+        losses=bundle.losses,
+        progress=progress,
+    )
+    return {"xy": made.xy}, {
+        "version": TASKS["projection"].version,
+        "options": options,
+        "sampled": made.sampled,
+        "explained": made.explained,
+        "note": made.note,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def _check_projection(options: Options) -> None:
+    check_choice("method", options["method"], ("pca", "umap"))
+    _check_count("seed", options["seed"], 0, 2**32 - 1)
+
+
+# --- shared ---------------------------------------------------------------------------------------
+
+
+def _needs_bundle(task: str, bundle: Bundle | None) -> Bundle:
+    if bundle is None:
+        raise InputError(f"task {task!r} works on a bundle: got no digest.")
+    return bundle
+
+
+def _check_number(name: str, value: Any, *, above: float) -> None:
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not above < value < float("inf"):
+        raise InputError(f"{name} must be a number above {above}: got {value!r}.")
+
+
+def _check_count(name: str, value: Any, low: int, high: int) -> None:
+    whole = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not whole or value != value // 1 or not low <= value <= high:
+        raise InputError(f"{name} must be a whole number from {low} to {high}: got {value!r}.")
+
+
+TASKS: dict[str, Task] = {
+    "import": Task(
+        "backend.tasks:run_import",
+        version=1,
+        defaults={"path": "", "columns": None, "name": None},
+        check=_check_import,
+        lane=lambda options: "quick",
+        source=file_stamp,
+    ),
+    "spotlights": Task(
+        "backend.tasks:run_spotlights",
+        version=1,
+        defaults={
+            "size": 0.02,
+            "n_spotlights": 5,
+            "solver": "fast",
+            "seed": 0,
+            "kernel": "gaussian",
+            "precision": "spherical",
+            "starts": 16,
+        },
+        check=_check_spotlights,
+    ),
+    "projection": Task(
+        "backend.tasks:run_projection",
+        version=1,
+        defaults={"method": "pca", "seed": 0},
+        check=_check_projection,
+        lane=lambda options: "background" if options["method"] == "umap" else "quick",
+    ),
+}
+
+PRELOAD: dict[str, tuple[str, ...]] = {
+    "quick": ("backend.bundle", "backend.projection"),
+    "compute": ("backend.bundle", "backend.spotlight.find"),
+    "background": (),
+}
+"""Modules that a warm worker of each lane imports before anybody asks."""

@@ -155,7 +155,7 @@ def _parse(data: bytes, delimiter: str, names: list[str], headless: bool, file: 
         max(0, number - (1 if headless else 2)),
         f"line {number} has {row.actual_columns} cells where the header has "
         f"{row.expected_columns}.",
-        "Quote cells that hold the separator, and write one cell per column in every row.",
+        "Quote cells that hold the separator, close every quote, and fill every column.",
     )
 
 

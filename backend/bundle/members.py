@@ -60,6 +60,11 @@ class Member:
             return stream.read(limit + 1)
 
 
+def opener(path: Path) -> Callable[[], IO[bytes]]:
+    """A function that opens the file at ``path`` for reading."""
+    return lambda: path.open("rb")
+
+
 def folder_members(root: Path) -> list[Member]:
     """Regular files below ``root``, sorted by name, symbolic links only where they stay inside.
 
@@ -91,7 +96,7 @@ def folder_members(root: Path) -> list[Member]:
                 continue
             status = path.stat() if path.exists() else None
             if status is not None and stat.S_ISREG(status.st_mode):
-                members.append(Member(inner, status.st_size, partial(path.open, "rb"), path))
+                members.append(Member(inner, status.st_size, opener(path), path))
         if len(members) > MAX_MEMBERS:
             raise refuse(
                 root.name,

@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from backend.bundle.members import (
     copy_out,
     folder_members,
     open_zip,
+    opener,
     without_top_folder,
     zip_members,
 )
@@ -102,7 +102,7 @@ def open_upload(path: str | os.PathLike[str], scratch: Path | None = None) -> It
             files = {member.name: member for member in _siblings(path)}
             yield Upload(file, _with_files(entries, files), files, classes)
         elif suffix in csv_table.SUFFIXES or suffix == ".npy":
-            member = Member(file, status.st_size, lambda: path.open("rb"), path)
+            member = Member(file, status.st_size, opener(path), path)
             yield _from_members([member], file, scratch)
         elif suffix == ".safetensors":
             entries, metadata = read_safetensors(path, file)
@@ -323,7 +323,7 @@ def _siblings(path: Path) -> Iterator[Member]:
                     yield Member(
                         prefix + child.name,
                         child.stat().st_size,
-                        partial(child.open, "rb"),
+                        opener(child),
                         child,
                     )
 

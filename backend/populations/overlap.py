@@ -1,0 +1,85 @@
+"""Do models fail on the same examples?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.core.arrays import as_numpy
+from backend.core.errors import InputError
+from backend.populations.encode import check_populations
+
+
+def failure_iou(failed: Any) -> NDArray[np.float64]:
+    """Overlap of the failures of every two models: examples both fail on / examples either does.
+
+    Parameters
+    ----------
+    failed : bool array of shape (m, n)
+        Whether model m fails on example n.
+
+    Returns
+    -------
+    float array of shape (m, m)
+        In [0, 1], symmetric, 1 on the diagonal; NaN where neither model fails.
+
+    Raises
+    ------
+    InputError
+        If ``failed`` is not a non-empty boolean (m, n) array.
+
+    References
+    ----------
+    Chegini, Feizi, Identifying and Mitigating Model Failures through Few-shot CLIP-aided Diffusion
+    Generation, 2023, arXiv:2312.05464.
+    """
+    values = _check_failed(failed)
+    iou = np.full((len(values), len(values)), np.nan)
+    for first, own in enumerate(values):
+        for second, other in enumerate(values[: first + 1]):
+            if either := int((own | other).sum()):
+                iou[first, second] = iou[second, first] = int((own & other).sum()) / either
+    return iou
+
+
+def shared_failures(failed: Any) -> float:
+    """Examples all models fail on / examples any model fails on; NaN when none fails."""
+    values = _check_failed(failed)
+    anyone = int(values.any(0).sum())
+    return int(values.all(0).sum()) / anyone if anyone else float("nan")
+
+
+def disagreement(predictions: Any) -> float:
+    """Share of examples two models answer differently, averaged over all pairs of models.
+
+    Parameters
+    ----------
+    predictions : array-like of shape (m, n)
+        Predicted labels, m of 2 or more.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
+    (codes,) = check_populations(predictions=predictions).parts
+    if len(codes) < 2:
+        raise InputError(f"predictions must come from 2 or more models: got {len(codes)}.")
+    pairs = [
+        (codes[first] != codes[second]).mean()
+        for first in range(len(codes))
+        for second in range(first)
+    ]
+    return float(np.mean(pairs))
+
+
+def _check_failed(failed: Any) -> NDArray[np.bool_]:
+    values = as_numpy(failed)
+    if values.ndim != 2 or 0 in values.shape or values.dtype != bool:
+        raise InputError(
+            "failed must be booleans of shape (m, n), one row per model, not empty: "
+            f"got {values.dtype} of shape {values.shape}."
+        )
+    return values

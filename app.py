@@ -46,6 +46,11 @@ def run_page() -> None:
 if __name__ == "__main__":
     run_page()
 else:
+    from streamlit.runtime.pages_manager import PagesManager
+
     from pages.components.streamed import ROUTES
 
+    # Until the first run of st.navigation Streamlit takes a folder called pages for its older kind
+    # of multipage app: the first visitor who follows a link to a page would get it without a frame.
+    PagesManager.uses_pages_directory = False
     app = st.App(__file__, routes=ROUTES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -11,8 +12,10 @@ from backend.bundle import Bundle, BundleInfo, delete_bundle, inspect_upload, li
 from backend.core.errors import BackendError
 from backend.jobs import Job
 from pages.components import frame, keys, services, text, uploads
+from pages.components.streamed import streamed_upload
 from pages.components.waiting import RUNNING, show_progress
 
+ARRAYS = ("embeddings", "losses", "labels", "predictions", "probabilities", "logits", "targets")
 FIELDS = {
     "embeddings": "last hidden layer, one row per example",
     "losses": "one number per example, higher is worse",
@@ -67,6 +70,11 @@ def add_bundle() -> None:
         except BackendError as error:
             st.error(text.plain(error, limit=600))
     pick_from_data_folder()
+    if st.toggle("Larger than that: stream it to disk", key="stream"):
+        path = streamed_upload(key="streamed")
+        if path is not None:
+            start_import(path, Path(path.name).stem if path.is_file() else "upload")
+            st.rerun()
     show_import()
 
 
@@ -151,7 +159,7 @@ def map_columns(path: Path) -> None:
                 [
                     {
                         "name": f.name,
-                        "shape": " × ".join(map(str, f.shape)),
+                        "shape": " × ".join(map(str, f.shape or ())),
                         "type": f.dtype,
                         "file": f.file,
                     }
@@ -214,8 +222,7 @@ def show_list(infos: list[BundleInfo]) -> None:
 def show_summary(bundle: Bundle) -> None:
     """What arrived in the open bundle, what was derived, what is missing."""
     st.subheader(text.plain(bundle.name), anchor=False)
-    arrived = pd.DataFrame(bundle.summary(), columns=["field", "shape", "type", "about"])
-    st.dataframe(arrived, hide_index=True)
+    st.dataframe(arrived(bundle), hide_index=True)
     if bundle.notes:
         st.markdown("**Derived or assumed**")
         for note in bundle.notes:
@@ -227,6 +234,32 @@ def show_summary(bundle: Bundle) -> None:
             pd.DataFrame(missing, columns=["field", "so this is switched off"]), hide_index=True
         )
     remove(bundle)
+
+
+def arrived(bundle: Bundle) -> pd.DataFrame:
+    """The fields of a bundle: name, shape, type."""
+    arrays = {field: getattr(bundle, field) for field in ARRAYS}
+    arrays |= {f"populations/{name}": array for name, array in bundle.populations.items()}
+    arrays |= {f"train/{name}": array for name, array in bundle.train.items()}
+    arrays |= {f"msp/{name}": array for name, array in bundle.msp.items()}
+    arrays |= dict(bundle.extras)
+    rows = [
+        (name, " × ".join(map(text.count, array.shape)), _type(array))
+        for name, array in arrays.items()
+        if array is not None
+    ]
+    if bundle.has_images:
+        rows.append(("image", text.count(bundle.n), "picture"))
+    columns = [name for name in bundle.examples.columns if name not in ("id", "image")]
+    rows += [
+        (f"examples/{name}", text.count(bundle.n), str(bundle.examples[name].dtype))
+        for name in columns
+    ]
+    return pd.DataFrame(rows, columns=["field", "shape", "type"])
+
+
+def _type(array: np.ndarray) -> str:
+    return "text" if array.dtype.kind in "US" else str(array.dtype)
 
 
 def remove(bundle: Bundle) -> None:

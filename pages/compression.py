@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.core.groups import sharp_group
-from backend.populations import matched_non_pies, pie_accuracy, select_pies, taxicab
+from backend.populations import (
+    PieSelection,
+    matched_non_pies,
+    pie_accuracy,
+    select_pies,
+    taxicab,
+)
 from pages.components import frame, gallery, keys, tagging, text, views
 from pages.components.groups import Choice
 
@@ -108,13 +113,13 @@ def choose_populations(bundle: Bundle) -> tuple[str, str | None, str]:
 
 
 def show_counts(
-    bundle: Bundle, rows: np.ndarray, pies: object, before: np.ndarray, after: np.ndarray
+    bundle: Bundle, rows: np.ndarray, pies: PieSelection, before: np.ndarray, after: np.ndarray
 ) -> None:
     """How many PIEs, and the accuracy on them, beside the rest."""
     st.markdown(
         f"**{text.count(len(rows))}** of {text.count(bundle.n)} examples "
         f"({text.percent(len(rows) / bundle.n)}) are PIE, from {len(before)} baseline and {len(after)} "
-        f"compressed models; {text.count(int(np.asarray(pies.tied)[rows].sum()))} of them involve a tie."
+        f"compressed models; {text.count(int(pies.tied[rows].sum()))} of them involve a tie."
     )
     if len(before) < 2 or len(after) < 2:
         st.warning(
@@ -122,16 +127,23 @@ def show_counts(
             icon=":material/warning:",
         )
     if bundle.labels is not None:
-        table: pd.DataFrame = pie_accuracy(before, after, bundle.labels, pies.mask)
-        st.dataframe(table, hide_index=True, column_config=_accuracy_columns(table))
-
-
-def _accuracy_columns(table: pd.DataFrame) -> dict[str, object]:
-    return {
-        name: st.column_config.NumberColumn(name.replace("_", " "), format="percent")
-        for name in table.columns
-        if table[name].dtype.kind == "f"
-    }
+        table = pie_accuracy(before, after, bundle.labels, pies.mask)
+        wide = table.pivot(index="population", columns="subset", values="accuracy")
+        sizes = table.groupby("subset")["n"].first()
+        subsets = ["pie", "non-pie", "all"]
+        st.dataframe(
+            wide[subsets].reset_index(),
+            hide_index=True,
+            column_config={
+                "population": "mean top-1 accuracy",
+                **{
+                    name: st.column_config.NumberColumn(
+                        f"{name} (n {text.count(int(sizes[name]))})", format="percent"
+                    )
+                    for name in subsets
+                },
+            },
+        )
 
 
 page()

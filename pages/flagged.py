@@ -67,7 +67,7 @@ def take_off(bundle: Bundle, chosen: list[str], rows: pd.DataFrame) -> None:
     def remove() -> None:
         for tag in chosen:
             ids = rows.loc[rows["tag"] == tag, "id"].tolist()
-            services.store().untag(bundle.digest, ids, tag, author=frame.author())
+            untag(bundle.digest, ids, tag)
         st.session_state[keys.TAG_FILTER] = []
         st.session_state[keys.NOTICE] = (
             f"Removed {len(chosen)} tags from {text.count(len(rows))} rows. Undo brings them back.",
@@ -97,10 +97,14 @@ def show_gallery(bundle: Bundle, rows: pd.DataFrame) -> None:
                 st.button(
                     f"Remove “{text.plain(tag)}” · {len(ids)}",
                     key=f"untag_{tag}",
-                    on_click=services.store().untag,
+                    on_click=untag,
                     args=(bundle.digest, ids, tag),
-                    kwargs={"author": frame.author()},
                 )
+
+
+def untag(digest: str, ids: list[str], tag: str) -> None:
+    """Take a tag off some examples."""
+    services.store().untag(digest, ids, tag, author=frame.author())
 
 
 def show_history(bundle: Bundle) -> None:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import streamlit as st
 
 from backend.bundle import Bundle
-from backend.core.sampling import sample_for_map
+from backend.core.sampling import MapSample, sample_for_map
 from backend.jobs import Job
 from backend.tasks import default_options
-from pages.components import fitting, frame, groups, keys, scatter, services, tagging, text, views
+from pages.components import (
+    fitting,
+    frame,
+    groups,
+    keys,
+    link,
+    scatter,
+    services,
+    tagging,
+    text,
+    views,
+)
 from pages.components.waiting import RUNNING, show_progress
 
 
@@ -17,17 +31,17 @@ def page() -> None:
     bundle = frame.choose_bundle()
     if bundle is None:
         return
-    title, options_place = st.columns([5, 1], vertical_alignment="bottom")
-    title.header(
-        "Where does the model fail together?",
-        anchor=False,
-        help="A spotlight is a region of representation space with the highest weighted loss at a "
-        "given size (d'Eon et al. 2021, arXiv:2107.00758). No labels are needed to find it.",
-    )
-    with options_place:
+    with st.container(horizontal=True, vertical_alignment="center", key="title_bar"):
+        st.header(
+            "Where does the model fail together?",
+            anchor=False,
+            width="stretch",
+            help="A spotlight is a region of representation space with the highest weighted loss at a "
+            "given size (d'Eon et al. 2021, arXiv:2107.00758). No labels are needed to find it.",
+        )
+        colour_by, method = map_controls(bundle)
         options = default_options("spotlights") | fitting.fit_options(bundle)
     job = services.ask("spotlights", bundle.digest, **options)
-    pca = services.ask("projection", bundle.digest, method="pca")
     map_place, list_place = st.columns([7, 5])
     with list_place:
         found = job.partial() if job.state != "done" else regions_of(job)
@@ -35,7 +49,7 @@ def page() -> None:
         if job.state != "done":
             show_progress(job, what="Searching regions", key="fit")
     with map_place:
-        selection = show_map(bundle, choices, pca)
+        selection = show_map(bundle, choices, colour_by, method)
     size = max(1, round(options["size"] * bundle.n if options["size"] < 1 else options["size"]))
     choices += groups.baselines(bundle, size, seed=options["seed"])
     if selection is not None:
@@ -50,48 +64,48 @@ def regions_of(job: Job) -> list[groups.Part]:
     return groups.parts_of(job.result())
 
 
-def show_map(bundle: Bundle, choices: list[groups.Choice], pca: Job) -> groups.Choice | None:
-    """The map with its controls; the group drawn on it, if any."""
-    controls = st.container(horizontal=True, vertical_alignment="center", key="map_controls")
-    with controls:
-        colour_by = st.selectbox(
-            "Colour by",
-            scatter.colourings(bundle),
-            key=keys.COLOUR,
-            bind="query-params",
-            label_visibility="collapsed",
-            width=170,
-            help="What the points' colour says.",
-        )
-        method = st.segmented_control(
-            "Projection",
-            ["PCA", "UMAP"],
-            default="PCA",
-            required=True,
-            key=keys.MAP_METHOD,
-            bind="query-params",
-            label_visibility="collapsed",
-            help="PCA keeps large distances, UMAP (McInnes et al. 2018) keeps neighbours. "
-            "Regions are found in the full space, never on the map.",
-        )
-        umap = (
-            services.ask("projection", bundle.digest, method="umap") if pca.state == "done" else pca
-        )
-        clear = st.container()
+def map_controls(bundle: Bundle) -> tuple[str, str]:
+    """What the colour says, and how the map is laid out."""
+    colourings = scatter.colourings(bundle)
+    link.restore(keys.COLOUR, colourings)
+    colour_by = st.selectbox(
+        "Colour by",
+        colourings,
+        key=keys.COLOUR,
+        persist_state="session",
+        label_visibility="collapsed",
+        width=170,
+        format_func=lambda name: f"Colour: {name}",
+    )
+    link.keep(keys.COLOUR, colour_by)
+    method = st.segmented_control(
+        "Projection",
+        ["PCA", "UMAP"],
+        default="PCA",
+        required=True,
+        key=keys.MAP_METHOD,
+        bind="query-params",
+        label_visibility="collapsed",
+        help="PCA keeps large distances, UMAP (McInnes et al. 2018) keeps neighbours. "
+        "Regions are found in the full space, never on the map.",
+    )
+    return colour_by, method or "PCA"
+
+
+def show_map(
+    bundle: Bundle, choices: list[groups.Choice], colour_by: str, method: str
+) -> groups.Choice | None:
+    """The map; the group drawn on it, if any."""
+    pca = services.ask("projection", bundle.digest, method="pca")
+    umap = services.ask("projection", bundle.digest, method="umap") if pca.state == "done" else pca
     job = umap if method == "UMAP" else pca
     if not show_progress(job, what=f"Laying out the map ({method})", key="projection"):
-        st.skeleton(height=scatter.HEIGHT) if job.state in RUNNING else None
+        if job.state in RUNNING:
+            st.skeleton(height=scatter.HEIGHT)
         return None
     result = job.result()
     points = result["xy"]
     shape = scatter.current_shape(bundle.digest, method)
-    if shape is not None:
-        clear.button(
-            "Clear selection",
-            on_click=scatter.clear_shape,
-            type="tertiary",
-            icon=":material/close:",
-        )
     members = [choice.group.rows for choice in choices]
     keep = np.concatenate(members) if members else np.empty(0, dtype=np.int64)
     sample = sample_for_map(bundle.n, keep)
@@ -108,7 +122,16 @@ def show_map(bundle: Bundle, choices: list[groups.Choice], pca: Job) -> groups.C
         colour_by=colour_by,
         values=scatter.values_for(bundle, colour_by),
     )
-    st.caption(map_note(sample, result.meta, umap, method))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(map_note(sample, result.meta, umap, method), width="stretch")
+        if shape is not None:
+            st.button(
+                "Clear selection",
+                on_click=scatter.clear_shape,
+                type="tertiary",
+                icon=":material/close:",
+                key="clear_shape",
+            )
     if shape is None:
         return None
     rows = shape.rows(points)
@@ -118,7 +141,7 @@ def show_map(bundle: Bundle, choices: list[groups.Choice], pca: Job) -> groups.C
     return groups.selection_choice(bundle, rows, shape.to_dict())
 
 
-def map_note(sample: object, meta: dict[str, object], umap: Job, method: str) -> str:
+def map_note(sample: MapSample, meta: Mapping[str, Any], umap: Job, method: str) -> str:
     """What the map shows and does not show."""
     parts = [text.plain(meta.get("note", ""), limit=200)]
     if not sample.complete:
@@ -137,8 +160,10 @@ def map_note(sample: object, meta: dict[str, object], umap: Job, method: str) ->
 def show_group(bundle: Bundle, choice: groups.Choice, choices: list[groups.Choice]) -> None:
     """The chosen group: tag it, look at it."""
     tags = tagging.tags_of(bundle)
-    bar = st.container()
-    view = views.choose_view(bundle)
+    with st.container(horizontal=True, vertical_alignment="center", key="group_bar"):
+        with st.container(width="content"):
+            view = views.choose_view(bundle)
+        bar = st.container(width="stretch")
     picked = views.show_view(bundle, view, choice, choices, tags)
     with bar:
         tagging.show_bar(bundle, choice, picked)

@@ -22,7 +22,7 @@ SOLVER_HELP = (
 
 def fit_options(bundle: Bundle) -> dict[str, Any]:
     """The options chosen in the popover, complete, as the search takes them."""
-    with st.popover("Search options", icon=":material/tune:", width="stretch"):
+    with st.popover("Search options", icon=":material/tune:"):
         unit = st.segmented_control(
             "Size given as",
             ["share", "count"],

@@ -75,8 +75,8 @@ def tiles(
         on_opened_change=lambda: None,
     )
     opened = result.opened
-    if opened and st.session_state.get((keys.OPENED, key)) != opened["count"]:
-        st.session_state[(keys.OPENED, key)] = opened["count"]
+    if opened and st.session_state.get(f"{keys.OPENED}_{key}") != opened["count"]:
+        st.session_state[f"{keys.OPENED}_{key}"] = opened["count"]
         found = np.flatnonzero(bundle.ids[rows] == opened["id"])
         if len(found):
             show_example(bundle, int(rows[found[0]]), by_id.get(opened["id"], []))

@@ -163,7 +163,8 @@ def choose_group(choices: list[Choice], *, final: bool) -> Choice:
     key = keys.GROUP if final else f"{keys.GROUP}_early"
     link.restore(key, by_key)
     hues = "".join(
-        f".st-key-{key} label:nth-of-type({at}) {{ border-left-color: {choice.colour}; }}"
+        f".stApp .st-key-{key} [data-testid=stRadioGroup] > div:nth-child({at})"
+        f" {{ border-left-color: {choice.colour}; }}"
         for at, choice in enumerate(choices, start=1)
         if choice.colour
     )
@@ -197,8 +198,10 @@ def _caption(choice: Choice) -> str:
         )
     else:
         line += f" ({text.times(group.ratio)} base)"
+    if choice.source["kind"] == "region" and group.weighted_loss <= group.base_loss:
+        line += " · not above the base loss"
     if group.small:
-        line += " · small: under 30"
+        line += " · small: under 30 members"
     if choice.note:
         line += f" · {text.plain(choice.note, limit=120)}"
     return line

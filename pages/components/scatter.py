@@ -21,7 +21,7 @@ from backend.core.geometry import rows_in_box, rows_in_polygon
 from backend.core.sampling import MapSample
 from pages.components import keys, palette, text
 
-HEIGHT = 400
+HEIGHT = 352
 
 
 @dataclass(frozen=True)

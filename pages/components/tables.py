@@ -24,7 +24,7 @@ def ratio_table(table: pd.DataFrame, what: str, *, key: str) -> None:
     if table.empty:
         st.caption("Nothing to count.")
         return
-    share = {"min_value": 0.0, "max_value": 1.0, "format": "percent"}
+    share: dict[str, Any] = {"min_value": 0.0, "max_value": 1.0, "format": "percent"}
     config = {
         what: st.column_config.TextColumn(width="medium"),
         "ratio": st.column_config.NumberColumn(

@@ -30,16 +30,22 @@ def tag_bar(bundle: Bundle, targets: Sequence[tuple[str, list[str], dict[str, An
     """Name a tag and put it on one of the targets: (words for the button, ids, where they come from)."""
     store = services.store()
     counts = store.tag_counts(bundle.digest)
-    with st.container(key="tag_bar", horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(
+        key="tag_bar",
+        horizontal=True,
+        vertical_alignment="center",
+        gap="small",
+        horizontal_alignment="right",
+    ):
         name = st.selectbox(
             "Tag",
             list(counts),
             index=None,
             key=keys.TAG_NAME,
             accept_new_options=True,
-            placeholder="Tag name: type a new one or choose",
+            placeholder="Tag: type a name or choose",
             label_visibility="collapsed",
-            width=250,
+            width=230,
         )
         for place, (words, ids, source) in enumerate(targets):
             st.button(

@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+
+from backend import projection
+from backend.core.errors import InputError, JobCancelled
+from backend.projection import project
+
+
+def blobs(n=600, d=8, groups=3, seed=0, spread=12.0):
+    random = np.random.default_rng(seed)
+    group = random.integers(groups, size=n)
+    centers = random.standard_normal((groups, d)) * spread
+    return centers[group] + random.standard_normal((n, d)), group
+
+
+def by_svd(values):
+    """Scores and shares of the first two components, the slow and obvious way."""
+    centred = np.asarray(values, dtype=np.float64)
+    centred = centred - centred.mean(axis=0)
+    left, singular, right = np.linalg.svd(centred, full_matrices=False)
+    lead = right[np.arange(2), np.abs(right[:2]).argmax(axis=1)]
+    return left[:, :2] * singular[:2] * np.sign(lead), singular[:2] ** 2 / (singular**2).sum()
+
+
+def test_four_points_on_a_line():
+    made = project([[0, 0, 0], [1, 0, 0], [2, 0, 0], [5, 0, 0]])
+    np.testing.assert_allclose(made.xy, [[-2, 0], [-1, 0], [0, 0], [3, 0]], atol=1e-6)
+    assert made.explained == pytest.approx((1.0, 0.0))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(300, 7), (5, 9), (3, 3)])
+def test_pca_agrees_with_an_svd(shape, dtype):
+    values = (np.random.default_rng(1).standard_normal(shape) * np.arange(1, shape[1] + 1)).astype(
+        dtype
+    )
+    made = project(values)
+    scores, shares = by_svd(values)
+    np.testing.assert_allclose(made.xy, scores, atol=2e-5 * np.abs(scores).max())
+    np.testing.assert_allclose(made.explained, shares, rtol=1e-4)
+    assert made.xy.dtype == np.float32
+
+
+@pytest.mark.parametrize("shape", [(60, 40), (40, 60)])
+def test_every_way_to_the_components_agrees(shape, monkeypatch):
+    values = np.random.default_rng(2).standard_normal(shape) * np.linspace(1, 9, shape[1])
+    scores, shares = by_svd(values)
+    for direct in (2048, 50, 10):  # covariance, covariance or Gram matrix, power iteration
+        monkeypatch.setattr(projection, "_DIRECT", direct)
+        made = project(values)
+        np.testing.assert_allclose(made.xy, scores, atol=1e-2 * np.abs(scores).max())
+        np.testing.assert_allclose(made.explained, shares, rtol=1e-3)
+
+
+def test_blocks_do_not_change_the_map(monkeypatch):
+    values, _ = blobs()
+    whole = project(values).xy
+    monkeypatch.setattr(projection, "_BLOCK_VALUES", 100)
+    np.testing.assert_allclose(project(values).xy, whole, atol=1e-4)
+
+
+def test_distance_from_the_origin_and_scale_do_not_matter():
+    values, _ = blobs()
+    near = project(values).xy
+    np.testing.assert_allclose(project(values + 1e7).xy, near, atol=1e-3)
+    np.testing.assert_allclose(project(values * 1e25).xy / 1e25, near, rtol=1e-4, atol=1e-4)
+
+
+def test_order_of_rows_does_not_matter():
+    values, _ = blobs()
+    order = np.random.default_rng(3).permutation(len(values))
+    np.testing.assert_allclose(project(values[order]).xy, project(values).xy[order], atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["pca", "umap"])
+def test_up_to_two_dimensions_are_drawn_as_they_are(method):
+    plane = np.array([[0.5, -2], [3, 4], [5, 6]], dtype=np.float32)
+    made = project(plane, method=method)
+    np.testing.assert_array_equal(made.xy, plane)
+    assert "as they are" in made.note and made.explained is None
+    line = project(plane[:, :1], method=method)
+    np.testing.assert_array_equal(line.xy, np.c_[plane[:, 0], np.zeros(3)])
+    assert "second axis is 0" in line.note
+
+
+@pytest.mark.parametrize("method", ["pca", "umap"])
+@pytest.mark.parametrize("rows", [1, 9])
+def test_equal_embeddings_are_one_point(rows, method):
+    made = project(np.full((rows, 4), 0.1), method=method)
+    np.testing.assert_array_equal(made.xy, np.zeros((rows, 2)))
+    assert made.explained is None
+
+
+def test_progress_rises_and_can_stop_it(monkeypatch):
+    monkeypatch.setattr(projection, "_BLOCK_VALUES", 100)
+    values, _ = blobs()
+    seen = []
+    project(values, progress=lambda fraction, message: seen.append(fraction))
+    assert seen == sorted(seen) and seen[-1] == 1.0 and len(seen) > 20
+
+    def stop(fraction, message):
+        if fraction > 0.3:
+            raise JobCancelled()
+
+    with pytest.raises(JobCancelled):
+        project(values, progress=stop)
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "text"),
+    [
+        (np.ones((3, 4)), {"method": "tsne"}, "method must be one of 'pca', 'umap': got 'tsne'"),
+        (np.ones(3), {}, r"embeddings must be a non-empty \(n, d\) array"),
+        (np.array([[1.0, np.nan, 2.0]]), {}, "embeddings must be finite: row 0"),
+        (np.ones((3, 4)), {"losses": [1.0]}, "got 1 losses and 3 embeddings"),
+        (np.ones((3, 4)), {"sample": 0}, "sample must be at least 1: got 0"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(values, options, text):
+    with pytest.raises(InputError, match=text):
+        project(values, **options)
+
+
+def nearest_share(xy, group):
+    """How many points have a nearest neighbour of their own group."""
+    distance = ((xy[:, None] - xy[None]) ** 2).sum(axis=2)
+    np.fill_diagonal(distance, np.inf)
+    return (group[distance.argmin(axis=1)] == group).mean()
+
+
+def test_umap_keeps_planted_groups_together():
+    values, group = blobs(n=300, d=60)
+    made = project(values, method="umap", seed=1)
+    assert made.xy.shape == (300, 2) and made.sampled is None
+    assert nearest_share(made.xy, group) > 0.98
+    np.testing.assert_array_equal(made.xy, project(values, method="umap", seed=1).xy)
+
+
+def test_umap_places_the_rest_among_its_sample():
+    values, group = blobs(n=900, d=6)
+    losses = np.random.default_rng(4).random(900)
+    made = project(values, method="umap", sample=200, losses=losses)
+    assert made.sampled == 200 and "200 of 900 examples" in made.note
+    assert np.isfinite(made.xy).all() and nearest_share(made.xy, group) > 0.98
+
+
+def test_umap_of_a_handful():
+    values, _ = blobs(n=7, d=5)
+    assert np.isfinite(project(values, method="umap").xy).all()
+
+
+def test_a_sample_holds_every_level_of_loss():
+    from backend.umap_layout import sample_rows
+
+    losses = np.random.default_rng(5).permutation(1000).astype(float)
+    rows = sample_rows(1000, 100, losses, seed=0)
+    assert sorted(losses[rows] // 10) == list(range(100))
+    assert len(np.unique(sample_rows(1000, 100, np.zeros(1000), seed=0))) == 100
+    assert len(np.unique(sample_rows(1000, 100, None, seed=0))) == 100
+    np.testing.assert_array_equal(sample_rows(50, 100, None, seed=0), np.arange(50))

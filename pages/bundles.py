@@ -212,6 +212,7 @@ def show_list(infos: list[BundleInfo]) -> None:
         table,
         hide_index=True,
         column_config={
+            "examples": st.column_config.NumberColumn(format="localized"),
             "base loss": st.column_config.NumberColumn(format="%.3g"),
             "accuracy": st.column_config.NumberColumn(format="percent"),
             "imported": st.column_config.DatetimeColumn(format="distance"),

@@ -116,13 +116,14 @@ def show_counts(
     bundle: Bundle, rows: np.ndarray, pies: PieSelection, before: np.ndarray, after: np.ndarray
 ) -> None:
     """How many PIEs, and the accuracy on them, beside the rest."""
-    st.markdown(
+    words, numbers = st.columns([2, 3], vertical_alignment="center")
+    words.markdown(
         f"**{text.count(len(rows))}** of {text.count(bundle.n)} examples "
         f"({text.percent(len(rows) / bundle.n)}) are PIE, from {len(before)} baseline and {len(after)} "
         f"compressed models; {text.count(int(pies.tied[rows].sum()))} of them involve a tie."
     )
     if len(before) < 2 or len(after) < 2:
-        st.warning(
+        words.warning(
             "A population of one model: PIE is then plain disagreement between two models.",
             icon=":material/warning:",
         )
@@ -131,7 +132,7 @@ def show_counts(
         wide = table.pivot(index="population", columns="subset", values="accuracy")
         sizes = table.groupby("subset")["n"].first()
         subsets = ["pie", "non-pie", "all"]
-        st.dataframe(
+        numbers.dataframe(
             wide[subsets].reset_index(),
             hide_index=True,
             column_config={

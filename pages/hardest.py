@@ -9,8 +9,9 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.groups import sharp_group
 from backend.difficulty import high_loss
-from pages.components import frame, keys, palette, tagging, text, views
+from pages.components import frame, keys, palette, text
 from pages.components.groups import Choice
+from pages.components.panel import show_group
 
 
 def page() -> None:
@@ -39,15 +40,11 @@ def page() -> None:
         st.markdown(
             f"**{text.count(group.n_members)}** examples with a loss of {text.number(threshold)} or more, "
             f"mean **{text.number(group.member_loss)}** ({text.times(group.ratio)} base). "
-            f"They carry **{text.percent(loss_share(bundle, group.rows))}** of the total loss."
+            f"They carry **{text.percent(group.loss_share)}** of the total loss."
         )
     with chart_place:
         show_losses(bundle, threshold)
-    bar = st.container()
-    view = views.choose_view(bundle, without=("Side by side",))
-    picked = views.show_view(bundle, view, choice, [choice], tagging.tags_of(bundle))
-    with bar:
-        tagging.show_bar(bundle, choice, picked)
+    show_group(bundle, choice, [choice])
 
 
 def high_loss_choice(bundle: Bundle, quantile: float) -> Choice:
@@ -55,11 +52,6 @@ def high_loss_choice(bundle: Bundle, quantile: float) -> Choice:
     rows = rows[np.argsort(-bundle.losses[rows], kind="stable")]
     group = sharp_group("high loss", rows, bundle.losses)
     return Choice("high-loss", "highest losses", group, {"kind": "high loss", "quantile": quantile})
-
-
-def loss_share(bundle: Bundle, rows: np.ndarray) -> float:
-    total = float(bundle.losses.sum())
-    return float(bundle.losses[rows].sum()) / total if total > 0 else float("nan")
 
 
 def show_losses(bundle: Bundle, threshold: float) -> None:

@@ -20,10 +20,9 @@ from pages.components import (
     link,
     scatter,
     services,
-    tagging,
     text,
-    views,
 )
+from pages.components.panel import show_group
 from pages.components.waiting import RUNNING, show_progress
 
 
@@ -155,18 +154,6 @@ def map_note(sample: MapSample, meta: Mapping[str, Any], umap: Job, method: str)
         elif umap.state in RUNNING:
             parts.append("the UMAP layout is being computed")
     return " · ".join(part for part in parts if part)
-
-
-def show_group(bundle: Bundle, choice: groups.Choice, choices: list[groups.Choice]) -> None:
-    """The chosen group: tag it, look at it."""
-    tags = tagging.tags_of(bundle)
-    with st.container(horizontal=True, vertical_alignment="center", key="group_bar"):
-        with st.container(width="content"):
-            view = views.choose_view(bundle)
-        bar = st.container(width="stretch")
-    picked = views.show_view(bundle, view, choice, choices, tags)
-    with bar:
-        tagging.show_bar(bundle, choice, picked)
 
 
 page()

@@ -175,11 +175,22 @@ def _entry(file: str, name: str, kind: pa.DataType, rows: int, pieces: Pieces) -
         file=file,
         name=name,
         shape=shape,
-        dtype=str(kind)[:80],
+        dtype=_dtype_name(kind),
         load=lambda: _load(file, name, kind, rows, pieces),
         images=images,
         cells=True,
     )
+
+
+def _dtype_name(kind: pa.DataType) -> str:
+    """numpy's name of what a column loads as, so that the same content has one name everywhere."""
+    if _is_list(kind):
+        kind = kind.value_type
+    if _is_number(kind) or pa.types.is_boolean(kind):
+        return str(np.dtype(kind.to_pandas_dtype()).name)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "str"
+    return str(kind)[:80]
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -73,6 +73,7 @@ def finite(array: NDArray[Any], entry: Entry, faults: Faults, *, axis: int = 0) 
             if first is None:
                 first = done + int(np.flatnonzero(~good)[0])
         done += block.size
+        faults.still_here()
     if first is None:
         return True
     row = int(np.unravel_index(first, array.shape)[axis])

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from backend.core.errors import BackendError, BundleError, Fault
 
 
 class Faults:
-    """Faults found so far. Checks go on after the first one, so that a person sees them all."""
+    """Faults found so far. Checks go on after the first one, so that a person sees them all.
 
-    def __init__(self) -> None:
+    Long checks call ``still_here``, through which a caller shows progress or stops them by raising.
+    """
+
+    def __init__(self, still_here: Callable[[], None] = lambda: None) -> None:
         self.found: list[Fault] = []
+        self.still_here = still_here
 
     def add(self, file: str, field: str, row: int | None, problem: str, advice: str) -> None:
         """Note one fault; the same one is kept once."""

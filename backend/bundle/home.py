@@ -147,7 +147,8 @@ def import_bundle(
         folder.mkdir()
         progress(0.0, "Reading the upload")
         with open_upload(path, scratch) as upload:
-            contents, column = assemble(upload, columns, Faults())
+            faults = Faults(lambda: progress(0.1, "Checking every value"))
+            contents, column = assemble(upload, columns, faults)
             digest = write_folder(
                 folder, contents, _shown(name) or _name_of(path), column, Share(progress, 0.2, 1.0)
             )

@@ -126,7 +126,7 @@ def open_upload(path: str | os.PathLike[str], scratch: Path | None = None) -> It
 
 def _npz_entries(archive: zipfile.ZipFile, file: str, scratch: Path | None) -> list[Entry]:
     entries = []
-    for member in zip_members(archive):
+    for member in without_top_folder(zip_members(archive))[0]:
         if member.suffix != ".npy":
             raise refuse(
                 file,

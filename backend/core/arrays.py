@@ -58,7 +58,9 @@ def check_matrix(name: str, value: Any) -> NDArray[Any]:
     return array
 
 
-def check_vector(name: str, value: Any, n: int | None = None, *, of: str = "embedding") -> NDArray[np.float64]:
+def check_vector(
+    name: str, value: Any, n: int | None = None, *, of: str = "embedding"
+) -> NDArray[np.float64]:
     """``value`` as a finite float64 array of shape (n,); ``of`` names what there must be one per."""
     array = as_numpy(value)
     if array.ndim != 1:

@@ -67,9 +67,7 @@ class BundleError(BackendError):
     def __init__(self, faults: Iterable[Fault] | Fault | str):
         if isinstance(faults, str):
             faults = [Fault("", "", None, faults, "")]
-        self.faults: tuple[Fault, ...] = (
-            (faults,) if isinstance(faults, Fault) else tuple(faults)
-        )
+        self.faults: tuple[Fault, ...] = (faults,) if isinstance(faults, Fault) else tuple(faults)
         super().__init__("\n".join(str(fault).removeprefix(": ") for fault in self.faults))
 
 

@@ -33,6 +33,9 @@ class Group:
         border they equal the member loss, ``k`` and ``k``.
     base_loss : float
         Mean loss of all examples.
+    loss_share : float
+        Sum of the members' losses over the sum of all; NaN unless all losses are 0 or more and one
+        is positive.
     """
 
     kind: str
@@ -44,6 +47,7 @@ class Group:
     total_weight: float
     effective_size: float
     base_loss: float
+    loss_share: float
 
     @property
     def small(self) -> bool:
@@ -68,7 +72,18 @@ def sharp_group(kind: str, rows: Any, losses: NDArray[np.floating[Any]]) -> Grou
     weights[rows] = 1.0
     mean = float(losses[rows].mean())
     size = float(len(rows))
-    return Group(kind, rows, weights, len(rows), mean, mean, size, size, float(losses.mean()))
+    return Group(
+        kind,
+        rows,
+        weights,
+        len(rows),
+        mean,
+        mean,
+        size,
+        size,
+        float(losses.mean()),
+        _share(losses[rows], losses),
+    )
 
 
 def weighted_group(kind: str, rows: Any, weights: Any, losses: NDArray[np.floating[Any]]) -> Group:
@@ -92,4 +107,10 @@ def weighted_group(kind: str, rows: Any, weights: Any, losses: NDArray[np.floati
         total,
         float(total**2 / (exact @ exact)),
         float(losses.mean()),
+        _share(losses[rows], losses),
     )
+
+
+def _share(part: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
+    whole = float(losses.sum())
+    return float(part.sum()) / whole if whole > 0 and losses.min() >= 0 else float("nan")

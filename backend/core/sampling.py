@@ -29,9 +29,7 @@ class MapSample:
         return len(self.rows) == self.n
 
 
-def sample_for_map(
-    n: int, keep: NDArray[Any], *, budget: int = 20_000, seed: int = 0
-) -> MapSample:
+def sample_for_map(n: int, keep: NDArray[Any], *, budget: int = 20_000, seed: int = 0) -> MapSample:
     """At most ``budget`` of ``n`` rows: every row of ``keep``, the rest drawn uniformly.
 
     ``keep`` is in order of importance; when it alone exceeds the budget its first rows are taken.
@@ -56,7 +54,9 @@ def sample_for_map(
     return MapSample(rows, kept[rows], n, len(chosen) == len(wanted))
 
 
-def random_rows(n: int, size: int, *, seed: int = 0, among: NDArray[Any] | None = None) -> NDArray[np.int64]:
+def random_rows(
+    n: int, size: int, *, seed: int = 0, among: NDArray[Any] | None = None
+) -> NDArray[np.int64]:
     """``size`` rows drawn without replacement from ``n`` (or from ``among``), in drawn order.
 
     When fewer exist, all of them.

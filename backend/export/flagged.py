@@ -66,8 +66,8 @@ def export_flagged(bundle: Any, store: Store, *, tags: Sequence[str] | None = No
     -------
     Export
         One row per (id, tag), ordered by tag, then by the bundle's rows. Columns: ``id``, ``tag``,
-        ``author`` and ``time`` of whoever tagged first, ``region`` (its name, else its number from
-        1; empty when the tag was not put on a region), ``weight`` (of the example in that region,
+        ``author`` and ``time`` of whoever tagged first, ``region`` (see
+        ``region_label``; empty when the tag was not put on a region), ``weight`` (of the example in that region,
         evaluated from center, precision and kernel; empty likewise), ``loss``, ``label`` and
         ``prediction`` (class names where the bundle has classes; empty when it has none), then
         the user's own columns. A column of theirs that is called like one of ours gets
@@ -148,13 +148,18 @@ def region_shape(bundle: Any, manifest: Manifest, seq: int) -> Shape | None:
 
 
 def region_label(source: dict[str, Any] | None, names: dict[str, str]) -> str:
-    """What a region is called: the name somebody gave it, else its number from 1."""
-    if not source:
+    """What a region is called: as somebody named it, else as it was described, else its number.
+
+    Numbers count from 1. Empty for what is not a region.
+    """
+    if not source or source.get("kind") != "region":
         return ""
-    key, index = source.get("key"), source.get("index")
+    key, described, index = source.get("key"), source.get("name"), source.get("index")
     if isinstance(key, str) and key in names:
         return names[key]
-    return str(index + 1) if isinstance(index, int) and source.get("kind") == "region" else ""
+    if isinstance(described, str) and described:
+        return described
+    return str(index + 1) if isinstance(index, int) else ""
 
 
 def _region_names(seqs: pd.Series, manifest: Manifest, names: dict[str, str]) -> pd.Series:

@@ -155,11 +155,10 @@ def _fit_options(source: dict[str, Any]) -> dict[str, Any]:
     for name, kinds in _REFIT_OPTIONS.items():
         if name not in given:
             continue
-        value: Any = given[name]
+        value = given[name]
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise InputError(f"option '{name}' of a region cannot be {str(value)[:40]!r}.")
-        most = _MOST.get(name, float("inf"))
-        if name in _MOST and not 1 <= float(value) <= most:
-            raise InputError(f"option '{name}' of a region must be 1 to {most}: {value}.")
+        if name in _MOST and not 1 <= given[name] <= _MOST[name]:
+            raise InputError(f"option '{name}' of a region must be 1 to {_MOST[name]}: {value}.")
         options[name] = value
     return options

@@ -13,7 +13,7 @@ from typing import Any
 from backend.core.errors import InputError
 from backend.core.home import home_folder
 
-CAP_MB = 512
+CAP_MB = 500
 """Size of an upload through the browser. The platform holds uploads in memory."""
 
 SUFFIXES = (

@@ -252,7 +252,8 @@ def test_a_change_and_its_undo_leave_the_file_as_it_was(store):
 
 def test_a_renamed_region_is_called_by_its_name(store):
     bundle = make_bundle()
-    store.tag(bundle, ["e1"], "x", source=region())
+    store.tag(bundle, ["e1"], "x", source=region(name="label Coat"))
+    assert export_flagged(bundle, store).rows["region"].tolist() == ["label Coat"]
     store.rename_region(bundle, "k", "coat-like")
     export = export_flagged(bundle, store)
     assert export.rows["region"].tolist() == ["coat-like"]

@@ -972,7 +972,7 @@ def test_good_bundle_of_the_table_is_good(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".npz", ".zip", ".parquet", ".safetensors", ".pt", ".feather"])
 def test_damaged_bytes_never_give_a_traceback(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"run{suffix}"
-    fields = dict(embeddings=X, losses=LOSSES, labels=np.array(list("ababab")))
+    fields = {"embeddings": X, "losses": LOSSES, "labels": np.array(list("ababab"))}
     if suffix == ".safetensors":
         import safetensors.numpy
 

@@ -14,6 +14,7 @@ def test_a_sharp_group_by_hand():
     assert (group.n_members, group.member_loss, group.weighted_loss) == (2, 4.5, 4.5)
     assert (group.total_weight, group.effective_size, group.base_loss) == (2.0, 2.0, 3.0)
     assert group.ratio == 1.5 and group.small
+    assert group.loss_share == 0.75
     assert group.rows.tolist() == [3, 2] and group.weights.tolist() == [0, 0, 1, 1]
 
 
@@ -31,7 +32,8 @@ def test_a_weighted_group_by_hand():
 
 
 def test_no_positive_base_leaves_the_ratio_undefined():
-    assert np.isnan(sharp_group("tag", [0], np.array([-1.0, 1.0])).ratio)
+    group = sharp_group("tag", [0], np.array([-1.0, 1.0]))
+    assert np.isnan(group.ratio) and np.isnan(group.loss_share)
 
 
 def test_empty_groups_are_refused():

@@ -116,7 +116,7 @@ def read_export(data: bytes) -> pd.DataFrame:
     )
     for name in ("weight", "loss"):
         try:
-            table[name] = pd.to_numeric(table[name].replace("", "nan")).astype(np.float64)
+            table[name] = [float(cell) if cell else np.nan for cell in table[name]]
         except ValueError as error:
             raise InputError(f"column '{name}' must hold numbers: {error}.") from error
     return table

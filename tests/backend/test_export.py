@@ -205,7 +205,8 @@ def test_pandas_and_a_plain_csv_reader_see_the_same_columns(store):
 
 def test_reading_back_gives_the_rows(store):
     bundle = make_bundle()
-    store.tag(bundle, bundle.ids, "'quoted", source=region())
+    store.tag(bundle, bundle.ids[:4], "'quoted", source=region())
+    store.tag(bundle, bundle.ids[4:], "by hand")
     export = export_flagged(bundle, store)
     back = read_export(export.csv)
     for name in ("id", "tag", "author", "time", "region", "label", "prediction", "text", "image"):

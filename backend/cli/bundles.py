@@ -1,0 +1,180 @@
+"""Commands about bundles: check, import, list, demo; and finding the bundle a command names."""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from backend.bundle import Bundle, import_bundle, list_bundles, open_bundle, read_bundle
+from backend.cli.report import Report, StderrProgress, aligned, listed, plain, write_file
+from backend.core.errors import BundleError, Fault, InputError
+
+
+def find_bundle(
+    named: str, *, home: str | None = None, columns: dict[str, str] | None = None
+) -> Bundle:
+    """The bundle that a command names: a path, or the first digits of an imported one's digest.
+
+    A path that exists wins.
+
+    Raises
+    ------
+    BundleError
+        If there is neither, more than one digest starts so, or the upload has faults.
+    """
+    if Path(named).exists():
+        return read_bundle(named, columns=columns)
+    known = list_bundles(home)
+    found = [
+        info
+        for info in known
+        if re.fullmatch("[0-9a-f]{4,64}", named) and info.digest.startswith(named)
+    ]
+    if len(found) == 1:
+        return open_bundle(found[0].digest, home)
+    if found:
+        told = ", ".join(info.digest[: len(named) + 4] for info in found)
+        raise BundleError(
+            Fault(
+                named,
+                "",
+                None,
+                f"{len(found)} imported bundles start so: {told}.",
+                "Give more digits.",
+            )
+        )
+    told = ", ".join(f"{info.digest[:8]} ({info.name})" for info in known[:10]) or "none"
+    raise BundleError(
+        Fault(
+            named,
+            "",
+            None,
+            "this is neither a file or folder, nor the first 4 or more digits of an imported "
+            f"bundle's digest. Imported: {told}.",
+            "Check the path, or see: python -m backend list",
+        )
+    )
+
+
+def column_map(pairs: list[str] | None) -> dict[str, str] | None:
+    """``["losses=ce"]`` as ``{"losses": "ce"}``."""
+    if not pairs:
+        return None
+    for pair in pairs:
+        field, mark, column = pair.partition("=")
+        if not (field and mark and column):
+            raise InputError(f"--map needs FIELD=COLUMN, for instance losses=ce: got {pair!r}.")
+    return {pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}
+
+
+def check(options: Namespace) -> Report:
+    """Read a bundle, or list its faults."""
+    bundle = find_bundle(options.bundle, home=options.home, columns=column_map(options.map))
+    return summary(bundle)
+
+
+def import_one(options: Namespace) -> Report:
+    """Keep a bundle in the home folder."""
+    if not Path(options.bundle).exists():
+        raise BundleError(
+            Fault(options.bundle, "", None, "there is no such file or folder.", "Check the path.")
+        )
+    bundle = import_bundle(
+        options.bundle,
+        options.home,
+        columns=column_map(options.map),
+        name=options.name,
+        progress=StderrProgress(),
+    )
+    return summary(bundle)
+
+
+def list_all(options: Namespace) -> Report:
+    """The imported bundles, newest first."""
+    infos = list_bundles(options.home)
+    rows = [
+        [
+            info.digest[:12],
+            info.name,
+            info.n,
+            info.d,
+            info.base_loss,
+            info.accuracy,
+            f"{info.size_bytes / 1e6:.1f} MB",
+            info.created,
+        ]
+        for info in infos
+    ]
+    header = ["digest", "name", "examples", "dims", "mean loss", "accuracy", "size", "imported"]
+    text = (
+        aligned(rows, header)
+        if rows
+        else ("No bundle is imported yet. Import one: python -m backend import BUNDLE")
+    )
+    return Report({"bundles": [plain(vars(info)) for info in infos]}, text)
+
+
+def demo(options: Namespace) -> Report:
+    """Where the shipped demo is; ``--rebuild`` trains it anew."""
+    from backend.demo import demo_path
+
+    shipped = demo_path(options.name)
+    target = Path(options.out) if options.out else shipped
+    numbers: dict[str, float] = {}
+    if options.rebuild:
+        from backend.demo.fashion import build  # loads torch
+
+        target.parent.mkdir(parents=True, exist_ok=True)
+        numbers = build(target, progress=StderrProgress())
+    elif not shipped.exists():
+        raise InputError(
+            f"the demo '{options.name}' is not in this copy of Errorscope ({shipped} is missing). "
+            f"Make it: python -m backend demo {options.name} --rebuild"
+        )
+    elif options.out:
+        write_file(target, shipped.read_bytes())
+    data = {"name": options.name, "path": str(target), **numbers}
+    return Report(plain(data), listed(data.items()))
+
+
+def summary(bundle: Bundle) -> Report:
+    """What a bundle holds, what was assumed and what is missing."""
+    data: dict[str, Any] = {
+        "ok": True,
+        "name": bundle.name,
+        "digest": bundle.digest,
+        "n": bundle.n,
+        "d": bundle.d,
+        "dtype": str(bundle.embeddings.dtype),
+        "base_loss": bundle.base_loss,
+        "accuracy": bundle.accuracy,
+        "classes": None if bundle.class_names is None else len(bundle.class_names),
+        "text": bundle.has_text,
+        "images": bundle.has_images,
+        "attributes": bundle.attributes,
+        "populations": {name: len(rows) for name, rows in bundle.populations.items()},
+        "notes": list(bundle.notes),
+        "missing": [{"field": field, "effect": effect} for field, effect in bundle.missing()],
+        "faults": [],
+    }
+    models = ", ".join(f"{name} ({count} models)" for name, count in data["populations"].items())
+    rows = [
+        ("bundle", data["name"]),
+        ("digest", data["digest"]),
+        ("examples", f"{bundle.n:,} x {bundle.d:,} {data['dtype']}"),
+        ("mean loss", data["base_loss"]),
+        ("accuracy", data["accuracy"]),
+        ("classes", data["classes"]),
+        ("text", data["text"]),
+        ("images", data["images"]),
+        ("attributes", ", ".join(data["attributes"]) or None),
+        ("populations", models or None),
+    ]
+    parts = [listed(rows)]
+    if bundle.notes:
+        parts.append("\n".join(bundle.notes))
+    if data["missing"]:
+        parts.append("Not given:\n" + aligned([[f"  {a}", b] for a, b in bundle.missing()]))
+    return Report(plain(data), "\n\n".join(parts))

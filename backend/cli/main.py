@@ -1,0 +1,188 @@
+"""Commands and their options; errors become one sentence and exit status 2."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from backend.cli.report import Report, printable
+from backend.core.errors import BackendError, BundleError
+
+BUNDLE_HELP = "a file or folder, or the first digits of an imported bundle's digest"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns
+    -------
+    int
+        0 when it worked; 2 when the input was refused (the reason is on the error stream, and with
+        ``--json`` on the output as well); 130 when it was interrupted.
+    """
+    options = _parse(arguments)
+    try:
+        report = _command(options.run)(options)
+    except (BackendError, OSError) as error:
+        return _refuse(error, as_json=options.json)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped.\n")
+        return 130
+    said = json.dumps(report.data, ensure_ascii=False) if options.json else printable(report.text)
+    return _say(said)
+
+
+def _command(place: str) -> Callable[[argparse.Namespace], Report]:
+    """A command by ``module:function``, imported when it is the one that runs."""
+    module, _, function = place.partition(":")
+    found: Callable[[argparse.Namespace], Report] = getattr(import_module(module), function)
+    return found
+
+
+def _say(text: str) -> int:
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough: python -m backend list | head -1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _refuse(error: Exception, *, as_json: bool) -> int:
+    data: dict[str, object] = {"ok": False, "error": str(error), "faults": []}
+    text = f"error: {error}"
+    if isinstance(error, BundleError):
+        data["faults"] = [fault.to_dict() for fault in error.faults]
+        told = [str(fault).removeprefix(": ") for fault in error.faults]
+        text = f"error: {told[0]}" if len(told) == 1 else f"error: {len(told)} faults"
+        text += "".join(f"\n  {one}" for one in told if len(told) > 1)
+    if as_json:
+        _say(json.dumps(data, ensure_ascii=False))
+    sys.stderr.write(f"{printable(text)}\n")
+    return 2
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m backend",
+        description="Errorscope without a browser: where does a model fail together?",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: str, told: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=told, description=told)
+        command.set_defaults(run=f"backend.cli.{run}")
+        command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+        command.add_argument(
+            "--home", help="folder of imported bundles and tags (default: ERRORSCOPE_HOME)"
+        )
+        return command
+
+    def add_map(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "--map",
+            action="append",
+            nargs="+",
+            metavar="FIELD=COLUMN",
+            help="a field under another name, for instance --map losses=ce embeddings=features",
+        )
+
+    _check(add, add_map)
+    _fit(add, add_map)
+    _export(add)
+    options = parser.parse_args(arguments)
+    if getattr(options, "map", None):
+        options.map = [pair for group in options.map for pair in group]
+    _check_choice_of_export(parser, options)
+    return options
+
+
+Adder = Callable[[str, str, str], argparse.ArgumentParser]
+Mapper = Callable[[argparse.ArgumentParser], None]
+
+
+def _check(add: Adder, add_map: Mapper) -> None:
+    check = add("check", "bundles:check", "Say what a bundle holds, or list every fault in it.")
+    check.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
+    add_map(check)
+
+    keep = add("import", "bundles:import_one", "Check a bundle and keep it in the home folder.")
+    keep.add_argument("bundle", metavar="BUNDLE", help="a file or folder")
+    keep.add_argument("--name", help="what to call it (default: the file's name)")
+    add_map(keep)
+
+    add("list", "bundles:list_all", "List the imported bundles, newest first.")
+
+    demo = add("demo", "bundles:demo", "Say where the demo bundle is, copy it, or train it anew.")
+    demo.add_argument("name", metavar="NAME", help="name of the demo: fashion")
+    demo.add_argument("--rebuild", action="store_true", help="train it anew (some minutes)")
+    demo.add_argument("--out", metavar="FILE", help="write it here")
+
+
+def _fit(add: Adder, add_map: Mapper) -> None:
+    fit = add("fit", "regions:fit", "Find regions where the losses are high together.")
+    fit.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
+    fit.add_argument("--out", required=True, metavar="FILE.npz", help="where to write them")
+    fit.add_argument(
+        "--size",
+        type=float,
+        default=0.02,
+        help="share of the examples below 1, else their number (default: 0.02)",
+    )
+    fit.add_argument("--spotlights", type=int, default=5, help="how many regions (default: 5)")
+    fit.add_argument("--solver", choices=("fast", "adam"), default="fast")
+    fit.add_argument("--kernel", choices=("gaussian", "squared_distance"), default="gaussian")
+    fit.add_argument("--precision", choices=("spherical", "diagonal", "full"), default="spherical")
+    fit.add_argument("--seed", type=int, default=0)
+    fit.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    add_map(fit)
+
+    describe = add(
+        "describe",
+        "regions:describe",
+        "Say what a group shares: the largest losses, the examples with a tag, or a region.",
+    )
+    describe.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
+    group = describe.add_mutually_exclusive_group()
+    group.add_argument("--tag", help="the examples that carry this tag")
+    group.add_argument("--regions", metavar="FILE.npz", help="a file that 'fit --out' wrote")
+    describe.add_argument(
+        "--region", type=int, default=1, help="which of them, from 1 (default: 1)"
+    )
+    describe.add_argument(
+        "--quantile",
+        type=float,
+        default=0.98,
+        help="without a tag or region: losses above this quantile (default: 0.98)",
+    )
+    describe.add_argument("--top", type=int, default=10, help="rows per table (default: 10)")
+    add_map(describe)
+
+
+def _export(add: Adder) -> None:
+    export = add("export", "exporting:export", "Write the tagged examples as CSV.")
+    export.add_argument("bundle", metavar="BUNDLE", nargs="?", help=BUNDLE_HELP)
+    export.add_argument("--tag", action="append", help="a tag to export, repeatable (default: all)")
+    export.add_argument("--out", required=True, metavar="FILE.csv")
+    export.add_argument("--manifest", metavar="FILE.json", help="also write what rebuilds the CSV")
+    export.add_argument(
+        "--replay", metavar="MANIFEST", help="write the CSV of this manifest again instead"
+    )
+    export.add_argument(
+        "--refit", action="store_true", help="with --replay: also fit the regions again and compare"
+    )
+
+
+def _check_choice_of_export(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if not options.run.endswith(":export"):
+        return
+    if (options.bundle is None) == (options.replay is None):
+        parser.error("export needs either a BUNDLE or --replay MANIFEST")
+    if options.refit and options.replay is None:
+        parser.error("--refit goes with --replay")
+    if options.tag and options.replay is not None:
+        parser.error("--tag does not go with --replay: a manifest names its tags")

@@ -1,0 +1,211 @@
+"""Commands about failures: fit regions, and describe a group in words and shares."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from backend.bundle import Bundle
+from backend.cli.bundles import column_map, find_bundle
+from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
+from backend.core.errors import InputError
+from backend.core.groups import Group, sharp_group, weighted_group
+from backend.describe import attribute_tables, describe_group, token_table
+from backend.difficulty import high_loss
+from backend.store import Store
+
+
+def fit(options: Namespace) -> Report:
+    """Find regions with high losses and write them as ``.npz``."""
+    check_target(options.out)
+    bundle = find_bundle(options.bundle, home=options.home, columns=column_map(options.map))
+    from backend.spotlight import find_spotlights, members  # loads torch
+
+    found = find_spotlights(
+        bundle.embeddings,
+        bundle.losses,
+        size=options.size,
+        n_spotlights=options.spotlights,
+        solver=options.solver,
+        seed=options.seed,
+        kernel=options.kernel,
+        precision=options.precision,
+        device=options.device,
+        progress=StderrProgress(),
+    )
+    sink = io.BytesIO()
+    np.savez(
+        sink,
+        weights=found.weights,
+        centers=found.centers,
+        precisions=found.precisions,
+        weighted_losses=found.weighted_losses,
+        total_weights=found.total_weights,
+        ids=bundle.ids,
+    )
+    write_file(options.out, sink.getvalue())
+    regions = []
+    for index, weights in enumerate(found.weights):
+        rows = members(weights, float(found.total_weights[index]))
+        group = weighted_group("region", rows, weights, bundle.losses)
+        regions.append(
+            {
+                "region": index + 1,
+                "members": group.n_members,
+                "total_weight": float(found.total_weights[index]),
+                "effective_size": group.effective_size,
+                "weighted_loss": float(found.weighted_losses[index]),
+                "member_loss": group.member_loss,
+                "status": found.outcomes[index].status,
+                "constraint": found.outcomes[index].constraint,
+                "message": found.outcomes[index].message,
+                "words": _words(bundle, group),
+            }
+        )
+    data = {
+        "bundle": bundle.digest,
+        "name": bundle.name,
+        "base_loss": bundle.base_loss,
+        "out": str(options.out),
+        "regions": regions,
+    }
+    header = ["region", "members", "weighted loss", "member loss", "status", "what they share"]
+    table = [
+        [
+            one["region"],
+            one["members"],
+            one["weighted_loss"],
+            one["member_loss"],
+            one["status"],
+            one["words"],
+        ]
+        for one in regions
+    ]
+    text = (
+        f"{bundle.name}: {bundle.n:,} examples, mean loss {bundle.base_loss:.4g}\n\n"
+        f"{aligned(table, header)}\n\nWritten to {options.out}."
+    )
+    return Report(plain(data), text)
+
+
+def describe(options: Namespace) -> Report:
+    """What the members of a group share: a phrase, words, attribute values."""
+    bundle = find_bundle(options.bundle, home=options.home, columns=column_map(options.map))
+    title, group = _chosen(bundle, options)
+    weights = group.weights
+    tokens = None
+    if bundle.has_text:
+        tokens = token_table(bundle.examples["text"].tolist(), weights, top=options.top)
+    tables = {
+        one.name: one.table.head(options.top)
+        for one in attribute_tables(_facts(bundle), weights, bundle.losses)
+    }
+    data = {
+        "bundle": bundle.digest,
+        "group": title,
+        "members": group.n_members,
+        "total_weight": group.total_weight,
+        "effective_size": group.effective_size,
+        "weighted_loss": group.weighted_loss,
+        "member_loss": group.member_loss,
+        "base_loss": group.base_loss,
+        "small": group.small,
+        "words": _words(bundle, group),
+        "tokens": tokens,
+        "attributes": tables,
+    }
+    size = f"{group.n_members:,} examples" + (" (small: read with care)" if group.small else "")
+    parts = [
+        f"{title} of {bundle.name}: {size}, weighted loss {group.weighted_loss:.4g}, mean loss "
+        f"of the members {group.member_loss:.4g}, of everybody {group.base_loss:.4g}"
+    ]
+    if data["words"]:
+        parts.append(f"They share: {data['words']}")
+    if tokens is not None:
+        parts.append(_shares("words", tokens))
+    parts += [_shares(name, table) for name, table in tables.items()]
+    if len(parts) == 1:
+        parts.append("The bundle has neither text, labels nor attributes to describe them with.")
+    return Report(plain(data), "\n\n".join(parts))
+
+
+def _chosen(bundle: Bundle, options: Namespace) -> tuple[str, Group]:
+    losses = bundle.losses
+    if options.tag is not None:
+        with_tags = Store(home=options.home)
+        table = with_tags.tags(bundle)
+        with_tags.close()
+        ids = table.loc[table["tag"] == options.tag, "id"]
+        rows = np.flatnonzero(bundle.examples["id"].isin(set(ids)))
+        if not len(rows):
+            known = ", ".join(sorted(set(table["tag"]))) or "none"
+            raise InputError(f"no example carries the tag {options.tag!r}. The tags are: {known}.")
+        return f"Tag '{options.tag}'", sharp_group("tag", rows, losses)
+    if options.regions is not None:
+        weights, rows = _region(bundle, options.regions, options.region)
+        return f"Region {options.region}", weighted_group("region", rows, weights, losses)
+    mask = high_loss(losses, quantile=options.quantile)
+    return "The largest losses", sharp_group("high loss", mask, losses)
+
+
+def _region(bundle: Bundle, path: str, number: int) -> tuple[Any, Any]:
+    from backend.spotlight import members  # plain numpy
+
+    try:
+        with np.load(Path(path), allow_pickle=False) as file:
+            weights, ids, totals = file["weights"], file["ids"], file["total_weights"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} is not a file that 'fit --out' wrote: {str(error)[:120]}"
+        ) from error
+    if weights.ndim != 2 or not 1 <= number <= len(weights):
+        raise InputError(f"--region must be 1 to {len(weights)} for {path}: got {number}.")
+    if not np.array_equal(ids, bundle.ids) or weights.shape[1] != bundle.n:
+        raise InputError(
+            f"{path} must belong to bundle '{bundle.name}': its ids are others. "
+            "Fit this bundle, or name the one it was fitted on."
+        )
+    return weights[number - 1], members(weights[number - 1], float(totals[number - 1]))
+
+
+def _named(bundle: Bundle) -> dict[str, Any]:
+    """Label and prediction of every example by name, as far as they are known."""
+    names = bundle.class_names
+    given = (("label", bundle.label_codes), ("prediction", bundle.prediction_codes))
+    return {
+        what: np.asarray(names, dtype=object)[codes]
+        for what, codes in given
+        if names is not None and codes is not None
+    }
+
+
+def _facts(bundle: Bundle) -> pd.DataFrame:
+    """Label and prediction, then the attributes; an attribute of the same name wins."""
+    own = bundle.examples[bundle.attributes]
+    named = {what: v for what, v in _named(bundle).items() if what not in own.columns}
+    return pd.concat([pd.DataFrame(named, index=own.index), own], axis=1)
+
+
+def _words(bundle: Bundle, group: Group) -> str:
+    sharp = np.zeros(bundle.n)
+    sharp[group.rows] = 1.0
+    named = _named(bundle)
+    return describe_group(
+        sharp,
+        labels=named.get("label"),
+        predictions=named.get("prediction"),
+        examples=bundle.examples,
+    )
+
+
+def _shares(title: str, table: pd.DataFrame) -> str:
+    names = [name for name in table.columns if not table[name].isna().all()]
+    return f"{title}\n" + aligned(
+        table[names].itertuples(index=False), [name.replace("_", " ") for name in names]
+    )

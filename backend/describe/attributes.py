@@ -37,8 +37,8 @@ def attribute_table(
     Parameters
     ----------
     values : array-like of shape (n,)
-        One category per example: names, numbers, booleans. A missing one is the level
-        ``"unknown"``. ``bin_column`` makes categories of measurements.
+        One category per example: names, numbers, booleans. A missing one (None, NaN,
+        empty text) is the level ``"unknown"``. ``bin_column`` makes categories of measurements.
     weights : array of shape (n,)
         Not negative, with a positive sum.
     losses : array of shape (n,), optional

@@ -35,10 +35,12 @@ def effective_size(shares: NDArray[np.float64]) -> float:
 def factorize(values: Any) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
     """Codes (n,) and the levels they stand for, in order of first appearance.
 
-    A missing value (None, NaN, NaT, pd.NA) gets the level ``"unknown"``.
+    A missing value (None, NaN, NaT, pd.NA, or empty text, which is how a bundle keeps it) gets the
+    level ``"unknown"``.
     """
+    column = pd.Series(values, dtype=object)
     try:
-        codes, levels = pd.factorize(pd.Series(values, dtype=object))
+        codes, levels = pd.factorize(column.mask(column == ""))
     except TypeError as error:
         raise InputError(
             f"values must be numbers, names or other hashable things: {error}."

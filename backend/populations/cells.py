@@ -44,7 +44,7 @@ def attribute_cells(attributes: Mapping[str, Any], n: int, order: int) -> Iterat
     Parameters
     ----------
     attributes : {name: array-like of shape (n,)}
-        Categories. A missing value is the level "unknown", which sorts last; other levels are in
+        Categories. A missing value, or an empty text, is the level "unknown", which sorts last; other levels are in
         sorted order. Attributes combine in the order given.
     order : int
         Attributes combined at most: 1, 2 or 3.
@@ -79,6 +79,7 @@ def _levels(name: str, values: Any, n: int) -> tuple[NDArray[np.int64], list[str
     if not isinstance(values, pd.Series | pd.Index | pd.Categorical):
         values = as_numpy(values)
     column = pd.Series(values, dtype=object).reset_index(drop=True)
+    column = column.mask(column == "")  # how a bundle keeps a missing text
     if len(column) != n:
         raise InputError(
             f"attribute {name!r} must be one per example: got {len(column)} values "

@@ -157,7 +157,7 @@ def pie_representation(mask: Any, attributes: Mapping[str, Any]) -> pd.DataFrame
     mask : bool array of shape (n,)
     attributes : {name: array-like of shape (n,)}
         Any categories; yes-or-no attributes give the rows of the studies' figures. A missing value
-        is the level "unknown".
+        (None, NaN, empty text) is the level "unknown".
 
     Returns
     -------
@@ -178,6 +178,7 @@ def pie_representation(mask: Any, attributes: Mapping[str, Any]) -> pd.DataFrame
     rows = []
     for name, values in attributes.items():
         column = pd.Series(values).reset_index(drop=True)
+        column = column.mask(column == "")
         if len(column) != len(chosen):
             raise InputError(
                 f"attribute {name!r} must be one per example: got {len(column)} values "

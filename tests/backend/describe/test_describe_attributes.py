@@ -65,8 +65,8 @@ def test_without_losses_their_mean_is_undefined():
 
 
 def test_a_level_called_unknown_and_missing_values_are_one_level():
-    table = attribute_table(["unknown", None, np.nan, "a"], np.ones(4))
-    assert dict(zip(table["value"], table["count"], strict=True)) == {"unknown": 3, "a": 1}
+    table = attribute_table(["unknown", None, np.nan, "a", ""], np.ones(5))
+    assert dict(zip(table["value"], table["count"], strict=True)) == {"unknown": 4, "a": 1}
 
 
 def test_summary_worked_by_hand():

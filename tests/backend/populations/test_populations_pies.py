@@ -124,7 +124,7 @@ def test_matched_sample_is_disjoint_equal_and_seeded():
 
 def test_representation_worked_by_hand():
     mask = np.array([True, True, False, False, False])
-    attributes = {"old": [True, False, False, True, False], "place": ["b", None, "a", "b", "b"]}
+    attributes = {"old": [True, False, False, True, False], "place": ["b", "", "a", "b", "b"]}
     table = pie_representation(mask, attributes)
     assert table["attribute"].tolist() == ["old", "old", "place", "place", "place"]
     assert table["value"].tolist() == [False, True, "a", "b", "unknown"]

@@ -165,6 +165,7 @@ def _entry(file: str, name: str, kind: pa.DataType, rows: int, pieces: Pieces) -
     shape: tuple[int, ...] | None = (rows,)
     if _is_list(kind):
         shape = (rows, kind.list_size) if pa.types.is_fixed_size_list(kind) else None
+    nested = pa.types.is_nested(kind)
     images = None
     if canonical_column(name) == "image" or _is_image(kind):
 
@@ -177,6 +178,7 @@ def _entry(file: str, name: str, kind: pa.DataType, rows: int, pieces: Pieces) -
         shape=shape,
         dtype=_dtype_name(kind),
         load=lambda: _load(file, name, kind, rows, pieces),
+        text=(lambda: _load(file, name, kind, rows, pieces, as_text=True)) if nested else None,
         images=images,
         cells=True,
     )
@@ -222,9 +224,11 @@ def _image_cells(pieces: Pieces, file: str, name: str) -> Iterator[tuple[bytes |
                     yield None, None if cell is None else str(cell)
 
 
-def _load(file: str, name: str, kind: pa.DataType, rows: int, pieces: Pieces) -> NDArray[Any]:
+def _load(
+    file: str, name: str, kind: pa.DataType, rows: int, pieces: Pieces, *, as_text: bool = False
+) -> NDArray[Any]:
     with parsing(file, "the column", SAVE_TABLE, name):
-        if _is_list(kind) and _is_number(kind.value_type):
+        if not as_text and _is_list(kind) and _is_number(kind.value_type):
             return _matrix(file, name, kind.value_type, rows, pieces)
         parts = []
         spread = 0

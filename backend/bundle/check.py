@@ -350,7 +350,12 @@ def column_text(entry: Entry, n: int | None, what: str, faults: Faults) -> NDArr
 
 
 def attribute(entry: Entry, n: int | None, faults: Faults) -> NDArray[Any] | None:
-    """An attribute column (n,): int64, float64, bool, or text with empty strings where missing."""
+    """An attribute column (n,): int64, float64, bool, or text with empty strings where missing.
+
+    Lists and structures of a table become JSON text.
+    """
+    if entry.text is not None and (entry.shape is None or len(entry.shape) != 1):
+        return column_text(entry, n, "values", faults)
     array = loaded(entry, faults)
     if array is None:
         return None

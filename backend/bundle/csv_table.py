@@ -27,7 +27,8 @@ SUFFIXES = (".csv", ".tsv")
 def read_csv(data: bytes, file: str, *, bare: bool = False) -> list[Entry]:
     """Columns of a CSV file, in file order.
 
-    The separator is a comma, else a semicolon or a tab, whichever the first line has. Only empty
+    The separator is a comma, else a semicolon or a tab, whichever the first line has (in
+    a .tsv a tab comes first). Only empty
     cells are missing: ``NA`` and ``007`` stay as they are written.
 
     Parameters
@@ -59,7 +60,8 @@ def read_csv(data: bytes, file: str, *, bare: bool = False) -> list[Entry]:
         raise refuse(
             file, "", None, "the file is empty.", "Write a header line and one line per example."
         )
-    delimiter = next((mark for mark in ",;\t" if mark.encode() in first), ",")
+    marks = "\t,;" if file.lower().endswith(".tsv") else ",;\t"
+    delimiter = next((mark for mark in marks if mark.encode() in first), ",")
     with parsing(file, "the header line", "Look for an unclosed quote; save it as 'CSV UTF-8'."):
         text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
         names = next(csv.reader(text, delimiter=delimiter))

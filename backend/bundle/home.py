@@ -106,6 +106,9 @@ def read_bundle(path: PathLike, *, columns: Mapping[str, str] | None = None) -> 
     with _foreign(path), open_upload(path) as upload:
         contents, column = assemble(upload, columns, Faults())
         digest = write_folder(None, contents, "", column, ignore_progress)
+        for key, array in contents.arrays.items():
+            if not array.dtype.isnative:
+                contents.arrays[key] = array.astype(array.dtype.newbyteorder("="))
         return bundle_of(contents, _name_of(path), digest)
 
 

@@ -250,10 +250,10 @@ def _plain(image: Image.Image) -> Image.Image:
 
 def _encoded(image: Image.Image, kind: str) -> bytes:
     buffer = io.BytesIO()
+    image.info = {}  # no comments, text chunks or profiles travel along
     if kind == "JPEG":
         image.save(buffer, "JPEG", quality=82)
     else:
-        image.info = {}  # no text chunks or profiles travel along
         image.save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
 

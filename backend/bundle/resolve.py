@@ -23,7 +23,7 @@ class Resolved:
 
     ``fields`` holds array fields by name, ``columns`` the meaningful columns, ``attributes`` the
     others, ``groups`` nested fields such as ``groups["populations"]["int8"]``. ``ids`` are all
-    id columns: separate files may each carry one.
+    id columns: separate files may each carry one; ``chosen`` the fields that the caller mapped.
     """
 
     fields: dict[str, Entry] = field(default_factory=dict)
@@ -40,6 +40,7 @@ class Resolved:
     )
     ids: list[Entry] = field(default_factory=list)
     others: list[Entry] = field(default_factory=list)
+    chosen: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
 
@@ -92,6 +93,7 @@ def _place_as(entry: Entry, wanted: str, result: Resolved) -> bool:
         result.groups[group][canonical_field(name) or name if group == "train" else name] = entry
     elif field_name := canonical_field(name):
         result.fields[field_name] = entry
+        result.chosen.add(field_name)
     elif column := canonical_column(name):
         if column == "id":
             result.ids.append(entry)
@@ -120,6 +122,8 @@ def _place(entry: Entry, result: Resolved, faults: Faults) -> None:
                 f"{field_name} come from '{taken.name}' of {taken.file}."
             )
             _place_attribute(entry, name, result, faults)
+        elif field_name in result.chosen:
+            result.others.append(replace(entry, name=name))
         else:
             _twice(entry, result.fields[field_name], faults)
     elif meaning := canonical_column(name):

@@ -1,0 +1,91 @@
+"""Images: kept as they came where browsers show them, and never shown without being decoded."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend.bundle import import_bundle, read_bundle, write_bundle
+
+COLORS = np.random.default_rng(0).integers(0, 255, (90, 240, 4), dtype=np.uint8)
+
+
+def encoded(
+    kind: str, mode: str = "RGB", size: tuple[int, int] = (240, 90), **options: object
+) -> bytes:
+    image = Image.fromarray(COLORS).convert("RGB").resize(size)
+    image = Image.fromarray(COLORS).resize(size) if mode == "RGBA" else image.convert(mode)
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def opened(data: bytes | None) -> Image.Image:
+    assert data is not None
+    return Image.open(io.BytesIO(data))
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "kept", "thumbnail"),
+    [
+        ("PNG", "RGB", True, "JPEG"),
+        ("PNG", "RGBA", True, "PNG"),
+        ("PNG", "L", True, "PNG"),
+        ("PNG", "P", True, "PNG"),
+        ("PNG", "1", True, "PNG"),
+        ("PNG", "I;16", True, "PNG"),
+        ("JPEG", "RGB", True, "JPEG"),
+        ("JPEG", "CMYK", True, "JPEG"),
+        ("WEBP", "RGB", True, "JPEG"),
+        ("GIF", "P", True, "PNG"),
+        ("BMP", "RGB", True, "JPEG"),
+        ("TIFF", "RGB", False, "JPEG"),
+        ("TIFF", "F", False, "PNG"),
+        ("PPM", "RGB", False, "JPEG"),
+    ],
+)
+def test_formats(kind: str, mode: str, kept: bool, thumbnail: str, tmp_path: Path) -> None:
+    data = encoded(kind, mode)
+    path = write_bundle(tmp_path / "run.npz", embeddings=[[1.0]], losses=[1.0], images=[data])
+    bundle = import_bundle(path, tmp_path / "home")
+    assert (bundle.image(0) == data) is kept
+    assert opened(bundle.image(0)).format == (kind if kept else "PNG")
+    small = opened(bundle.thumbnail(0))
+    assert small.format == thumbnail and small.size == (112, 42)
+    small.load()
+
+
+def test_small_images_keep_their_pixels(tmp_path: Path) -> None:
+    data = encoded("PNG", size=(28, 28))
+    path = write_bundle(tmp_path / "run.npz", embeddings=[[1.0]], losses=[1.0], images=[data])
+    small = opened(read_bundle(path).thumbnail(0))
+    assert small.format == "PNG" and np.array_equal(np.asarray(small), np.asarray(opened(data)))
+
+
+def test_thumbnails_carry_nothing_but_pixels(tmp_path: Path) -> None:
+    data = encoded("JPEG", exif=Image.Exif(), comment=b"<script>") + b"<script>alert(1)</script>"
+    path = write_bundle(tmp_path / "run.npz", embeddings=[[1.0]], losses=[1.0], images=[data])
+    assert b"script" not in (read_bundle(path).thumbnail(0) or b"")
+
+
+def test_orientation_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    data = encoded("JPEG", exif=exif)
+    path = write_bundle(tmp_path / "run.npz", embeddings=[[1.0]], losses=[1.0], images=[data])
+    assert opened(read_bundle(path).thumbnail(0)).size == (42, 112)
+
+
+def test_many_images_in_order_with_gaps(tmp_path: Path) -> None:
+    images = [encoded("PNG", "L", (3, 3 + k % 7)) if k % 3 else None for k in range(300)]
+    path = write_bundle(
+        tmp_path / "run.zip", embeddings=np.ones((300, 1)), losses=np.ones(300), images=images
+    )
+    bundle = import_bundle(path, tmp_path / "home")
+    assert [bundle.image(row) for row in range(300)] == images
+    assert [opened(bundle.thumbnail(row)).height for row in (1, 2, 299)] == [4, 5, 3 + 299 % 7]
+    assert bundle.thumbnail(0) is None

@@ -77,9 +77,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         command = commands.add_parser(name, help=told, description=told)
         command.set_defaults(run=f"backend.cli.{run}")
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
-        command.add_argument(
-            "--home", help="folder of imported bundles and tags (default: ERRORSCOPE_HOME)"
-        )
+        if name != "demo":
+            command.add_argument(
+                "--home", help="folder of imported bundles and tags (default: ERRORSCOPE_HOME)"
+            )
         return command
 
     def add_map(command: argparse.ArgumentParser) -> None:
@@ -97,7 +98,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if getattr(options, "map", None):
         options.map = [pair for group in options.map for pair in group]
-    _check_choice_of_export(parser, options)
+    _check_combination(parser, options)
     return options
 
 
@@ -150,9 +151,7 @@ def _fit(add: Adder, add_map: Mapper) -> None:
     group = describe.add_mutually_exclusive_group()
     group.add_argument("--tag", help="the examples that carry this tag")
     group.add_argument("--regions", metavar="FILE.npz", help="a file that 'fit --out' wrote")
-    describe.add_argument(
-        "--region", type=int, default=1, help="which of them, from 1 (default: 1)"
-    )
+    describe.add_argument("--region", type=int, help="which of them, from 1 (default: 1)")
     describe.add_argument(
         "--quantile",
         type=float,
@@ -177,7 +176,11 @@ def _export(add: Adder) -> None:
     )
 
 
-def _check_choice_of_export(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+def _check_combination(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if options.run.endswith(":describe"):
+        if options.region is not None and options.regions is None:
+            parser.error("--region goes with --regions FILE.npz")
+        options.region = 1 if options.region is None else options.region
     if not options.run.endswith(":export"):
         return
     if (options.bundle is None) == (options.replay is None):

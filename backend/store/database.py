@@ -21,6 +21,11 @@ HEAD = "0001"
 
 _ADVISORY_LOCK = 0x4572_7273  # any fixed number, the same in every process
 
+_URL_ADVICE = (
+    "It looks like postgresql+psycopg://user:password@host/name or sqlite:////folder/file.sqlite; "
+    "check ERRORSCOPE_DATABASE."
+)
+
 metadata = sa.MetaData()
 
 events = sa.Table(
@@ -48,11 +53,7 @@ def database_url(url: str | None, home: str | os.PathLike[str] | None) -> URL:
         try:
             return sa.make_url(text)
         except sa.exc.ArgumentError as error:
-            raise StoreError(
-                "the database URL cannot be read. It looks like "
-                "postgresql+psycopg://user:password@host/name or sqlite:////folder/file.sqlite; "
-                "check ERRORSCOPE_DATABASE."
-            ) from error
+            raise StoreError(f"the database URL cannot be read. {_URL_ADVICE}") from error
     try:
         folder = home_folder(home)
     except OSError as error:
@@ -86,6 +87,10 @@ def open_database(url: URL, *, wait_s: float) -> Engine:
             connect_args={"timeout": wait_s} if sqlite else {},
             pool_pre_ping=not sqlite,
         )
+    except sa.exc.ArgumentError as error:
+        raise StoreError(
+            f"there is no database of kind '{url.drivername}'. {_URL_ADVICE}"
+        ) from error
     except ModuleNotFoundError as error:
         raise StoreError(
             f"the driver for {url.drivername} is not installed ({error}). Install it, "
@@ -168,7 +173,8 @@ def _explain(place: str, text: str) -> str:
             f"{place} holds tables of another program. It was not changed: name another database "
             "in ERRORSCOPE_DATABASE or another folder in ERRORSCOPE_HOME."
         )
-    if "readonly" in text or "read-only" in text or "unable to open" in text or "full" in text:
+    unwritable = ("readonly", "read-only", "unable to open", "full", "Permission denied")
+    if any(sign in text for sign in unwritable):
         return (
             f"the database {place} cannot be written. Check that the folder exists, belongs to "
             "you and has room, or name another one in ERRORSCOPE_HOME."

@@ -11,13 +11,12 @@ from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
-from backend.core.errors import InputError, StoreError
+from backend.core.errors import InputError
 from backend.store.database import database_url, events, open_database, reading, where, writing
-from backend.store.fold import Fold, Step
+from backend.store.fold import Fold
 from backend.store.log import (
-    CHANGES,
     Event,
     clean_author,
     clean_ids,
@@ -25,7 +24,6 @@ from backend.store.log import (
     clean_tag,
     pack_ids,
     pack_payload,
-    unpack_ids,
 )
 
 

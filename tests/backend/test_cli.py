@@ -235,6 +235,7 @@ def test_export_refuses_in_a_sentence(run, upload, tmp_path, faulty):
         ["export", "--replay", "m", "--tag", "t", "--out", "x.csv"],
         ["fit", "b"],
         ["describe", "b", "--tag", "t", "--regions", "r.npz"],
+        ["describe", "b", "--region", "2"],
         ["compare"],
         [],
     ],

@@ -425,11 +425,13 @@ def test_tables_of_another_program_are_not_touched(tmp_path):
     [
         ("no url", "the database URL cannot be read"),
         ("sqlite://", "is not kept"),
+        ("clay://tablet", "no database of kind 'clay'"),
         ("postgresql+psycopg2://u:secret@localhost/x", "is not installed"),
     ],
 )
 def test_urls_that_cannot_be_used(url, message, monkeypatch):
     monkeypatch.setenv("ERRORSCOPE_DATABASE", url)
+    monkeypatch.setitem(sys.modules, "psycopg2", None)  # as if it were not installed
     with pytest.raises(StoreError, match=message) as caught:
         Store()
     assert "secret" not in str(caught.value)

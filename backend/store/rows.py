@@ -1,0 +1,56 @@
+"""From rows of the database to events and to the steps that the fold takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container
+from typing import Any
+
+from sqlalchemy.engine import Row
+
+from backend.core.errors import StoreError
+from backend.store.fold import Step
+from backend.store.log import CHANGES, Event, unpack_ids
+
+
+def step_of(row: Row[*tuple[Any, ...]]) -> Step:
+    """What the fold needs; ``name`` holds the payload of a rename."""
+    renamed = _payload(row.name, row.seq) if row.kind == "rename_region" else {}
+    return Step(
+        row.seq,
+        row.author,
+        row.time,
+        row.kind,
+        row.tag,
+        row.target,
+        unpack_ids(row.ids, row.seq) if row.kind in CHANGES else (),
+        renamed.get("key", ""),
+        renamed.get("name", ""),
+    )
+
+
+def event_of(row: Row[*tuple[Any, ...]], undone: Container[int]) -> Event:
+    """A whole row; ``undone`` are the events that were taken back."""
+    return Event(
+        seq=row.seq,
+        bundle=row.bundle,
+        author=row.author,
+        time=row.time,
+        kind=row.kind,
+        tag=row.tag,
+        target=row.target,
+        n_ids=row.n_ids,
+        payload=_payload(row.payload, row.seq),
+        undone=row.seq in undone,
+        packed=row.ids,
+    )
+
+
+def _payload(text: str, seq: int) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise StoreError(
+            f"event {seq} is damaged: its payload cannot be read ({error}). "
+            "Restore the database from a backup."
+        ) from error

@@ -46,6 +46,7 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 _OWNER_DIGITS = 16
 _STALE_S = 3600.0
 _BLOCK = 2**20
+_TRIES = 20
 
 
 def key_of(task: str, digest: str, options: Mapping[str, Any], version: int) -> str:
@@ -231,20 +232,21 @@ class Cache:
     def read(self, key: str) -> Entry | None:
         """The entry, or None when there is none. A damaged one is logged, removed, and None."""
         folder = self.path(key)
-        for _ in range(3):
-            try:
-                before = folder.stat().st_ino
-            except FileNotFoundError:
+        for _ in range(_TRIES):
+            before = _identity(folder)
+            if before is None:
                 return None
             try:
                 entry = read_folder(folder, key, self._checked)
             except DamagedEntry as damage:
-                # Another process may have replaced or evicted the folder while it was being read.
-                if _inode(folder) != before:
+                if _identity(folder) != before:
                     continue
                 log.warning("Cached result %s is damaged and will be made anew: %s", key, damage)
                 self._remove(folder)
                 return None
+            # Another process may have replaced the folder while this one read half of each.
+            if _identity(folder) != before:
+                continue
             with contextlib.suppress(FileNotFoundError):
                 now = time.time_ns()
                 os.utime(folder / _META, ns=(now, now))
@@ -275,8 +277,8 @@ class Cache:
         try:
             write_folder(fresh, arrays, meta)
             folder.parent.mkdir(parents=True, exist_ok=True)
+            entry = read_folder(fresh, key, self._checked)
             self._move(fresh, folder)
-            entry = read_folder(folder, key, self._checked)
         except (OSError, DamagedEntry) as error:
             raise CacheError(
                 f"A result could not be kept in {self.folder}: {error}. Free some space there, or "
@@ -305,7 +307,7 @@ class Cache:
 
     def _move(self, fresh: Path, folder: Path) -> None:
         """Rename ``fresh`` to ``folder``; what was there before goes, whoever wrote it."""
-        for _ in range(20):
+        for _ in range(_TRIES):
             try:
                 # A folder with content is never overwritten by a rename, so it steps aside first.
                 fresh.replace(folder)
@@ -385,11 +387,13 @@ def _usage(folder: Path) -> tuple[int, int]:
     return used, size
 
 
-def _inode(folder: Path) -> int | None:
+def _identity(folder: Path) -> tuple[int, ...] | None:
+    """What tells a folder from another one of the same name, later; inode numbers are reused."""
     try:
-        return folder.stat().st_ino
+        stat = folder.stat()
     except FileNotFoundError:
         return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _dump(value: Any) -> str:

@@ -339,7 +339,7 @@ class Jobs:
             self._queues[job.lane].remove(job)
         self._end(job, "cancelled", message="Cancelled")
         if job._worker is not None:
-            job._worker.cancel(job.id)
+            job._worker.cancel(job.id, grace_s=0 if self._closed else GRACE_S)
 
     def _end(self, job: Job, state: str, *, message: str = "", error: str | None = None) -> None:
         job.state = state
@@ -375,7 +375,10 @@ class Jobs:
                 try:
                     if self._reuse(job):
                         continue
-                    if worker is None or not worker.alive:
+                    if worker is not None and not worker.alive:
+                        worker.kill()
+                        worker = None
+                    if worker is None:
                         worker = self._hire(lane)
                     self._run(job, worker)
                     if not worker.alive:
@@ -527,9 +530,9 @@ class _Worker:
             }
         )
 
-    def cancel(self, job_id: str) -> None:
+    def cancel(self, job_id: str, grace_s: float) -> None:
         """Ask the worker to stop; ``messages`` kills it if it does not obey."""
-        self._deadline = time.monotonic() + GRACE_S
+        self._deadline = time.monotonic() + grace_s
         self._send({"cancel": job_id})
         self._inbox.put({"id": job_id, "type": "wake"})
 
@@ -545,8 +548,7 @@ class _Worker:
                 yield {"type": "cancelled"}
                 return
             if message is None:
-                self._gone = True
-                self.process.wait()
+                self.kill()
                 self._errors.join(timeout=1)
                 yield self._obituary()
                 return
@@ -557,11 +559,12 @@ class _Worker:
                 return
 
     def kill(self) -> None:
-        """End the process and everything it started."""
+        """End the process and everything it started; harmless for one that is dead."""
         self._gone = True
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        if self.process.returncode is None:  # else its number may belong to somebody else by now
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
         with contextlib.suppress(OSError):
             if self.process.stdin:
                 self.process.stdin.close()

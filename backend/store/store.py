@@ -25,6 +25,7 @@ from backend.store.log import (
     pack_ids,
     pack_payload,
 )
+from backend.store.rows import event_of, step_of
 
 
 class Store:
@@ -215,7 +216,7 @@ class Store:
         query = sa.select(events).where(events.c.bundle == digest).order_by(events.c.seq.desc())
         with self._lock, reading(self._engine, self._url) as connection:
             fold = self._advance(connection, digest)
-            return [_event(row, fold.undone) for row in connection.execute(query.limit(limit))]
+            return [event_of(row, fold.undone) for row in connection.execute(query.limit(limit))]
 
     def events_at(self, bundle: Any, seqs: Iterable[int]) -> list[Event]:
         """The events of a bundle with these ``seq``, oldest first."""
@@ -229,7 +230,7 @@ class Store:
                     .where(events.c.bundle == digest, events.c.seq.in_(wanted[start : start + 500]))
                     .order_by(events.c.seq)
                 )
-                found += [_event(row, fold.undone) for row in connection.execute(query)]
+                found += [event_of(row, fold.undone) for row in connection.execute(query)]
         return found
 
     def _change(
@@ -296,7 +297,7 @@ class Store:
 
     def _read(self, connection: Connection, seq: int) -> Event:
         row = connection.execute(sa.select(events).where(events.c.seq == seq)).one()
-        return _event(row, frozenset())
+        return event_of(row, frozenset())
 
     def _fold(self, bundle: Any) -> Fold:
         with reading(self._engine, self._url) as connection:
@@ -321,7 +322,7 @@ class Store:
             .where(columns.bundle == digest, columns.seq > fold.last)
             .order_by(columns.seq)
         )
-        fold.advance([_step(row) for row in connection.execute(query)])
+        fold.advance([step_of(row) for row in connection.execute(query)])
         return fold
 
 
@@ -336,44 +337,3 @@ def _sourced(source: dict[str, Any] | None) -> dict[str, Any]:
     if not isinstance(source, dict):
         raise InputError(f"source must be a dict or None: got {type(source).__name__}.")
     return {"source": source}
-
-
-def _step(row: Row[*tuple[Any, ...]]) -> Step:
-    renamed = _payload(row.name, row.seq) if row.kind == "rename_region" else {}
-    return Step(
-        row.seq,
-        row.author,
-        row.time,
-        row.kind,
-        row.tag,
-        row.target,
-        unpack_ids(row.ids, row.seq) if row.kind in CHANGES else (),
-        renamed.get("key", ""),
-        renamed.get("name", ""),
-    )
-
-
-def _event(row: Row[*tuple[Any, ...]], undone: Iterable[int]) -> Event:
-    return Event(
-        seq=row.seq,
-        bundle=row.bundle,
-        author=row.author,
-        time=row.time,
-        kind=row.kind,
-        tag=row.tag,
-        target=row.target,
-        n_ids=row.n_ids,
-        payload=_payload(row.payload, row.seq),
-        undone=row.seq in undone,
-        packed=row.ids,
-    )
-
-
-def _payload(text: str, seq: int) -> dict[str, Any]:
-    try:
-        return dict(json.loads(text))
-    except (TypeError, ValueError) as error:
-        raise StoreError(
-            f"event {seq} is damaged: its payload cannot be read ({error}). "
-            "Restore the database from a backup."
-        ) from error

@@ -98,42 +98,47 @@ def _imported(manifest: Manifest, home: str | os.PathLike[str] | None) -> Any:
 
 
 def _refit(bundle: Any, manifest: Manifest, progress: Progress) -> pd.DataFrame:
+    wanted = []
+    for source in _region_sources(manifest):
+        shape = Shape.from_source(source, int(bundle.d), told="a region")
+        if shape is not None:
+            wanted.append((source, shape, _fit_options(source)))
+    if not wanted:
+        raise InputError(
+            "this manifest holds no region that can be fitted again: its tags were put on by hand, "
+            "or their options were not kept. Replay it without refitting."
+        )
     # Fitting needs torch, which nothing else here does.
     from backend.spotlight import find_spotlights, members
 
     fold = Fold()
     fold.advance(manifest.steps)
-    names = fold.names
     losses = np.asarray(bundle.losses, dtype=np.float64)
     fits: dict[tuple[tuple[str, Any], ...], Any] = {}
     rows = []
-    for source in _region_sources(manifest):
-        shape = Shape.from_source(source, int(bundle.d), told="a region")
-        options = _fit_options(source)
+    for source, shape, options in wanted:
         key = tuple(sorted(options.items()))
         if key not in fits:
             fits[key] = find_spotlights(bundle.embeddings, losses, progress=progress, **options)
         found, index = fits[key], source["index"]
-        if shape is None or not 0 <= index < len(found.weights):
-            continue
-        before = kernel_weights(bundle.embeddings, shape)
-        after = found.weights[index]
+        if not 0 <= index < len(found.weights):
+            raise InputError(
+                f"the index of a region must be below the {len(found.weights)} regions that its "
+                f"options find: got {index}. The manifest was changed."
+            )
+        before, after = kernel_weights(bundle.embeddings, shape), found.weights[index]
+        total = float(before.sum())
         then, now = (set(members(w, float(w.sum())).tolist()) for w in (before, after))
         rows.append(
             {
-                "region": region_label(source, names),
+                "region": region_label(source, fold.names),
                 "members": len(then),
                 "members_refit": len(now),
                 "shared": len(then & now),
                 "jaccard": len(then & now) / max(1, len(then | now)),
-                "weighted_loss": float(before @ losses / before.sum()),
+                "weighted_loss": float(before @ losses) / total if total > 0 else float("nan"),
                 "weighted_loss_refit": float(found.weighted_losses[index]),
             }
-        )
-    if not rows:
-        raise InputError(
-            "this manifest holds no region that can be fitted again: its tags were put on by hand, "
-            "or their options were not kept. Replay it without refitting."
         )
     return pd.DataFrame(rows)
 

@@ -198,9 +198,11 @@ def main() -> None:
         order = channel.orders.get()
         if "preload" in order:
             for module in order["preload"]:
-                # What cannot be imported is told to whoever asks for work that needs it.
-                with contextlib.suppress(ImportError):
+                try:
                     import_module(module)
+                except Exception:
+                    # Whoever asks for work that needs it is told; this goes to the server's log.
+                    traceback.print_exc()
         else:
             attempt(order, channel)
 

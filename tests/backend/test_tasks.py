@@ -1,0 +1,208 @@
+"""The real tasks, through real workers, on a small bundle with a planted region."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.bundle import open_bundle, write_bundle
+from backend.core.errors import InputError
+from backend.core.home import PROJECT
+from backend.jobs import Jobs
+from backend.spotlight import effective_size, find_spotlights, members
+from backend.tasks import TASKS, complete_options, default_options, file_stamp
+
+LIMIT_S = 120
+PLANTED = np.arange(40)
+OPTIONS = {"size": 40, "n_spotlights": 2, "starts": 4}
+
+
+def planted(n=800, d=6):
+    """Embeddings with one far group whose losses are high, and the losses."""
+    random = np.random.default_rng(0)
+    embeddings = random.standard_normal((n, d)).astype(np.float32)
+    embeddings[PLANTED] += 6
+    losses = random.random(n)
+    losses[PLANTED] += 3
+    return embeddings, losses
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory):
+    with Jobs(tmp_path_factory.mktemp("home"), warm=True) as manager:
+        yield manager
+
+
+@pytest.fixture(scope="module")
+def imported(jobs, tmp_path_factory):
+    embeddings, losses = planted()
+    path = tmp_path_factory.mktemp("upload") / "run.npz"
+    write_bundle(path, embeddings=embeddings, losses=losses)
+    return run(jobs, "import", "", path=str(path), name="planted")
+
+
+def run(jobs, task, digest, **options):
+    job = jobs.submit(task, digest, options)
+    assert job.wait(LIMIT_S)
+    assert job.state == "done", job.error
+    return job
+
+
+def test_import_makes_a_bundle(jobs, imported):
+    meta = imported.result().meta
+    bundle = open_bundle(meta["digest"], jobs.home)
+    assert (bundle.name, bundle.n, bundle.d) == ("planted", 800, 6)
+    assert (meta["name"], meta["n"], meta["d"]) == ("planted", 800, 6)
+
+
+def test_a_repaired_upload_does_not_meet_its_old_refusal(jobs, tmp_path):
+    path = tmp_path / "run.npz"
+    embeddings, losses = planted()
+    np.savez(path, embeddings=embeddings, losses=losses[:-1])
+    refused = jobs.submit("import", "", {"path": str(path)}, watcher="a")
+    assert refused.wait(LIMIT_S) and refused.state == "failed" and "799" in refused.error
+    assert jobs.submit("import", "", {"path": str(path)}, watcher="a") is refused
+    np.savez(path, embeddings=embeddings, losses=losses)
+    repaired = jobs.submit("import", "", {"path": str(path)}, watcher="a")
+    assert repaired.wait(LIMIT_S) and repaired.state == "done"
+
+
+def test_a_stamp_follows_every_file_of_a_folder(tmp_path):
+    options = {"path": str(tmp_path)}
+    stamps = {file_stamp(options)}
+    (tmp_path / "deep").mkdir()
+    for name in ("a", "deep/b"):
+        (tmp_path / name).write_text("1")
+        stamps.add(file_stamp(options))
+    (tmp_path / "deep" / "b").write_text("12")
+    stamps.add(file_stamp(options))
+    stamps.add(file_stamp({"path": str(tmp_path / "absent")}))
+    assert len(stamps) == 5
+
+
+def test_spotlights_are_those_of_the_function(jobs, imported):
+    digest = imported.result().meta["digest"]
+    job = run(jobs, "spotlights", digest, **OPTIONS)
+    result, meta = job.result(), job.result().meta
+    embeddings, losses = planted()
+    same = find_spotlights(embeddings, losses, **OPTIONS)
+    np.testing.assert_allclose(result["weights"], same.weights, atol=1e-5)
+    assert result["weights"].dtype == np.float32
+    for name, array in [
+        ("centers", same.centers),
+        ("precisions", same.precisions),
+        ("weighted_losses", same.weighted_losses),
+        ("total_weights", same.total_weights),
+        ("objectives", same.objectives),
+    ]:
+        np.testing.assert_allclose(result[name], array, rtol=1e-4, atol=1e-5)
+    assert meta["options"] == default_options("spotlights") | OPTIONS
+    assert meta["version"] == TASKS["spotlights"].version and meta["seconds"] > 0
+    assert set(meta["versions"]) == {"torch", "numpy"} and meta["device"]
+
+
+def test_the_numbers_of_a_region_are_its_own(jobs, imported):
+    digest = imported.result().meta["digest"]
+    result = run(jobs, "spotlights", digest, **OPTIONS).result()
+    _, losses = planted()
+    for index, told in enumerate(result.meta["regions"]):
+        weights = result["weights"][index].astype(np.float64)
+        rows = result["members"][index]
+        rows = rows[rows >= 0]
+        np.testing.assert_array_equal(rows, members(weights, told["total_weight"]))
+        assert told["n_members"] == len(rows) == round(told["total_weight"])
+        assert told["size"] == 40
+        assert told["total_weight"] == pytest.approx(weights.sum(), rel=1e-5)
+        assert told["effective_size"] == pytest.approx(effective_size(weights), rel=1e-5)
+        assert told["weighted_loss"] == pytest.approx(weights @ losses / weights.sum(), rel=1e-5)
+        assert told["member_loss"] == pytest.approx(losses[rows].mean())
+        assert told["base_loss"] == pytest.approx(losses.mean())
+        assert set(told["outcome"]) == {"status", "message", "steps", "constraint"}
+    assert np.isin(result["members"][0], PLANTED).mean() > 0.9
+
+
+def test_parts_are_the_regions_of_the_result(jobs, imported):
+    digest = imported.result().meta["digest"]
+    job = run(jobs, "spotlights", digest, **OPTIONS, seed=5)
+    result, parts = job.result(), job.partial()
+    assert len(parts) == 2
+    for index, part in enumerate(parts):
+        np.testing.assert_array_equal(part["weights"], result["weights"][index])
+        np.testing.assert_array_equal(part["center"], result["centers"][index])
+        np.testing.assert_array_equal(part["precision"], result["precisions"][index])
+        rows = result["members"][index]
+        np.testing.assert_array_equal(part["members"], rows[rows >= 0])
+        assert part.meta.items() >= result.meta["regions"][index].items()
+        assert part.meta["version"] == result.meta["version"]
+
+
+def test_projection_is_kept_with_what_it_shows(jobs, imported):
+    digest = imported.result().meta["digest"]
+    result = run(jobs, "projection", digest).result()
+    assert result["xy"].shape == (800, 2) and result["xy"].dtype == np.float32
+    assert result["xy"][PLANTED, 0].min() > np.delete(result["xy"][:, 0], PLANTED).max()
+    assert result.meta["sampled"] is None and len(result.meta["explained"]) == 2
+    assert "PCA" in result.meta["note"]
+    assert run(jobs, "projection", digest, method="pca").key == result.key
+
+
+def test_only_umap_waits_in_the_background():
+    lane = TASKS["projection"].lane
+    assert [lane({"method": method}) for method in ("pca", "umap")] == ["quick", "background"]
+
+
+def test_work_on_a_bundle_needs_one(jobs):
+    for task in ("spotlights", "projection"):
+        job = jobs.submit(task, "")
+        assert job.wait(LIMIT_S) and job.error == f"task {task!r} works on a bundle: got no digest."
+
+
+def test_defaults_are_complete_and_a_copy():
+    for name, task in TASKS.items():
+        options = default_options(name)
+        assert options == task.defaults
+        options.clear()
+        assert default_options(name) == task.defaults
+    assert complete_options("projection", {"seed": 3}) == {"method": "pca", "seed": 3}
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "text"),
+    [
+        ("projection", {"metod": "umap"}, "no option 'metod'. It takes method, seed"),
+        ("projection", {"method": "tsne"}, "method must be one of 'pca', 'umap'"),
+        ("projection", {"seed": -1}, "seed must be a whole number from 0"),
+        ("spotlights", {"size": 0}, "size must be a number above 0: got 0"),
+        ("spotlights", {"size": float("inf")}, "size must be a number above 0: got inf"),
+        ("spotlights", {"size": "2%"}, "size must be a number above 0: got '2%'"),
+        ("spotlights", {"n_spotlights": 2.5}, "n_spotlights must be a whole number from 1"),
+        ("spotlights", {"n_spotlights": True}, "n_spotlights must be a whole number"),
+        ("spotlights", {"starts": 0}, "starts must be a whole number"),
+        ("spotlights", {"solver": "sgd"}, "solver must be one of 'fast', 'adam'"),
+        ("spotlights", {"kernel": "box"}, "kernel must be one of"),
+        ("spotlights", {"precision": "none"}, "precision must be one of"),
+        ("import", {}, "path must name a file or folder: got ''"),
+        ("import", {"path": "a", "name": 3}, "name must be text or None: got 3"),
+        ("import", {"path": "a", "columns": ["b"]}, "columns must map field to column name"),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused(jobs, task, options, text):
+    with pytest.raises(InputError, match=text):
+        jobs.submit(task, "", options)
+
+
+def test_the_table_loads_neither_torch_nor_umap():
+    code = (
+        "import sys, backend.jobs, backend.tasks, backend.cache\n"
+        "sys.exit(bool({'torch', 'umap', 'sklearn', 'streamlit'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0
+
+
+def test_every_entry_exists():
+    for task in TASKS.values():
+        module, name = task.entry.split(":")
+        source = Path(PROJECT, *module.split(".")).with_suffix(".py").read_text()
+        assert f"def {name}(" in source

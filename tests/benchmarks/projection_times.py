@@ -1,0 +1,34 @@
+"""How long the maps take. Run with ``python -m tests.benchmarks.projection_times``."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from backend.projection import project
+
+SIZES = [("pca", 50_000, 512), ("pca", 100_000, 768), ("umap", 10_000, 512), ("umap", 50_000, 512)]
+
+
+def blobs(n: int, d: int) -> np.ndarray:
+    random = np.random.default_rng(0)
+    centers = 2 * random.standard_normal((20, d)).astype(np.float32)
+    values = random.standard_normal((n, d), dtype=np.float32)
+    values += centers[random.integers(0, 20, n)]
+    return values
+
+
+def main() -> None:
+    print("The first UMAP of a process also loads and compiles it.")
+    print(f"{'method':8s}{'n':>10s}{'d':>6s}{'wall s':>9s}{'cpu s':>9s}")
+    for method, n, d in SIZES:
+        values = blobs(n, d)
+        wall, cpu = time.perf_counter(), time.process_time()
+        project(values, method=method)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        print(f"{method:8s}{n:10d}{d:6d}{wall:9.2f}{cpu:9.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -22,7 +22,7 @@ from backend.bundle.home import (
 from backend.bundle.write import write_bundle
 
 if TYPE_CHECKING:
-    from backend.bundle.collect import collect
+    from backend.bundle.live_model import collect
 
 __all__ = [
     "Bundle",
@@ -41,5 +41,5 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "collect":  # needs torch, which pages must not load
-        return importlib.import_module("backend.bundle.collect").collect
+        return importlib.import_module("backend.bundle.live_model").collect
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

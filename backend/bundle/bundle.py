@@ -192,6 +192,19 @@ class Bundle:
                 Fault(self.media.file, "image", int(row), error.problem, error.advice)
             ) from error
 
+    def fields(self) -> dict[str, Any]:
+        """Everything in it as keyword arguments of ``write_bundle``; images are read into a list."""
+        names = ("embeddings", "losses", "labels", "predictions", "targets", "probabilities")
+        images = [self.image(row) for row in range(self.n)] if self.has_images else None
+        given = {
+            **{name: getattr(self, name) for name in (*names, "logits", "classes", "examples")},
+            **{name: dict(getattr(self, name)) or None for name in ("populations", "msp", "train")},
+            **self.extras,
+            "stress": self.stress,
+            "images": images,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
     def missing(self) -> list[tuple[str, str]]:
         """Optional parts that were not given, each with what its absence switches off."""
         has = {

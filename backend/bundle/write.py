@@ -106,6 +106,12 @@ def write_bundle(path: str | os.PathLike[str], **fields: Any) -> Path:
     return path
 
 
+def npz_arrays(fields: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz of these fields, by the names they have in it."""
+    members = _npz_members(_parts(fields))
+    return {name.removesuffix(".npy"): array for name, array in members.items()}
+
+
 def _parts(fields: Mapping[str, Any]) -> Parts:
     arrays: dict[str, NDArray[Any]] = {}
     given = {name: value for name, value in fields.items() if value is not None}

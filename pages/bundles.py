@@ -11,7 +11,7 @@ import streamlit as st
 from backend.bundle import Bundle, BundleInfo, delete_bundle, inspect_upload, list_bundles
 from backend.core.errors import BackendError
 from backend.jobs import Job
-from pages.components import frame, keys, services, text, uploads
+from pages.components import frame, keys, services, tagging, text, uploads
 from pages.components.streamed import streamed_upload
 from pages.components.waiting import RUNNING, show_progress
 
@@ -47,6 +47,7 @@ def page() -> None:
         show_list(list_bundles())
         if bundle is not None:
             show_summary(bundle)
+    tagging.show_notice()
 
 
 def add_bundle() -> None:

@@ -50,13 +50,14 @@ def start_server(home: Path, **environment: str) -> Server:
         sys.executable, "-m", "streamlit", "run", "app.py",
         "--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true",
     ]  # fmt: skip
-    process = subprocess.Popen(
-        command,
-        cwd=PROJECT,
-        env={**os.environ, "ERRORSCOPE_HOME": str(home), **environment},
-        stdout=log.open("wb"),
-        stderr=subprocess.STDOUT,
-    )
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env={**os.environ, "ERRORSCOPE_HOME": str(home), **environment},
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

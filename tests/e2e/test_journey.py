@@ -1,0 +1,213 @@
+"""The main job in a real browser: upload, look, tag, draw, undo, take the CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import BrowserContext, Page, expect
+
+from backend.bundle import list_bundles
+from tests.bundles import npz, planted
+from tests.e2e.conftest import Server, settled
+
+
+def bundle_bytes() -> tuple[dict[str, np.ndarray], bytes]:
+    fields = planted(600, 2, seed=3, share=0.08)
+    fields.pop("planted")
+    ids = np.array([f"item-{row:03d}" for row in range(600)])
+    remarks = np.array(["=1+1" if row % 7 == 0 else f"remark {row}" for row in range(600)])
+    columns = {"examples/id": ids, "examples/remark": remarks}
+    return fields | {"ids": ids, "remarks": remarks}, npz(**fields, **columns)
+
+
+def upload(page: Page, server: Server, name: str, content: bytes) -> None:
+    page.goto(f"{server.url}/bundles")
+    settled(page)
+    page.get_by_test_id("stFileUploader").locator("input[type=file]").set_input_files(
+        {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+    )
+    page.get_by_role("button", name="Import", exact=True).click()
+
+
+def imported(page: Page) -> None:
+    expect(page.get_by_test_id("stToast").filter(has_text="imported and open")).to_be_visible()
+
+
+def tag(page: Page, name: str, button: str) -> None:
+    """Type a tag's name and press the button that sets it; wait until it is acknowledged."""
+    box = page.locator(".st-key-tag_name input")
+    box.click()
+    box.fill(name)
+    box.press("Enter")
+    page.get_by_role("button", name=re.compile(f"^(sell )?{button}")).click()
+    expect(page.get_by_test_id("stToast").filter(has_text=f"“{name}”").first).to_be_visible()
+
+
+def draw_box(page: Page, fractions: tuple[float, float, float, float]) -> None:
+    """Drag a box over this part of the map: left, top, right, bottom in shares of its size."""
+    chart = page.locator(".st-key-map_chart")
+    chart.hover()
+    chart.locator("[data-attr=dragmode][data-val=select]").click()
+    area = chart.locator(".nsewdrag").first.bounding_box()
+    assert area is not None
+    left, top, right, bottom = fractions
+    page.mouse.move(area["x"] + left * area["width"], area["y"] + top * area["height"])
+    page.mouse.down()
+    page.mouse.move(
+        area["x"] + right * area["width"], area["y"] + bottom * area["height"], steps=8
+    )
+    page.mouse.up()
+
+
+def download(page: Page, button: str) -> bytes:
+    with page.expect_download() as caught:
+        page.get_by_role("button", name=re.compile(button)).click()
+    return Path(caught.value.path()).read_bytes()
+
+
+def test_upload_look_tag_draw_undo_and_export(
+    page: Page, serve: Callable[..., Server]
+) -> None:
+    server = serve()
+    fields, content = bundle_bytes()
+    upload(page, server, "my run.npz", content)
+    imported(page)
+
+    page.get_by_role("link", name="Spotlights").click()
+    expect(page.get_by_role("radio").first).to_be_attached()
+    expect(page.locator(".st-key-group [data-testid=stRadioOption]")).to_have_count(7)
+    expect(page.locator(".st-key-map_chart .nsewdrag").first).to_be_visible()
+    settled(page)
+    tag(page, "first region", "Tag group 1")
+
+    draw_box(page, (0.02, 0.02, 0.6, 0.9))
+    expect(page.get_by_role("button", name=re.compile("Tag group S"))).to_be_visible()
+    tag(page, "=drawn", "Tag group S")
+    tag(page, "mistake", "Tag group S")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_test_id("stToast").filter(has_text="mistake").last).to_be_visible()
+
+    page.get_by_role("link", name="Flagged").click()
+    expect(page.get_by_text("rows: one per example and tag")).to_be_visible()
+    manifest = json.loads(download(page, "Download manifest"))
+    rows = list(csv.DictReader(io.StringIO(download(page, "Download CSV").decode("utf-8-sig"))))
+
+    expected = oracle(fields, manifest)
+    assert [list(row.values()) for row in rows] == expected
+    assert {row["tag"] for row in rows} == {"first region", "'=drawn"}
+
+
+def oracle(fields: dict[str, np.ndarray], manifest: dict) -> list[list[str]]:
+    """The rows the CSV must hold, from the arrays and the recorded center and box alone."""
+    names = np.array(["cat", "dog", "cow"])
+    by_tag = {event["tag"]: event for event in manifest["events"] if event["kind"] == "tag"}
+    assert sorted(by_tag) == ["=drawn", "first region"]
+    region = manifest["sources"][by_tag["first region"]["source"]]
+    drawn = manifest["sources"][by_tag["=drawn"]["source"]]
+    x = fields["embeddings"].astype(np.float64)
+    distances = ((x - np.array(region["center"])) ** 2).sum(axis=1)
+    weights = np.exp(-0.5 * region["precision"] * distances)
+    members = np.argsort(-weights, kind="stable")[: round(weights.sum())]
+    low, high = sorted(drawn["x"]), sorted(drawn["y"])
+    # Two-dimensional embeddings are their own map.
+    inside = np.flatnonzero(
+        (x[:, 0] >= low[0]) & (x[:, 0] <= low[1]) & (x[:, 1] >= high[0]) & (x[:, 1] <= high[1])
+    )
+    assert 0 < len(inside) < 600 and 0 < len(members) < 100
+    expected = []
+    for name, held in (("=drawn", inside), ("first region", members)):
+        event = by_tag[name]
+        for row in sorted(held):
+            label, prediction = fields["labels"][row], fields["predictions"][row]
+            from_region = name == "first region"
+            expected.append(
+                [
+                    str(fields["ids"][row]),
+                    name.replace("=", "'="),
+                    "local",
+                    event["time"],
+                    region["name"] if from_region else "",
+                    f"{weights[row]:.6g}" if from_region else "",
+                    repr(float(fields["losses"][row])),
+                    str(names[label]),
+                    str(names[prediction]),
+                    str(fields["remarks"][row]).replace("=1", "'=1"),
+                ]
+            )
+    return expected
+
+
+def test_acknowledged_tags_survive_a_killed_server(
+    page: Page, serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    server = serve(home)
+    _, content = bundle_bytes()
+    upload(page, server, "run.npz", content)
+    imported(page)
+    page.get_by_role("link", name="Spotlights").click()
+    expect(page.locator(".st-key-group [data-testid=stRadioOption]")).to_have_count(7)
+    settled(page)
+    tag(page, "keep me", "Tag group 1")
+    tag(page, "me too", "Tag group 1")
+    server.kill()
+
+    again = serve(home)
+    page.goto(f"{again.url}/flagged")
+    expect(page.get_by_text("rows: one per example and tag")).to_be_visible()
+    for name in ("keep me", "me too"):
+        expect(page.get_by_role("button", name=re.compile(name)).first).to_be_visible()
+
+
+def test_a_refused_upload_says_why_and_leaves_nothing(
+    page: Page, demo_server: Server
+) -> None:
+    fields = planted(50, 3)
+    fields.pop("planted")
+    fields["losses"][7] = np.nan
+    before = len(list_bundles(demo_server.home))
+    upload(page, demo_server, "bad.npz", npz(**fields))
+    expect(page.get_by_text("The bundle was not imported. Nothing was kept.")).to_be_visible()
+    expect(page.get_by_text(re.compile("losses.*row 7"))).to_be_visible()
+    page.get_by_role("button", name="Give up this upload").click()
+    expect(page.get_by_text("The bundle was not imported.")).to_have_count(0)
+    assert len(list_bundles(demo_server.home)) == before
+    assert list((demo_server.home / "uploads").iterdir()) == []
+
+
+def test_two_browsers_share_one_search(
+    context: BrowserContext, page: Page, serve: Callable[..., Server]
+) -> None:
+    server = serve()
+    _, content = bundle_bytes()
+    upload(page, server, "run.npz", content)
+    imported(page)
+    page.get_by_role("link", name="Spotlights").click()
+    expect(page.locator(".st-key-group [data-testid=stRadioOption]")).to_have_count(7)
+    digest = list_bundles(server.home)[0].digest[:12]
+    slow = f"{server.url}/spotlights?bundle={digest}&solver=adam&regions=12"
+    page.goto(slow)
+    expect(page.get_by_text(re.compile("Searching regions"))).to_be_visible()
+    other = context.new_page()
+    other.goto(slow)
+    expect(other.get_by_text(re.compile("Searching regions"))).to_be_visible()
+    assert scratch_jobs(server) == 1
+
+    # The first to leave does not stop it for the other; the last one does.
+    page.locator(".st-key-cancel_fit button").click()
+    expect(other.get_by_text(re.compile("Searching regions:"))).to_be_visible()
+    other.locator(".st-key-cancel_fit button").click()
+    expect(other.get_by_text(re.compile("cancelled. What was found before is kept"))).to_be_visible(
+        timeout=3_000
+    )
+
+
+def scratch_jobs(server: Server) -> int:
+    """Searches that have a scratch folder now: one per running computation."""
+    return len([path for path in (server.home / "cache" / ".parts").iterdir() if path.is_dir()])

@@ -26,7 +26,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -375,12 +375,12 @@ class Jobs:
                 try:
                     if self._reuse(job):
                         continue
-                    if worker is not None and not worker.alive:
-                        worker.kill()
-                        worker = None
-                    if worker is None:
-                        worker = self._hire(lane)
-                    self._run(job, worker)
+                    if worker is None or not worker.alive:
+                        worker = self._replace(worker, lane)
+                    if not self._run(job, worker):
+                        # It died of something before this job; a fresh one has to answer for it.
+                        worker = self._replace(worker, lane)
+                        self._run(job, worker, last=True)
                     if not worker.alive:
                         worker = self._hire_ahead(lane)
                 except BackendError as error:
@@ -411,6 +411,11 @@ class Jobs:
         with self._changed:
             if not job.ended:
                 self._end(job, "failed", message="Failed", error=error)
+
+    def _replace(self, worker: _Worker | None, lane: str) -> _Worker:
+        if worker is not None:
+            worker.kill()
+        return self._hire(lane)
 
     def _hire(self, lane: str) -> _Worker:
         return _Worker(self.home, PRELOAD[lane] if self._warm else (), _NICE.get(lane, 0))
@@ -445,18 +450,24 @@ class Jobs:
                 self._end(job, "done")
         return True
 
-    def _run(self, job: Job, worker: _Worker) -> None:
-        """Have the worker compute a job; return when the worker is free or dead."""
+    def _run(self, job: Job, worker: _Worker, *, last: bool = False) -> bool:
+        """Have the worker compute a job; return when the worker is free or dead.
+
+        False when it was dead before it began, unless this is the ``last`` attempt.
+        """
         scratch = self._scratch / job.id
         scratch.mkdir(parents=True)
         try:
             with self._changed:
                 if job.ended:
-                    return
+                    return True
                 job.state, job.message, job._worker = "running", "Starting", worker
                 worker.order(job, self.tasks[job.task].entry, self.home, scratch)
             for message in worker.messages(job.id):
+                if message["type"] == "stillborn" and not last:
+                    return False
                 self._hear(job, message, scratch)
+            return True
         finally:
             with self._changed:
                 job._worker = None
@@ -536,8 +547,13 @@ class _Worker:
         self._send({"cancel": job_id})
         self._inbox.put({"id": job_id, "type": "wake"})
 
-    def messages(self, job_id: str) -> Any:
-        """Messages about one job, the last of which says how it ended."""
+    def messages(self, job_id: str) -> Iterator[dict[str, Any]]:
+        """Messages about one job, the last of which says how it ended.
+
+        That is ``done``, ``failed`` or ``cancelled``; or ``stillborn``, a failure of a worker that
+        never took the job up.
+        """
+        begun = False
         while True:
             left = None if self._deadline is None else self._deadline - time.monotonic()
             try:
@@ -550,11 +566,13 @@ class _Worker:
             if message is None:
                 self.kill()
                 self._errors.join(timeout=1)
-                yield self._obituary()
+                yield {"type": "failed" if begun else "stillborn", **self._obituary()}
                 return
             if message.get("id") != job_id or message["type"] == "wake":
                 continue
-            yield message
+            begun = True
+            if message["type"] != "begun":
+                yield message
             if message["type"] in ("done", "failed", "cancelled"):
                 return
 
@@ -593,8 +611,8 @@ class _Worker:
                 self._said.append(text)
                 log.info("worker %s: %s", self.process.pid, text)
 
-    def _obituary(self) -> dict[str, Any]:
-        """Why there will be no more messages, as a failure."""
+    def _obituary(self) -> dict[str, str]:
+        """Why there will be no more messages."""
         code = self.process.returncode
         if code == -signal.SIGKILL:
             error = (
@@ -604,7 +622,7 @@ class _Worker:
         else:
             how = f"signal {-code} ({_signal_name(-code)})" if code < 0 else f"exit code {code}"
             error = f"The worker stopped unexpectedly with {how}. Start it again; see the details."
-        return {"type": "failed", "error": error, "detail": "\n".join(self._said)}
+        return {"error": error, "detail": "\n".join(self._said)}
 
 
 def remaining_s(history: list[tuple[float, float]], now: float) -> float | None:

@@ -6,7 +6,7 @@ One JSON object per line in both directions. In:
     {"id", "task", "entry", "digest", "options", "home", "key", "scratch"}      work
     {"cancel": id}                        stop that work at its next report of progress
 
-Out, each with ``id``: ``progress`` (fraction, message), ``part`` (name of a folder in ``scratch``),
+Out, each with ``id``: ``begun``, ``progress`` (fraction, message), ``part`` (name of a folder in ``scratch``),
 then one of ``done``, ``cancelled`` or ``failed`` (error, detail, kind). Results go to the cache,
 never through the pipe. The end of stdin means that the server is gone, and ends the process at
 once, in the middle of a computation too.
@@ -132,6 +132,7 @@ def entry_point(text: str) -> Callable[..., Any]:
 
 def attempt(order: Mapping[str, Any], channel: Channel) -> None:
     """Run one order and tell how it ended, whatever it raises."""
+    channel.send(id=order["id"], type="begun")
     try:
         work(order, Reporter(channel, order))
     except JobCancelled:

@@ -364,8 +364,14 @@ def test_a_worker_killed_while_idle_is_replaced_unnoticed(jobs):
     first = finished(jobs.submit("echo", "", {"a": 1}))
     pid = first.result().meta["pid"]
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: is_gone(pid))
     assert finished(jobs.submit("echo", "", {"a": 2})).state == "done"
+
+
+def test_workers_that_cannot_start_are_told(jobs, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs_module, "PROJECT", tmp_path)
+    job = finished(jobs.submit("echo", ""))
+    assert "stopped unexpectedly with exit code 1" in job.error
+    assert "No module named" in job.detail and "backend" in job.detail
 
 
 def test_a_failed_job_is_computed_anew_when_asked_again(jobs):

@@ -70,7 +70,10 @@ def test_a_result_goes_to_the_cache(process, tmp_path):
 def test_cancel_reaches_running_work_and_only_that(process, tmp_path):
     order(process, tmp_path, "patient", until=str(tmp_path / "never"), parts=1)
     heard = hear(process, "progress")
-    assert heard[0] == {"id": "1", "type": "part", "name": "part-00000"}
+    assert heard[:2] == [
+        {"id": "1", "type": "begun"},
+        {"id": "1", "type": "part", "name": "part-00000"},
+    ]
     assert (tmp_path / "scratch" / "part-00000" / "index.npy").exists()
     say(process, cancel="2")
     say(process, cancel="1")
@@ -82,7 +85,10 @@ def test_cancel_reaches_running_work_and_only_that(process, tmp_path):
 
 def test_what_work_prints_stays_out_of_the_protocol(process, tmp_path):
     order(process, tmp_path, "chatty")
-    assert hear(process, "done", "failed") == [{"id": "1", "type": "done"}]
+    assert hear(process, "done", "failed") == [
+        {"id": "1", "type": "begun"},
+        {"id": "1", "type": "done"},
+    ]
 
 
 def test_preloading_what_is_not_there_does_no_harm(process, tmp_path):

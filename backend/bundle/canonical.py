@@ -173,7 +173,9 @@ def _write_images(
             lambda row: progress(row / max(1, n), f"Shrinking image {row} of {n}"),
         )
     faults.raise_any()
-    if folder is not None:
+    if not ends[0, -1]:
+        contents.media = None  # a column of empty cells
+    elif folder is not None:
         np.save(folder / "images.npy", ends[0])
         np.save(folder / "thumbnails.npy", ends[1])
 

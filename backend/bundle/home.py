@@ -56,14 +56,15 @@ def _foreign(path: PathLike) -> Iterator[None]:
         yield
     except BackendError:
         raise
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-        ArithmeticError,
-        RecursionError,
-        AttributeError,
-    ) as error:
+    except OSError as error:
+        raise refuse(
+            Path(path).name,
+            "",
+            None,
+            f"the system did not allow it ({error.strerror or error}).",
+            "Check that the disk has room and that the files may be read and written.",
+        ) from error
+    except Exception as error:
         log.exception("reading %s failed in a way that no check foresaw", path)
         raise refuse(
             Path(path).name,

@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 from backend.bundle.faults import Faults, parsing
 from backend.bundle.limits import MAX_IMAGE_BYTES, MAX_NAMED_FAULTS, MAX_PIXELS, THUMBNAIL_PIXELS
 from backend.bundle.members import Member, path_problem
+from backend.core.errors import BundleError
 
 KEPT = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """Formats every browser shows: their bytes are kept as they are."""
@@ -131,7 +132,10 @@ class MemberImages:
                 f"the image file {name!r} is not in the upload.",
                 "Add it under images/, or empty the cell.",
             )
-        return member.read(MAX_IMAGE_BYTES)
+        try:
+            return member.read(MAX_IMAGE_BYTES)
+        except BundleError as error:
+            raise MediaError(error.faults[0].problem, error.faults[0].advice) from error
 
     def each(self) -> Iterator[Callable[[], bytes | None]]:
         for row in range(len(self)):

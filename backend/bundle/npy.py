@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -46,7 +47,8 @@ def read_header(stream: IO[bytes], size: int, file: str, field: str = "") -> Hea
     """
     if size == 0:
         raise refuse(file, field, None, "the file is empty.", SAVE_AGAIN)
-    with parsing(file, "the .npy header", SAVE_AGAIN, field):
+    with parsing(file, "the .npy header", SAVE_AGAIN, field), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # headers of Python 2 are slow to parse, and fine
         version = npy_format.read_magic(stream)
         if version == (1, 0):
             shape, fortran, dtype = npy_format.read_array_header_1_0(stream)

@@ -436,6 +436,25 @@ MAPPINGS = {
     "mapping of an unknown field": {"embeddings2": "losses"},
 }
 
+
+@case("run.parquet", "text", None, "unpacks to more than")
+def parquet_repeating_one_long_text(folder: Path) -> Path:
+    text = pa.DictionaryArray.from_arrays(np.zeros(10**5, np.int32), pa.array(["x" * 10**6]))
+    path = folder / "run.parquet"
+    pq.write_table(pa.table({"embedding": text.indices, "loss": text.indices, "text": text}), path)
+    return path
+
+
+@case("run.parquet", "", None, "200000000 rows, at most")
+def parquet_with_endless_rows(folder: Path) -> Path:
+    path = folder / "run.parquet"
+    column = pa.array(np.zeros(10**7, np.int8))
+    with pq.ParquetWriter(path, pa.schema([("loss", pa.int8())])) as writer:
+        for _ in range(20):
+            writer.write_table(pa.table({"loss": column}), row_group_size=10**7)
+    return path
+
+
 # ---------------------------------------------------------------- nested parts
 
 

@@ -89,3 +89,9 @@ def test_many_images_in_order_with_gaps(tmp_path: Path) -> None:
     assert [bundle.image(row) for row in range(300)] == images
     assert [opened(bundle.thumbnail(row)).height for row in (1, 2, 299)] == [4, 5, 3 + 299 % 7]
     assert bundle.thumbnail(0) is None
+
+
+def test_a_column_of_empty_cells_is_no_images(tmp_path: Path) -> None:
+    path = write_bundle(tmp_path / "run.npz", embeddings=[[1.0]], losses=[1.0], images=[None])
+    for bundle in (read_bundle(path), import_bundle(path, tmp_path / "home")):
+        assert not bundle.has_images and bundle.image(0) is None

@@ -120,8 +120,7 @@ def show_import() -> None:
     elif job.state == "done":
         digest = job.result().meta["digest"]
         forget_import()
-        st.query_params[keys.BUNDLE] = digest[:12]
-        st.session_state[keys.BUNDLE] = digest[:12]
+        frame.open_next(digest)
         st.session_state[keys.NOTICE] = ("The bundle is imported and open.", ":material/database:")
         st.rerun()
     else:
@@ -275,8 +274,7 @@ def remove(bundle: Bundle) -> None:
             delete_bundle(bundle.digest)
             services.cache().drop(bundle.digest)
             services.bundle_of.clear()
-            st.session_state.pop(keys.BUNDLE, None)
-            st.query_params.pop(keys.BUNDLE, None)
+            frame.open_next(None)
             st.rerun()
 
 

@@ -22,6 +22,9 @@ def choose_bundle() -> Bundle | None:
             st.rerun()
         return None
     short = {digest[:12]: digest for digest in digests}
+    if keys.OPEN_NEXT in st.session_state:
+        st.query_params.pop(keys.BUNDLE, None)
+        st.session_state[keys.BUNDLE] = st.session_state.pop(keys.OPEN_NEXT)
     asked = st.query_params.get(keys.BUNDLE)
     if asked and asked not in short:
         st.warning(
@@ -67,6 +70,11 @@ def choose_bundle() -> Bundle | None:
                 help="Written beside every tag you set. Empty means 'local'.",
             )
     return bundle
+
+
+def open_next(digest: str | None) -> None:
+    """Open this bundle, or the newest, at the next run: a chooser on screen cannot be set any more."""
+    st.session_state[keys.OPEN_NEXT] = digest[:12] if digest else None
 
 
 def _facts(bundle: Bundle) -> str:

@@ -15,7 +15,7 @@ def restore(key: str, allowed: Collection[str]) -> None:
     """Before the widget: take its value from the address once, and drop one that is not offered."""
     if key not in st.session_state and st.query_params.get(key) in allowed:
         st.session_state[key] = st.query_params[key]
-    if st.session_state.get(key) not in (None, *allowed):
+    if key in st.session_state and st.session_state[key] not in allowed:
         del st.session_state[key]
 
 

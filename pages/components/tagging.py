@@ -140,7 +140,7 @@ def manifest_button(bundle: Bundle, tags: list[str] | None = None) -> None:
         icon=":material/description:",
         on_click="ignore",
         help="Bundle digest, options, centers and events. Replay it with: "
-        "python -m backend export --replay MANIFEST",
+        "python -m backend export --replay MANIFEST --out FILE.csv",
     )
 
 

@@ -59,9 +59,7 @@ def draw_box(page: Page, fractions: tuple[float, float, float, float]) -> None:
     left, top, right, bottom = fractions
     page.mouse.move(area["x"] + left * area["width"], area["y"] + top * area["height"])
     page.mouse.down()
-    page.mouse.move(
-        area["x"] + right * area["width"], area["y"] + bottom * area["height"], steps=8
-    )
+    page.mouse.move(area["x"] + right * area["width"], area["y"] + bottom * area["height"], steps=8)
     page.mouse.up()
 
 
@@ -71,9 +69,7 @@ def download(page: Page, button: str) -> bytes:
     return Path(caught.value.path()).read_bytes()
 
 
-def test_upload_look_tag_draw_undo_and_export(
-    page: Page, serve: Callable[..., Server]
-) -> None:
+def test_upload_look_tag_draw_undo_and_export(page: Page, serve: Callable[..., Server]) -> None:
     server = serve()
     fields, content = bundle_bytes()
     upload(page, server, "my run.npz", content)
@@ -165,9 +161,7 @@ def test_acknowledged_tags_survive_a_killed_server(
         expect(page.get_by_role("button", name=re.compile(name)).first).to_be_visible()
 
 
-def test_a_refused_upload_says_why_and_leaves_nothing(
-    page: Page, demo_server: Server
-) -> None:
+def test_a_refused_upload_says_why_and_leaves_nothing(page: Page, demo_server: Server) -> None:
     fields = planted(50, 3)
     fields.pop("planted")
     fields["losses"][7] = np.nan

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from backend.core.arrays import as_numpy
 from backend.core.errors import InputError
 from backend.describe.attributes import (
     attribute_columns,
@@ -28,14 +31,40 @@ MIN_GAIN = 1.1
 """One more fact must make the phrase this much more telling."""
 
 
+MIN_PART = 0.2
+"""Of two classes said together ("label Shirt or Coat"), each holds this share of the group."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as facts are drawn from it.
+
+    ``codes`` (n,) index ``levels``; ``texts`` is how each level is said. ``pairs`` allows two
+    levels to be said together. ``name`` is the column's.
+    """
+
+    name: str
+    codes: NDArray[np.intp]
+    levels: NDArray[np.object_]
+    texts: list[str]
+    pairs: bool
+
+    @property
+    def searched(self) -> int:
+        """Facts that could have been said."""
+        n = len(self.levels)
+        return n + n * (n - 1) // 2 if self.pairs else n
+
+
 @dataclass(frozen=True)
 class Fact:
-    """Something that is true of some examples: a value of one column.
+    """Something that is true of some examples: a value of one column, or either of two.
 
-    ``text`` is how it is said, ``column`` and ``value`` what it is, ``holds`` (n,) for whom.
+    ``place`` is the column's, ``holds`` (n,) says for whom it is true.
     """
 
     text: str
+    place: int
     column: str
     value: Any
     holds: NDArray[np.bool_]
@@ -65,7 +94,8 @@ def describe_group(
         Membership, not negative. The members of a region as 0 and 1 describe it more sharply than
         its soft weights.
     labels, predictions : array-like of shape (n,), optional
-        Class names (or numbers), said as "label Shirt" and "predicted Coat".
+        Class names (or numbers), said as "label Shirt" and "predicted Coat"; or two at once,
+        "label Shirt or Coat", when each is a fifth of the group or more.
     examples : DataFrame of n rows, optional
         Its columns other than ``id``, ``text`` and ``image`` are facts too: "season winter". Of a
         measurement the lowest and highest quarter are said as "low width" and "high width", the
@@ -77,7 +107,8 @@ def describe_group(
     -------
     str
         Label, then prediction, then attributes in column order; empty when nothing stands out.
-        Ties go to the earlier column, then to the value that appears first.
+        Ties go to the earlier column, then to one value before two, then to the value that is
+        more frequent in the group, then to the one that appears first.
 
     Raises
     ------
@@ -114,11 +145,14 @@ def describe_facts(
     """
     if max_facts < 1:
         raise InputError(f"max_facts must be 1 or more: got {max_facts}.")
-    shares = check_weights(weights, np.size(weights))
-    facts = _facts(labels, predictions, examples, len(shares))
-    if not facts:
+    weights = as_numpy(weights)
+    shares = check_weights(weights, weights.size)
+    columns = _columns(labels, predictions, examples, len(shares))
+    if not columns:
         raise InputError("a group needs labels, predictions or examples to be described by.")
-    chosen, holds = _join(facts, shares, max_facts)
+    facts = [fact for place, column in enumerate(columns) for fact in _facts(column, place, shares)]
+    searched = sum(column.searched for column in columns)
+    chosen, holds = _join(facts, searched, shares, max_facts)
     table = pd.DataFrame(
         [
             {
@@ -129,7 +163,7 @@ def describe_facts(
                 "base_share": float(fact.holds.mean()),
                 "count": int(fact.holds.sum()),
             }
-            for fact in (facts[index] for index in sorted(chosen))
+            for fact in sorted(chosen, key=lambda fact: fact.place)
         ],
         columns=["fact", "column", "value", "group_share", "base_share", "count"],
     )
@@ -142,25 +176,24 @@ def describe_facts(
 
 
 def _join(
-    facts: list[Fact], shares: NDArray[np.float64], max_facts: int
-) -> tuple[list[int], NDArray[np.bool_]]:
+    facts: list[Fact], searched: int, shares: NDArray[np.float64], max_facts: int
+) -> tuple[list[Fact], NDArray[np.bool_]]:
     """Facts of the most telling phrase found greedily, and for whom all of them hold."""
     size = effective_size(shares)
-    chosen: list[int] = []
+    chosen: list[Fact] = []
     holds = np.ones(len(shares), dtype=bool)
     best = 0.0
     while len(chosen) < max_facts:
-        taken = {facts[index].column for index in chosen}
-        scores = [
-            -1.0 if fact.column in taken else _telling(holds & fact.holds, shares) for fact in facts
-        ]
-        index = int(np.argmax(np.round(scores, 12)))
-        searched = (len(chosen) + 1) * np.log(len(facts))  # log of the phrases of that length
-        needed = (searched - np.log(MAX_CHANCE)) / size
-        if scores[index] < max(needed, best * MIN_GAIN):
+        taken = {fact.place for fact in chosen}
+        free = [fact for fact in facts if fact.place not in taken]
+        scores = [_telling(holds & fact.holds, shares) for fact in free]
+        phrases = (len(chosen) + 1) * np.log(searched)  # log of their number at that length
+        needed = (phrases - np.log(MAX_CHANCE)) / size
+        if max(scores, default=-1.0) < max(needed, best * MIN_GAIN):
             break
-        chosen.append(index)
-        holds &= facts[index].holds
+        index = int(np.argmax(np.round(scores, 12)))
+        chosen.append(free[index])
+        holds &= free[index].holds
         best = scores[index]
     return chosen, holds
 
@@ -174,34 +207,46 @@ def _telling(holds: NDArray[np.bool_], shares: NDArray[np.float64]) -> float:
     return float(group * np.log(group / base) + rest)
 
 
-def _facts(labels: Any, predictions: Any, examples: pd.DataFrame | None, n: int) -> list[Fact]:
-    facts = []
-    for column, said, values in (
+def _facts(column: Column, place: int, shares: NDArray[np.float64]) -> Iterator[Fact]:
+    """What may be said of a column: only what holds for half of the group can be part of a phrase."""
+    group = np.bincount(column.codes, weights=shares, minlength=len(column.levels))
+    order = np.argsort(-np.round(group, 12), kind="stable")
+    texts = column.texts
+    for code in order[group[order] >= MIN_SHARE - 1e-9]:
+        yield Fact(texts[code], place, column.name, column.levels[code], column.codes == code)
+    parts = [code for code in order if group[code] >= MIN_PART] if column.pairs else []
+    for first, second in combinations(parts, 2):
+        if group[first] + group[second] >= MIN_SHARE:
+            yield Fact(
+                f"{texts[first]} or {column.levels[second]}",
+                place,
+                column.name,
+                (column.levels[first], column.levels[second]),
+                (column.codes == first) | (column.codes == second),
+            )
+
+
+def _columns(labels: Any, predictions: Any, examples: pd.DataFrame | None, n: int) -> list[Column]:
+    columns = []
+    for name, said, values in (
         ("label", "label", labels),
         ("prediction", "predicted", predictions),
     ):
         if values is not None:
-            facts += _facts_of(column, said, pd.Series(values), {}, n)
+            codes, levels = factorize(pd.Series(values))
+            texts = [f"{said} {level}" for level in levels]
+            columns.append(Column(name, codes, levels, texts, pairs=True))
     for name in attribute_columns(examples) if examples is not None else []:
-        column = examples[name]  # type: ignore[index]
-        names = {}
-        if is_numeric(column) and len(ends := bin_labels(column)) > 1:
-            names = {ends[0]: f"low {name}", ends[-1]: f"high {name}"}
-        facts += _facts_of(str(name), str(name), column, names, n)
-    return facts
-
-
-def _facts_of(
-    column: str, said: str, values: pd.Series, names: dict[Any, str], n: int
-) -> list[Fact]:
-    """One fact per level of a column; a level without a word of its own is said with its column."""
-    if len(values) != n:
-        raise InputError(f"{column} must be one per weight: got {len(values)} and {n} weights.")
-    if column in ("label", "prediction"):
-        codes, levels = factorize(values)
-    else:
+        values = examples[name]  # type: ignore[index]
         codes, levels = factorize(attribute_levels(values))
-    return [
-        Fact(names.get(level, f"{said} {level}"), column, level, codes == code)
-        for code, level in enumerate(levels)
-    ]
+        words: dict[Any, str] = {}
+        if is_numeric(values) and len(ends := bin_labels(values)) > 1:
+            words = {ends[0]: f"low {name}", ends[-1]: f"high {name}"}
+        texts = [words.get(level, f"{name} {level}") for level in levels]
+        columns.append(Column(str(name), codes, levels, texts, pairs=False))
+    for column in columns:
+        if len(column.codes) != n:
+            raise InputError(
+                f"{column.name} must be one per weight: got {len(column.codes)} and {n} weights."
+            )
+    return columns

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from backend.core.errors import InputError
 from backend.describe import describe_facts, describe_group
@@ -25,6 +26,7 @@ def test_a_planted_confusion_is_named():
     assert phrase == "label Shirt, predicted Coat"
     assert describe_group(wrong, examples=examples) == "high width"
     assert describe_group(wrong, labels=labels) == "label Shirt"
+    assert describe_group(torch.from_numpy(wrong), labels=labels.tolist()) == "label Shirt"
 
 
 def test_a_group_that_needs_three_facts():
@@ -72,12 +74,28 @@ def test_everybody_has_no_name():
 
 
 def test_less_than_half_is_not_said():
-    labels = np.array(["a"] * 400 + ["b", "c", "d", "e"] * 400)
+    labels = np.array(["a"] * 400 + list("bcdefghijk") * 160)
     group = np.zeros(2000)
     group[:180], group[400:620] = 1, 1  # 45 % of the group against 20 % of everybody
     assert describe_group(group, labels=labels) == ""
     group[180:260] = 1  # 54 %
     assert describe_group(group, labels=labels) == "label a"
+
+
+def test_two_classes_can_be_said_together():
+    labels = np.array(["a", "b", "c", "d", "e", "f"] * 500)
+    group = np.zeros(3000)
+    group[np.flatnonzero(labels == "b")[:90]] = 1
+    group[np.flatnonzero(labels == "e")[:70]] = 1
+    group[np.flatnonzero(labels == "a")[:40]] = 1
+    table = describe_facts(group, labels=labels)
+    assert table["fact"].tolist() == ["label b or e"]
+    assert table["value"][0] == ("b", "e")
+    assert table["group_share"][0] == pytest.approx(0.8)
+    assert table["count"][0] == 1000
+    group[np.flatnonzero(labels == "b")[:400]] = 1
+    assert describe_group(group, labels=labels) == "label b"
+    assert describe_group(group, examples=pd.DataFrame({"shop": labels})) == "shop b"
 
 
 def test_order_of_examples_does_not_matter():

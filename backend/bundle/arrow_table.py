@@ -69,10 +69,9 @@ def read_arrow(source: Path | bytes, file: str) -> tuple[list[Entry], tuple[str,
 
 
 def _open_parquet(source: Path | bytes, file: str) -> tuple[pa.Schema, int, Any]:
-    def opened(dictionary: list[str] | None = None) -> pq.ParquetFile:
-        return pq.ParquetFile(
-            io.BytesIO(source) if isinstance(source, bytes) else source, read_dictionary=dictionary
-        )
+    def opened(dictionary: list[str] | None = None, meta: Any = None) -> pq.ParquetFile:
+        stream = io.BytesIO(source) if isinstance(source, bytes) else source
+        return pq.ParquetFile(stream, metadata=meta, read_dictionary=dictionary)
 
     with opened() as parquet:
         meta, schema = parquet.metadata, parquet.schema_arrow
@@ -89,7 +88,7 @@ def _open_parquet(source: Path | bytes, file: str) -> tuple[pa.Schema, int, Any]
 
     def pieces(name: str) -> Pieces:
         def read() -> Iterator[pa.Array]:
-            with opened([name] if name in text else None) as parquet:
+            with opened([name] if name in text else None, meta) as parquet:
                 wide = pa.types.is_nested(schema.field(name).type) or name not in text
                 for batch in parquet.iter_batches(
                     batch_size=BATCH_ROWS if wide else 16 * BATCH_ROWS, columns=[name]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backend.bundle.entry import Entry
 from backend.bundle.faults import parsing, refuse
-from backend.bundle.limits import MAX_TABLE_BYTES
+from backend.bundle.limits import MAX_COLUMNS, MAX_TABLE_BYTES
 
 WHOLE = r"^-?(0|[1-9][0-9]{0,17})$"
 NUMBER = r"^[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
@@ -74,16 +74,26 @@ def read_csv(data: bytes, file: str, *, bare: bool = False) -> list[Entry]:
 
 
 def check_names(names: list[str], file: str) -> None:
-    """Raise ``BundleError`` when a column name occurs twice."""
+    """Raise ``BundleError`` when there are too many columns or a name occurs twice."""
+    if len(names) > MAX_COLUMNS:
+        raise refuse(
+            file,
+            "",
+            None,
+            f"it has {len(names)} columns, at most {MAX_COLUMNS} are read.",
+            "Save embeddings as one .npy or one list column.",
+        )
+    first: dict[str, int] = {}
     for k, name in enumerate(names):
-        if name in names[:k]:
+        if name in first:
             raise refuse(
                 file,
                 name,
                 None,
-                f"the column occurs twice (columns {names.index(name) + 1} and {k + 1}).",
+                f"the column occurs twice (columns {first[name] + 1} and {k + 1}).",
                 "Rename or remove one of them.",
             )
+        first[name] = k
 
 
 def _utf8(data: bytes, file: str) -> bytes:

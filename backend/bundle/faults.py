@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from backend.bundle.limits import MAX_FAULTS
 from backend.core.errors import BackendError, BundleError, Fault
 
 
@@ -16,12 +17,16 @@ class Faults:
 
     def __init__(self, still_here: Callable[[], None] = lambda: None) -> None:
         self.found: list[Fault] = []
+        self._known: set[Fault] = set()
         self.still_here = still_here
 
     def add(self, file: str, field: str, row: int | None, problem: str, advice: str) -> None:
         """Note one fault; the same one is kept once."""
-        fault = Fault(file, field, None if row is None else int(row), problem, advice)
-        if fault not in self.found:
+        self._keep(Fault(file, field, None if row is None else int(row), problem, advice))
+
+    def _keep(self, fault: Fault) -> None:
+        if fault not in self._known and len(self._known) < MAX_FAULTS:
+            self._known.add(fault)
             self.found.append(fault)
 
     @contextmanager
@@ -30,7 +35,8 @@ class Faults:
         try:
             yield
         except BundleError as error:
-            self.found.extend(fault for fault in error.faults if fault not in self.found)
+            for fault in error.faults:
+                self._keep(fault)
 
     def raise_any(self) -> None:
         """Raise one ``BundleError`` with everything found, if anything was."""

@@ -21,6 +21,12 @@ MAX_MEMBERS = 1_000_000
 MAX_ROWS = 100_000_000
 """Rows of one table. Run-length encoding lets a small file declare any number of them."""
 
+MAX_COLUMNS = 4096
+"""Columns of one table; embeddings belong in one list column, not in thousands of number columns."""
+
+MAX_FAULTS = 200
+"""Faults listed for one upload. More of them say nothing new."""
+
 MAX_TABLE_BYTES = 2 * 2**30
 """One CSV file, or one table inside an archive: these are read into memory."""
 

@@ -55,7 +55,7 @@ def resolve(
     result = Resolved()
     left = list(entries)
     for wanted, theirs in (columns or {}).items():
-        entry = next((entry for entry in left if entry.name == theirs), None)
+        entry = next((entry for entry in entries if entry.name == theirs), None)
         if entry is None:
             names = ", ".join(entry.name for entry in entries[:20])
             faults.add(

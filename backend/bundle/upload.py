@@ -76,7 +76,8 @@ def open_upload(path: str | os.PathLike[str], scratch: Path | None = None) -> It
     with parsing(file, "the upload", FORMS):
         status = path.stat()
     if stat.S_ISDIR(status.st_mode):
-        members, _ = without_top_folder(folder_members(path))
+        with parsing(file, "the folder", FORMS):
+            members, _ = without_top_folder(folder_members(path))
         inner = _only_container(members)
         if inner is None:
             yield _from_members(members, file, scratch)
@@ -202,12 +203,14 @@ def _from_members(members: Sequence[Member], file: str, scratch: Path | None) ->
             notes.append(f"{member.name}: left out, no field of a bundle is called that.")
     if not entries:
         names = ", ".join(member.name for member in members[:5]) or "nothing"
+        inner = [member.name for member in members if member.suffix in (*CONTAINERS, ".zip")]
+        advice = "Add embeddings.npy and losses.npy, or a table with an embedding column."
         raise refuse(
             file,
             "",
             None,
             f"no file that belongs to a bundle was found, only {names}.",
-            "Add embeddings.npy and losses.npy, or a table with an embedding column.",
+            f"Upload {inner[0]} by itself." if inner else advice,
         )
     if len(notes) > 5:
         notes = [*notes[:5], f"{len(notes) - 5} more files were left out."]

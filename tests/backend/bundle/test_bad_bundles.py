@@ -668,7 +668,7 @@ def zip_with_a_name_twice(folder: Path) -> Path:
     return path
 
 
-@case("run.zip", "", None, "no file that belongs to a bundle")
+@case("run.zip", "", None, "Upload inner.zip by itself")
 def zip_inside_a_zip(folder: Path) -> Path:
     inner = zipped(folder, {"embeddings.npy": npy(X)}).read_bytes()
     return zipped(folder, {"inner.zip": inner})
@@ -903,6 +903,19 @@ def linked_folder(folder: Path) -> Path:
     (folder / "elsewhere").mkdir()
     (root / "images").symlink_to(folder / "elsewhere")
     return root
+
+
+@case("run", "", None, "cannot be read")
+def links_in_a_circle(folder: Path) -> Path:
+    root = tree(folder, embeddings=X)
+    (root / "losses.npy").symlink_to(root / "losses.npy")
+    return root
+
+
+@case("examples.csv", "", None, "5000 columns, at most 4096")
+def endless_columns(folder: Path) -> Path:
+    header = ",".join(f"c{k}" for k in range(5000))
+    return table(folder, header + "\n")
 
 
 @case("run.npz", "", None, "neither a file nor a folder")

@@ -399,6 +399,14 @@ def test_columns_under_other_names(tmp_path: Path) -> None:
     assert list(bundle.populations) == ["int8"]
 
 
+def test_one_column_may_serve_twice(tmp_path: Path) -> None:
+    path = write_bundle(
+        tmp_path / "run", embeddings=X, losses=LOSSES, examples={"k": list("abcde")}
+    )
+    bundle = read_bundle(path, columns={"id": "k", "text": "k"})
+    assert bundle.ids.tolist() == bundle.examples["text"].tolist() == list("abcde")
+
+
 def test_field_wins_over_column_and_says_so(tmp_path: Path) -> None:
     examples = {"label": ["spam"] * N, "weight": [1.0] * N}
     path = write_bundle(tmp_path / "run", **{**FIELDS, "examples": examples})

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from backend.core.arrays import as_numpy
 from backend.core.errors import InputError
 
-Codes = NDArray[np.int64]
+Codes = NDArray[np.int32]
 ADVICE = {
     1: "One model is a row: pass predictions[None, :].",
     3: "Pass predicted classes, not probabilities: take argmax over the classes.",
@@ -44,20 +44,17 @@ def encode(**arrays: Any) -> Encoded:
     """
     labels = {name: _labels(name, value) for name, value in arrays.items()}
     kinds = {
-        name: "names" if array.dtype == object else "numbers" for name, array in labels.items()
+        name: "numbers" if array.dtype.kind in "iu" else "names" for name, array in labels.items()
     }
     if len(set(kinds.values())) > 1:
         told = ", ".join(f"{name} are {kind}" for name, kind in kinds.items())
         raise InputError(f"class labels must be all numbers or all names: {told}.")
+    if "names" in kinds.values():
+        return _encode_names(list(labels.values()))
     shapes = [array.shape for array in labels.values()]
-    flat = np.concatenate([array.ravel() for array in labels.values()])
-    if flat.dtype == object:
-        codes, names = pd.factorize(flat, sort=True)
-        names = np.asarray(names, dtype=str)
-    else:
-        codes, names = _number_codes(flat)
+    codes, names = _number_codes(np.concatenate([array.ravel() for array in labels.values()]))
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-    parts = np.split(np.asarray(codes, dtype=np.int64), ends[:-1])
+    parts = np.split(codes.astype(np.int32), ends[:-1])
     return Encoded(
         tuple(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)), names
     )
@@ -120,7 +117,7 @@ def _as_labels(value: Any) -> NDArray[Any]:
 
 
 def _labels(name: str, value: Any) -> NDArray[Any]:
-    """Whole numbers as they are, text as an object array of str."""
+    """Whole numbers as they are, text as an array of str in one of numpy's three forms."""
     array = _as_labels(value)
     if array.size == 0:
         raise InputError(f"{name} must not be empty: got shape {array.shape}.")
@@ -129,7 +126,7 @@ def _labels(name: str, value: Any) -> NDArray[Any]:
     if array.dtype.kind in "iu":
         return array
     if array.dtype.kind == "U" or isinstance(array.dtype, np.dtypes.StringDType):
-        return array.astype(object)
+        return array
     if array.dtype == object:
         found = pd.api.types.infer_dtype(array.ravel(), skipna=False)
         if found == "string":
@@ -141,6 +138,23 @@ def _labels(name: str, value: Any) -> NDArray[Any]:
             "Fill in missing predictions, or leave those examples out of every array."
         )
     raise InputError(f"{name} must be whole numbers or names: got dtype {array.dtype}.")
+
+
+def _encode_names(arrays: list[NDArray[Any]]) -> Encoded:
+    """Text as codes, model by model: Python strings of one row exist at a time."""
+    known: dict[str, int] = {}
+    parts = []
+    for array in arrays:
+        codes = np.empty(array.shape, dtype=np.int32)
+        for own, row in zip(np.atleast_2d(codes), np.atleast_2d(array), strict=True):
+            local, found = pd.factorize(row.astype(object))
+            own[:] = np.array([known.setdefault(str(name), len(known)) for name in found])[local]
+        parts.append(codes)
+    names = np.array(list(known), dtype=str)
+    order = np.argsort(names, kind="stable")
+    rank = np.empty(len(names), dtype=np.int32)
+    rank[order] = np.arange(len(names), dtype=np.int32)
+    return Encoded(tuple(rank[codes] for codes in parts), names[order])
 
 
 def _number_codes(flat: NDArray[Any]) -> tuple[NDArray[np.integer[Any]], NDArray[Any]]:

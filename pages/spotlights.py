@@ -23,7 +23,7 @@ from pages.components import (
     text,
 )
 from pages.components.panel import show_group
-from pages.components.waiting import RUNNING, show_progress
+from pages.components.waiting import RUNNING, follow, show_progress
 
 
 def page() -> None:
@@ -48,7 +48,7 @@ def page() -> None:
         if job.state != "done":
             show_progress(job, what="Searching regions", key="fit")
     with map_place:
-        selection = show_map(bundle, choices, colour_by, method)
+        selection = show_map(bundle, choices, colour_by, method, rested=job.ended)
     size = max(1, round(options["size"] * bundle.n if options["size"] < 1 else options["size"]))
     choices += groups.baselines(bundle, size, seed=options["seed"])
     if selection is not None:
@@ -92,11 +92,13 @@ def map_controls(bundle: Bundle) -> tuple[str, str]:
 
 
 def show_map(
-    bundle: Bundle, choices: list[groups.Choice], colour_by: str, method: str
+    bundle: Bundle, choices: list[groups.Choice], colour_by: str, method: str, *, rested: bool
 ) -> groups.Choice | None:
     """The map; the group drawn on it, if any."""
     pca = services.ask("projection", bundle.digest, method="pca")
-    umap = services.ask("projection", bundle.digest, method="umap") if pca.state == "done" else pca
+    # The slow layout starts when nothing on screen waits for the processor any more.
+    ready = pca.state == "done" and (rested or method == "UMAP")
+    umap = services.ask("projection", bundle.digest, method="umap") if ready else pca
     job = umap if method == "UMAP" else pca
     if not show_progress(job, what=f"Laying out the map ({method})", key="projection"):
         if job.state in RUNNING:
@@ -122,7 +124,9 @@ def show_map(
         values=scatter.values_for(bundle, colour_by),
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(map_note(sample, result.meta, umap, method), width="stretch")
+        st.caption(map_note(sample, result.meta), width="stretch")
+        if umap is not job and umap is not pca:
+            follow(umap, what="UMAP layout")
         if shape is not None:
             st.button(
                 "Clear selection",
@@ -140,7 +144,7 @@ def show_map(
     return groups.selection_choice(bundle, rows, shape.to_dict())
 
 
-def map_note(sample: MapSample, meta: Mapping[str, Any], umap: Job, method: str) -> str:
+def map_note(sample: MapSample, meta: Mapping[str, Any]) -> str:
     """What the map shows and does not show."""
     parts = [text.plain(meta.get("note", ""), limit=200)]
     if not sample.complete:
@@ -148,11 +152,6 @@ def map_note(sample: MapSample, meta: Mapping[str, Any], umap: Job, method: str)
             f"{text.count(len(sample.rows))} of {text.count(sample.n)} points drawn, all members of the "
             "regions among them; selections count every example"
         )
-    if method == "PCA":
-        if umap.state == "done" and umap.options.get("method") == "umap":
-            parts.append("the UMAP layout is ready")
-        elif umap.state in RUNNING:
-            parts.append("the UMAP layout is being computed")
     return " · ".join(part for part in parts if part)
 
 

@@ -28,9 +28,12 @@ function tileOf(item) {
   } else {
     tile.append(element("p", "id", item.id));
   }
-  if (item.outcome) {
-    const outcome = element("div", "outcome " + (item.wrong ? "wrong" : "right"), item.outcome);
-    tile.append(outcome);
+  if (item.label !== null) {
+    tile.append(element("div", "outcome", item.label));
+    if (item.prediction !== null) {
+      const name = "outcome " + (item.wrong ? "wrong" : "right");
+      tile.append(element("div", name, "→ " + item.prediction));
+    }
   }
   const numbers = element("div", "numbers");
   numbers.append(element("span", "", item.loss));

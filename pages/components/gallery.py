@@ -88,30 +88,29 @@ def _item(
     bundle: Bundle, row: int, tags: list[str], weights: NDArray[Any] | None
 ) -> dict[str, Any]:
     thumbnail = bundle.thumbnail(row) if bundle.has_images else None
-    outcome, wrong = outcome_of(bundle, row)
+    label, prediction = names_of(bundle, row)
     return {
         "id": str(bundle.ids[row]),
         "src": data_uri(thumbnail) if thumbnail else None,
-        "alt": outcome or str(bundle.ids[row]),
+        "alt": str(bundle.ids[row]),
         "text": text.shorten(bundle.examples["text"].iloc[row], 400) if bundle.has_text else None,
-        "outcome": outcome,
-        "wrong": wrong,
+        "label": label,
+        "prediction": prediction,
+        "wrong": prediction is not None and label != prediction,
         "loss": text.number(float(bundle.losses[row])),
         "weight": f"w {text.number(float(weights[row]))}" if weights is not None else None,
         "tags": tags,
     }
 
 
-def outcome_of(bundle: Bundle, row: int) -> tuple[str, bool]:
-    """ "label → prediction" and whether the two differ; "" without labels."""
+def names_of(bundle: Bundle, row: int) -> tuple[str | None, str | None]:
+    """The label and the prediction of one example by name; None where there is none."""
     names = bundle.class_names
     if names is None or bundle.label_codes is None:
-        return "", False
+        return None, None
     label = names[bundle.label_codes[row]]
-    if bundle.prediction_codes is None:
-        return label, False
-    prediction = names[bundle.prediction_codes[row]]
-    return f"{label} → {prediction}", label != prediction
+    predicted = bundle.prediction_codes
+    return label, None if predicted is None else names[predicted[row]]
 
 
 def data_uri(image: bytes) -> str:
@@ -129,9 +128,11 @@ def show_example(bundle: Bundle, row: int, tags: list[str]) -> None:
         if picture:
             st.image(picture, width=260)
         st.text(str(bundle.ids[row]))
-        outcome, wrong = outcome_of(bundle, row)
-        if outcome:
-            st.text(("Wrong: " if wrong else "") + outcome)
+        label, prediction = names_of(bundle, row)
+        if label is not None:
+            st.text(f"label {label}")
+        if prediction is not None:
+            st.text(f"predicted {prediction}" + ("" if prediction == label else ", wrong"))
         st.text(
             f"loss {text.number(float(bundle.losses[row]))} (base {text.number(bundle.base_loss)})"
         )

@@ -160,7 +160,8 @@ def choose_group(choices: list[Choice], *, final: bool) -> Choice:
     is not found yet.
     """
     by_key = {choice.key: choice for choice in choices}
-    key = keys.GROUP if final else f"{keys.GROUP}_early"
+    any_region = choices[0].source["kind"] == "region"
+    key = keys.GROUP if final else f"{keys.GROUP}_early_{any_region}"
     link.restore(key, by_key)
     hues = "".join(
         f".stApp .st-key-{key} [data-testid=stRadioGroup] > div:nth-child({at})"

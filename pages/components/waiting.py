@@ -54,3 +54,26 @@ def _poll(job_key: str, what: str, key: str) -> None:
     bar.progress(min(1.0, max(0.0, job.fraction)), text=text.plain(line, limit=160))
     if stop.button("Cancel", key=f"cancel_{key}", width="stretch"):
         job.cancel(services.watcher())
+
+
+def follow(job: Job, *, what: str) -> None:
+    """One quiet line on work nobody waits for. It never changes the rest of the page."""
+    if job.state in RUNNING:
+        _follow(job.key, what)
+    else:
+        st.caption(_state(job, what), width="content")
+
+
+@st.fragment(run_every=2)
+def _follow(job_key: str, what: str) -> None:
+    job = services.jobs().get(job_key)
+    if job is None:
+        return
+    job.watch(services.watcher())
+    st.caption(_state(job, what), width="content")
+
+
+def _state(job: Job, what: str) -> str:
+    if job.state in RUNNING:
+        return f"{what}: being computed"
+    return f"{what}: ready" if job.state == "done" else f"{what}: {job.state}"

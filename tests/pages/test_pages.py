@@ -1,0 +1,210 @@
+"""Every page on the real backend: what it shows, and that awkward bundles never break it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from backend.bundle import import_bundle
+from backend.store import Store
+from tests.bundles import npz, picture, planted
+
+APP = str(Path(__file__).parents[2] / "app.py")
+PAGES = ("spotlights", "hardest", "compression", "flagged", "bundles")
+
+
+@pytest.fixture
+def app(home: Path) -> Any:
+    """Open a page of the app and wait until nothing is being computed."""
+    st.cache_resource.clear()
+
+    def open_page(page: str, **query: str) -> AppTest:
+        at = AppTest.from_file(APP, default_timeout=60)
+        for name, value in query.items():
+            at.query_params[name] = value
+        at.run()
+        at.switch_page(f"pages/{page}.py").run()
+        deadline = time.monotonic() + 120
+        while at.get("progress") and time.monotonic() < deadline:
+            at.run()
+        return at
+
+    yield open_page
+    from pages.components import services
+
+    services.jobs().close()
+    services.store().close()
+    st.cache_resource.clear()
+
+
+def texts(at: AppTest) -> str:
+    kinds = ("markdown", "caption", "info", "warning", "error", "text", "header", "subheader")
+    return "\n".join(str(element.value) for kind in kinds for element in at.get(kind))
+
+
+def import_fields(tmp_path: Path, **fields: Any) -> str:
+    path = tmp_path / "bundle.npz"
+    path.write_bytes(npz(**fields))
+    return import_bundle(path).digest
+
+
+def ordinary(n: int = 120) -> dict[str, Any]:
+    fields = planted(n, 5, seed=1)
+    fields.pop("planted")
+    return fields
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "ordinary": ordinary(),
+    "one row": {"embeddings": np.ones((1, 3)), "losses": np.ones(1)},
+    "two rows": {"embeddings": np.eye(2), "losses": np.array([0.0, 1.0])},
+    "one class": ordinary() | {"labels": np.zeros(120, int), "predictions": np.zeros(120, int)},
+    "all losses equal": ordinary() | {"losses": np.ones(120)},
+    "all losses zero": ordinary() | {"losses": np.zeros(120)},
+    "negative losses": ordinary() | {"losses": -np.arange(120.0)},
+    "0/1 losses": {key: value for key, value in ordinary().items() if key != "losses"},
+    "all points equal": ordinary() | {"embeddings": np.ones((120, 4))},
+    "one dimension": ordinary() | {"embeddings": np.arange(120.0)[:, None]},
+    "no labels": {key: ordinary()[key] for key in ("embeddings", "losses")},
+    "texts": ordinary()
+    | {"examples/text": np.array([f"word{i % 7} and 言葉 {i}" for i in range(120)])},
+    "populations": ordinary()
+    | {
+        "populations/baseline": np.tile(np.arange(120) % 3, (3, 1)),
+        "populations/int8": np.tile((np.arange(120) + (np.arange(120) % 10 == 0)) % 3, (2, 1)),
+    },
+    "populations that agree": ordinary()
+    | {
+        "populations/baseline": np.tile(np.arange(120) % 3, (2, 1)),
+        "populations/a": np.tile(np.arange(120) % 3, (1, 1)),
+    },
+    "one population": ordinary() | {"populations/only": np.zeros((2, 120), int)},
+    "columns named like ours": ordinary()
+    | {
+        "examples/label": np.arange(120) % 2,
+        "examples/weight": np.arange(120.0),
+        "examples/tags": np.array(["x"] * 120),
+        "examples/label → prediction": np.array(["y"] * 120),
+    },
+    "odd names": ordinary()
+    | {
+        "classes": np.array(["<b>bold</b>", "![x](http://x.invalid/y.png)", "=1+1"]),
+        "examples/a$b_c*d": np.array(["`x`", "$y$", "[z](javascript:alert(1))"] * 40),
+    },
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_no_page_breaks_on_an_awkward_bundle(app: Any, tmp_path: Path, case: str) -> None:
+    digest = import_fields(tmp_path, **CASES[case])
+    for page in PAGES:
+        at = app(page, bundle=digest[:12])
+        assert not at.exception, (page, [element.message for element in at.exception])
+        assert at.get("header"), page
+    for view in ("Side by side", "Table", "Words", "Columns"):
+        at = app("spotlights", bundle=digest[:12], view=view)
+        assert not at.exception, (view, [element.message for element in at.exception])
+
+
+def test_the_main_page_shows_regions_and_what_they_are_compared_with(
+    app: Any, tmp_path: Path
+) -> None:
+    import_fields(tmp_path, **ordinary(400))
+    at = app("spotlights", share="5.0", regions="3")
+    radio = at.radio(key="group")
+    assert [option.split("  ")[0].strip("* ") for option in radio.options] == list("123HR")
+    assert radio.value == "region-1"
+    assert "Where does the model fail together?" in texts(at)
+
+
+def test_a_link_opens_the_same_view(app: Any, tmp_path: Path) -> None:
+    import_fields(tmp_path, **ordinary(400))
+    at = app("spotlights", group="region-2", regions="2", colour="loss", view="Table")
+    assert at.radio(key="group").value == "region-2"
+    assert at.selectbox(key="colour").value == "loss"
+    assert at.dataframe
+
+
+def test_a_link_to_an_unknown_bundle_says_so(app: Any, tmp_path: Path) -> None:
+    import_fields(tmp_path, **ordinary())
+    at = app("hardest", bundle="feedfeedfeed")
+    assert "feedfeedfeed" in texts(at) and "not imported here" in texts(at)
+
+
+def test_tag_undo_redo_from_the_page(app: Any, tmp_path: Path, home: Path) -> None:
+    digest = import_fields(tmp_path, **ordinary(400))
+    at = app("spotlights", share="5.0")
+    at.text_input(key="author").set_value("Ada").run()
+    at.selectbox(key="tag_name").set_value("odd ones").run()
+    at.button(key="tag_0").click().run()
+    store = Store(home=home)
+    assert store.tag_counts(digest) == {"odd ones": 20}
+    assert set(store.tags(digest)["author"]) == {"Ada"}
+    at.button(key="undo").click().run()
+    assert store.tag_counts(digest) == {}
+    at.button(key="redo").click().run()
+    assert store.tag_counts(digest) == {"odd ones": 20}
+    store.close()
+
+
+def test_a_tag_without_a_name_is_asked_for(app: Any, tmp_path: Path, home: Path) -> None:
+    digest = import_fields(tmp_path, **ordinary())
+    at = app("hardest")
+    at.button(key="tag_0").click().run()
+    assert "Type a name" in at.toast[0].value
+    store = Store(home=home)
+    assert store.tag_counts(digest) == {}
+    store.close()
+
+
+def test_picked_tiles_can_be_tagged_alone(app: Any, tmp_path: Path, home: Path) -> None:
+    digest = import_fields(tmp_path, **ordinary())
+    at = app("hardest")
+    shown = sorted(np.argsort(-CASES["ordinary"]["losses"])[:2].astype(str))
+    at.session_state["gallery"] = {"picked": shown, "opened": None}
+    at.selectbox(key="tag_name").set_value("two").run()
+    at.session_state["gallery"] = {"picked": shown, "opened": None}
+    at.button(key="tag_0").click().run()
+    store = Store(home=home)
+    assert sorted(store.tags(digest)["id"]) == shown
+    store.close()
+
+
+def test_an_upload_with_other_column_names_is_mapped_on_the_page(app: Any, home: Path) -> None:
+    fields = ordinary()
+    content = npz(vectors=fields["embeddings"], badness=fields["losses"])
+    at = app("bundles")
+    at.file_uploader(key="uploader").upload("mine.npz", content).run()
+    at.button(key="import").click().run()
+    while at.get("progress"):
+        at.run()
+    assert "was not imported" in texts(at)
+    at.selectbox(key="map_embeddings").set_value("vectors")
+    at.selectbox(key="map_losses").set_value("badness")
+    next(b for b in at.button if b.label == "Import with these names").click().run()
+    while at.get("progress"):
+        at.run()
+    assert "120 × 5" in str(at.dataframe[1].value)
+    assert list((home / "uploads").iterdir()) == []
+
+
+def test_images_reach_the_gallery_as_pictures(app: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    (folder / "images").mkdir(parents=True)
+    np.save(folder / "embeddings.npy", np.random.default_rng(0).normal(size=(12, 3)))
+    np.save(folder / "losses.npy", np.arange(12.0))
+    rows = ["id,image"]
+    for row in range(12):
+        (folder / "images" / f"{row}.png").write_bytes(picture(row))
+        rows.append(f"p{row},images/{row}.png")
+    (folder / "examples.csv").write_text("\n".join(rows), encoding="utf-8")
+    import_bundle(folder)
+    at = app("hardest", quantile="20.0")
+    component = at.get("bidi_component")[0]
+    assert "data:image/" in str(component.proto)

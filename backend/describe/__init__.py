@@ -5,10 +5,9 @@ from backend.describe.attributes import (
     WeightedSummary,
     attribute_table,
     attribute_tables,
-    bin_column,
-    bin_labels,
     weighted_summary,
 )
+from backend.describe.bins import bin_column, bin_labels
 from backend.describe.phrases import describe_facts, describe_group
 from backend.describe.tokens import token_table, tokenize
 

@@ -16,9 +16,9 @@ from backend.core.errors import InputError
 from backend.describe.attributes import (
     attribute_columns,
     attribute_levels,
-    bin_labels,
     is_numeric,
 )
+from backend.describe.bins import bin_labels
 from backend.describe.shares import check_weights, effective_size, factorize
 
 MIN_SHARE = 0.5

@@ -243,7 +243,7 @@ def _load(
                         "Shorten it, or leave the column out.",
                     )
             parts.append(_plain(piece))
-        column = pa.chunked_array(parts, type=parts[0].type) if parts else pa.chunked_array([[]])
+        column = pa.chunked_array(parts, type=parts[0].type if parts else kind)
         return _vector(column, file, name)
 
 

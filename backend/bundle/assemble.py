@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backend.bundle import check
+from backend.bundle.classes import check_classes, read_classes
+from backend.bundle.contents import Contents
 from backend.bundle.entry import Entry
 from backend.bundle.faults import Faults
+from backend.bundle.find_images import find_images
 from backend.bundle.losses import (
     codes_of,
     cross_entropy_of_logits,
@@ -20,33 +22,9 @@ from backend.bundle.losses import (
     most_likely,
     values_of,
 )
-from backend.bundle.media import ArrayImages, Media, MemberImages, PackedImages, image_array_problem
 from backend.bundle.nested import read_nested
 from backend.bundle.resolve import Resolved, resolve
 from backend.bundle.upload import Upload
-
-
-@dataclass
-class Contents:
-    """Checked fields under flat names (``embeddings``, ``populations/int8`` ...).
-
-    ``given`` says in which dtype each array that was not derived came; the digest covers those.
-    """
-
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-    given: dict[str, str] = field(default_factory=dict)
-    examples: pd.DataFrame = field(default_factory=pd.DataFrame)
-    stress: pd.DataFrame | None = None
-    classes: tuple[str, ...] | None = None
-    media: Media | None = None
-    notes: list[str] = field(default_factory=list)
-
-    def keep(self, name: str, array: NDArray[Any] | None, entry: Entry) -> None:
-        """Add a checked array under ``name``; None (it had faults) is passed over."""
-        if array is not None:
-            self.arrays[name] = array
-            kind = "str" if array.dtype.kind == "U" else entry.dtype
-            self.given[name] = kind.replace("torch.", "")
 
 
 def assemble(
@@ -65,13 +43,13 @@ def assemble(
     place = resolve(upload.entries, columns, faults, upload.file)
     contents = Contents(notes=[*upload.notes, *place.notes])
     n = _embeddings(place, contents, upload, faults)
-    _classes(place, contents, upload, faults)
+    read_classes(place, contents, upload, faults)
     _per_row(place, contents, n, faults)
     _other_arrays(place, contents, n)
     _table(place, contents, n, faults)
     read_nested(place, contents, n, faults)
-    _check_classes(place, contents, upload, faults)
-    column = _images(place, contents, upload, n, faults)
+    check_classes(place, contents, upload, faults)
+    column = find_images(place, contents, upload, n, faults)
     if _can_make_losses(place, contents, upload, faults):
         faults.raise_any()
         derive(contents)
@@ -94,33 +72,6 @@ def _embeddings(place: Resolved, contents: Contents, upload: Upload, faults: Fau
     array, n = check.embeddings(entry, faults)
     contents.keep("embeddings", array, entry)
     return n
-
-
-def _classes(place: Resolved, contents: Contents, upload: Upload, faults: Faults) -> None:
-    entry = place.fields.get("classes")
-    if entry is None:
-        contents.classes = upload.classes
-        return
-    names = check.column_text(entry, None, "classes", faults)
-    if names is None:
-        return
-    seen: set[str] = set()
-    for row, name in enumerate(names):
-        if not name.strip() or name in seen:
-            problem = "is empty" if not name.strip() else f"{name[:40]!r} occurs twice"
-            faults.add(
-                entry.file,
-                entry.field,
-                row,
-                f"the class name {problem}.",
-                "Give each class a name of its own.",
-            )
-            return
-        seen.add(name)
-    if not len(names):
-        faults.add(entry.file, entry.field, None, "classes are empty.", "Name every class.")
-        return
-    contents.classes = tuple(names)
 
 
 def _per_row(place: Resolved, contents: Contents, n: int | None, faults: Faults) -> None:
@@ -154,7 +105,7 @@ def _other_arrays(place: Resolved, contents: Contents, n: int | None) -> None:
         else:
             contents.notes.append(
                 f"'{entry.name}' of {entry.file}, shape {entry.shape}, was left out: "
-                "no field of a bundle is called that."
+                "it is no field of a bundle, or another array was chosen for that field."
             )
 
 
@@ -199,213 +150,15 @@ def _check_same_ids(
         )
 
 
-def _check_classes(place: Resolved, contents: Contents, upload: Upload, faults: Faults) -> None:
-    """Labels, predictions and populations must be classes; class counts must agree."""
-    count = _check_class_count(place, contents, faults)
-    names = contents.classes
-    if names is None and count is not None:
-        names = tuple(str(code) for code in range(count))
-    labels, predictions = contents.arrays.get("labels"), contents.arrays.get("predictions")
-    if names is None:
-        if labels is not None and predictions is not None:
-            _check_same_words(place, contents, faults)
-        return
-    for name in (
-        "labels",
-        "predictions",
-        *(k for k in contents.arrays if k.startswith("populations/")),
-    ):
-        values = contents.arrays.get(name)
-        if values is None or values.dtype.kind == "f":
-            continue
-        group, _, inner = name.rpartition("/")
-        entry = place.groups[group][inner] if group else place.fields[name]
-        if values.dtype.kind == "U" and contents.classes is None:
-            faults.add(
-                upload.file,
-                "classes",
-                None,
-                f"classes are missing: {entry.field} are names (such as {values.flat[0]!r}) and "
-                "have to be matched with the columns of the probabilities.",
-                "Add 'classes', the class names in column order.",
-            )
-            continue
-        row = codes_of(values, names)[1]
-        if row is not None:
-            bad = values[row] if values.ndim == 1 else values[:, row].tolist()
-            faults.add(
-                entry.file,
-                entry.field,
-                row,
-                f"{str(bad)[:60]!r} is not one of the {len(names)} classes "
-                f"({', '.join(names[:6])}{', ...' if len(names) > 6 else ''}).",
-                "Correct the value, or add the class to 'classes'.",
-            )
-
-
-def _check_class_count(place: Resolved, contents: Contents, faults: Faults) -> int | None:
-    count = None if contents.classes is None else len(contents.classes)
-    source = "classes"
-    for name in ("probabilities", "logits"):
-        array = contents.arrays.get(name)
-        if array is None:
-            continue
-        if count is not None and array.shape[1] != count:
-            entry = place.fields[name]
-            faults.add(
-                entry.file,
-                entry.field,
-                None,
-                f"{name} have {array.shape[1]} columns where {source} have {count}.",
-                "Save one column per class, in the order of 'classes'.",
-            )
-            return None
-        count, source = array.shape[1], name
-    return count
-
-
-def _check_same_words(place: Resolved, contents: Contents, faults: Faults) -> None:
-    """Without classes, names can only be compared with names, and codes with codes."""
-    labels, predictions = contents.arrays["labels"], contents.arrays["predictions"]
-    if labels.dtype.kind == predictions.dtype.kind or predictions.dtype.kind == "f":
-        return
-    text, codes = ("labels", "predictions")
-    if labels.dtype.kind != "U":
-        text, codes = codes, text
-    as_text = contents.arrays[codes].astype(np.str_)
-    if np.isin(as_text, contents.arrays[text]).all():
-        contents.arrays[codes] = as_text  # a text column in which these rows are all digits
-        return
-    entry = place.fields[codes]
-    faults.add(
-        entry.file,
-        entry.field,
-        0,
-        f"{codes} are numbers ({contents.arrays[codes][0]}) and {text} are names "
-        f"({str(contents.arrays[text][0])[:40]!r}).",
-        "Add 'classes', the class names in code order, or save both the same way.",
-    )
-
-
-def _images(
-    place: Resolved, contents: Contents, upload: Upload, n: int | None, faults: Faults
-) -> str:
-    """Find where images come from; they are read later. Gives the name faults will use."""
-    entry = place.columns.get("image")
-    packed = place.groups["images"]
-    if {"bytes", "offsets"} <= packed.keys():
-        _packed_images(packed["bytes"], packed["offsets"], contents, n, faults)
-        if entry is not None and contents.media is not None:
-            _name_images(entry, contents, n, faults)
-        return "images"
-    if entry is None:
-        return _images_by_name(contents, upload)
-    if entry.images is not None:
-        media = entry.images()
-        if check.same_length(len(media), n, entry, "images", faults):
-            names: list[str] = []
-            with faults.gathered():
-                names = media.names()
-            _set_image_names(contents, names)
-            contents.media = media
-        return entry.name
-    if entry.shape is not None and len(entry.shape) > 1:
-        pixels = check.loaded(entry, faults)
-        if pixels is None:
-            return entry.name
-        if problem := image_array_problem(pixels):
-            faults.add(entry.file, entry.field, None, problem, "Save pixels as uint8.")
-        elif check.same_length(len(pixels), n, entry, "images", faults):
-            contents.media = ArrayImages(pixels, entry.file)
-            _set_image_names(contents, [])
-        return entry.name
-    paths = check.column_text(entry, n, "images", faults)
-    if paths is not None:
-        _set_image_names(contents, list(paths))
-        contents.media = MemberImages(list(paths), upload.files, entry.file)
-    return entry.name
-
-
-def _packed_images(
-    data: Entry, offsets: Entry, contents: Contents, n: int | None, faults: Faults
-) -> None:
-    raw, ends = check.numbers(data, faults), check.numbers(offsets, faults)
-    if raw is None or ends is None:
-        return
-    if raw.dtype != np.uint8 or raw.ndim != 1 or ends.ndim != 1 or ends.dtype.kind not in "iu":
-        faults.add(
-            data.file,
-            data.field,
-            None,
-            "image bytes must be uint8 (total,) with whole offsets.",
-            "Write it with write_bundle(path, images=[...]).",
-        )
-        return
-    sound = (
-        len(ends) > 0 and ends[0] == 0 and ends[-1] == len(raw) and (ends[1:] >= ends[:-1]).all()
-    )
-    if not sound:
-        faults.add(
-            offsets.file,
-            offsets.field,
-            None,
-            "offsets must rise from 0 to the number of bytes.",
-            "Write it with write_bundle(path, images=[...]).",
-        )
-    elif check.same_length(len(ends) - 1, n, offsets, "images", faults):
-        contents.media = PackedImages(raw, ends.astype(np.int64), data.file)
-        _set_image_names(contents, [])
-
-
-def _name_images(entry: Entry, contents: Contents, n: int | None, faults: Faults) -> None:
-    names = check.column_text(entry, n, "images", faults)
-    if names is not None:
-        _set_image_names(contents, list(names))
-
-
-def _images_by_name(contents: Contents, upload: Upload) -> str:
-    """Files under images/ when no column names them: matched by id, else by sorted order."""
-    files = sorted(
-        name
-        for name in upload.files
-        if name.lower().startswith("images/")
-        and not name.endswith((".npy", ".csv", ".json", ".txt"))
-    )
-    if not files or contents.examples.empty:
-        return "images"
-    ids = contents.examples["id"].tolist()
-    by_stem = {name.partition("/")[2].rpartition(".")[0]: name for name in files}
-    if any(one in by_stem for one in ids):
-        names = [by_stem.get(one, "") for one in ids]
-        contents.notes.append("images: matched with ids by file name.")
-    elif len(files) == len(ids):
-        names = files
-        contents.notes.append("images: matched with rows in the order of their file names.")
-    else:
-        contents.notes.append(
-            f"images/: left out, {len(files)} files for {len(ids)} examples and no column 'image'."
-        )
-        return "images"
-    _set_image_names(contents, names)
-    contents.media = MemberImages(names, upload.files, upload.file)
-    return "images"
-
-
-def _set_image_names(contents: Contents, names: list[str]) -> None:
-    if contents.examples.empty:
-        return
-    count = len(contents.examples)
-    if not any(names):
-        names = [f"images/{row:0{len(str(count))}d}" for row in range(count)]
-    contents.examples["image"] = pd.Series(names, dtype="str")
-
-
 def _can_make_losses(place: Resolved, contents: Contents, upload: Upload, faults: Faults) -> bool:
     """Whether losses are there or can be derived; a fault when nothing could ever make them."""
     given = place.fields.keys()
     if "losses" in given:
         return True
-    if {"labels", "predictions"} <= given or {"targets", "predictions"} <= given:
+    if {"labels", "predictions"} <= given:
+        return True
+    if {"targets", "predictions"} <= given:
+        _check_predicted_numbers(place, contents, faults)
         return True
     if "labels" in given and given & {"probabilities", "logits"}:
         return True
@@ -418,6 +171,19 @@ def _can_make_losses(place: Resolved, contents: Contents, upload: Upload, faults
         "or 'targets' with 'predictions'.",
     )
     return False
+
+
+def _check_predicted_numbers(place: Resolved, contents: Contents, faults: Faults) -> None:
+    predictions = contents.arrays.get("predictions")
+    if predictions is not None and predictions.dtype.kind == "U":
+        entry = place.fields["predictions"]
+        faults.add(
+            entry.file,
+            entry.field,
+            0,
+            f"predictions of targets must be numbers: got {str(predictions[0])[:40]!r}.",
+            "Save the predicted numbers, or call the targets 'labels'.",
+        )
 
 
 def derive(contents: Contents) -> None:

@@ -20,8 +20,8 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from backend.bundle import npy
-from backend.bundle.assemble import Contents
 from backend.bundle.bundle import Bundle
+from backend.bundle.contents import Contents
 from backend.bundle.digest import Digest, contiguous
 from backend.bundle.entry import blocks
 from backend.bundle.faults import Faults, parsing, refuse

@@ -337,8 +337,8 @@ def column_text(entry: Entry, n: int | None, what: str, faults: Faults) -> NDArr
                 entry.file,
                 entry.field,
                 None,
-                f"{what} must be (n,): got shape {array.shape}.",
-                "Save one per example.",
+                f"{what} must be one-dimensional: got shape {array.shape}.",
+                "Save one value per row.",
             )
             return None
         if array.dtype.kind != "O":

@@ -87,7 +87,8 @@ def read_bundle(path: PathLike, *, columns: Mapping[str, str] | None = None) -> 
         ``.npz``, ``.parquet``, ``.arrow``, ``.feather``, ``.safetensors``, ``.pt``, ``.zip``, or
         a folder of ``.npy`` files with tables and images.
     columns : mapping of {field: name in the file}, optional
-        Fields, or the columns ``id``, ``text``, ``image`` and ``split``, under other names.
+        Fields, or the columns ``id``, ``text``, ``image`` and ``split``, under other names; an
+        empty name maps nothing.
 
     Returns
     -------

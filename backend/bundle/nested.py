@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from backend.bundle import check
+from backend.bundle.contents import Contents
 from backend.bundle.entry import Entry
 from backend.bundle.faults import Faults
 from backend.bundle.resolve import Resolved
-
-if TYPE_CHECKING:
-    from backend.bundle.assemble import Contents
 
 
 def read_nested(place: Resolved, contents: Contents, n: int | None, faults: Faults) -> None:

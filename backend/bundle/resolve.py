@@ -55,6 +55,8 @@ def resolve(
     result = Resolved()
     left = list(entries)
     for wanted, theirs in (columns or {}).items():
+        if not theirs:  # a page leaves fields unmapped
+            continue
         entry = next((entry for entry in entries if entry.name == theirs), None)
         if entry is None:
             names = ", ".join(entry.name for entry in entries[:20])

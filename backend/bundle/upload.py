@@ -71,6 +71,8 @@ def open_upload(path: str | os.PathLike[str], scratch: Path | None = None) -> It
     BundleError
         If the form is unknown or the file cannot be opened as what it claims to be.
     """
+    if not str(path).strip():
+        raise refuse("upload", "", None, "the path is empty.", FORMS)
     path = Path(path)
     file = path.name or str(path)
     with parsing(file, "the upload", FORMS):
@@ -202,7 +204,7 @@ def _from_members(members: Sequence[Member], file: str, scratch: Path | None) ->
         elif not (group == "images" or member.suffix in IMAGES):
             notes.append(f"{member.name}: left out, no field of a bundle is called that.")
     if not entries:
-        names = ", ".join(member.name for member in members[:5]) or "nothing"
+        names = ", ".join(member.name for member in members[:5]) or "no file at all"
         inner = [member.name for member in members if member.suffix in (*CONTAINERS, ".zip")]
         advice = "Add embeddings.npy and losses.npy, or a table with an embedding column."
         raise refuse(

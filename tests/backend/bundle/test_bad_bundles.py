@@ -426,6 +426,11 @@ def mapping_to_a_column_that_is_not_there(folder: Path) -> Path:
     return npz(folder)
 
 
+@case("run.npz", "predictions", 0, "must be numbers: got 'cat'")
+def names_predicted_for_targets(folder: Path) -> Path:
+    return npz(folder, drop="losses", targets=LOSSES, predictions=["cat"] * N)
+
+
 @case("run.npz", "embeddings2", None, "not a field of a bundle")
 def mapping_of_an_unknown_field(folder: Path) -> Path:
     return npz(folder)

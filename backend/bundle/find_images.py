@@ -1,0 +1,127 @@
+"""Where the images of an upload are: a column, an array, packed bytes, or files matched by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from backend.bundle import check
+from backend.bundle.contents import Contents
+from backend.bundle.entry import Entry
+from backend.bundle.faults import Faults
+from backend.bundle.media import ArrayImages, MemberImages, PackedImages, image_array_problem
+from backend.bundle.resolve import Resolved
+from backend.bundle.upload import Upload
+
+
+def find_images(
+    place: Resolved, contents: Contents, upload: Upload, n: int | None, faults: Faults
+) -> str:
+    """Find where images come from; they are read later. Gives the name faults will use."""
+    entry = place.columns.get("image")
+    packed = place.groups["images"]
+    if {"bytes", "offsets"} <= packed.keys():
+        _packed_images(packed["bytes"], packed["offsets"], contents, n, faults)
+        if entry is not None and contents.media is not None:
+            _name_images(entry, contents, n, faults)
+        return "images"
+    if entry is None:
+        return _images_by_name(contents, upload)
+    if entry.images is not None:
+        media = entry.images()
+        if check.same_length(len(media), n, entry, "images", faults):
+            names: list[str] = []
+            with faults.gathered():
+                names = media.names()
+            _set_image_names(contents, names)
+            contents.media = media
+        return entry.name
+    if entry.shape is not None and len(entry.shape) > 1:
+        pixels = check.loaded(entry, faults)
+        if pixels is None:
+            return entry.name
+        if problem := image_array_problem(pixels):
+            faults.add(entry.file, entry.field, None, problem, "Save pixels as uint8.")
+        elif check.same_length(len(pixels), n, entry, "images", faults):
+            contents.media = ArrayImages(pixels, entry.file)
+            _set_image_names(contents, [])
+        return entry.name
+    paths = check.column_text(entry, n, "images", faults)
+    if paths is not None:
+        _set_image_names(contents, list(paths))
+        contents.media = MemberImages(list(paths), upload.files, entry.file)
+    return entry.name
+
+
+def _packed_images(
+    data: Entry, offsets: Entry, contents: Contents, n: int | None, faults: Faults
+) -> None:
+    raw, ends = check.numbers(data, faults), check.numbers(offsets, faults)
+    if raw is None or ends is None:
+        return
+    if raw.dtype != np.uint8 or raw.ndim != 1 or ends.ndim != 1 or ends.dtype.kind not in "iu":
+        faults.add(
+            data.file,
+            data.field,
+            None,
+            "image bytes must be uint8 (total,) with whole offsets.",
+            "Write it with write_bundle(path, images=[...]).",
+        )
+        return
+    sound = (
+        len(ends) > 0 and ends[0] == 0 and ends[-1] == len(raw) and (ends[1:] >= ends[:-1]).all()
+    )
+    if not sound:
+        faults.add(
+            offsets.file,
+            offsets.field,
+            None,
+            "offsets must rise from 0 to the number of bytes.",
+            "Write it with write_bundle(path, images=[...]).",
+        )
+    elif check.same_length(len(ends) - 1, n, offsets, "images", faults):
+        contents.media = PackedImages(raw, ends.astype(np.int64), data.file)
+        _set_image_names(contents, [])
+
+
+def _name_images(entry: Entry, contents: Contents, n: int | None, faults: Faults) -> None:
+    names = check.column_text(entry, n, "images", faults)
+    if names is not None:
+        _set_image_names(contents, list(names))
+
+
+def _images_by_name(contents: Contents, upload: Upload) -> str:
+    """Files under images/ when no column names them: matched by id, else by sorted order."""
+    files = sorted(
+        name
+        for name in upload.files
+        if name.lower().startswith("images/")
+        and not name.endswith((".npy", ".csv", ".json", ".txt"))
+    )
+    if not files or contents.examples.empty:
+        return "images"
+    ids = contents.examples["id"].tolist()
+    by_stem = {name.partition("/")[2].rpartition(".")[0]: name for name in files}
+    if any(one in by_stem for one in ids):
+        names = [by_stem.get(one, "") for one in ids]
+        contents.notes.append("images: matched with ids by file name.")
+    elif len(files) == len(ids):
+        names = files
+        contents.notes.append("images: matched with rows in the order of their file names.")
+    else:
+        contents.notes.append(
+            f"images/: left out, {len(files)} files for {len(ids)} examples and no column 'image'."
+        )
+        return "images"
+    _set_image_names(contents, names)
+    contents.media = MemberImages(names, upload.files, upload.file)
+    return "images"
+
+
+def _set_image_names(contents: Contents, names: list[str]) -> None:
+    if contents.examples.empty:
+        return
+    count = len(contents.examples)
+    if not any(names):
+        names = [f"images/{row:0{len(str(count))}d}" for row in range(count)]
+    contents.examples["image"] = pd.Series(names, dtype="str")

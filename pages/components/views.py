@@ -99,8 +99,8 @@ def members_frame(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> pd.Data
         frame["prediction"] = np.asarray(names)[bundle.prediction_codes[rows]]
     frame["loss"] = bundle.losses[rows]
     frame["weight"] = np.asarray(group.weights[rows], dtype=float)
-    by_id = tags.groupby("id")["tag"].agg(", ".join) if len(tags) else pd.Series(dtype=str)
-    frame["tags"] = frame["id"].map(by_id).fillna("")
+    by_id = tags.groupby("id")["tag"].agg(", ".join).to_dict() if len(tags) else {}
+    frame["tags"] = [by_id.get(example, "") for example in frame["id"]]
     others = bundle.examples.iloc[rows].drop(columns=["id", "image"], errors="ignore")
     for name in others.columns:
         frame[name if name not in frame else f"{name} (column)"] = others[name].to_numpy()

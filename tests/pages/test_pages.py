@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +13,31 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from backend.bundle import import_bundle
+from backend.bundle import import_bundle, list_bundles
 from backend.store import Store
+from pages.components import services
 from tests.bundles import npz, picture, planted
 
 APP = str(Path(__file__).parents[2] / "app.py")
 PAGES = ("spotlights", "hardest", "compression", "flagged", "bundles")
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One home folder, and so one set of warm workers, for all tests of this file."""
+    folder = tmp_path_factory.mktemp("pages") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ERRORSCOPE_HOME", str(folder))
+        st.cache_resource.clear()
+        yield folder
+        services.jobs().close()
+        services.store().close()
+        st.cache_resource.clear()
+
+
 @pytest.fixture
 def app(home: Path) -> Any:
     """Open a page of the app and wait until nothing is being computed."""
-    st.cache_resource.clear()
 
     def open_page(page: str, **query: str) -> AppTest:
         at = AppTest.from_file(APP, default_timeout=60)
@@ -30,17 +45,18 @@ def app(home: Path) -> Any:
             at.query_params[name] = value
         at.run()
         at.switch_page(f"pages/{page}.py").run()
-        deadline = time.monotonic() + 120
-        while at.get("progress") and time.monotonic() < deadline:
-            at.run()
-        return at
+        return ended(at)
 
-    yield open_page
-    from pages.components import services
+    return open_page
 
-    services.jobs().close()
-    services.store().close()
-    st.cache_resource.clear()
+
+def ended(at: AppTest) -> AppTest:
+    """Run again until no job is shown as running."""
+    deadline = time.monotonic() + 120
+    while at.get("progress") and time.monotonic() < deadline:
+        at.run()
+    assert not at.get("progress"), "a job did not end"
+    return at
 
 
 def texts(at: AppTest) -> str:
@@ -49,9 +65,17 @@ def texts(at: AppTest) -> str:
 
 
 def import_fields(tmp_path: Path, **fields: Any) -> str:
+    """The first twelve digits of the imported bundle's digest, as links name it."""
     path = tmp_path / "bundle.npz"
     path.write_bytes(npz(**fields))
-    return import_bundle(path).digest
+    return import_bundle(path).digest[:12]
+
+
+def tag_counts(home: Path, bundle: str) -> dict[str, int]:
+    """Tags as another process would read them."""
+    full = next(info.digest for info in list_bundles() if info.digest.startswith(bundle))
+    with closing(Store(home=home)) as store:
+        return store.tag_counts(full)
 
 
 def ordinary(n: int = 120) -> dict[str, Any]:
@@ -104,19 +128,19 @@ CASES: dict[str, dict[str, Any]] = {
 def test_no_page_breaks_on_an_awkward_bundle(app: Any, tmp_path: Path, case: str) -> None:
     digest = import_fields(tmp_path, **CASES[case])
     for page in PAGES:
-        at = app(page, bundle=digest[:12])
+        at = app(page, bundle=digest)
         assert not at.exception, (page, [element.message for element in at.exception])
         assert at.get("header"), page
     for view in ("Side by side", "Table", "Words", "Columns"):
-        at = app("spotlights", bundle=digest[:12], view=view)
+        at = app("spotlights", bundle=digest, view=view)
         assert not at.exception, (view, [element.message for element in at.exception])
 
 
 def test_the_main_page_shows_regions_and_what_they_are_compared_with(
     app: Any, tmp_path: Path
 ) -> None:
-    import_fields(tmp_path, **ordinary(400))
-    at = app("spotlights", share="5.0", regions="3")
+    digest = import_fields(tmp_path, **ordinary(400))
+    at = app("spotlights", bundle=digest, share="5.0", regions="3")
     radio = at.radio(key="group")
     assert [option.split("  ")[0].strip("* ") for option in radio.options] == list("123HR")
     assert radio.value == "region-1"
@@ -124,8 +148,10 @@ def test_the_main_page_shows_regions_and_what_they_are_compared_with(
 
 
 def test_a_link_opens_the_same_view(app: Any, tmp_path: Path) -> None:
-    import_fields(tmp_path, **ordinary(400))
-    at = app("spotlights", group="region-2", regions="2", colour="loss", view="Table")
+    digest = import_fields(tmp_path, **ordinary(400))
+    at = app(
+        "spotlights", bundle=digest, group="region-2", regions="2", colour="loss", view="Table"
+    )
     assert at.radio(key="group").value == "region-2"
     assert at.selectbox(key="colour").value == "loss"
     assert at.dataframe
@@ -138,42 +164,39 @@ def test_a_link_to_an_unknown_bundle_says_so(app: Any, tmp_path: Path) -> None:
 
 
 def test_tag_undo_redo_from_the_page(app: Any, tmp_path: Path, home: Path) -> None:
-    digest = import_fields(tmp_path, **ordinary(400))
-    at = app("spotlights", share="5.0")
+    digest = import_fields(tmp_path, **ordinary(401))
+    at = app("spotlights", bundle=digest, share="5.0")
     at.text_input(key="author").set_value("Ada").run()
     at.selectbox(key="tag_name").set_value("odd ones").run()
     at.button(key="tag_0").click().run()
-    store = Store(home=home)
-    assert store.tag_counts(digest) == {"odd ones": 20}
-    assert set(store.tags(digest)["author"]) == {"Ada"}
+    assert tag_counts(home, digest) == {"odd ones": 20}
     at.button(key="undo").click().run()
-    assert store.tag_counts(digest) == {}
+    assert tag_counts(home, digest) == {}
     at.button(key="redo").click().run()
-    assert store.tag_counts(digest) == {"odd ones": 20}
-    store.close()
+    assert tag_counts(home, digest) == {"odd ones": 20}
+    flagged = app("flagged", bundle=digest)
+    assert set(flagged.dataframe[0].value["author"]) == {"Ada"}
 
 
 def test_a_tag_without_a_name_is_asked_for(app: Any, tmp_path: Path, home: Path) -> None:
-    digest = import_fields(tmp_path, **ordinary())
-    at = app("hardest")
+    digest = import_fields(tmp_path, **ordinary(121))
+    at = app("hardest", bundle=digest)
     at.button(key="tag_0").click().run()
     assert "Type a name" in at.toast[0].value
-    store = Store(home=home)
-    assert store.tag_counts(digest) == {}
-    store.close()
+    assert tag_counts(home, digest) == {}
 
 
 def test_picked_tiles_can_be_tagged_alone(app: Any, tmp_path: Path, home: Path) -> None:
-    digest = import_fields(tmp_path, **ordinary())
-    at = app("hardest")
-    shown = sorted(np.argsort(-CASES["ordinary"]["losses"])[:2].astype(str))
-    at.session_state["gallery"] = {"picked": shown, "opened": None}
+    digest = import_fields(tmp_path, **ordinary(122))
+    at = app("hardest", bundle=digest)
+    shown = np.argsort(-ordinary(122)["losses"])[:2].astype(str).tolist()
     at.selectbox(key="tag_name").set_value("two").run()
     at.session_state["gallery"] = {"picked": shown, "opened": None}
+    at.run()
+    assert "Tag picked · 2" in at.button(key="tag_0").label
+    at.session_state["gallery"] = {"picked": shown, "opened": None}
     at.button(key="tag_0").click().run()
-    store = Store(home=home)
-    assert sorted(store.tags(digest)["id"]) == shown
-    store.close()
+    assert tag_counts(home, digest) == {"two": 2}
 
 
 def test_an_upload_with_other_column_names_is_mapped_on_the_page(app: Any, home: Path) -> None:
@@ -182,14 +205,12 @@ def test_an_upload_with_other_column_names_is_mapped_on_the_page(app: Any, home:
     at = app("bundles")
     at.file_uploader(key="uploader").upload("mine.npz", content).run()
     at.button(key="import").click().run()
-    while at.get("progress"):
-        at.run()
+    ended(at)
     assert "was not imported" in texts(at)
     at.selectbox(key="map_embeddings").set_value("vectors")
     at.selectbox(key="map_losses").set_value("badness")
     next(b for b in at.button if b.label == "Import with these names").click().run()
-    while at.get("progress"):
-        at.run()
+    ended(at)
     assert "120 × 5" in str(at.dataframe[1].value)
     assert list((home / "uploads").iterdir()) == []
 
@@ -204,7 +225,7 @@ def test_images_reach_the_gallery_as_pictures(app: Any, tmp_path: Path) -> None:
         (folder / "images" / f"{row}.png").write_bytes(picture(row))
         rows.append(f"p{row},images/{row}.png")
     (folder / "examples.csv").write_text("\n".join(rows), encoding="utf-8")
-    import_bundle(folder)
-    at = app("hardest", quantile="20.0")
+    digest = import_bundle(folder).digest[:12]
+    at = app("hardest", bundle=digest, quantile="20.0")
     component = at.get("bidi_component")[0]
     assert "data:image/" in str(component.proto)

@@ -1,223 +1,216 @@
-"""The fast solver: the size constraint is solved exactly instead of fought with a barrier.
+"""The fast solver: from a data set to its best regions, in a few passes over the rows.
 
-For a center ``mu`` with squared distances ``D`` the total weight ``W(tau) = sum c k(tau D)`` falls
-with the precision ``tau``, so ``W = S`` is a one-dimensional root. Let ``E`` be the weighted loss
-there and ``c = sum g D l / sum g D`` with ``g`` the kernel's pull. Along ``W = S``
-
-    dE/dmu  is proportional to  sum g_i (l_i - c) (x_i - mu)
-
-and the Lagrange multiplier has the sign of ``E - c``. Where ``E < c`` a larger region is better:
-``tau`` then falls until ``c = E``. All starts share two matrix products per step.
+Many starts are screened and converged on a subsample that is spread evenly over the losses; the few
+optima that could still be the best are then finished on all rows, keeping the curvature learnt on
+the subsample. Small data is its own subsample.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.spotlight.kernels import Kernel, pull, weigh
+from backend.spotlight.ascent import Climbers, ascend
+from backend.spotlight.kernels import Kernel
 from backend.spotlight.rows import Rows
+from backend.spotlight.shapes import SHAPES, Shape, Spherical
+from backend.spotlight.sizes import Problem, kernel_at
+from backend.spotlight.starts import draw_starts, draw_subsample, storage_free_order
 
-# tau beyond these bounds is no region: everything, or single points. Data has unit size.
-_LOG_TAU_LOW, _LOG_TAU_HIGH = -27.0, 27.0
+MAX_STEPS = 200
+# A subsample has at least this many rows, and expects this many of the region's examples in it.
+_SAMPLE_ROWS, _SAMPLE_MEMBERS = 8192, 100
+# ... but no more numbers than this (256 MiB).
+_SAMPLE_NUMBERS = 2**26
+# For each start that is converged this many are drawn, and climb this many steps.
+_SCREENED, _SCREEN_STEPS = 4, 3
+# Optima finished on all rows, at most, unless more are asked for.
+_FINISHERS = 4
+# Two climbers are on one optimum when the cosine of their weights exceeds this.
+_SAME = 0.95
+# Slopes that promise less end an ascent: while exploring, and on all rows (in loss deviations).
+_LOOSE, _TIGHT = 1e-4, {torch.float64: 1e-9, torch.float32: 1e-7}
+# Rounding of the compact kernel's edge in successive ascents; the last one is exact.
+_SOFTNESS: dict[Kernel, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "gaussian": ((0.0,), (0.0,)),
+    "squared_distance": ((0.3, 0.1), (0.03, 0.01, 0.003, 0.0)),
+}
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What one search maximises, on the solver's device.
+class Optimum:
+    """One optimum, in normalised coordinates.
+
+    Parameters
+    ----------
+    center : float64 tensor of shape (d,)
+    shape : float64 tensor of shape (), (d,) or (d, d)
+        The precision up to its overall scale.
+    log_precision : float
+        Logarithm of that scale.
+    steps : int
+        Steps that its last ascent tried.
+    arrived : bool
+        Whether no further step improves it.
+    """
+
+    center: Tensor
+    shape: Tensor
+    log_precision: float
+    steps: int
+    arrived: bool
+
+
+class FastSearch:
+    """Searches one data set several times, for changing losses.
+
+    What the searches share: the normalised rows, the subsample, and the optima of one search,
+    which are among the starts of the next.
 
     Parameters
     ----------
     rows : Rows
-    losses : tensor of shape (n,)
-        Mean 0 and variance 1 over the rows, higher is better to find.
-    counts : tensor of shape (n,) or None
+    losses : float64 array of shape (n,)
+        Sets the order of rows that draws follow.
+    counts : float64 array of shape (n,) or None
     min_weight : float
-        S, in examples.
     kernel : {"gaussian", "squared_distance"}
+    precision : {"spherical", "diagonal", "full"}
+    starts, seed, max_steps : int
+    tick : callable
+        Called before each step; may raise to stop.
     """
 
-    rows: Rows
-    losses: Tensor
-    counts: Tensor | None
-    min_weight: float
-    kernel: Kernel
+    def __init__(
+        self,
+        rows: Rows,
+        losses: NDArray[np.float64],
+        counts: NDArray[np.float64] | None,
+        min_weight: float,
+        *,
+        kernel: Kernel,
+        precision: str,
+        starts: int,
+        seed: int,
+        max_steps: int,
+        tick: Callable[[], None],
+    ):
+        self.rows, self.counts, self.min_weight = rows, counts, min_weight
+        self.kernel, self.precision = kernel, precision
+        self.shape = SHAPES[precision](rows)
+        self.starts, self.max_steps, self.tick = starts, max_steps, tick
+        self.generator = np.random.default_rng(seed)
+        self.order = storage_free_order(losses, rows)
+        self.carried = torch.empty((0, rows.d), dtype=torch.float64, device=rows.device)
+        whole = rows.n if counts is None else counts.sum()
+        size = _sample_size(rows.n, rows.d, min_weight / whole)
+        self.sample = None if size is None else draw_subsample(self.order, size, self.generator)
+        self.near = Spherical(rows if self.sample is None else rows.take(self.sample))
+
+    def best(self, losses: NDArray[np.float64], count: int = 1) -> list[Optimum]:
+        """The best optima for losses of mean 0 and variance 1, best first.
+
+        At most ``count``, each with weights unlike those of the ones before it.
+        """
+        near, everything = self._problem(losses, self.sample), self._problem(losses, None)
+        climbers = self._explore(losses, near)
+        self.carried = climbers.parameters.clone()
+        climbers = climbers[: max(count, self._promising(climbers, near))]
+        climbers = self._finish(Spherical(self.rows), climbers, everything)
+        if not isinstance(self.shape, Spherical):
+            first = self.shape.first(climbers.parameters)
+            guess = climbers.sizes.log_precision
+            climbers = Climbers.at(self.shape, first, everything, guess)
+            climbers = self._finish(self.shape, climbers, everything)
+        climbers = climbers[_distinct(self.shape, climbers, everything)[:count]]
+        return [self._optimum(climbers, region) for region in range(len(climbers.steps))]
+
+    def _problem(self, losses: NDArray[np.float64], sample: NDArray[np.int64] | None) -> Problem:
+        """The losses, and a size to scale, on all rows or on a sample of them."""
+        counts, min_weight = self.counts, self.min_weight
+        if sample is not None:
+            whole = len(losses) if counts is None else counts.sum()
+            losses, counts = losses[sample], None if counts is None else counts[sample]
+            min_weight *= (len(losses) if counts is None else counts.sum()) / whole
+        return Problem(
+            self.rows.hold(losses),
+            None if counts is None else self.rows.hold(counts),
+            float(min_weight),
+            self.kernel,
+        )
+
+    def _explore(self, losses: NDArray[np.float64], problem: Problem) -> Climbers:
+        """Distinct optima among the sampled rows, best first."""
+        n_drawn = _SCREENED * self.starts
+        drawn = draw_starts(losses, self.counts, self.order, self.rows, n_drawn, self.generator)
+        first = torch.cat([self.rows.points(drawn).double(), self.carried])
+        stages = [replace(problem, softness=soft) for soft in _SOFTNESS[self.kernel][0]]
+        guess = torch.zeros(len(first), dtype=torch.float64, device=first.device)
+        climbers = Climbers.at(self.near, first, stages[0], guess)
+        climbers = self._climb(self.near, climbers, stages[:1], _LOOSE, _SCREEN_STEPS)
+        climbers = climbers[_distinct(self.near, climbers, stages[0])[: self.starts]]
+        climbers = self._climb(self.near, climbers, stages, _LOOSE, self.max_steps)
+        return climbers[_distinct(self.near, climbers, stages[-1])]
+
+    def _promising(self, climbers: Climbers, problem: Problem) -> int:
+        """How many of the best optima could still be the best among all rows."""
+        behind = climbers.sizes.value[0] - climbers.sizes.value
+        noise = 0.02 if self.sample is None else 2.0 / math.sqrt(problem.min_weight)
+        return min(_FINISHERS, int((behind <= noise).sum()))
+
+    def _finish(self, shape: Shape, climbers: Climbers, problem: Problem) -> Climbers:
+        stages = [replace(problem, softness=soft) for soft in _SOFTNESS[self.kernel][1]]
+        tight = _TIGHT[self.rows.dtype]
+        return self._climb(shape, climbers, stages, tight, self.max_steps)
+
+    def _climb(
+        self,
+        shape: Shape,
+        climbers: Climbers,
+        stages: list[Problem],
+        tolerance: float,
+        max_steps: int,
+    ) -> Climbers:
+        """Ascents one after the other, best first at the end."""
+        for stage in stages:
+            climbers = ascend(
+                shape, climbers, stage, max_steps=max_steps, tolerance=tolerance, tick=self.tick
+            )
+        return climbers[torch.argsort(climbers.sizes.value, descending=True, stable=True)]
+
+    def _optimum(self, climbers: Climbers, region: int) -> Optimum:
+        return Optimum(
+            self.shape.centers(climbers.parameters)[region],
+            self.shape.precisions(climbers.parameters)[region],
+            float(climbers.sizes.log_precision[region]),
+            int(climbers.steps[region]),
+            bool(climbers.arrived[region]),
+        )
 
 
-@dataclass
-class Sizes:
-    """Best sizes found for given centers: per center ``tau``, ``W``, ``E`` and ``c``."""
-
-    log_tau: Tensor
-    total: Tensor
-    value: Tensor
-    level: Tensor
-    slack: Tensor
+def _sample_size(n: int, d: int, share: float) -> int | None:
+    """Rows of the subsample that starts are converged on; None when all rows are as cheap."""
+    size = max(_SAMPLE_ROWS, math.ceil(_SAMPLE_MEMBERS / share))
+    size = min(size, max(_SAMPLE_ROWS, _SAMPLE_NUMBERS // d))
+    return size if n > 1.5 * size else None
 
 
-@dataclass(frozen=True)
-class Found:
-    """Where the starts ended, best first. Centers in normalised coordinates."""
-
-    centers: Tensor
-    log_tau: Tensor
-    values: Tensor
-    slack: Tensor
-    steps: Tensor
-    converged: Tensor
-
-
-def sums(distances: Tensor, log_tau: Tensor, problem: Problem) -> tuple[Tensor, ...]:
-    """float64 ``W``, ``E``, ``c`` and ``sum c g q`` for (k, n) distances at (k,) precisions."""
-    q = distances * torch.exp(log_tau)[:, None].to(distances.dtype)
-    k = weigh(q, problem.kernel)
-    g = pull(q, k, problem.kernel)
-    if problem.counts is not None:
-        g = g * problem.counts if g is not k else g
-        k = k * problem.counts
-        g = k if problem.kernel == "gaussian" else g
-    gq = g * q
-    total = k.sum(1, dtype=torch.float64)
-    slope = gq.sum(1, dtype=torch.float64)
-    value = (k @ problem.losses).double() / total
-    level = (gq @ problem.losses).double() / slope
-    return total, value, level, slope
-
-
-def solve_sizes(distances: Tensor, guess: Tensor, problem: Problem, *, steps: int = 40) -> Sizes:
-    """The best allowed precision for each center: ``W = S``, or larger where that is better.
-
-    Newton on ``log W`` as a function of ``tau``, which for the Gaussian is convex, inside a
-    bracket in ``log tau``. Where S or more rows sit on the center there is no root: ``tau`` then
-    ends at its cap.
-    """
-    goal = problem.min_weight
-    low = torch.full_like(guess, _LOG_TAU_LOW)
-    high = torch.full_like(guess, _LOG_TAU_HIGH)
-    u = guess.clamp(_LOG_TAU_LOW, _LOG_TAU_HIGH)
-    factor = 0.5 if problem.kernel == "gaussian" else 1.0
-    tolerance = 1e-11 if distances.dtype == torch.float64 else 3e-6
-    for _ in range(steps):
-        total, value, level, slope = sums(distances, u, problem)
-        gap = torch.log(total / goal)
-        done = (gap.abs() < tolerance) | (high - low < 1e-9)
-        if bool(done.all()):
-            break
-        low = torch.where(gap > 0, u, low)
-        high = torch.where(gap > 0, high, u)
-        # d log W / d log tau = -factor slope / W; the step in tau, written for log tau.
-        step = gap * total / (factor * slope)
-        new = u + torch.log1p(step.clamp(-0.85, 6.0))
-        inside = (new > low) & (new < high) & torch.isfinite(new)
-        u = torch.where(done, u, torch.where(inside, new, 0.5 * (low + high)))
-    sizes = Sizes(u, total, value, level, torch.zeros_like(u, dtype=torch.bool))
-    sizes.slack |= sizes.total > goal * (1 + 1e-3)
-    grow = torch.nonzero((level - value > 1e-9) & ~sizes.slack)[:, 0]
-    if len(grow):
-        _grow(distances[grow], grow, sizes, problem)
-    return sizes
-
-
-def _grow(distances: Tensor, which: Tensor, sizes: Sizes, problem: Problem) -> None:
-    """Lower ``tau`` of the centers in ``which`` until the level ``c`` has fallen to ``E``."""
-    high = sizes.log_tau[which]
-    low = high.clone()
-    stride = torch.full_like(high, 0.1)
-    open_ = torch.ones_like(high, dtype=torch.bool)
-    for _ in range(12):
-        low = torch.where(open_, low - stride, low)
-        _, value, level, _ = sums(distances, low, problem)
-        still = open_ & (level > value)
-        high = torch.where(still, low, high)
-        open_ = still
-        stride = stride * 2
-        if not bool(open_.any()):
-            break
-    for _ in range(30):
-        middle = 0.5 * (low + high)
-        _, value, level, _ = sums(distances, middle, problem)
-        larger = level > value
-        high = torch.where(larger, middle, high)
-        low = torch.where(larger, low, middle)
-        if float((high - low).max()) < 1e-7:
-            break
-    total, value, level, _ = sums(distances, high, problem)
-    sizes.log_tau[which] = high
-    sizes.total[which], sizes.value[which], sizes.level[which] = total, value, level
-    sizes.slack[which] = True
-
-
-def ascend(
-    problem: Problem, centers: Tensor, *, max_steps: int, log_tau: Tensor | None = None
-) -> Found:
-    """Climb from every (k, d) center at once; those that have arrived leave the batch."""
-    rows = problem.rows
-    k = len(centers)
-    eps = 0.01
-    tol = 1e-7 if rows.dtype == torch.float64 else 1e-6
-    guess = (
-        log_tau if log_tau is not None else torch.zeros(k, dtype=torch.float64, device=rows.device)
-    )
-    final = [None] * k
-    alive = torch.arange(k, device=rows.device)
-    mu = centers.clone()
-    D = rows.distances(mu)
-    sizes = solve_sizes(D, guess, problem)
-    scale = torch.ones(k, dtype=torch.float64, device=rows.device)
-    calm = torch.zeros(k, dtype=torch.int64, device=rows.device)
-    out_mu = mu.clone()
-    out = Sizes(
-        *(t.clone() for t in (sizes.log_tau, sizes.total, sizes.value, sizes.level, sizes.slack))
-    )
-    out_steps = torch.zeros(k, dtype=torch.int64)
-    out_conv = torch.zeros(k, dtype=torch.bool)
-    del final
-    for step_count in range(1, max_steps + 1):
-        tau = torch.exp(sizes.log_tau)
-        q = D * tau[:, None].to(D.dtype)
-        kk = weigh(q, problem.kernel)
-        g = pull(q, kk, problem.kernel)
-        if problem.counts is not None:
-            g = g * problem.counts
-        w = g * (problem.losses[None, :] - sizes.level[:, None].to(D.dtype))
-        sw = w.sum(1, dtype=torch.float64)
-        v = rows.pull(w).double() - sw[:, None] * mu.double()
-        direction = v / torch.maximum(sw, eps * sizes.total)[:, None]
-        length = direction.norm(dim=1)
-        radius = torch.exp(-0.5 * sizes.log_tau)
-        direction *= torch.clamp(radius / length.clamp_min(1e-30), max=1.0)[:, None]
-        new_mu = (mu.double() + scale[:, None] * direction).to(mu.dtype)
-        newD = rows.distances(new_mu)
-        new = solve_sizes(newD, sizes.log_tau, problem)
-        gain = new.value - sizes.value
-        better = gain >= -1e-9
-        calm = torch.where(gain.abs() < tol, calm + 1, torch.zeros_like(calm))
-        mu = torch.where(better[:, None], new_mu, mu)
-        D = torch.where(better[:, None], newD, D)
-        for name in ("log_tau", "total", "value", "level", "slack"):
-            setattr(sizes, name, torch.where(better, getattr(new, name), getattr(sizes, name)))
-        scale = torch.where(better, (scale * 1.3).clamp(max=4.0), scale * 0.5)
-        arrived = (calm >= 3) | (scale < 1e-3)
-        out_mu[alive] = mu
-        for name in ("log_tau", "total", "value", "level", "slack"):
-            getattr(out, name)[alive] = getattr(sizes, name)
-        out_steps[alive.cpu()] = step_count
-        out_conv[alive.cpu()] = arrived.cpu()
-        stay = ~arrived
-        if not bool(stay.any()):
-            break
-        if not bool(stay.all()):
-            alive, mu, D, scale, calm = alive[stay], mu[stay], D[stay], scale[stay], calm[stay]
-            for name in ("log_tau", "total", "value", "level", "slack"):
-                setattr(sizes, name, getattr(sizes, name)[stay])
-    best = torch.argsort(out.value, descending=True, stable=True)
-    return Found(
-        out_mu[best],
-        out.log_tau[best],
-        out.value[best],
-        out.slack[best],
-        out_steps[best.cpu()],
-        out_conv[best.cpu()],
-    )
+def _distinct(shape: Shape, climbers: Climbers, problem: Problem) -> Tensor:
+    """Positions of climbers whose weights are unlike those of every better one, best first."""
+    order = torch.argsort(climbers.sizes.value, descending=True, stable=True)
+    sizes = climbers.sizes[order]
+    distances = shape.distances(climbers.parameters[order])
+    _, weights, _ = kernel_at(distances, sizes.log_precision, problem)
+    weights /= weights.norm(dim=1, keepdim=True).clamp_min(1e-30)
+    alike = (weights @ weights.T > _SAME).tolist()
+    kept: list[int] = []
+    for candidate in range(len(order)):
+        if not any(alike[candidate][better] for better in kept):
+            kept.append(candidate)
+    return order[torch.tensor(kept, device=order.device)]

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backend.core.errors import InputError
+
 # A normalised working copy is kept when it needs no more than this; larger data is read anew in
 # every pass, so that memory does not grow with the number of rows.
 RESIDENT_BYTES = 2**29
@@ -19,13 +21,11 @@ BLOCK_NUMBERS = 2**22
 EXACT_NUMBERS = 2**20
 # Rows farther from the mean than this many median distances do not help to place the origin.
 _FAR = 16.0
+_OUTERMOST = 1e15
 
 
 class Rows:
-    """(n, d) embeddings minus a shift, divided by a scale, with the two products a search needs.
-
-    The shift is the mean and the scale the root mean square distance from it, both over the rows
-    that are not far outliers: one broken row must not cost all others their digits.
+    """(n, d) embeddings minus a shift, divided by a scale, and the sums that a search needs.
 
     Parameters
     ----------
@@ -34,6 +34,8 @@ class Rows:
     shift : float64 array of shape (d,)
     scale : float
         Positive.
+    dtype : torch.float32 or torch.float64
+        Of the products. Sums over rows are float64 either way.
     device : torch.device
     """
 
@@ -42,38 +44,49 @@ class Rows:
         values: NDArray[Any],
         shift: NDArray[np.float64],
         scale: float,
+        dtype: torch.dtype,
         device: torch.device,
-        *,
-        resident_bytes: int = RESIDENT_BYTES,
     ):
         self.n, self.d = values.shape
-        self.shift, self.scale, self.device = shift, scale, device
-        self.dtype = torch.float64 if values.size <= EXACT_NUMBERS else torch.float32
-        self._values = values
-        self._shift = torch.from_numpy(shift)
+        self.scale, self.dtype, self.device = scale, dtype, device
+        self._values, self._shift = values, torch.from_numpy(shift)
         self._resident: Tensor | None = None
-        if values.size * self.dtype.itemsize <= resident_bytes:
-            self._resident = torch.empty((self.n, self.d), dtype=self.dtype, device=device)
+        if values.size * dtype.itemsize <= RESIDENT_BYTES:
+            resident = torch.empty((self.n, self.d), dtype=dtype, device=device)
             for start, block in self._read():
-                self._resident[start : start + len(block)] = block
-        self.squares = torch.empty(self.n, dtype=self.dtype, device=device)
+                resident[start : start + len(block)] = block
+            self._resident = resident
+        self.squares = torch.empty(self.n, dtype=dtype, device=device)
         for start, block in self.blocks():
-            torch.sum(block * block, dim=1, out=self.squares[start : start + len(block)])
+            torch.sum(block.square(), dim=1, out=self.squares[start : start + len(block)])
 
     @classmethod
     def normalised(cls, values: NDArray[Any], device: torch.device) -> Rows:
-        """The rows with shift and scale taken from themselves."""
+        """The rows around their mean, in units of their root mean square distance from it.
+
+        Both are taken without far outliers: one broken row must not cost all others their digits.
+        """
         shift, scale = center_and_scale(values)
-        return cls(values, shift, scale, device)
+        return cls(values, shift, scale, _dtype_for(values), device)
+
+    @classmethod
+    def centered(cls, values: NDArray[Any], device: torch.device) -> Rows:
+        """The rows around their mean, in their own units."""
+        return cls(values, center_and_scale(values)[0], 1.0, _dtype_for(values), device)
 
     def take(self, rows: NDArray[np.int64]) -> Rows:
-        """Some of the rows, in the coordinates of all of them."""
-        return Rows(np.asarray(self._values[np.sort(rows)]), self.shift, self.scale, self.device)
+        """Some of the rows, in ascending order, in the coordinates of all of them."""
+        picked = np.asarray(self._values[np.sort(rows)])
+        return Rows(picked, self._shift.numpy(), self.scale, self.dtype, self.device)
 
     def points(self, rows: NDArray[np.int64]) -> Tensor:
         """(k, d) normalised coordinates of single rows, in the order given."""
         picked = np.array(self._values[rows], dtype=np.float64)
         return self.inward(torch.from_numpy(picked)).to(self.device, self.dtype)
+
+    def hold(self, values: NDArray[np.float64]) -> Tensor:
+        """One number per row, beside the rows."""
+        return torch.from_numpy(values).to(self.device, self.dtype)
 
     def inward(self, points: Tensor) -> Tensor:
         """Normalised coordinates of float64 points given in the caller's."""
@@ -85,39 +98,70 @@ class Rows:
 
     def blocks(self) -> Iterator[tuple[int, Tensor]]:
         """First row and (b, d) values of each block, together all rows once."""
-        if self._resident is not None:
-            yield 0, self._resident
-        else:
+        if self._resident is None:
             yield from self._read()
+        else:
+            step = max(1, BLOCK_NUMBERS // self.d)
+            for start in range(0, self.n, step):
+                yield start, self._resident[start : start + step]
 
     def _read(self) -> Iterator[tuple[int, Tensor]]:
         step = max(1, BLOCK_NUMBERS // self.d)
         shift = self._shift.to(self.device, self.dtype)
         exact = self.dtype == torch.float64 or self._values.dtype.itemsize > 4
         for start in range(0, self.n, step):
-            raw = np.array(self._values[start : start + step])
-            block = torch.from_numpy(raw).to(self.device)
+            raw = torch.from_numpy(np.array(self._values[start : start + step])).to(self.device)
             if exact:
-                yield start, self.inward(block.double()).to(self.dtype)
+                raw = raw.double().sub_(self._shift.to(self.device))
             else:
-                yield start, block.to(self.dtype).sub_(shift).div_(self.scale)
+                raw = raw.to(self.dtype).sub_(shift)
+            # Beyond the bound, squares of outliers would overflow; so far out they weigh nothing.
+            yield start, raw.div_(self.scale).clamp_(-_OUTERMOST, _OUTERMOST).to(self.dtype)
 
-    def distances(self, centers: Tensor) -> Tensor:
-        """(k, n) squared distances of all rows to (k, d) centers."""
+    def distances(self, centers: Tensor, scales: Tensor | None = None) -> Tensor:
+        """(k, n) squared distances to (k, d) centers, each axis weighted by (k, d) scales."""
         out = torch.empty((len(centers), self.n), dtype=self.dtype, device=self.device)
-        lengths = (centers * centers).sum(1, keepdim=True)
+        pulled = centers if scales is None else centers * scales
+        lengths = (centers * pulled).sum(1, keepdim=True).to(self.dtype)
+        pulled = pulled.to(self.dtype)
+        weights = None if scales is None else scales.to(self.dtype)
         for start, block in self.blocks():
             stop = start + len(block)
-            part = torch.addmm(self.squares[None, start:stop], centers, block.T, alpha=-2.0)
+            own = self.squares[None, start:stop] if weights is None else weights @ block.square().T
+            part = torch.addmm(own, pulled, block.T, alpha=-2.0)
             torch.clamp_min(part.add_(lengths), 0.0, out=out[:, start:stop])
         return out
 
-    def pull(self, weights: Tensor) -> Tensor:
-        """(k, d) sums of the rows under (k, n) weights."""
+    def turned_distances(self, centers: Tensor, roots: Tensor) -> Tensor:
+        """(k, n) squared lengths of ``(x - center) root`` for (k, d, d) roots."""
+        out = torch.empty((len(centers), self.n), dtype=self.dtype, device=self.device)
+        centers, roots = centers.to(self.dtype), roots.to(self.dtype)
+        for start, block in self.blocks():
+            for region, (center, root) in enumerate(zip(centers, roots, strict=True)):
+                turned = (block - center) @ root
+                torch.sum(turned.square_(), dim=1, out=out[region, start : start + len(block)])
+        return out
+
+    def pull(self, weights: Tensor, *, squared: bool = False) -> Tensor:
+        """(k, d) float64 sums of the rows, or of their squares, under (k, n) weights."""
         total = torch.zeros((len(weights), self.d), dtype=torch.float64, device=self.device)
         for start, block in self.blocks():
-            total += weights[:, start : start + len(block)] @ block
-        return total.to(self.dtype)
+            part = weights[:, start : start + len(block)]
+            total += part @ (block.square() if squared else block)
+        return total
+
+    def scatter(self, weights: Tensor) -> Tensor:
+        """(k, d, d) float64 sums of ``x x^T`` under (k, n) weights."""
+        shape = (len(weights), self.d, self.d)
+        total = torch.zeros(shape, dtype=torch.float64, device=self.device)
+        for start, block in self.blocks():
+            for region, part in enumerate(weights[:, start : start + len(block)]):
+                total[region] += block.T @ (block * part[:, None])
+        return total
+
+
+def _dtype_for(values: NDArray[Any]) -> torch.dtype:
+    return torch.float64 if values.size <= EXACT_NUMBERS else torch.float32
 
 
 def center_and_scale(values: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
@@ -145,4 +189,8 @@ def center_and_scale(values: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
             total += near[start : start + step] @ block
         mean = mean + total / near.sum()
     scale = float(np.sqrt(np.mean(np.square(distances[near]))))
+    if not np.isfinite(scale):
+        raise InputError(
+            "embeddings are too large: their squared distances overflow. Rescale them."
+        )
     return mean, scale if scale > 0 else 1.0

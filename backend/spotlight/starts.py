@@ -12,7 +12,7 @@ from backend.spotlight.rows import Rows
 _CANDIDATES = 1024
 
 
-def draw_rows(
+def draw_starts(
     losses: NDArray[np.float64],
     counts: NDArray[np.float64] | None,
     order: NDArray[np.int64],

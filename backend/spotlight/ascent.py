@@ -1,0 +1,193 @@
+"""Climbing from many starts at once: limited-memory BFGS along the solved size.
+
+Each start keeps its own parameters, memory and step length; all share the passes over the data.
+The first step of each is a loss-weighted mean shift, later ones use the curvature seen so far,
+which cuts the long tail of mean-shift steps in flat regions to a few dozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from backend.spotlight.kernels import SLOPE
+from backend.spotlight.shapes import Shape
+from backend.spotlight.sizes import Problem, Sizes, kernel_at, solve_sizes
+
+_MEMORY = 8
+# A step must win this share of what the slope promises, but for rounding (in loss deviations).
+_ENOUGH = 1e-4
+_ROUNDING = {torch.float64: 1e-12, torch.float32: 3e-7}
+_SHRINK, _SHORTEST = 0.35, 1e-3
+
+
+@dataclass
+class Memory:
+    """Steps and slope changes of (k, m, p) past steps, newest first; ``inverse`` is 0 when blank."""
+
+    steps: Tensor
+    changes: Tensor
+    inverse: Tensor
+
+    @classmethod
+    def blank(cls, parameters: Tensor) -> Memory:
+        k, p = parameters.shape
+        zeros = torch.zeros((k, _MEMORY, p), dtype=torch.float64, device=parameters.device)
+        return cls(zeros, zeros.clone(), zeros[:, :, 0].clone())
+
+    def __getitem__(self, which: Tensor | slice) -> Memory:
+        return Memory(self.steps[which], self.changes[which], self.inverse[which])
+
+    def __setitem__(self, which: Tensor, other: Memory) -> None:
+        for field in fields(self):
+            getattr(self, field.name)[which] = getattr(other, field.name)
+
+    def learn(self, which: Tensor, step: Tensor, change: Tensor) -> None:
+        """Remember (k, p) steps and the fall of the slope along them, where ``which``."""
+        product = (step * change).sum(1)
+        which = which & (product > 1e-10 * step.norm(dim=1) * change.norm(dim=1))
+        for kept, new in ((self.steps, step), (self.changes, change)):
+            kept[which] = torch.cat([new[which, None], kept[which, :-1]], dim=1)
+        inverse = 1.0 / product[which]
+        self.inverse[which] = torch.cat([inverse[:, None], self.inverse[which, :-1]], dim=1)
+
+    def direction(self, slope: Tensor, scale: Tensor) -> Tensor:
+        """Two-loop recursion from (k, p) slopes and first step scales."""
+        toward, shares = slope.clone(), []
+        for i in range(_MEMORY):
+            share = self.inverse[:, i] * (self.steps[:, i] * toward).sum(1)
+            toward -= share[:, None] * self.changes[:, i]
+            shares.append(share)
+        toward *= scale
+        for i in reversed(range(_MEMORY)):
+            back = self.inverse[:, i] * (self.changes[:, i] * toward).sum(1)
+            toward += (shares[i] - back)[:, None] * self.steps[:, i]
+        return toward
+
+
+@dataclass
+class Climbers:
+    """Where ``k`` starts stand, or ended.
+
+    Parameters
+    ----------
+    parameters : float64 tensor of shape (k, p)
+    sizes : Sizes
+    memory : Memory
+    steps : int tensor of shape (k,)
+        Steps tried.
+    arrived : bool tensor of shape (k,)
+        Whether no further step improves.
+    """
+
+    parameters: Tensor
+    sizes: Sizes
+    memory: Memory
+    steps: Tensor
+    arrived: Tensor
+
+    def __getitem__(self, which: Tensor | slice) -> Climbers:
+        return Climbers(*(getattr(self, field.name)[which] for field in fields(self)))
+
+    def __setitem__(self, which: Tensor, other: Climbers) -> None:
+        for field in fields(self):
+            getattr(self, field.name)[which] = getattr(other, field.name)
+
+    @classmethod
+    def at(cls, shape: Shape, parameters: Tensor, problem: Problem, guess: Tensor) -> Climbers:
+        """Starts at (k, p) parameters, with sizes searched from (k,) guessed log precisions."""
+        sizes = solve_sizes(shape.distances(parameters), guess, problem)
+        steps = torch.zeros(len(parameters), dtype=torch.int64, device=parameters.device)
+        return cls(parameters, sizes, Memory.blank(parameters), steps, steps.bool())
+
+
+def ascend(
+    shape: Shape,
+    climbers: Climbers,
+    problem: Problem,
+    *,
+    max_steps: int,
+    tolerance: float,
+    tick: Callable[[], None],
+) -> Climbers:
+    """Climb from every start until no step improves, or ``max_steps`` are tried.
+
+    Parameters
+    ----------
+    shape : Shape
+    climbers : Climbers
+        Parameters to start from, a guess of their sizes, and what is known of the curvature.
+        Values need not be those of this problem: they are computed anew.
+    problem : Problem
+    max_steps : int
+    tolerance : float
+        A start has arrived when its slope promises less than this twice, in loss deviations.
+    tick : callable
+        Called before each step; may raise to stop.
+
+    Returns
+    -------
+    Climbers
+        In the order they came.
+    """
+    ids = torch.arange(len(climbers.steps), device=climbers.steps.device)
+    ended, start = climbers[ids], climbers[ids]  # two copies: the caller's stay as they are
+    parameters, memory = start.parameters, start.memory
+    distances = shape.distances(parameters)
+    sizes = solve_sizes(distances, start.sizes.log_precision, problem)
+    slope, scale = _slopes(shape, parameters, distances, sizes, problem)
+    length = torch.ones_like(sizes.value)
+    calm = torch.zeros_like(ids)
+    for step in range(1, max_steps + 1):
+        tick()
+        move = memory.direction(slope, scale)
+        uphill = (move * slope).sum(1) > 0
+        move = torch.where(uphill[:, None], move, scale * slope)
+        far = shape.reach(parameters, move, sizes.log_precision)
+        move *= (length / far.clamp_min(1.0))[:, None]
+        promise = (move * slope).sum(1)
+
+        tried = parameters + move
+        tried_distances = shape.distances(tried)
+        tried_sizes = solve_sizes(tried_distances, sizes.log_precision, problem)
+        gain = tried_sizes.value - sizes.value
+        better = gain >= _ENOUGH * promise - _ROUNDING[distances.dtype]  # false for NaN, too
+        if bool(better.any()):
+            new_slope, new_scale = _slopes(
+                shape, tried[better], tried_distances[better], tried_sizes[better], problem
+            )
+            change = torch.zeros_like(slope)
+            change[better] = slope[better] - new_slope
+            memory.learn(better, move, change)
+            slope[better] = new_slope
+            scale = scale.clone()
+            scale[better] = new_scale
+            parameters[better] = tried[better]
+            distances[better] = tried_distances[better]
+            sizes[better] = tried_sizes[better]
+        length = torch.where(better, torch.ones_like(length), length * _SHRINK)
+        calm = torch.where(promise < tolerance, calm + 1, torch.zeros_like(calm))
+        arrived = (calm >= 2) | (length < _SHORTEST)
+        if bool(arrived.any()) or step == max_steps:
+            tries = torch.full_like(ids, step)
+            ended[ids] = Climbers(parameters, sizes, memory, tries, arrived)
+            stay = ~arrived
+            if not bool(stay.any()):
+                break
+            ids, parameters, distances = ids[stay], parameters[stay], distances[stay]
+            sizes, memory, slope, scale = sizes[stay], memory[stay], slope[stay], scale[stay]
+            length, calm = length[stay], calm[stay]
+    return ended
+
+
+def _slopes(
+    shape: Shape, parameters: Tensor, distances: Tensor, sizes: Sizes, problem: Problem
+) -> tuple[Tensor, Tensor]:
+    """Slopes of the weighted loss along the solved size, and first step scales."""
+    _, _, pulls = kernel_at(distances, sizes.log_precision, problem)
+    weights = pulls * (problem.losses - sizes.level[:, None].to(distances.dtype))
+    rate = SLOPE[problem.kernel] * torch.exp(sizes.log_precision) / sizes.total
+    return shape.slopes(parameters, weights, sizes.total, rate)

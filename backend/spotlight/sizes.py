@@ -1,0 +1,158 @@
+"""The best size of a region around given centers: the size constraint, solved exactly.
+
+Around a center with squared distances ``D`` the total weight ``W(tau) = sum c k(tau D)`` falls as
+the precision ``tau`` grows, so ``W = S`` is a one-dimensional root. With ``g`` the kernel's pull,
+
+    E = sum c k l / sum c k          the weighted loss
+    c = sum g D l / sum g D          the loss level at which an example adds nothing to E
+
+and ``dE / d log W = c - E`` along ``tau``. Where ``E >= c`` the smallest region is the best one
+and the constraint binds. Where ``E < c`` a larger one is better: ``tau`` falls until ``c = E``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from backend.spotlight.kernels import SLOPE, Kernel, pull, weigh
+
+# Data has unit size. Beyond these bounds a region is everything, or a single point.
+LOG_PRECISION_BOUNDS = (-27.0, 27.0)
+_NEWTON_STEPS = 60
+# A level this far above the weighted loss (in standard deviations of the loss) asks for growth.
+_SLACK = 1e-9
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What one search maximises, on the solver's device. ``n`` examples.
+
+    Parameters
+    ----------
+    losses : tensor of shape (n,)
+        Mean 0 and variance 1; higher is what the search looks for.
+    counts : tensor of shape (n,) or None
+        How often each row counts; None for once.
+    min_weight : float
+        S, in examples.
+    kernel : {"gaussian", "squared_distance"}
+    softness : float
+        Rounding of the compact kernel's edge.
+    """
+
+    losses: Tensor
+    counts: Tensor | None
+    min_weight: float
+    kernel: Kernel
+    softness: float = 0.0
+
+
+@dataclass
+class Sizes:
+    """Solved sizes around ``k`` centers; every field is a (k,) tensor, float64 but for ``slack``.
+
+    Parameters
+    ----------
+    log_precision : log ``tau``
+    total : ``W``
+    value : ``E``, corrected to first order for what is left of ``W - S``
+    level : ``c``
+    slack : whether the size is above S
+    """
+
+    log_precision: Tensor
+    total: Tensor
+    value: Tensor
+    level: Tensor
+    slack: Tensor
+
+    def __getitem__(self, which: Tensor | slice) -> Sizes:
+        return Sizes(*(getattr(self, field.name)[which] for field in fields(self)))
+
+    def __setitem__(self, which: Tensor, other: Sizes) -> None:
+        for field in fields(self):
+            getattr(self, field.name)[which] = getattr(other, field.name)
+
+
+def solve_sizes(
+    distances: Tensor, guess: Tensor, problem: Problem, *, tolerance: float = 1e-3
+) -> Sizes:
+    """Best allowed precision for each row of (k, n) squared distances, searched from a guess.
+
+    ``log W`` is convex and falling in ``tau`` for the Gaussian (for the compact kernel ``W`` is),
+    so Newton runs on it in ``tau``, inside a bracket kept in ``log tau``. Where S or more rows sit
+    on the center there is no root: ``tau`` then ends at its cap and ``slack`` is set.
+
+    ``tolerance`` is on ``log(W / S)``. ``value`` errs by its square only.
+    """
+    low = torch.full_like(guess, LOG_PRECISION_BOUNDS[0])
+    high = torch.full_like(guess, LOG_PRECISION_BOUNDS[1])
+    now = guess.clamp(*LOG_PRECISION_BOUNDS)
+    for _ in range(_NEWTON_STEPS):
+        total, value, level, slope = _sums(distances, now, problem)
+        gap = torch.log(total / problem.min_weight)
+        done = (gap.abs() < tolerance) | (high - low < 1e-12)
+        if bool(done.all()):
+            break
+        low = torch.where(gap > 0, now, low)
+        high = torch.where(gap > 0, high, now)
+        relative = gap * total / (SLOPE[problem.kernel] * slope)  # Newton's step of tau over tau
+        new = now + torch.log1p(relative.clamp(-0.9, 9.0))
+        inside = (new > low) & (new < high)  # false for NaN, too
+        now = torch.where(done, now, torch.where(inside, new, 0.5 * (low + high)))
+    slack = gap > tolerance
+    value = torch.where(slack, value, value - (level - value) * gap)
+    sizes = Sizes(now, total, value, level, slack)
+    grow = (level - value > _SLACK) & ~slack
+    if bool(grow.any()):
+        sizes[grow] = _grow(distances[grow], sizes[grow], problem)
+    return sizes
+
+
+def _sums(distances: Tensor, log_precision: Tensor, problem: Problem) -> tuple[Tensor, ...]:
+    """float64 ``W``, ``E``, ``c`` and ``sum g q``, each (k,); ratios of empty sums are 0."""
+    q, weights, slopes = kernel_at(distances, log_precision, problem)
+    moments = slopes * q
+    total = weights.sum(1, dtype=torch.float64)
+    slope = moments.sum(1, dtype=torch.float64)
+    value = (weights @ problem.losses).double() / total.clamp_min(1e-300)
+    level = (moments @ problem.losses).double() / slope.clamp_min(1e-300)
+    return total, value, level, slope
+
+
+def kernel_at(
+    distances: Tensor, log_precision: Tensor, problem: Problem
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(k, n) scaled distances ``q``, counted weights ``c k`` and counted pulls ``c g``."""
+    q = distances * torch.exp(log_precision)[:, None].to(distances.dtype)
+    weights = weigh(q, problem.kernel, problem.softness)
+    slopes = pull(q, weights, problem.kernel, problem.softness)
+    if problem.counts is not None:
+        same = slopes is weights
+        weights = weights * problem.counts
+        slopes = weights if same else slopes * problem.counts
+    return q, weights, slopes
+
+
+def _grow(distances: Tensor, sizes: Sizes, problem: Problem) -> Sizes:
+    """Lower ``tau`` until the level ``c`` has fallen to ``E``: the nearest larger optimum."""
+    high = sizes.log_precision
+    low, stride = high, torch.full_like(high, 0.1)
+    above = torch.ones_like(high, dtype=torch.bool)
+    while bool(above.any()):
+        low = torch.where(above, low - stride, low)
+        _, value, level, _ = _sums(distances, low, problem)
+        above &= (level > value) & (low > LOG_PRECISION_BOUNDS[0])
+        high = torch.where(above, low, high)
+        stride = stride * 2
+    while bool((high - low > 1e-8).any()):
+        middle = 0.5 * (low + high)
+        _, value, level, _ = _sums(distances, middle, problem)
+        larger = level > value
+        high = torch.where(larger, middle, high)
+        low = torch.where(larger, low, middle)
+    total, value, level, _ = _sums(distances, high, problem)
+    return Sizes(high, total, value, level, torch.ones_like(sizes.slack))

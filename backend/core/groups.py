@@ -111,6 +111,6 @@ def weighted_group(kind: str, rows: Any, weights: Any, losses: NDArray[np.floati
     )
 
 
-def _share(part: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
+def _share(part: NDArray[np.floating[Any]], losses: NDArray[np.floating[Any]]) -> float:
     whole = float(losses.sum())
     return float(part.sum()) / whole if whole > 0 and losses.min() >= 0 else float("nan")

@@ -7,6 +7,8 @@ import os
 import pickle
 import stat
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +25,7 @@ from PIL import Image
 
 from backend.bundle import import_bundle, inspect_upload, list_bundles, read_bundle, write_bundle
 from backend.core.errors import BundleError
+from backend.core.home import PROJECT
 
 N = 6
 X = np.arange(N * 3, dtype=np.float32).reshape(N, 3)
@@ -1036,3 +1039,29 @@ def test_damaged_bytes_never_give_a_traceback(suffix: str, tmp_path: Path) -> No
             refused += 1
             assert error.faults[0].problem
     assert refused > 5
+
+
+def test_damaged_parquet_footers_do_not_end_the_process(tmp_path: Path) -> None:
+    # pyarrow ends the process, instead of raising, when some calls meet damaged column metadata
+    code = (
+        "import sys, random; from pathlib import Path; "
+        "from backend.bundle import inspect_upload, read_bundle; "
+        "from backend.core.errors import BundleError\n"
+        "path = Path(sys.argv[1]); whole = path.read_bytes(); draw = random.Random(0)\n"
+        "footer = len(whole) - int.from_bytes(whole[-8:-4], 'little') - 8\n"
+        "for place in range(footer, len(whole) - 8):\n"
+        "    data = bytearray(whole); data[place] = draw.choice([0, 1, 25, 255, data[place] ^ 4])\n"
+        "    path.write_bytes(data)\n"
+        "    for read in (inspect_upload, read_bundle):\n"
+        "        try: read(path)\n"
+        "        except BundleError: pass\n"
+    )
+    path = parquet(tmp_path, label=pa.array(list("ababab")))
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-500:]

@@ -97,10 +97,10 @@ class Climbers:
             getattr(self, field.name)[which] = getattr(other, field.name)
 
     @classmethod
-    def at(cls, shape: Shape, parameters: Tensor, problem: Problem, guess: Tensor) -> Climbers:
-        """Starts at (k, p) parameters, with sizes searched from (k,) guessed log precisions."""
-        sizes = solve_sizes(shape.distances(parameters), guess, problem)
-        steps = torch.zeros(len(parameters), dtype=torch.int64, device=parameters.device)
+    def at(cls, parameters: Tensor, guess: Tensor) -> Climbers:
+        """Starts at (k, p) parameters with (k,) guessed log precisions; values are yet unknown."""
+        blank, steps = torch.zeros_like(guess), torch.zeros_like(guess, dtype=torch.int64)
+        sizes = Sizes(guess, blank, blank.clone(), blank.clone(), steps.bool())
         return cls(parameters, sizes, Memory.blank(parameters), steps, steps.bool())
 
 

@@ -18,20 +18,22 @@ from torch import Tensor
 
 from backend.spotlight.ascent import Climbers, ascend
 from backend.spotlight.kernels import Kernel
-from backend.spotlight.rows import Rows
+from backend.spotlight.rows import EXACT_NUMBERS, Rows
 from backend.spotlight.shapes import SHAPES, Shape, Spherical
-from backend.spotlight.sizes import Problem, kernel_at
+from backend.spotlight.sizes import Problem, kernel_at, solve_sizes
 from backend.spotlight.starts import draw_starts, draw_subsample, storage_free_order
 
 MAX_STEPS = 200
-# A subsample has at least this many rows, and expects this many of the region's examples in it.
+# Rows that starts are screened and converged on: at least so many, and enough for so many of the
+# region's examples to be among them, but (for the sake of memory) no more numbers than the last.
+_SCREEN_ROWS, _SCREEN_MEMBERS = 2048, 40
 _SAMPLE_ROWS, _SAMPLE_MEMBERS = 8192, 100
-# ... but no more numbers than this (256 MiB).
 _SAMPLE_NUMBERS = 2**26
 # For each start that is converged this many are drawn, and climb this many steps.
 _SCREENED, _SCREEN_STEPS = 4, 3
-# Optima finished on all rows, at most, unless more are asked for.
-_FINISHERS = 4
+# Optima that go on to all rows, at most, unless more are asked for. After a few steps those that
+# are this far behind the best (in loss deviations) stop.
+_FINISHERS, _RACE_STEPS, _RACE_GAP = 4, 2, 0.01
 # Two climbers are on one optimum when the cosine of their weights exceeds this.
 _SAME = 0.95
 # Slopes that promise less end an ascent: while exploring, and on all rows (in loss deviations).
@@ -65,6 +67,21 @@ class Optimum:
     log_precision: float
     steps: int
     arrived: bool
+
+
+@dataclass(frozen=True)
+class Level:
+    """All rows, or a subsample of them, around which spherical regions climb.
+
+    Parameters
+    ----------
+    shape : Spherical
+    sample : int array or None
+        Which rows; None for all.
+    """
+
+    shape: Spherical
+    sample: NDArray[np.int64] | None
 
 
 class FastSearch:
@@ -109,64 +126,87 @@ class FastSearch:
         self.order = storage_free_order(losses, rows)
         self.carried = torch.empty((0, rows.d), dtype=torch.float64, device=rows.device)
         whole = rows.n if counts is None else counts.sum()
-        size = _sample_size(rows.n, rows.d, min_weight / whole)
-        self.sample = None if size is None else draw_subsample(self.order, size, self.generator)
-        self.near = Spherical(rows if self.sample is None else rows.take(self.sample))
+        share = min_weight / whole
+        self.everything = Level(Spherical(rows), None)
+        self.near = self._level(_SAMPLE_ROWS, _SAMPLE_MEMBERS / share, self.everything)
+        self.screen = self._level(_SCREEN_ROWS, _SCREEN_MEMBERS / share, self.near)
 
     def best(self, losses: NDArray[np.float64], count: int = 1) -> list[Optimum]:
         """The best optima for losses of mean 0 and variance 1, best first.
 
         At most ``count``, each with weights unlike those of the ones before it.
         """
-        near, everything = self._problem(losses, self.sample), self._problem(losses, None)
-        climbers = self._explore(losses, near)
+        problem = self._problem(losses, self.everything)
+        climbers = self._explore(losses)
         self.carried = climbers.parameters.clone()
-        climbers = climbers[: max(count, self._promising(climbers, near))]
-        climbers = self._finish(Spherical(self.rows), climbers, everything)
+        climbers = climbers[: max(count, self._promising(climbers))]
+        climbers = self._finish(self.everything.shape, climbers, problem, count)
         if not isinstance(self.shape, Spherical):
             first = self.shape.first(climbers.parameters)
             guess = climbers.sizes.log_precision
-            climbers = Climbers.at(self.shape, first, everything, guess)
-            climbers = self._finish(self.shape, climbers, everything)
-        climbers = climbers[_distinct(self.shape, climbers, everything)[:count]]
-        return [self._optimum(climbers, region) for region in range(len(climbers.steps))]
+            climbers = Climbers.at(first, guess)
+            climbers = self._finish(self.shape, climbers, problem, count)
+        if count > 1:
+            climbers = climbers[_distinct(self.shape, climbers, problem)]
+        return [self._optimum(climbers, i) for i in range(min(count, len(climbers.steps)))]
 
-    def _problem(self, losses: NDArray[np.float64], sample: NDArray[np.int64] | None) -> Problem:
-        """The losses, and a size to scale, on all rows or on a sample of them."""
+    def _level(self, n_rows: int, n_expected: float, above: Level) -> Level:
+        """A subsample of at least so many rows, or the level above when that is hardly larger."""
+        size = max(n_rows, math.ceil(n_expected))
+        size = min(size, max(n_rows, _SAMPLE_NUMBERS // self.rows.d))
+        n_above = above.shape.rows.n
+        if n_above <= 1.5 * size or n_above * self.rows.d <= EXACT_NUMBERS:
+            return above
+        sample = draw_subsample(self.order, size, self.generator)
+        return Level(Spherical(self.rows.take(sample)), sample)
+
+    def _problem(self, losses: NDArray[np.float64], level: Level) -> Problem:
+        """The losses of a level's rows, and the size scaled to them."""
         counts, min_weight = self.counts, self.min_weight
-        if sample is not None:
+        if level.sample is not None:
             whole = len(losses) if counts is None else counts.sum()
-            losses, counts = losses[sample], None if counts is None else counts[sample]
+            losses = losses[level.sample]
+            counts = None if counts is None else counts[level.sample]
             min_weight *= (len(losses) if counts is None else counts.sum()) / whole
-        return Problem(
-            self.rows.hold(losses),
-            None if counts is None else self.rows.hold(counts),
-            float(min_weight),
-            self.kernel,
-        )
+        held = None if counts is None else self.rows.hold(counts)
+        return Problem(self.rows.hold(losses), held, float(min_weight), self.kernel)
 
-    def _explore(self, losses: NDArray[np.float64], problem: Problem) -> Climbers:
+    def _explore(self, losses: NDArray[np.float64]) -> Climbers:
         """Distinct optima among the sampled rows, best first."""
+        softness = _SOFTNESS[self.kernel][0]
         n_drawn = _SCREENED * self.starts
         drawn = draw_starts(losses, self.counts, self.order, self.rows, n_drawn, self.generator)
-        first = torch.cat([self.rows.points(drawn).double(), self.carried])
-        stages = [replace(problem, softness=soft) for soft in _SOFTNESS[self.kernel][0]]
-        guess = torch.zeros(len(first), dtype=torch.float64, device=first.device)
-        climbers = Climbers.at(self.near, first, stages[0], guess)
-        climbers = self._climb(self.near, climbers, stages[:1], _LOOSE, _SCREEN_STEPS)
-        climbers = climbers[_distinct(self.near, climbers, stages[0])[: self.starts]]
-        climbers = self._climb(self.near, climbers, stages, _LOOSE, self.max_steps)
-        return climbers[_distinct(self.near, climbers, stages[-1])]
+        first = torch.cat([self.carried, self.rows.points(drawn).double()])
+        shape = self.screen.shape
+        problem = replace(self._problem(losses, self.screen), softness=softness[0])
+        # One center's size is a good guess of all.
+        blank = torch.zeros(1, dtype=torch.float64, device=first.device)
+        guess = solve_sizes(shape.distances(first[:1]), blank, problem).log_precision
+        climbers = Climbers.at(first, guess.expand(len(first)).clone())
+        climbers = self._climb(shape, climbers, [problem], _LOOSE, _SCREEN_STEPS)
+        climbers = climbers[_distinct(shape, climbers, problem)[: self.starts]]
+        shape = self.near.shape
+        problem = self._problem(losses, self.near)
+        stages = [replace(problem, softness=soft) for soft in softness]
+        climbers = self._climb(shape, climbers, stages, _LOOSE, self.max_steps)
+        return climbers[_distinct(shape, climbers, stages[-1])]
 
-    def _promising(self, climbers: Climbers, problem: Problem) -> int:
-        """How many of the best optima could still be the best among all rows."""
+    def _promising(self, climbers: Climbers) -> int:
+        """How many of the best optima of the sample could still be the best among all rows."""
+        noise = 0.02
+        if self.near.sample is not None:
+            noise = 2.0 / math.sqrt(self.min_weight * self.near.shape.rows.n / self.rows.n)
         behind = climbers.sizes.value[0] - climbers.sizes.value
-        noise = 0.02 if self.sample is None else 2.0 / math.sqrt(problem.min_weight)
         return min(_FINISHERS, int((behind <= noise).sum()))
 
-    def _finish(self, shape: Shape, climbers: Climbers, problem: Problem) -> Climbers:
+    def _finish(self, shape: Shape, climbers: Climbers, problem: Problem, count: int) -> Climbers:
+        """Optima on all rows, best first; those that fall behind are left out."""
         stages = [replace(problem, softness=soft) for soft in _SOFTNESS[self.kernel][1]]
         tight = _TIGHT[self.rows.dtype]
+        if len(climbers.steps) > count:
+            climbers = self._climb(shape, climbers, stages[:1], tight, _RACE_STEPS)
+            behind = climbers.sizes.value[0] - climbers.sizes.value
+            climbers = climbers[: max(count, int((behind <= _RACE_GAP).sum()))]
         return self._climb(shape, climbers, stages, tight, self.max_steps)
 
     def _climb(
@@ -192,13 +232,6 @@ class FastSearch:
             int(climbers.steps[region]),
             bool(climbers.arrived[region]),
         )
-
-
-def _sample_size(n: int, d: int, share: float) -> int | None:
-    """Rows of the subsample that starts are converged on; None when all rows are as cheap."""
-    size = max(_SAMPLE_ROWS, math.ceil(_SAMPLE_MEMBERS / share))
-    size = min(size, max(_SAMPLE_ROWS, _SAMPLE_NUMBERS // d))
-    return size if n > 1.5 * size else None
 
 
 def _distinct(shape: Shape, climbers: Climbers, problem: Problem) -> Tensor:

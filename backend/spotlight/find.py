@@ -475,7 +475,7 @@ def _region(
         precision=float(precision) if precision.ndim == 0 else precision,
         weighted_loss=weighted_mean(weights, task.losses, task.counts),
         objective=objective - task.losses.max() if task.flip else objective,
-        total_weight=float(weights.sum() if task.counts is None else weights @ task.counts),
+        total_weight=float(weights.sum() if task.counts is None else (weights * task.counts).sum()),
         outcome=outcome,
     )
 
@@ -533,7 +533,7 @@ def _with_adam(task: _Task) -> Iterator[Region]:
         precision = summit.precision.cpu().numpy()
         distances = squared_distances(task.values, center, precision)
         weights = weigh(torch.from_numpy(distances), task.kernel).numpy()
-        total = float(weights.sum() if task.counts is None else weights @ task.counts)
+        total = float(weights.sum() if task.counts is None else (weights * task.counts).sum())
         outcome = _adam_outcome(summit, total, task)
         region = _region(task, weights, center, precision, score, outcome)
         yield region

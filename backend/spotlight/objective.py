@@ -112,7 +112,7 @@ def spotlight_objective(
 
     q = squared_distances(rows, middle, shape)
     weights = weigh(torch.from_numpy(q), kernel).numpy()  # type: ignore[arg-type]
-    total = float(weights.sum() if count is None else count @ weights)
+    total = float(weights.sum() if count is None else (count * weights).sum())
     mean = weighted_mean(weights, loss, count)
     value = -mean if flip else mean
     if barrier_width is not None:
@@ -170,7 +170,7 @@ def weighted_mean(
         return float("nan")
     k = k / largest  # weights of a far region underflow when they are multiplied by small losses
     scale = np.abs(losses).max() or 1.0
-    return float((k @ (losses / scale)) / k.sum() * scale)
+    return float((k * (losses / scale)).sum() / k.sum() * scale)
 
 
 def squared_distances(

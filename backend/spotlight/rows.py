@@ -15,8 +15,11 @@ from backend.core.errors import InputError
 # A normalised working copy is kept when it needs no more than this; larger data is read anew in
 # every pass, so that memory does not grow with the number of rows.
 RESIDENT_BYTES = 2**29
-# Numbers per block of a streamed pass: large enough for a matrix product, small beside memory.
-BLOCK_NUMBERS = 2**22
+# Numbers per block: of the working copy, for matrix products; and of what is read anew and changed
+# several times on the way, which should stay in the cache.
+_BLOCK, _READ_BLOCK = 2**22, 2**19
+# For up to this many centers a product is faster with the rows first.
+_FEW = 8
 # Up to this many numbers the working copy is float64: it costs little and loses nothing.
 EXACT_NUMBERS = 2**20
 # Rows farther from the mean than this many median distances do not help to place the origin.
@@ -49,7 +52,8 @@ class Rows:
     ):
         self.n, self.d = values.shape
         self.scale, self.dtype, self.device = scale, dtype, device
-        self._values, self._shift = values, torch.from_numpy(shift)
+        # As the products see it: a shift with more digits than theirs would not be subtracted.
+        self._values, self._shift = values, torch.from_numpy(shift).to(dtype).double()
         self._resident: Tensor | None = None
         if values.size * dtype.itemsize <= RESIDENT_BYTES:
             resident = torch.empty((self.n, self.d), dtype=dtype, device=device)
@@ -101,34 +105,36 @@ class Rows:
         if self._resident is None:
             yield from self._read()
         else:
-            step = max(1, BLOCK_NUMBERS // self.d)
+            step = max(1, _BLOCK // self.d)
             for start in range(0, self.n, step):
                 yield start, self._resident[start : start + step]
 
     def _read(self) -> Iterator[tuple[int, Tensor]]:
-        step = max(1, BLOCK_NUMBERS // self.d)
         shift = self._shift.to(self.device, self.dtype)
-        exact = self.dtype == torch.float64 or self._values.dtype.itemsize > 4
-        for start in range(0, self.n, step):
-            raw = torch.from_numpy(np.array(self._values[start : start + step])).to(self.device)
-            if exact:
-                raw = raw.double().sub_(self._shift.to(self.device))
+        for start, raw in read_blocks(self._values):
+            block = raw.to(self.device)
+            if raw.dtype == torch.float64:
+                block = block.sub_(self._shift.to(self.device))
             else:
-                raw = raw.to(self.dtype).sub_(shift)
+                block = block.to(self.dtype).sub_(shift)
             # Beyond the bound, squares of outliers would overflow; so far out they weigh nothing.
-            yield start, raw.div_(self.scale).clamp_(-_OUTERMOST, _OUTERMOST).to(self.dtype)
+            block = block.mul_(1.0 / self.scale).clamp_(-_OUTERMOST, _OUTERMOST)
+            yield start, block.to(self.dtype)
 
     def distances(self, centers: Tensor, scales: Tensor | None = None) -> Tensor:
         """(k, n) squared distances to (k, d) centers, each axis weighted by (k, d) scales."""
         out = torch.empty((len(centers), self.n), dtype=self.dtype, device=self.device)
         pulled = centers if scales is None else centers * scales
         lengths = (centers * pulled).sum(1, keepdim=True).to(self.dtype)
-        pulled = pulled.to(self.dtype)
+        pulled = -2.0 * pulled.to(self.dtype)
         weights = None if scales is None else scales.to(self.dtype)
         for start, block in self.blocks():
             stop = start + len(block)
             own = self.squares[None, start:stop] if weights is None else weights @ block.square().T
-            part = torch.addmm(own, pulled, block.T, alpha=-2.0)
+            if len(centers) <= _FEW:
+                part = (block @ pulled.T).T + own
+            else:
+                part = torch.addmm(own, pulled, block.T)
             torch.clamp_min(part.add_(lengths), 0.0, out=out[:, start:stop])
         return out
 
@@ -164,33 +170,39 @@ def _dtype_for(values: NDArray[Any]) -> torch.dtype:
     return torch.float64 if values.size <= EXACT_NUMBERS else torch.float32
 
 
+def read_blocks(values: NDArray[Any]) -> Iterator[tuple[int, Tensor]]:
+    """First row and a copy of each block of rows, in their own float width."""
+    step = max(1, _READ_BLOCK // values.shape[1])
+    for start in range(0, len(values), step):
+        block = np.array(values[start : start + step])
+        if block.dtype.itemsize > 8:  # torch has no longer floats
+            block = block.astype(np.float64)
+        yield start, torch.from_numpy(block)
+
+
 def center_and_scale(values: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
     """Mean of the rows, and root mean square distance from it, without far outliers."""
     n, d = values.shape
-    step = max(1, BLOCK_NUMBERS // d)
-    starts = range(0, n, step)
+    total = torch.zeros(d, dtype=torch.float64)
     # The first row as a provisional origin: sums of differences keep their digits.
-    origin = np.asarray(values[0], dtype=np.float64)
-    total = np.zeros(d)
-    for start in starts:
-        total += (np.asarray(values[start : start + step], dtype=np.float64) - origin).sum(0)
-    mean = origin + total / n
-    for _ in range(2):
-        distances = np.empty(n)
-        for start in starts:
-            block = np.asarray(values[start : start + step], dtype=np.float64) - mean
-            distances[start : start + step] = np.sqrt(np.einsum("ij,ij->i", block, block))
-        near = distances <= _FAR * np.median(distances)
-        if near.all():
-            break
-        total = np.zeros(d)
-        for start in starts:
-            block = np.asarray(values[start : start + step], dtype=np.float64) - mean
-            total += near[start : start + step] @ block
+    mean = torch.from_numpy(np.array(values[0], dtype=np.float64))
+    near = torch.ones(n, dtype=torch.float64)
+    for _ in range(3):
+        total.zero_()
+        for start, block in read_blocks(values):
+            total += near[start : start + len(block)] @ block.double().sub_(mean)
         mean = mean + total / near.sum()
-    scale = float(np.sqrt(np.mean(np.square(distances[near]))))
+        squares = torch.empty(n, dtype=torch.float64)
+        for start, block in read_blocks(values):
+            apart = block.double().sub_(mean)
+            squares[start : start + len(block)] = apart.square_().sum(1)
+        inside = (squares <= _FAR**2 * squares.median()).double()
+        if bool((inside >= near).all()):
+            break
+        near = inside
+    scale = float((near @ squares / near.sum()).sqrt())
     if not np.isfinite(scale):
         raise InputError(
             "embeddings are too large: their squared distances overflow. Rescale them."
         )
-    return mean, scale if scale > 0 else 1.0
+    return mean.numpy(), scale if scale > 0 else 1.0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from backend.spotlight.rows import Rows
 
 # Candidates among which k-means++ chooses; distances to each chosen one are computed for all.
-_CANDIDATES = 1024
+_CANDIDATES = 512
 
 
 def draw_starts(

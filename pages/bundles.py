@@ -11,7 +11,7 @@ import streamlit as st
 from backend.bundle import Bundle, BundleInfo, delete_bundle, inspect_upload, list_bundles
 from backend.core.errors import BackendError
 from backend.jobs import Job
-from pages.components import frame, keys, services, tagging, text, uploads
+from pages.components import frame, keys, link, services, tagging, text, uploads
 from pages.components.streamed import streamed_upload
 from pages.components.waiting import RUNNING, show_progress
 
@@ -120,7 +120,7 @@ def show_import() -> None:
     elif job.state == "done":
         digest = job.result().meta["digest"]
         forget_import()
-        frame.open_next(digest)
+        link.put(keys.BUNDLE, digest[:12])
         st.session_state[keys.NOTICE] = ("The bundle is imported and open.", ":material/database:")
         st.rerun()
     else:
@@ -274,7 +274,7 @@ def remove(bundle: Bundle) -> None:
             delete_bundle(bundle.digest)
             services.cache().drop(bundle.digest)
             services.bundle_of.clear()
-            frame.open_next(None)
+            link.put(keys.BUNDLE, None)
             st.rerun()
 
 

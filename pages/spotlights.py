@@ -66,17 +66,14 @@ def regions_of(job: Job) -> list[groups.Part]:
 def map_controls(bundle: Bundle) -> tuple[str, str]:
     """What the colour says, and how the map is laid out."""
     colourings = scatter.colourings(bundle)
-    link.restore(keys.COLOUR, colourings)
     colour_by = st.selectbox(
         "Colour by",
         colourings,
-        key=keys.COLOUR,
-        persist_state="session",
+        **link.bound(keys.COLOUR, colourings),
         label_visibility="collapsed",
         width=170,
         format_func=lambda name: f"Colour: {name}",
     )
-    link.keep(keys.COLOUR, colour_by)
     method = st.segmented_control(
         "Projection",
         ["PCA", "UMAP"],

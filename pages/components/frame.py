@@ -22,9 +22,6 @@ def choose_bundle() -> Bundle | None:
             st.rerun()
         return None
     short = {digest[:12]: digest for digest in digests}
-    if keys.OPEN_NEXT in st.session_state:
-        st.query_params.pop(keys.BUNDLE, None)
-        st.session_state[keys.BUNDLE] = st.session_state.pop(keys.OPEN_NEXT)
     asked = st.query_params.get(keys.BUNDLE)
     if asked and asked not in short:
         st.warning(
@@ -33,7 +30,6 @@ def choose_bundle() -> Bundle | None:
             icon=":material/link_off:",
         )
         del st.query_params[keys.BUNDLE]
-    link.restore(keys.BUNDLE, short)
     names = {}
     for key, digest in short.items():
         try:
@@ -49,12 +45,10 @@ def choose_bundle() -> Bundle | None:
             format_func=lambda key: (
                 f"{names[key]} ({key[:6]})" if names[key] in twins else names[key]
             ),
-            key=keys.BUNDLE,
-            persist_state="session",
+            **link.bound(keys.BUNDLE, list(short)),
             label_visibility="collapsed",
             help="What one model produced on one evaluation set.",
         )
-        link.keep(keys.BUNDLE, chosen)
         try:
             bundle = services.bundle_of(short[chosen or next(iter(short))])
         except BackendError as error:
@@ -70,11 +64,6 @@ def choose_bundle() -> Bundle | None:
                 help="Written beside every tag you set. Empty means 'local'.",
             )
     return bundle
-
-
-def open_next(digest: str | None) -> None:
-    """Open this bundle, or the newest, at the next run: a chooser on screen cannot be set any more."""
-    st.session_state[keys.OPEN_NEXT] = digest[:12] if digest else None
 
 
 def _facts(bundle: Bundle) -> str:

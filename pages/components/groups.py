@@ -162,7 +162,6 @@ def choose_group(choices: list[Choice], *, final: bool) -> Choice:
     by_key = {choice.key: choice for choice in choices}
     any_region = choices[0].source["kind"] == "region"
     key = keys.GROUP if final else f"{keys.GROUP}_early_{any_region}"
-    link.restore(key, by_key)
     hues = "".join(
         f".stApp .st-key-{key} [data-testid=stRadioGroup] > div:nth-child({at})"
         f" {{ border-left-color: {choice.colour}; }}"
@@ -175,13 +174,10 @@ def choose_group(choices: list[Choice], *, final: bool) -> Choice:
         list(by_key),
         format_func=lambda key: _title(by_key[key]),
         captions=[_caption(choice) for choice in choices],
-        key=key,
-        persist_state="session" if final else None,
+        **link.bound(key, list(by_key), address=final),
         label_visibility="collapsed",
         width="stretch",
     )
-    if final:
-        link.keep(key, chosen)
     return by_key[chosen or choices[0].key]
 
 

@@ -1,25 +1,48 @@
-"""Choices kept in the address, so that a link opened elsewhere shows the same.
+"""Choices kept in the session and in the address, so that a link opened elsewhere shows the same.
 
 Streamlit's own binding writes what a choice *says* into the address; region names and bundle names
-change, so these are bound by key.
+change, so these are bound by key. The truth is a field of the session, not the widget: a widget
+forgets its value when the page or its options change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
 
-def restore(key: str, allowed: Collection[str]) -> None:
-    """Before the widget: take its value from the address once, and drop one that is not offered."""
-    if key not in st.session_state and st.query_params.get(key) in allowed:
-        st.session_state[key] = st.query_params[key]
-    if key in st.session_state and st.session_state[key] not in allowed:
-        del st.session_state[key]
+def bound(key: str, options: Sequence[str], *, address: bool = True) -> dict[str, Any]:
+    """Arguments that bind a choosing widget with these options: ``st.radio(..., **bound(...))``.
 
-
-def keep(key: str, value: str | None) -> None:
-    """After the widget: write its value into the address."""
-    if value is not None and st.query_params.get(key) != value:
+    The value is what was chosen last, else what the address names, else the first option. With
+    ``address=False`` the address is neither read nor written.
+    """
+    field = _field(key)
+    value = st.session_state.get(field)
+    if value not in options and address:
+        value = st.query_params.get(key)
+    if value not in options:
+        value = options[0]
+    st.session_state[key] = value
+    if address and st.query_params.get(key) != value:
         st.query_params[key] = value
+    return {"key": key, "on_change": _took, "args": (key,)}
+
+
+def put(key: str, value: str | None) -> None:
+    """Choose this at the next run, whether or not the widget is on screen; None for the default."""
+    if value is None:
+        st.session_state.pop(_field(key), None)
+        st.query_params.pop(key, None)
+    else:
+        st.session_state[_field(key)] = value
+
+
+def _took(key: str) -> None:
+    st.session_state[_field(key)] = st.session_state[key]
+
+
+def _field(key: str) -> str:
+    return f"_chosen_{key}"

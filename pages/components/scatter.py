@@ -19,7 +19,7 @@ from backend.bundle import Bundle
 from backend.core.errors import InputError
 from backend.core.geometry import rows_in_box, rows_in_polygon
 from backend.core.sampling import MapSample
-from pages.components import keys, palette, text
+from pages.components import keys, link, palette, text
 
 HEIGHT = 352
 
@@ -115,7 +115,7 @@ def _keep_shape(event: Any, digest: str, projection: str) -> None:
         for drawn in selection.get(kind) or []:
             x, y = tuple(map(float, drawn["x"])), tuple(map(float, drawn["y"]))
             st.session_state[keys.SHAPE] = Shape(digest, projection, kind, x, y)
-            st.session_state[keys.GROUP] = "selection"
+            link.put(keys.GROUP, "selection")
             return
     st.session_state.pop(keys.SHAPE, None)
 

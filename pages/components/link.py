@@ -20,11 +20,8 @@ def bound(key: str, options: Sequence[str], *, address: bool = True) -> dict[str
     ``address=False`` the address is neither read nor written.
     """
     field = _field(key)
-    value = st.session_state.get(field)
-    if value not in options and address:
-        value = st.query_params.get(key)
-    if value not in options:
-        value = options[0]
+    wanted = [st.session_state.get(field), st.query_params.get(key) if address else None]
+    value: str = next((str(choice) for choice in wanted if choice in options), options[0])
     st.session_state[key] = value
     if address and st.query_params.get(key) != value:
         st.query_params[key] = value

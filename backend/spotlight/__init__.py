@@ -14,16 +14,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from backend.spotlight.assess import assess_spotlight, assess_spotlights
     from backend.spotlight.find import Region, Spotlights, find_spotlights, iterate_spotlights
+    from backend.spotlight.findings import Assessment, RegionAssessment
     from backend.spotlight.membership import effective_size, members
     from backend.spotlight.objective import SpotlightObjective, spotlight_objective
     from backend.spotlight.outcome import Outcome
 
 _HOMES = {
+    "Assessment": "findings",
     "Outcome": "outcome",
     "Region": "find",
+    "RegionAssessment": "findings",
     "SpotlightObjective": "objective",
     "Spotlights": "find",
+    "assess_spotlight": "assess",
+    "assess_spotlights": "assess",
     "effective_size": "membership",
     "find_spotlights": "find",
     "iterate_spotlights": "find",
@@ -32,10 +38,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "Assessment",
     "Outcome",
     "Region",
+    "RegionAssessment",
     "SpotlightObjective",
     "Spotlights",
+    "assess_spotlight",
+    "assess_spotlights",
     "effective_size",
     "find_spotlights",
     "iterate_spotlights",

@@ -2,7 +2,7 @@
 
 The rule
 --------
-A change (tag, untag, rename) is *live* unless the last undo or redo that points at it is an undo.
+A change (tag, untag, rename, hypothesis, blind check) is *live* unless the last undo or redo that points at it is an undo.
 The state is the fold of the live changes in ``seq`` order:
 
 - ``tag`` adds the pairs (id, tag) that are not there; a pair that is there keeps its first author
@@ -10,6 +10,9 @@ The state is the fold of the live changes in ``seq`` order:
 - Reverting a change is therefore folding without it. When two people tagged the same example and
   one takes theirs back, the other's tag stands, with the other's name and time. When one untags
   what another tagged, taking the untag back restores the tag, unless that was taken back as well.
+
+- A hypothesis is what its last live event says, so editing is a new event; one that says nothing
+  takes it away. Blind checks add up.
 
 Each author has one history per bundle. Undo reverts that author's latest live change, redo brings
 back the change they reverted last, and a new change of theirs forgets what they could redo. Nobody
@@ -67,6 +70,9 @@ class Fold:
         self._renames: list[int] = []
         self._held: dict[str, NDArray[np.int64]] = {}
         self._names: dict[str, str] = {}
+        self._card_events: list[int] = []
+        self._cards: dict[str, int] = {}
+        self._checks: list[int] = []
         self._done: dict[str, list[int]] = {}
         self._reverted: dict[str, list[int]] = {}
         self._table: pd.DataFrame | None = None
@@ -94,6 +100,16 @@ class Fold:
     def names(self) -> dict[str, str]:
         """Region key -> the name somebody gave it."""
         return dict(self._names)
+
+    @property
+    def cards(self) -> dict[str, int]:
+        """Key of a hypothesis -> ``seq`` of the event that says what it is now, oldest key first."""
+        return dict(self._cards)
+
+    @property
+    def blind_checks(self) -> list[int]:
+        """``seq`` of the blind checks that were not taken back, oldest first."""
+        return [seq for seq in self._checks if seq not in self.undone]
 
     def counts(self) -> dict[str, int]:
         """Tag -> how many examples carry it, tags in alphabetical order; none with 0."""
@@ -151,6 +167,11 @@ class Fold:
         if step.kind == "rename_region":
             self._renames.append(step.seq)
             self._rename(step)
+        elif step.kind == "hypothesis":
+            self._card_events.append(step.seq)
+            self._write_card(step)
+        elif step.kind == "blind_check":
+            self._checks.append(step.seq)
         else:
             tag = step.tag or ""
             self._by_tag.setdefault(tag, []).append(step.seq)
@@ -174,7 +195,11 @@ class Fold:
             self._names = {}
             for again in self._live(self._renames):
                 self._rename(again.step)
-        else:
+        elif change.step.kind == "hypothesis":
+            self._cards = {}
+            for again in self._live(self._card_events):
+                self._write_card(again.step)
+        elif change.step.kind in ("tag", "untag"):
             tag = change.step.tag or ""
             self._held[tag] = np.zeros(len(self._codes), dtype=np.int64)
             for again in self._live(self._by_tag[tag]):
@@ -189,6 +214,12 @@ class Fold:
             self._names[step.key] = step.name
         else:
             self._names.pop(step.key, None)
+
+    def _write_card(self, step: Step) -> None:
+        if step.name:
+            self._cards[step.key] = step.seq
+        else:
+            self._cards.pop(step.key, None)
 
     def _apply(self, tag: str, change: _Change) -> None:
         held = self._held.get(tag, np.zeros(0, dtype=np.int64))

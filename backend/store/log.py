@@ -12,7 +12,7 @@ from typing import Any
 from backend.core.arrays import as_numpy
 from backend.core.errors import InputError, StoreError
 
-CHANGES = ("tag", "untag", "rename_region")
+CHANGES = ("tag", "untag", "rename_region", "hypothesis", "blind_check")
 """Kinds that change what is shown, and that undo and redo therefore act on."""
 
 KINDS = (*CHANGES, "note", "undo", "redo")
@@ -35,7 +35,8 @@ class Event:
     time : str
         When, in UTC: ``2026-11-22T16:00:50.123Z``.
     kind : str
-        ``tag``, ``untag``, ``rename_region``, ``note``, ``undo`` or ``redo``.
+        ``tag``, ``untag``, ``rename_region``, ``hypothesis``, ``blind_check``, ``note``, ``undo``
+        or ``redo``.
     tag : str or None
         The tag of a ``tag`` or ``untag``.
     target : int or None
@@ -44,8 +45,9 @@ class Event:
         How many examples a ``tag`` or ``untag`` names.
     payload : dict
         ``source`` of a ``tag`` or ``untag`` (where the examples came from); ``key`` and ``name`` of
-        a ``rename_region``; ``text`` of a ``note``; ``of``, the summary of the target, of an
-        ``undo`` or ``redo``.
+        a ``rename_region``; ``key`` and ``card`` (None takes it away) of a ``hypothesis``;
+        ``check`` of a ``blind_check``; ``text`` of a ``note``; ``of``, the summary of the target,
+        of an ``undo`` or ``redo``.
     undone : bool
         Whether the change was reverted, as of the moment the event was read.
     packed : bytes
@@ -85,6 +87,11 @@ class Event:
         if self.kind == "rename_region":
             name = self.payload.get("name", "")
             return f"named a region '{name}'" if name else "took the name off a region"
+        if self.kind == "hypothesis":
+            card = self.payload.get("card")
+            return f"wrote the hypothesis '{card['sentence']}'" if card else "deleted a hypothesis"
+        if self.kind == "blind_check":
+            return f"answered a blind check: {self.payload['check'].get('answer', '')}"
         if self.kind == "note":
             return f"noted: {self.payload.get('text', '')}"
         verb = "undid" if self.kind == "undo" else "redid"

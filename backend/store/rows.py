@@ -14,8 +14,9 @@ from backend.store.log import CHANGES, Event, unpack_ids
 
 
 def step_of(row: Row[*tuple[Any, ...]]) -> Step:
-    """What the fold needs; ``name`` holds the payload of a rename."""
-    renamed = _payload(row.name, row.seq) if row.kind == "rename_region" else {}
+    """What the fold needs; ``name`` holds the payload of a rename or of a hypothesis."""
+    payload = _payload(row.name, row.seq) if row.kind in ("rename_region", "hypothesis") else {}
+    name = "a card" if payload.get("card") else payload.get("name", "")
     return Step(
         row.seq,
         row.author,
@@ -24,8 +25,8 @@ def step_of(row: Row[*tuple[Any, ...]]) -> Step:
         row.tag,
         row.target,
         unpack_ids(row.ids, row.seq) if row.kind in CHANGES else (),
-        renamed.get("key", ""),
-        renamed.get("name", ""),
+        payload.get("key", ""),
+        name,
     )
 
 

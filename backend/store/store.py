@@ -13,10 +13,12 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.store.database import database_url, events, open_database, reading, where, writing
 from backend.store.fold import Fold
 from backend.store.log import (
+    KINDS,
     Event,
     clean_author,
     clean_ids,
@@ -29,7 +31,7 @@ from backend.store.rows import event_of, step_of
 
 
 class Store:
-    """Tags, notes and region names of all bundles, kept in a log that only grows.
+    """Tags, notes, region names and hypotheses of all bundles, kept in a log that only grows.
 
     >>> store = Store(home=folder)                                            # doctest: +SKIP
     >>> store.tag(bundle.digest, ["a", "b"], "blurred", author="Ada")         # doctest: +SKIP
@@ -132,6 +134,41 @@ class Store:
         name = clean_name("a region name", name) if str(name).strip() else ""
         return self._change("rename_region", bundle, author, payload={"key": key, "name": name})
 
+    def write_hypothesis(
+        self, bundle: Any, key: str, card: dict[str, Any] | None, *, author: str = "local"
+    ) -> Event:
+        """Write or replace the hypothesis ``key``; None takes it away.
+
+        Parameters
+        ----------
+        key : str
+            1 to 200 characters; the same in every version of a card.
+        card : dict or None
+            At least ``sentence`` (1 to 1000 characters); ``backend.report`` says what else.
+        """
+        key = clean_name("the key of a hypothesis", key, longest=200)
+        if card is not None:
+            if not isinstance(card, dict):
+                raise InputError(f"card must be a dict or None: got {type(card).__name__}.")
+            sentence = clean_name("a hypothesis", card.get("sentence"), longest=1000)
+            card = {**card, "sentence": sentence}
+        return self._change("hypothesis", bundle, author, payload={"key": key, "card": card})
+
+    def hypotheses(self, bundle: Any) -> list[Event]:
+        """The event of every hypothesis as it stands now, the first written first."""
+        with self._lock:
+            cards = self._fold(bundle).cards
+        found = {event.seq: event for event in self.events_at(bundle, cards.values())}
+        return [found[seq] for seq in cards.values()]
+
+    def record_blind_check(
+        self, bundle: Any, check: dict[str, Any], *, author: str = "local"
+    ) -> Event:
+        """Keep the answer to a blind check; ``backend.report.blind`` says what it holds."""
+        if not isinstance(check, dict) or not check.get("answer"):
+            raise InputError(f"a blind check must be a dict with an 'answer': got {check!r:.80}.")
+        return self._change("blind_check", bundle, author, payload={"check": check})
+
     def note(self, bundle: Any, text: str, *, author: str = "local") -> Event:
         """Write a remark (1 to 10 000 characters, line breaks welcome) into the log."""
         if not isinstance(text, str) or not 1 <= len(text.strip()) <= 10_000:
@@ -208,12 +245,19 @@ class Store:
         with self._lock:
             return self._fold(bundle).names
 
-    def events(self, bundle: Any, limit: int | None = None) -> list[Event]:
-        """The latest ``limit`` events of a bundle (all by default), newest first."""
+    def events(
+        self, bundle: Any, limit: int | None = None, *, kind: str | None = None
+    ) -> list[Event]:
+        """The latest ``limit`` events of a bundle (all by default), newest first.
+
+        With a ``kind`` only events of that kind, those that were taken back included.
+        """
         digest = _digest(bundle)
         if limit is not None and limit < 1:
             raise InputError(f"limit must be at least 1: got {limit}.")
         query = sa.select(events).where(events.c.bundle == digest).order_by(events.c.seq.desc())
+        if kind is not None:
+            query = query.where(events.c.kind == check_choice("kind", kind, KINDS))
         with self._lock, reading(self._engine, self._url) as connection:
             fold = self._advance(connection, digest)
             return [event_of(row, fold.undone) for row in connection.execute(query.limit(limit))]
@@ -307,7 +351,7 @@ class Store:
         """The fold of a bundle, brought up to the last event that this connection sees."""
         fold = self._folds.setdefault(digest, Fold())
         columns = events.c
-        # The payload of a tag holds a center, maybe a large matrix: only names are read here.
+        # The payload of a tag holds a center, maybe a large matrix: only short ones are read here.
         query = (
             sa.select(
                 columns.seq,
@@ -317,7 +361,9 @@ class Store:
                 columns.tag,
                 columns.target,
                 columns.ids,
-                sa.case((columns.kind == "rename_region", columns.payload), else_="").label("name"),
+                sa.case(
+                    (columns.kind.in_(("rename_region", "hypothesis")), columns.payload), else_=""
+                ).label("name"),
             )
             .where(columns.bundle == digest, columns.seq > fold.last)
             .order_by(columns.seq)

@@ -1,0 +1,18 @@
+"""Rules: which examples a person means, in a small language without loops or calls.
+
+    label = Shirt and loss > 1.2
+    `skin tone` in ("dark", "medium") and not tagged "blurred"
+    text contains "refund" or near "test-17", "test-20" top 50
+    width between 0.2 and 0.4 and label != prediction
+
+``not`` binds before ``and``, ``and`` before ``or``; parentheses group. Keywords may be written in
+any case. Names with blanks or other signs stand in backticks, text in quotation marks (doubled
+inside: ``"a ""b"" c"``); a single plain word needs none.
+"""
+
+from backend.report.rules.complete import complete
+from backend.report.rules.evaluate import columns_of, evaluate
+from backend.report.rules.parser import parse
+from backend.report.rules.syntax import Rule, RuleError, to_text
+
+__all__ = ["Rule", "RuleError", "columns_of", "complete", "evaluate", "parse", "to_text"]

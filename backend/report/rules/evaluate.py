@@ -1,0 +1,290 @@
+"""Which examples of a bundle a rule means."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.describe import tokenize
+from backend.report.rules.parser import parse, unknown_column
+from backend.report.rules.syntax import (
+    And,
+    Between,
+    Compare,
+    Contains,
+    Name,
+    Near,
+    Not,
+    OneOf,
+    Or,
+    Rule,
+    RuleError,
+    Tagged,
+    Value,
+)
+
+Mask = NDArray[np.bool_]
+TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_BLOCK_VALUES = 2**22
+
+_COMPARED: dict[str, Callable[[Any, Any], Any]] = {
+    "=": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: ``kind`` is ``number``, ``truth`` or ``text``; ``known`` (n,) where it has a value."""
+
+    kind: str
+    values: NDArray[Any] = field(repr=False)
+    known: Mask = field(repr=False)
+
+
+def columns_of(bundle: Bundle) -> dict[str, str]:
+    """Names that a rule on this bundle can use, each with its kind: number, truth or text.
+
+    The bundle's own ``label``, ``prediction``, ``correct``, ``loss``, ``target`` and ``id`` as far
+    as they are given, ``text``, then the attributes. An attribute with a name of the former is
+    reached as, for instance, ``label (attribute)``.
+    """
+    return {name: _kind(make()) for name, make in _columns(bundle).items()}
+
+
+def evaluate(
+    rule: Rule | str,
+    bundle: Bundle,
+    tags: Mapping[str, Any] | pd.DataFrame | None = None,
+) -> Mask:
+    """The examples that a rule means.
+
+    Parameters
+    ----------
+    rule : Rule or str
+        From a text, refusals point at the place.
+    bundle : Bundle
+    tags : DataFrame or mapping, optional
+        For ``tagged``: what ``Store.tags`` returns, or tag -> ids.
+
+    Returns
+    -------
+    bool array of shape (n,)
+
+    Notes
+    -----
+    A comparison with a missing value (NaN, empty text) is false, ``!=`` and ``not in`` included;
+    ``not`` in front of a condition turns its answer around, so ``not width > 3`` holds where width
+    is missing. Text is compared exactly, upper and lower case being different; ``contains`` reads
+    words as ``backend.describe.tokenize`` does. ``near`` takes the Euclidean distance to the
+    closest of the chosen examples; ties go to the lower row.
+
+    Raises
+    ------
+    RuleError
+        If a column, tag or id does not exist, or a value does not fit its column.
+    """
+    source = rule if isinstance(rule, str) else None
+    columns = _columns(bundle)
+    tree = parse(rule, columns) if isinstance(rule, str) else rule
+    return _Evaluation(bundle, columns, tags, source).mask(tree)
+
+
+class _Evaluation:
+    def __init__(
+        self,
+        bundle: Bundle,
+        columns: Mapping[str, Callable[[], NDArray[Any]]],
+        tags: Mapping[str, Any] | pd.DataFrame | None,
+        source: str | None,
+    ) -> None:
+        self._bundle, self._columns, self._tags, self._source = bundle, columns, tags, source
+        self._read: dict[str, Column] = {}
+
+    def mask(self, rule: Rule) -> Mask:
+        match rule:
+            case And(rules):
+                return np.logical_and.reduce([self.mask(one) for one in rules])
+            case Or(rules):
+                return np.logical_or.reduce([self.mask(one) for one in rules])
+            case Not(inner):
+                return ~self.mask(inner)
+            case Compare(name, sign, right):
+                if isinstance(right, Name):
+                    return self._between_columns(name, sign, right)
+                column = self._column(name)
+                return self._compared(column, sign, self._constant(name, column, right), name)
+            case OneOf(name, values, negated):
+                column = self._column(name)
+                wanted = [self._constant(name, column, value) for value in values]
+                found = np.logical_or.reduce([column.values == one for one in wanted])
+                return column.known & (found != negated)
+            case Between(name, low, high, negated):
+                column = self._column(name)
+                over = self._compared(column, ">=", self._constant(name, column, low), name)
+                under = self._compared(column, "<=", self._constant(name, column, high), name)
+                return column.known & ((over & under) != negated)
+            case Contains(name, words, negated):
+                return self._contains(name, words, negated)
+            case Tagged(tag):
+                return self._tagged(tag)
+            case Near(ids, top):
+                return self._near(ids, top)
+
+    def _wrong(self, problem: str, at: int) -> RuleError:
+        return RuleError(problem, source=self._source, at=at, columns=self._columns)
+
+    def _column(self, name: Name) -> Column:
+        if name.name not in self._columns:
+            raise self._wrong(unknown_column(name.name, self._columns), name.at)
+        if name.name not in self._read:
+            values = self._columns[name.name]()
+            kind = _kind(values)
+            known = np.ones(len(values), dtype=bool)
+            if kind == "number":
+                known = ~np.isnan(values)
+            elif kind == "text":
+                known = values != ""
+            self._read[name.name] = Column(kind, values, known)
+        return self._read[name.name]
+
+    def _constant(self, name: Name, column: Column, value: Value) -> Any:
+        if column.kind == "text":
+            return value.raw
+        if column.kind == "truth":
+            if value.raw.lower() in TRUTHS:
+                return TRUTHS[value.raw.lower()]
+            raise self._wrong(
+                f"column '{name.name}' is true or false: got '{value.raw[:40]}'.", value.at
+            )
+        if not value.number:
+            raise self._wrong(
+                f"column '{name.name}' holds numbers: got the text '{value.raw[:40]}'.", value.at
+            )
+        # Whole numbers stay whole: float64 cannot tell neighbours above 2^53 apart.
+        digits = value.raw.removeprefix("-").removeprefix("+")
+        return int(value.raw) if digits.isdigit() else float(value.raw)
+
+    def _compared(self, column: Column, sign: str, other: Any, name: Name) -> Mask:
+        if sign not in ("=", "!=") and column.kind != "number":
+            raise self._wrong(
+                f"'{sign}' needs a column of numbers: '{name.name}' holds "
+                f"{'text' if column.kind == 'text' else 'true and false'}. Use =, != or in.",
+                name.at,
+            )
+        return column.known & np.asarray(_COMPARED[sign](column.values, other), dtype=bool)
+
+    def _between_columns(self, name: Name, sign: str, other: Name) -> Mask:
+        left, right = self._column(name), self._column(other)
+        if left.kind != right.kind:
+            raise self._wrong(
+                f"'{name.name}' ({left.kind}) and '{other.name}' ({right.kind}) cannot be "
+                "compared.",
+                other.at,
+            )
+        return right.known & self._compared(left, sign, right.values, name)
+
+    def _contains(self, name: Name, words: Value, negated: bool) -> Mask:
+        column = self._column(name)
+        if column.kind != "text":
+            raise self._wrong(f"'contains' needs text: '{name.name}' holds none.", name.at)
+        wanted = set(tokenize(words.raw))
+        if not wanted:
+            raise self._wrong("'contains' needs at least one word.", words.at)
+
+        def holds(text: str) -> bool:
+            # Finding words is slow; a text without the letters cannot have them.
+            plain = unicodedata.normalize("NFC", text).lower()
+            return all(word in plain for word in wanted) and wanted <= set(tokenize(text))
+
+        found = np.fromiter((holds(text) for text in column.values), bool, len(column.values))
+        return column.known & (found != negated)
+
+    def _tagged(self, tag: Value) -> Mask:
+        given = self._tags
+        if given is None:
+            given = {}
+        if isinstance(given, pd.DataFrame):
+            ids = given.loc[given["tag"] == tag.raw, "id"].tolist()
+            names = sorted(set(given["tag"]))
+        else:
+            ids, names = list(given.get(tag.raw, ())), sorted(given)
+        if tag.raw not in names:
+            told = ", ".join(f"'{name}'" for name in names[:20]) or "none"
+            raise self._wrong(f"no example is tagged '{tag.raw[:80]}'. Tags: {told}.", tag.at)
+        return np.isin(self._bundle.ids, np.asarray(ids, dtype=str))
+
+    def _near(self, ids: tuple[Value, ...], top: int) -> Mask:
+        bundle = self._bundle
+        rows = []
+        for one in ids:
+            found = np.flatnonzero(bundle.ids == one.raw)
+            if not len(found):
+                raise self._wrong(f"there is no example with id '{one.raw[:80]}'.", one.at)
+            rows.append(int(found[0]))
+        chosen = np.asarray(bundle.embeddings[rows], dtype=np.float64)
+        closest = np.empty(bundle.n)
+        step = max(1, _BLOCK_VALUES // bundle.d)
+        for start in range(0, bundle.n, step):
+            block = np.asarray(bundle.embeddings[start : start + step], dtype=np.float64)
+            # Differences, not the expanded square: it loses its digits far from the origin.
+            distances = [np.square(block - center).sum(axis=1) for center in chosen]
+            closest[start : start + step] = np.minimum.reduce(distances)
+        mask = np.zeros(bundle.n, dtype=bool)
+        mask[np.argsort(closest, kind="stable")[:top]] = True
+        return mask
+
+
+def _kind(values: NDArray[Any]) -> str:
+    return {"b": "truth", "i": "number", "u": "number", "f": "number"}.get(
+        values.dtype.kind, "text"
+    )
+
+
+def _columns(bundle: Bundle) -> dict[str, Callable[[], NDArray[Any]]]:
+    """Every column by name, made when it is asked for."""
+    made: dict[str, Callable[[], NDArray[Any]]] = {}
+    if bundle.labels is not None:
+        made["label"] = lambda: _named(bundle, bundle.labels, bundle.label_codes)
+    if bundle.predictions is not None:
+        made["prediction"] = lambda: _named(bundle, bundle.predictions, bundle.prediction_codes)
+    if bundle.correct is not None:
+        made["correct"] = lambda: np.asarray(bundle.correct)
+    made["loss"] = lambda: bundle.losses
+    if bundle.targets is not None:
+        made["target"] = lambda: np.asarray(bundle.targets)
+    made["id"] = lambda: _column_values(bundle.examples["id"])
+    if bundle.has_text:
+        made["text"] = lambda: _column_values(bundle.examples["text"])
+    for name in bundle.attributes:
+        column = bundle.examples[name]
+        free = f"{name} (attribute)" if name in made else str(name)
+        made[free] = partial(_column_values, column)
+    return made
+
+
+def _named(bundle: Bundle, values: Any, codes: Any) -> NDArray[Any]:
+    """Labels by their class names; the numbers themselves for a regression."""
+    if codes is None or bundle.class_names is None:
+        return np.asarray(values)
+    return np.asarray(bundle.class_names, dtype=object)[codes]
+
+
+def _column_values(column: pd.Series) -> NDArray[Any]:
+    values = column.to_numpy()
+    if values.dtype.kind in "biuf":
+        return np.asarray(values)
+    filled = column.astype(object).where(column.notna(), "")
+    return np.array([str(value) for value in filled], dtype=object)

@@ -55,7 +55,7 @@ def tag_bar(bundle: Bundle, targets: Sequence[tuple[str, list[str], dict[str, An
                 type="primary" if place == 0 else "secondary",
                 disabled=not ids,
                 on_click=_tag,
-                args=(bundle.digest, ids, name, source),
+                args=(bundle.digest, ids, source),
                 help="Name the tag first." if not name else None,
             )
         history_buttons(bundle)
@@ -64,7 +64,9 @@ def tag_bar(bundle: Bundle, targets: Sequence[tuple[str, list[str], dict[str, An
     show_notice()
 
 
-def _tag(digest: str, ids: list[str], name: str | None, source: dict[str, Any]) -> None:
+def _tag(digest: str, ids: list[str], source: dict[str, Any]) -> None:
+    # Read now, not when the button was drawn: the name may have been typed just before the click.
+    name = st.session_state.get(keys.TAG_NAME)
     if not name:
         _notify("Type a name for the tag first, then press the button again.", ":material/info:")
         return

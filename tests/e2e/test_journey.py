@@ -165,13 +165,12 @@ def test_a_refused_upload_says_why_and_leaves_nothing(page: Page, demo_server: S
     fields = planted(50, 3)
     fields.pop("planted")
     fields["losses"][7] = np.nan
-    before = len(list_bundles(demo_server.home))
     upload(page, demo_server, "bad.npz", npz(**fields))
     expect(page.get_by_text("The bundle was not imported. Nothing was kept.")).to_be_visible()
     expect(page.get_by_text(re.compile("losses.*row 7"))).to_be_visible()
     page.get_by_role("button", name="Give up this upload").click()
     expect(page.get_by_text("The bundle was not imported.")).to_have_count(0)
-    assert len(list_bundles(demo_server.home)) == before
+    assert {info.n for info in list_bundles(demo_server.home)} <= {10_000}  # the demo alone
     assert list((demo_server.home / "uploads").iterdir()) == []
 
 

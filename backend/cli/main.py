@@ -95,6 +95,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _check(add, add_map)
     _fit(add, add_map)
     _export(add)
+    _findings(add)
     options = parser.parse_args(arguments)
     if getattr(options, "map", None):
         options.map = [pair for group in options.map for pair in group]
@@ -176,11 +177,61 @@ def _export(add: Adder) -> None:
     )
 
 
+def _findings(add: Adder) -> None:
+    report = add("report", "findings:report", "Write a report as one HTML file.")
+    report.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
+    report.add_argument("--out", required=True, metavar="FILE.html")
+    report.add_argument("--markdown", metavar="FILE.md", help="also write a model card section")
+    report.add_argument(
+        "--regions", metavar="FILE.npz", help="a file that 'fit --out' wrote (default: search now)"
+    )
+    report.add_argument("--size", type=float, default=0.02, help="of a region, as in fit")
+    report.add_argument("--spotlights", type=int, default=5, help="how many regions (default: 5)")
+    report.add_argument("--seed", type=int, default=0)
+
+    card = add(
+        "hypothesis",
+        "findings:hypothesis",
+        "Test a hypothesis on examples not used to find it and keep the verdict; without --rule, "
+        "list what was tested.",
+    )
+    card.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
+    card.add_argument("--rule", help="which examples, for instance 'label = Shirt and width > 0.5'")
+    card.add_argument("--sentence", help="the same in your words (default: the rule)")
+    card.add_argument(
+        "--used",
+        metavar="RULE",
+        help="the examples it was found on, for instance 'tagged \"region 1\"' (default: a seeded "
+        "half is set aside)",
+    )
+    card.add_argument("--groups", metavar="COLUMN", help="near-duplicates, which are kept together")
+    card.add_argument(
+        "--alternative",
+        choices=("higher loss", "lower loss", "different loss"),
+        default="higher loss",
+    )
+    card.add_argument(
+        "--null",
+        choices=("rest of data", "same label"),
+        default="rest of data",
+        help="with whom the matching examples are compared",
+    )
+    card.add_argument("--seed", type=int, default=0)
+    card.add_argument("--author", default="local")
+    card.add_argument("--delete", metavar="KEY", help="take a card away; its test stays counted")
+    card.add_argument("--out", metavar="FILE", help="write all cards, as .json or else as .csv")
+
+
 def _check_combination(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     if options.run.endswith(":describe"):
         if options.region is not None and options.regions is None:
             parser.error("--region goes with --regions FILE.npz")
         options.region = 1 if options.region is None else options.region
+    if options.run.endswith(":hypothesis"):
+        from backend.cli.findings import check_combination
+
+        if wrong := check_combination(options):
+            parser.error(wrong)
     if not options.run.endswith(":export"):
         return
     if (options.bundle is None) == (options.replay is None):

@@ -155,6 +155,14 @@ def _chosen(bundle: Bundle, options: Namespace) -> tuple[str, Group]:
 
 
 def _region(bundle: Bundle, path: str, number: int) -> tuple[Any, Any]:
+    weights, rows = read_regions(bundle, path)
+    if not 1 <= number <= len(weights):
+        raise InputError(f"--region must be 1 to {len(weights)} for {path}: got {number}.")
+    return weights[number - 1], rows[number - 1]
+
+
+def read_regions(bundle: Bundle, path: str) -> tuple[Any, list[Any]]:
+    """Weights (r, n) and member rows of the regions in a file that ``fit`` wrote."""
     from backend.spotlight import members  # plain numpy
 
     try:
@@ -164,14 +172,14 @@ def _region(bundle: Bundle, path: str, number: int) -> tuple[Any, Any]:
         raise InputError(
             f"{path} is not a file that 'fit --out' wrote: {str(error)[:120]}"
         ) from error
-    if weights.ndim != 2 or not 1 <= number <= len(weights):
-        raise InputError(f"--region must be 1 to {len(weights)} for {path}: got {number}.")
+    if weights.ndim != 2 or len(weights) != len(totals) or not len(weights):
+        raise InputError(f"{path} is not a file that 'fit --out' wrote: it holds no regions.")
     if not np.array_equal(ids, bundle.ids) or weights.shape[1] != bundle.n:
         raise InputError(
             f"{path} must belong to bundle '{bundle.name}': its ids are others. "
             "Fit this bundle, or name the one it was fitted on."
         )
-    return weights[number - 1], members(weights[number - 1], float(totals[number - 1]))
+    return weights, [members(one, float(total)) for one, total in zip(weights, totals, strict=True)]
 
 
 def _named(bundle: Bundle) -> dict[str, Any]:

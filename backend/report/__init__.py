@@ -7,6 +7,8 @@ from backend.report.blind import (
     blind_summary,
     make_blind_check,
 )
+from backend.report.contents import Contents, gather
+from backend.report.html import render_report, write_report
 from backend.report.hypothesis import (
     delete_hypothesis,
     hypotheses,
@@ -15,12 +17,14 @@ from backend.report.hypothesis import (
     keep_hypothesis,
     reword_hypothesis,
 )
+from backend.report.markdown import model_card_section
 from backend.report.rules import Rule, RuleError, columns_of, complete, evaluate, parse, to_text
 from backend.report.verdict import Verdict, test_hypothesis
 
 __all__ = [
     "BlindCheck",
     "BlindSummary",
+    "Contents",
     "Rule",
     "RuleError",
     "Verdict",
@@ -30,13 +34,17 @@ __all__ = [
     "complete",
     "delete_hypothesis",
     "evaluate",
+    "gather",
     "hypotheses",
     "hypotheses_csv",
     "hypotheses_json",
     "keep_hypothesis",
     "make_blind_check",
+    "model_card_section",
     "parse",
+    "render_report",
     "reword_hypothesis",
     "test_hypothesis",
     "to_text",
+    "write_report",
 ]

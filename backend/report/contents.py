@@ -1,0 +1,309 @@
+"""What a report says, as plain data: gathered once, written as HTML or Markdown."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+import backend
+from backend.bundle import Bundle
+from backend.core.errors import BackendError, InputError
+from backend.core.groups import Group, weighted_group
+from backend.describe import attribute_tables, describe_group, token_table
+from backend.projection import project
+from backend.report.blind import BlindSummary, blind_summary
+from backend.report.hypothesis import hypotheses
+from backend.spotlight.membership import members
+from backend.store import Store
+
+GALLERY = 12
+TOKENS = 10
+COLUMNS, VALUES = 4, 5
+"""Attribute tables of a region, and rows of each."""
+TEXT = 300
+"""Signs of a text that are shown."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One member in the gallery; empty text where a bundle says nothing."""
+
+    id: str
+    label: str
+    prediction: str
+    wrong: bool
+    loss: float
+    text: str
+    image: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Region:
+    """One region with everything said of it."""
+
+    number: int
+    name: str
+    group: Group = field(repr=False)
+    outcome: str
+    claim: Mapping[str, Any]
+    cards: tuple[Card, ...] = field(repr=False)
+    tokens: pd.DataFrame | None = field(repr=False)
+    columns: tuple[tuple[str, pd.DataFrame], ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything a report shows."""
+
+    bundle: Bundle = field(repr=False)
+    written: str
+    versions: Mapping[str, str]
+    options: Mapping[str, Any]
+    regions: tuple[Region, ...]
+    assessed: Mapping[str, Any]
+    xy: NDArray[np.float32] | None = field(repr=False)
+    map_note: str
+    cards: pd.DataFrame = field(repr=False)
+    blind: BlindSummary
+    flagged: Mapping[str, int]
+    methods: pd.DataFrame | None = field(repr=False)
+    limits: tuple[str, ...]
+
+
+def gather(
+    bundle: Bundle,
+    *,
+    store: Store,
+    regions: Any = None,
+    assessment: Any = None,
+    methods: pd.DataFrame | None = None,
+    xy: Any = None,
+    now: datetime | None = None,
+) -> Contents:
+    """Collect what a report says.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    store : Store
+        For names of regions, hypotheses, blind checks and tags.
+    regions : cache Entry of the task ``spotlights``, Spotlights, or iterable of Group, optional
+        Without any the report says that none were searched.
+    assessment : Assessment, or its ``to_dict()``, optional
+        How sure the regions are; one entry per region, in the same order.
+    methods : DataFrame, optional
+        A table that compares methods; shown as it is.
+    xy : array of shape (n, 2), optional
+        The map; principal components without one.
+    now : datetime, optional
+        Time of writing, for reports that must be equal byte by byte.
+
+    Raises
+    ------
+    InputError
+        If regions or assessment do not belong to the bundle or to each other.
+    """
+    groups, meta, keys = _groups(bundle, regions)
+    assessed = assessment.to_dict() if hasattr(assessment, "to_dict") else dict(assessment or {})
+    claims: Sequence[Mapping[str, Any]] = assessed.get("regions") or [{}] * len(groups)
+    if len(claims) != len(groups):
+        raise InputError(
+            f"assessment must be of these regions: got {len(claims)} for {len(groups)} regions."
+        )
+    names = store.region_names(bundle)
+    outcomes = [dict(one.get("outcome") or {}) for one in meta.get("regions") or [{}] * len(groups)]
+    if xy is None:
+        made = project(bundle.embeddings, method="pca", losses=bundle.losses)
+        xy, note = made.xy, made.note
+    else:
+        xy, note = np.asarray(xy, dtype=np.float32), "The map that was on screen."
+        if xy.shape != (bundle.n, 2):
+            raise InputError(f"xy must be ({bundle.n}, 2): got shape {xy.shape}.")
+    facts = facts_of(bundle)
+    when = (now or datetime.now(UTC)).astimezone(UTC)
+    return Contents(
+        bundle=bundle,
+        written=when.strftime("%Y-%m-%d %H:%M UTC"),
+        versions={
+            "errorscope": backend.__version__,
+            "python": platform.python_version(),
+            **{
+                str(k): str(v)
+                for k, v in (meta.get("versions") or {"numpy": np.__version__}).items()
+            },
+            **({"spotlights": str(meta["version"])} if "version" in meta else {}),
+        },
+        options=dict(meta.get("options") or {}),
+        regions=tuple(
+            _region(bundle, facts, at, group, names.get(key, ""), outcome, claim)
+            for at, (group, key, outcome, claim) in enumerate(
+                zip(groups, keys, outcomes, claims, strict=True), start=1
+            )
+        ),
+        assessed={name: value for name, value in assessed.items() if name != "regions"},
+        xy=xy,
+        map_note=note,
+        cards=hypotheses(bundle, store),
+        blind=blind_summary(bundle, store),
+        flagged=store.tag_counts(bundle),
+        methods=methods,
+        limits=_limits(bundle, groups, bool(assessed)),
+    )
+
+
+def facts_of(bundle: Bundle) -> pd.DataFrame:
+    """Label, prediction and attributes of every example, by name."""
+    frame = bundle.examples[bundle.attributes].copy()
+    names = bundle.class_names
+    given = (("label", bundle.label_codes), ("prediction", bundle.prediction_codes))
+    for at, (what, codes) in enumerate(given):
+        if names is not None and codes is not None:
+            free = what if what not in frame else f"{what} (model)"
+            frame.insert(min(at, len(frame.columns)), free, np.asarray(names, dtype=object)[codes])
+    return frame
+
+
+def _groups(bundle: Bundle, regions: Any) -> tuple[list[Group], Mapping[str, Any], list[str]]:
+    """Groups, the meta of the search and the key under which each may have been named."""
+    if regions is None:
+        return [], {}, []
+    if isinstance(regions, Iterable) and not hasattr(regions, "weights"):
+        given = list(regions)
+        if not all(isinstance(one, Group) for one in given):
+            raise InputError("regions must be a search result or groups.")
+        weights = [one.weights for one in given]
+        rows = [one.rows for one in given]
+        meta: Mapping[str, Any] = {}
+        key = ""
+    elif hasattr(regions, "meta"):
+        weights, meta, key = list(regions["weights"]), regions.meta, regions.key
+        rows = [one[one >= 0] for one in regions["members"]]
+    else:
+        weights, meta, key = list(np.asarray(regions.weights)), {}, ""
+        totals = np.asarray(regions.total_weights, dtype=float)
+        rows = [members(one, total) for one, total in zip(weights, totals, strict=True)]
+    for one in weights:
+        if len(one) != bundle.n:
+            raise InputError(
+                f"regions must be of this bundle: got {len(one)} weights for {bundle.n} examples."
+            )
+    groups = [
+        weighted_group("region", row, weight, bundle.losses)
+        for row, weight in zip(rows, weights, strict=True)
+    ]
+    return groups, meta, [f"{key}:{index}" for index in range(len(groups))]
+
+
+def _region(
+    bundle: Bundle,
+    facts: pd.DataFrame,
+    number: int,
+    group: Group,
+    name: str,
+    outcome: Mapping[str, Any],
+    claim: Mapping[str, Any],
+) -> Region:
+    ended = str(outcome.get("status", "converged"))
+    return Region(
+        number=number,
+        name=name or _described(bundle, facts, group) or f"region {number}",
+        group=group,
+        outcome="" if ended == "converged" else str(outcome.get("message", ended)),
+        claim=claim,
+        cards=tuple(_card(bundle, facts, int(row)) for row in group.rows[:GALLERY]),
+        tokens=_tokens(bundle, group),
+        columns=_columns(bundle, facts, group),
+    )
+
+
+def _described(bundle: Bundle, facts: pd.DataFrame, group: Group) -> str:
+    if facts.empty or not len(group.rows):
+        return ""
+    held = np.zeros(bundle.n)
+    held[group.rows] = 1.0
+    own = [
+        name for name in ("label", "prediction") if name in facts and name not in bundle.attributes
+    ]
+    return describe_group(
+        held,
+        labels=facts["label"] if "label" in own else None,
+        predictions=facts["prediction"] if "prediction" in own else None,
+        examples=facts.drop(columns=own),
+    )
+
+
+def _card(bundle: Bundle, facts: pd.DataFrame, row: int) -> Card:
+    named = {}
+    for what, codes in (("label", bundle.label_codes), ("prediction", bundle.prediction_codes)):
+        known = codes is not None and bundle.class_names is not None
+        named[what] = bundle.class_names[codes[row]] if known else ""  # type: ignore[index]
+    try:
+        image = bundle.thumbnail(row)
+    except BackendError:  # the file has gone since: the rest of the report still stands
+        image = None
+    text = str(bundle.examples["text"].iloc[row]) if bundle.has_text else ""
+    return Card(
+        id=str(bundle.ids[row]),
+        label=named["label"],
+        prediction=named["prediction"],
+        wrong=bundle.correct is not None and not bundle.correct[row],
+        loss=float(bundle.losses[row]),
+        text=text if len(text) <= TEXT else text[: TEXT - 1] + "…",
+        image=image,
+    )
+
+
+def _tokens(bundle: Bundle, group: Group) -> pd.DataFrame | None:
+    if not bundle.has_text:
+        return None
+    try:
+        return token_table(bundle.examples["text"].tolist(), group.weights, top=TOKENS)
+    except InputError:  # no document holds a word
+        return None
+
+
+def _columns(
+    bundle: Bundle, facts: pd.DataFrame, group: Group
+) -> tuple[tuple[str, pd.DataFrame], ...]:
+    if facts.empty:
+        return ()
+    found = attribute_tables(facts, group.weights, bundle.losses)
+    return tuple((one.name, one.table.head(VALUES)) for one in found[:COLUMNS])
+
+
+def _limits(bundle: Bundle, groups: list[Group], assessed: bool) -> tuple[str, ...]:
+    """What is not claimed, in sentences."""
+    said = [
+        "The numbers are about these "
+        f"{bundle.n:,} examples. Other data, or the same data at another time, may differ.",
+        "What members of a region share goes with high loss there; it is not shown to cause it.",
+        "The map flattens the embedding to two dimensions. Regions were searched in the full space.",
+    ]
+    if groups and not assessed:
+        said.insert(
+            0,
+            "The regions were searched for where losses are high and were not tested on other "
+            "examples: their weighted losses are higher than what new examples would show.",
+        )
+    elif groups:
+        said.insert(
+            0,
+            "The weighted loss of a region is measured on the examples that chose it and is too "
+            "high; the held-out loss is the one to quote.",
+        )
+    if any(group.small for group in groups):
+        said.append("Regions of fewer than 30 members are marked small: their means say little.")
+    said.append(
+        "A hypothesis was tested on examples not used to find it, but hypotheses share examples: "
+        "read the adjusted p-value, which counts every test made in this bundle, deleted ones too."
+    )
+    if bundle.correct is None:
+        said.append("Without labels and predictions nothing is said of error rates.")
+    return tuple(said)

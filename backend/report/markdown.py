@@ -1,0 +1,106 @@
+"""The report as a section of a model card, in Markdown that says what was meant and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from backend.report.contents import Contents
+from backend.report.html import clean, interval, number, percent
+
+_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~=$^'\"])")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", ":": "&#58;", "/": "&#47;"}
+
+
+def escape(value: Any) -> str:
+    r"""Text that Markdown shows as it is: no markup, no HTML, no link made out of an address.
+
+    Examples
+    --------
+    >>> escape("[x](javascript:alert) <b>")
+    '\\[x\\]\\(javascript&#58;alert\\) &lt;b&gt;'
+    """
+    text = " ".join(clean(value).split())
+    marked = _MARKS.sub(r"\\\1", text)
+    # After the marks: the sign # of an entity must stay as it is.
+    return "".join(_ENTITIES.get(sign, sign) for sign in marked)
+
+
+def model_card_section(contents: Contents, *, level: int = 2) -> str:
+    """Regions, hypotheses and limits as Markdown (CommonMark with tables).
+
+    Parameters
+    ----------
+    contents : Contents
+        From ``gather``.
+    level : int
+        Of the heading, 1 to 5.
+    """
+    bundle = contents.bundle
+    top, below = "#" * level, "#" * (level + 1)
+    accuracy = f", accuracy {percent(bundle.accuracy)}" if bundle.accuracy is not None else ""
+    lines = [
+        f"{top} Where the model fails together",
+        "",
+        f"{escape(bundle.name)}: {number(bundle.n)} examples, mean loss "
+        f"{number(bundle.base_loss)}{accuracy}. Digest `{bundle.digest[:16]}`, written "
+        f"{contents.written} by Errorscope {escape(contents.versions['errorscope'])}.",
+        "",
+        f"{below} Regions",
+        "",
+    ]
+    if contents.regions:
+        claimed = any(region.claim for region in contents.regions)
+        header = ["#", "What its members share", "Members", "Weighted loss", "× base"]
+        header += ["Held-out loss", "95 % interval", "p, adjusted", "Verdict"] if claimed else []
+        lines += _table(header, (_region(region, claimed) for region in contents.regions))
+    else:
+        lines.append("No regions were searched.")
+    lines += ["", f"{below} Hypotheses", ""]
+    if len(contents.cards):
+        header = ["Hypothesis", "Verdict", "Matching", "Others", "Difference", "Interval"]
+        rows = (
+            [
+                escape(card["sentence"]),
+                escape(card["verdict_adjusted"]),
+                number(card["n_matching"]),
+                number(card["n_other"]),
+                number(card["difference"]),
+                interval(card["low"], card["high"]),
+                number(card["p"]),
+                number(card["p_adjusted"]),
+            ]
+            for card in contents.cards.to_dict("records")
+        )
+        lines += _table([*header, "p", "p, adjusted"], rows)
+    else:
+        lines.append("No hypothesis was written down.")
+    lines += ["", f"{below} What is not claimed", ""]
+    lines += [f"- {sentence}" for sentence in contents.limits]
+    return "\n".join(lines) + "\n"
+
+
+def _region(region: Any, claimed: bool) -> list[str]:
+    group, claim = region.group, region.claim
+    cells = [
+        str(region.number),
+        escape(region.name),
+        number(group.n_members) + (" (small)" if group.small else ""),
+        number(group.weighted_loss),
+        number(group.ratio),
+    ]
+    if claimed:
+        held = claim.get("held_out_loss") or {}
+        cells += [
+            number(held.get("value")),
+            interval(held.get("low"), held.get("high")),
+            number(claim.get("p_adjusted")),
+            escape(claim.get("verdict", "–")),
+        ]
+    return cells
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
+    return lines + [f"| {' | '.join(row)} |" for row in rows]

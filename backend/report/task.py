@@ -1,0 +1,115 @@
+"""The ``report`` task: what a worker runs so that a page can offer the report for download."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.cache import Cache, Entry, key_of
+from backend.core.errors import InputError
+from backend.core.progress import Progress
+from backend.report.contents import gather
+from backend.report.html import render_report
+from backend.report.markdown import model_card_section
+from backend.store import Store
+from backend.tasks import TASKS, complete_options
+
+if TYPE_CHECKING:
+    from backend.bundle import Bundle
+
+DEFAULTS: Mapping[str, Any] = {"spotlights": None, "claim": True, "log": 0}
+
+
+def run_report(
+    bundle: Bundle | None, options: dict[str, Any], progress: Progress, part: Any
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Write the report of a bundle.
+
+    Options
+    -------
+    spotlights : dict or None
+        Options of the task ``spotlights``. Its result is taken from the cache, or searched now.
+    claim : bool
+        Whether the regions are tested on held-out halves, which takes about two more searches.
+    log : int
+        ``seq`` of the bundle's latest event. It makes the report of another state of the tags and
+        hypotheses another result.
+
+    Returns
+    -------
+    arrays, meta
+        ``html`` and ``markdown``, uint8 arrays of UTF-8; ``name`` is a file name without its ending.
+    """
+    if bundle is None:
+        raise InputError("task 'report' works on a bundle: got no digest.")
+    began = time.perf_counter()
+    wanted = complete_options("spotlights", options["spotlights"] or {})
+    found = _regions(bundle, wanted, lambda f, told: progress(0.5 * f, told), part)
+    assessment = None
+    if options["claim"]:
+        assessment = claim(bundle, wanted, lambda f, told: progress(0.5 + 0.4 * f, told))
+    progress(0.9, "Writing the report")
+    store = Store()
+    try:
+        contents = gather(bundle, store=store, regions=found, assessment=assessment)
+    finally:
+        store.close()
+    made = {"html": render_report(contents), "markdown": model_card_section(contents).encode()}
+    arrays = {name: np.frombuffer(data, dtype=np.uint8) for name, data in made.items()}
+    return arrays, {
+        "version": 1,
+        "options": options,
+        "name": file_name(bundle.name),
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def check_report(options: dict[str, Any]) -> None:
+    """Refuse options that cannot be used."""
+    if options["spotlights"] is not None and not isinstance(options["spotlights"], Mapping):
+        raise InputError(f"spotlights must be options or None: got {options['spotlights']!r}.")
+    complete_options("spotlights", options["spotlights"] or {})
+    if not isinstance(options["claim"], bool):
+        raise InputError(f"claim must be true or false: got {options['claim']!r}.")
+    if not isinstance(options["log"], int) or options["log"] < 0:
+        raise InputError(f"log must be the number of an event: got {options['log']!r}.")
+
+
+def claim(bundle: Bundle, wanted: Mapping[str, Any], progress: Progress) -> Any:
+    """How sure the regions of a search are, by what each half of the data says of the other."""
+    from backend.spotlight import assess_spotlights  # loads torch
+
+    return assess_spotlights(
+        bundle.embeddings,
+        bundle.losses,
+        labels=bundle.label_codes,
+        n_permutations=0,
+        n_bootstrap=0,
+        progress=progress,
+        **wanted,
+    )
+
+
+def file_name(name: str) -> str:
+    """A name for a file on any system: letters, digits and ``-_.``, at most 60."""
+    kept = "".join(
+        sign if (sign.isascii() and sign.isalnum()) or sign in "-_." else "-" for sign in name
+    )
+    return f"{kept.strip('-.')[:60] or 'bundle'}-report"
+
+
+def _regions(bundle: Bundle, wanted: dict[str, Any], progress: Progress, part: Any) -> Entry:
+    """The search's result, as the cache holds it or as it would."""
+    task = TASKS["spotlights"]
+    key = key_of("spotlights", bundle.digest, wanted, task.version)
+    kept = Cache().read(key)
+    if kept is not None:
+        return kept
+    from backend.tasks import run_spotlights
+
+    arrays, meta = run_spotlights(bundle, wanted, progress, lambda arrays, meta: None)
+    return Entry(key, meta, arrays)

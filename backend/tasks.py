@@ -23,6 +23,7 @@ from backend.core.progress import Progress
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
+    from backend.slices import FoundGroups
     from backend.spotlight import Region
 
 Arrays = dict[str, NDArray[Any]]
@@ -235,6 +236,50 @@ def _check_spotlights(options: Options) -> None:
     check_choice("precision", options["precision"], ("spherical", "diagonal", "full"))
 
 
+# --- assess ---------------------------------------------------------------------------------------
+
+
+def run_assess(
+    bundle: Bundle | None, options: Options, progress: Progress, part: WritePart
+) -> tuple[Arrays, Meta]:
+    """How sure the regions are that the task "spotlights" finds with the same options.
+
+    Arrays: claim_z (2, r) and claim_null (2, P), held_out_lifts (r, 3) as value, low, high,
+    null_maxima (B,), stability_samples (b, r). ``meta["regions"]`` holds p-values, intervals,
+    verdict and sentence of each region. One part, of the same form, comes when verdicts are known;
+    null_maxima and stability_samples are still empty in it.
+    """
+    from backend.spotlight import Assessment, assess_spotlights
+
+    bundle = _needs_bundle("assess", bundle)
+    began = time.perf_counter()
+    common = {"version": TASKS["assess"].version, "options": options}
+
+    def early(assessment: Assessment) -> None:
+        part(assessment.arrays(), {**assessment.to_dict(), **common})
+
+    said = assess_spotlights(
+        bundle.embeddings,
+        bundle.losses,
+        **options,
+        labels=bundle.label_codes,
+        progress=progress,
+        early=early,
+    )
+    seconds = time.perf_counter() - began
+    return said.arrays(), {**said.to_dict(), **common, "seconds": seconds}
+
+
+def _check_assess(options: Options) -> None:
+    _check_spotlights(options)
+    _check_count("n_permutations", options["n_permutations"], 0, 10_000)
+    _check_count("n_bootstrap", options["n_bootstrap"], 0, 1000)
+    _check_number("time_budget_s", options["time_budget_s"], above=0)
+    _check_number("level", options["level"], above=0)
+    if options["level"] >= 1:
+        raise InputError(f"level must be below 1: got {options['level']!r}.")
+
+
 # --- projection -----------------------------------------------------------------------------------
 
 
@@ -266,6 +311,160 @@ def run_projection(
 def _check_projection(options: Options) -> None:
     check_choice("method", options["method"], ("pca", "umap"))
     _check_count("seed", options["seed"], 0, 2**32 - 1)
+
+
+# --- methods --------------------------------------------------------------------------------------
+
+_SPOTLIGHTS = "spotlights"
+
+
+def run_methods(
+    bundle: Bundle | None, options: Options, progress: Progress, part: WritePart
+) -> tuple[Arrays, Meta]:
+    """Other ways to find groups, each written as a part when it is done, and one table over all.
+
+    Arrays: ``weights_<method>`` (r, n) float32, ``members_<method>`` (r, max) rows best first,
+    padded with -1, and ``overlap`` (g, g) over the groups in the order of ``meta["table"]``. A part
+    holds weights and members of one method. Methods that miss a field of the bundle are left out,
+    with the reason in ``meta["skipped"]``; when that leaves none, the first reason is raised.
+    """
+    from backend.slices import METHODS, compare_groups, find_groups
+
+    bundle = _needs_bundle("methods", bundle)
+    began = time.perf_counter()
+    classified = bundle.label_codes is not None
+    fields: dict[str, Any] = {
+        "labels": bundle.labels if classified else None,
+        "predictions": bundle.predictions if bundle.prediction_codes is not None else None,
+        "probabilities": bundle.probabilities if classified else None,
+        "classes": bundle.class_names if classified else None,
+    }
+    arrays: Arrays = {}
+    results: list[FoundGroups] = []
+    told: dict[str, Meta] = {}
+    skipped: dict[str, str] = {}
+    share = 0.5 / len(options["methods"])
+    for done, method in enumerate(options["methods"]):
+        started = time.perf_counter()
+
+        def step(fraction: float, message: str, done: int = done) -> None:
+            progress(share * (done + fraction), message)
+
+        try:
+            if method == _SPOTLIGHTS:
+                found = _spotlight_groups(bundle, fields, options, step)
+            else:
+                sized = {"size": options["size"]} if METHODS[method].takes_size else {}
+                found = find_groups(
+                    method,
+                    bundle.embeddings,
+                    bundle.losses,
+                    **fields,
+                    n_groups=options["n_groups"],
+                    seed=options["seed"],
+                    progress=step,
+                    **sized,
+                )
+        except InputError as error:
+            skipped[method] = str(error)
+            continue
+        rows = [found.members(group) for group in range(len(found))]
+        padded = np.full((len(rows), max(map(len, rows), default=0)), -1, np.int64)
+        for line, held in zip(padded, rows, strict=True):
+            line[: len(held)] = held
+        made: Arrays = {"weights": found.weights.astype(np.float32), "members": padded}
+        told[method] = {**found.to_dict(), "seconds": time.perf_counter() - started}
+        part(made, told[method])
+        arrays |= {f"{name}_{method}": values for name, values in made.items()}
+        results.append(found)
+    if not results:
+        raise InputError(next(iter(skipped.values())))
+    compared = compare_groups(
+        results,
+        bundle.losses,
+        held_out=options["held_out"],
+        seed=options["seed"],
+        progress=lambda fraction, message: progress(0.5 + 0.5 * fraction, message),
+    )
+    table = compared.table.astype(object).where(compared.table.notna(), None)
+    return {**arrays, "overlap": compared.overlap}, {
+        "version": TASKS["methods"].version,
+        "options": options,
+        "methods": told,
+        "skipped": skipped,
+        "table": table.to_dict("records"),
+        "base_loss": float(np.mean(bundle.losses)),
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def _spotlight_groups(
+    bundle: Bundle, fields: Mapping[str, Any], options: Options, progress: Progress
+) -> FoundGroups:
+    """Spotlights in the form of the other methods; unseen rows get the kernel's weight."""
+    from backend.slices.found import found_groups
+    from backend.slices.inputs import Inputs, check_inputs
+    from backend.spotlight import iterate_spotlights, spotlight_objective
+
+    n = bundle.n
+
+    def fit(inputs: Inputs, progress: Progress | None = None) -> FoundGroups:
+        size = options["size"]
+        regions: list[Region] = list(
+            iterate_spotlights(
+                inputs.embeddings,
+                inputs.losses,
+                size=size if size < 1 else size * len(inputs) / n,
+                n_spotlights=options["n_groups"],
+                seed=options["seed"],
+                progress=progress,
+            )
+        )
+
+        def rule(unseen: Inputs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            nothing = np.zeros(len(unseen))
+            weights = np.stack(
+                [
+                    spotlight_objective(
+                        unseen.embeddings, nothing, region.center, region.precision, min_weight=0
+                    ).weights
+                    for region in regions
+                ]
+            )
+            return weights, weights
+
+        return found_groups(
+            _SPOTLIGHTS,
+            inputs,
+            rule,
+            fit,
+            names=[f"spotlight {at + 1}" for at in range(len(regions))],
+            kinds=["all"] * len(regions),
+            notes=[],
+            parameters={name: options[name] for name in ("size", "n_groups", "seed")},
+        )
+
+    return fit(check_inputs(_SPOTLIGHTS, bundle.embeddings, bundle.losses, **fields), progress)
+
+
+def _check_methods(options: Options) -> None:
+    from backend.slices.methods import METHODS
+
+    methods = options["methods"]
+    allowed = (_SPOTLIGHTS, *METHODS)
+    if not isinstance(methods, list | tuple) or not methods:
+        raise InputError(
+            f"methods must list at least one of {', '.join(allowed)}: got {methods!r}."
+        )
+    for method in methods:
+        check_choice("methods", method, allowed)
+    if len(set(methods)) < len(methods):
+        raise InputError(f"methods must list each once: got {', '.join(methods)}.")
+    if not isinstance(options["held_out"], bool):
+        raise InputError(f"held_out must be true or false: got {options['held_out']!r}.")
+    _check_count("n_groups", options["n_groups"], 1, 50)
+    _check_count("seed", options["seed"], 0, 2**32 - 1)
+    _check_number("size", options["size"], above=0)
 
 
 # --- shared ---------------------------------------------------------------------------------------
@@ -312,6 +511,27 @@ TASKS: dict[str, Task] = {
         },
         check=_check_spotlights,
     ),
+    "methods": Task(
+        "backend.tasks:run_methods",
+        version=1,
+        defaults={
+            "methods": [
+                "spotlights",
+                "mixture",
+                "george",
+                "directions",
+                "error_clusters",
+                "highest_loss",
+            ],
+            "n_groups": 5,
+            "seed": 0,
+            "size": 0.02,
+            "held_out": True,
+        },
+        check=_check_methods,
+        # A comparison is asked for beside a search, never instead of one.
+        lane=lambda options: "background",
+    ),
     "projection": Task(
         "backend.tasks:run_projection",
         version=1,
@@ -320,6 +540,19 @@ TASKS: dict[str, Task] = {
         lane=lambda options: "background" if options["method"] == "umap" else "quick",
     ),
 }
+TASKS["assess"] = Task(
+    "backend.tasks:run_assess",
+    version=1,
+    defaults={
+        **default_options("spotlights"),
+        "n_permutations": 199,
+        "n_bootstrap": 20,
+        "time_budget_s": 60.0,
+        "level": 0.05,
+    },
+    check=_check_assess,
+    lane=lambda options: "background",
+)
 
 PRELOAD: dict[str, tuple[str, ...]] = {
     "quick": ("backend.bundle", "backend.projection"),

@@ -138,6 +138,29 @@ def test_parts_are_the_regions_of_the_result(jobs, imported):
         assert part.meta["version"] == result.meta["version"]
 
 
+def test_an_assessment_is_that_of_the_regions_and_its_claim_comes_first(jobs, imported):
+    digest = imported.result().meta["digest"]
+    short = {"n_permutations": 19, "n_bootstrap": 2, "time_budget_s": 600.0}
+    job = run(jobs, "assess", digest, **OPTIONS, **short)
+    result, meta, (first,) = job.result(), job.result().meta, job.partial()
+    assert meta["regions"][0]["verdict"] == "real"
+    assert meta["regions"][0]["sentence"].startswith("held-out ×")
+    assert meta["regions"][0]["search_p"] == 1 / 20 and meta["n_permutations"] == 19
+    assert result["null_maxima"].shape == (19,) and result["stability_samples"].shape == (2, 2)
+    assert result["held_out_lifts"][0, 0] == meta["regions"][0]["held_out_lift"]["value"]
+    for late, early in zip(meta["regions"], first.meta["regions"], strict=True):
+        assert early["search_p"] is None and early["stability"]["value"] is None
+        assert early["p_value"] == late["p_value"] and early["verdict"] == late["verdict"]
+    assert first["null_maxima"].shape == (0,)
+    np.testing.assert_array_equal(first["claim_null"], result["claim_null"])
+
+
+def test_an_assessment_takes_all_options_of_the_search_and_delays_none():
+    options = default_options("assess")
+    assert options.items() >= default_options("spotlights").items()
+    assert TASKS["assess"].lane(options) == "background"
+
+
 def test_projection_is_kept_with_what_it_shows(jobs, imported):
     digest = imported.result().meta["digest"]
     result = run(jobs, "projection", digest).result()
@@ -154,7 +177,7 @@ def test_only_umap_waits_in_the_background():
 
 
 def test_work_on_a_bundle_needs_one(jobs):
-    for task in ("spotlights", "projection"):
+    for task in ("spotlights", "assess", "projection"):
         job = jobs.submit(task, "")
         assert job.wait(LIMIT_S) and job.error == f"task {task!r} works on a bundle: got no digest."
 
@@ -183,6 +206,11 @@ def test_defaults_are_complete_and_a_copy():
         ("spotlights", {"solver": "sgd"}, "solver must be one of 'fast', 'adam'"),
         ("spotlights", {"kernel": "box"}, "kernel must be one of"),
         ("spotlights", {"precision": "none"}, "precision must be one of"),
+        ("assess", {"size": 0}, "size must be a number above 0: got 0"),
+        ("assess", {"n_permutations": -1}, "n_permutations must be a whole number from 0"),
+        ("assess", {"n_bootstrap": 1.5}, "n_bootstrap must be a whole number from 0"),
+        ("assess", {"time_budget_s": 0}, "time_budget_s must be a number above 0"),
+        ("assess", {"level": 1}, "level must be below 1: got 1"),
         ("import", {}, "path must name a file or folder: got ''"),
         ("import", {"path": "a", "name": 3}, "name must be text or None: got 3"),
         ("import", {"path": "a", "columns": ["b"]}, "columns must map field to column name"),
@@ -206,3 +234,56 @@ def test_every_entry_exists():
         module, name = task.entry.split(":")
         source = Path(PROJECT, *module.split(".")).with_suffix(".py").read_text()
         assert f"def {name}(" in source
+
+
+# --- methods --------------------------------------------------------------------------------------
+
+
+def test_methods_compares_what_the_bundle_allows(jobs, imported):
+    digest = imported.result().meta["digest"]
+    job = run(jobs, "methods", digest, n_groups=2, size=40)
+    result, meta = job.result(), job.result().meta
+    embeddings, losses = planted()
+    # This bundle has no labels: three methods say so, the others run.
+    assert sorted(meta["skipped"]) == ["directions", "george", "mixture"]
+    assert meta["skipped"]["george"].startswith("george_clusters needs labels")
+    assert sorted(meta["methods"]) == ["error_clusters", "highest_loss", "spotlights"]
+    assert [row["method"] for row in meta["table"]][:2] == ["spotlights", "spotlights"]
+    assert result["overlap"].shape == (len(meta["table"]),) * 2
+    for method in meta["methods"]:
+        assert result[f"weights_{method}"].dtype == np.float32
+        best = result[f"members_{method}"][0]
+        assert np.isin(best[best >= 0][:10], PLANTED).all()
+    same = find_spotlights(embeddings, losses, size=40, n_spotlights=2)
+    np.testing.assert_allclose(result["weights_spotlights"], same.weights, atol=1e-5)
+    first = meta["table"][0]
+    assert first["held_out_ratio"] > 3 and first["p"] == 0.01
+    parts = [part.meta["method"] for part in job.partial()]
+    assert not parts or parts == ["spotlights", "error_clusters", "highest_loss"]
+
+
+def test_methods_without_a_field_they_need_are_refused_together(jobs, imported):
+    digest = imported.result().meta["digest"]
+    job = jobs.submit("methods", digest, {"methods": ["george", "mixture"]})
+    assert job.wait(LIMIT_S) and job.state == "failed"
+    assert "george_clusters needs labels: got none" in job.error
+
+
+def test_methods_runs_beside_searches_never_before_them():
+    assert TASKS["methods"].lane(default_options("methods")) == "background"
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        ({"methods": []}, r"methods must list at least one of spotlights, mixture.*: got \[\]"),
+        ({"methods": ["domino"]}, "methods must be one of 'spotlights'.*: got 'domino'"),
+        ({"methods": ["george", "george"]}, "methods must list each once"),
+        ({"held_out": 1}, "held_out must be true or false: got 1"),
+        ({"n_groups": 0}, "n_groups must be a whole number from 1 to 50: got 0"),
+        ({"size": -1}, "size must be a number above 0: got -1"),
+    ],
+)
+def test_methods_refuses_options_it_cannot_use(options, text):
+    with pytest.raises(InputError, match=text):
+        complete_options("methods", options)

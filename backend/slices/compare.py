@@ -1,0 +1,355 @@
+"""Groups of several methods side by side: one table, one overlap matrix, one held-out test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backend.core.arrays import check_vector
+from backend.core.errors import InputError
+from backend.core.groups import SMALL
+from backend.core.progress import Progress, ignore_progress
+from backend.slices.found import FoundGroups, weighted_jaccard
+from backend.slices.inputs import Inputs, needed
+
+COLUMNS = (
+    "method",
+    "group",
+    "kind",
+    "size",
+    "effective_size",
+    "mean_loss",
+    "ratio",
+    "held_out_loss",
+    "held_out_ratio",
+    "rediscovered",
+    "p",
+    "small",
+    "folded_into",
+    "note",
+)
+_LEAST_EFFECTIVE = 4.0
+_LEAST_ALIKE = 0.2
+"""A group of a half that overlaps less is another group."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Groups of several methods, in the order given.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row per group.
+
+        method, group, kind, note : text
+        size, effective_size : examples
+        mean_loss, ratio : the weighted mean loss, and that over the mean of all losses (NaN unless
+            the latter is positive)
+        held_out_loss, held_out_ratio : weighted mean loss on the half on which the group was not
+            found, mean of both directions, and that over the mean loss of those halves
+        rediscovered : weighted Jaccard index in [0, 1] between the group and the one found on half
+            of the data that resembles it most, mean of both directions
+        p : see ``compare_groups``
+        small : fewer than 30 effective examples
+        folded_into : row of the larger group that holds 80 % of its members, or missing
+    overlap : float array of shape (g, g)
+        Weighted Jaccard index of every two groups; 1 on the diagonal.
+    members : tuple of g int arrays
+        Rows of each group's members, best first.
+    """
+
+    table: pd.DataFrame
+    overlap: NDArray[np.float64]
+    members: tuple[NDArray[np.int64], ...]
+
+
+def compare_groups(
+    results: Sequence[FoundGroups],
+    losses: Any,
+    *,
+    held_out: bool = True,
+    shuffles: int = 199,
+    fold_share: float = 0.8,
+    seed: int = 0,
+    progress: Progress = ignore_progress,
+) -> Comparison:
+    """Put the groups of several methods into one table, tested on data they were not found on.
+
+    Every method is run again on each of two random halves (balanced within each label). Its rule
+    gives weights to the examples of the other half: clusters assign the nearest part, mixtures
+    their posterior, directions their plane and threshold, error clusters their ball, a spotlight
+    its kernel. A group's counterpart is the group of a half whose weights on all examples overlap
+    with it most; only weights are compared, so no held-out loss takes part in the choice. Below a
+    weighted Jaccard index of 0.2 there is none: the group was not found again, its held-out loss
+    in that direction is missing and its p is 1.
+
+    The claim is a permutation test. Residuals are losses minus the mean of their stratum: the true
+    label where there is one, and label and prediction where the rule looks at predictions. For
+    every group that the half found, ``z = sum w r / sqrt(sum w^2 var r)`` on the other half; the
+    residuals of that half are shuffled within strata, and the largest ``z`` over *all* groups that
+    the method found there is recorded. ``p = 2 (1 + b) / (1 + shuffles)``, at most 1, the smaller
+    of both directions; ``b`` counts maxima at or above the counterpart's ``z`` and 2 pays for the
+    choice of direction. So p asks whether the place matters beyond the label, for the number of
+    groups this method lists; it does not pay for comparing several methods.
+
+    Parameters
+    ----------
+    results : sequence of FoundGroups
+        All found on the same ``n`` examples.
+    losses : array-like of shape (n,)
+    held_out : bool
+        Run the methods on halves; takes about as long as finding the groups did. Without it the
+        held-out columns and p are NaN.
+    shuffles : int
+        At least 19: fewer cannot reach p = 0.1.
+    fold_share : float
+        In (0.5, 1]: a group is folded into the largest other one (any method) that has more
+        members and holds at least this share of its members. Groups of equal size fold into the
+        earlier row. A group never folds into one that is folded itself.
+    seed : int
+        Of the halves and the shuffles.
+    progress : Progress
+
+    Returns
+    -------
+    Comparison
+
+    Notes
+    -----
+    Rules that look at predictions know a mistake when they see one, and a loss threshold knows the
+    loss: their ``held_out_ratio`` is high by construction and says so in ``note``. Where a rule
+    reads probabilities it reads one-hot predictions on the held-out half, since confidence is
+    another name for the loss. Groups defined by the loss itself have no p.
+
+    Raises
+    ------
+    InputError
+        If there is no result, lengths differ, or an option is out of range.
+
+    References
+    ----------
+    Westfall and Young, Resampling-Based Multiple Testing, Wiley 1993 (max-T).
+    """
+    losses = check_vector("losses", losses)
+    if not results:
+        raise InputError("compare_groups needs at least one result: got none.")
+    for result in results:
+        if result.weights.shape[1] != len(losses):
+            raise InputError(
+                f"losses must be one per example: {result.method} weighs "
+                f"{result.weights.shape[1]} examples and there are {len(losses)} losses."
+            )
+    if shuffles < 19:
+        raise InputError(f"shuffles must be at least 19: got {shuffles}.")
+    if not 0.5 < fold_share <= 1:
+        raise InputError(f"fold_share must be in (0.5, 1]: got {fold_share}.")
+    weights = np.concatenate([result.weights for result in results])
+    members = tuple(result.members(group) for result in results for group in range(len(result)))
+    numbers = {
+        name: np.full(len(weights), np.nan) for name in ("held_out_loss", "rediscovered", "p")
+    }
+    base = float(losses.mean())
+    held_base = np.nan
+    if held_out and len(losses) >= 4:
+        held_base, numbers = _held_out(results, losses, shuffles, seed, progress)
+    table = pd.DataFrame(
+        [
+            {
+                "method": result.method,
+                "group": result.names[group],
+                "kind": result.kinds[group],
+                "size": result.sizes[group],
+                "effective_size": result.effective_sizes[group],
+                "note": "; ".join(filter(None, (result.group_notes[group], _caution(result)))),
+            }
+            for result in results
+            for group in range(len(result))
+        ],
+        columns=["method", "group", "kind", "size", "effective_size", "note"],
+    )
+    table["mean_loss"] = weights @ losses / np.maximum(weights.sum(axis=1), 1e-300)
+    table["ratio"] = table["mean_loss"] / base if base > 0 else np.nan
+    for name, values in numbers.items():
+        table[name] = values
+    table["held_out_ratio"] = table["held_out_loss"] / held_base if held_base > 0 else np.nan
+    table["small"] = table["effective_size"] < SMALL
+    table["folded_into"] = pd.array(fold(members, len(losses), fold_share), dtype="Int64")
+    progress(1.0, "Done")
+    return Comparison(table[list(COLUMNS)], weighted_jaccard(weights, weights), members)
+
+
+def fold(members: Sequence[NDArray[np.int64]], n: int, share: float = 0.8) -> list[int | None]:
+    """For each group the larger group that holds ``share`` of its members, or None.
+
+    Parameters
+    ----------
+    members : sequence of int arrays
+        Rows of each group, among ``n``.
+    n : int
+    share : float
+
+    Returns
+    -------
+    list of int or None
+        Groups are visited from the largest down (equal sizes: in order); each is folded into the
+        largest of those visited and not folded themselves, ties to the earlier. Empty groups stay.
+    """
+    into: list[int | None] = [None] * len(members)
+    kept: list[tuple[int, NDArray[np.bool_]]] = []
+    for group in sorted(range(len(members)), key=lambda at: -len(members[at])):
+        rows = members[group]
+        if len(rows) == 0:
+            continue
+        for at, held in kept:
+            if held[rows].sum() >= share * len(rows) - 1e-9:
+                into[group] = at
+                break
+        else:
+            held = np.zeros(n, dtype=bool)
+            held[rows] = True
+            kept.append((group, held))
+    return into
+
+
+def _caution(result: FoundGroups) -> str:
+    if "losses" in result.sees:
+        return "defined by the loss: held-out numbers are high by construction"
+    if "predictions" in result.sees:
+        return "its rule sees predictions: held-out loss is high by construction"
+    return ""
+
+
+# --- the other half -------------------------------------------------------------------------------
+
+
+def split_halves(
+    n: int, labels: NDArray[np.int64] | None, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Two random halves, ascending; within each label their sizes differ by at most one."""
+    random = np.random.default_rng(seed)
+    order = random.permutation(n)
+    if labels is not None:
+        order = order[np.argsort(labels[order], kind="stable")]
+    return np.sort(order[::2]), np.sort(order[1::2])
+
+
+def _held_out(
+    results: Sequence[FoundGroups],
+    losses: NDArray[np.float64],
+    shuffles: int,
+    seed: int,
+    progress: Progress,
+) -> tuple[float, dict[str, NDArray[np.float64]]]:
+    """Mean loss of the halves, and held-out loss, rediscovery and p of every group."""
+    labels = next((r.inputs.labels for r in results if r.inputs.labels is not None), None)
+    halves = split_halves(len(losses), labels, seed)
+    total = sum(len(result) for result in results)
+    loss = np.full((2, total), np.nan)
+    alike = np.full((2, total), np.nan)
+    p = np.full((2, total), np.nan)
+    for direction, (found_on, scored_on) in enumerate((halves, halves[::-1])):
+        start = 0
+        for index, result in enumerate(results):
+            share = (direction * len(results) + index) / (2 * len(results))
+            progress(share, f"Testing {result.method} on the other half")
+            groups = slice(start, start + len(result))
+            start += len(result)
+            if len(result) == 0:
+                continue
+            again = result.refit(result.inputs.take(found_on))
+            if len(again) == 0:
+                alike[direction, groups] = 0.0
+                p[direction, groups] = np.nan if "losses" in result.sees else 1.0
+                continue
+            hard = replace(result.inputs, probabilities=None)
+            overlap = np.nan_to_num(weighted_jaccard(result.weights, again.rule(hard)[0]))
+            match, best = overlap.argmax(axis=1), overlap.max(axis=1)
+            alike[direction, groups] = best
+            again_there = best >= _LEAST_ALIKE
+            unseen = hard.take(scored_on)
+            weights = again.rule(unseen)[0]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                means = weights @ losses[scored_on] / weights.sum(axis=1)
+            loss[direction, groups] = np.where(again_there, means[match], np.nan)
+            if "losses" not in result.sees:
+                random = np.random.default_rng([seed, direction])
+                claimed = max_t(
+                    weights, losses[scored_on], _strata(unseen, result.sees), shuffles, random
+                )
+                p[direction, groups] = np.where(again_there, claimed[match], 1.0)
+    base = float(np.mean([losses[half].mean() for half in halves]))
+    return base, {
+        "held_out_loss": _mean_of_both(loss),
+        "rediscovered": _mean_of_both(alike),
+        "p": np.minimum(2 * np.fmin(p[0], p[1]), 1.0),
+    }
+
+
+def _mean_of_both(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the two directions; of one where the other has no value; NaN where both have none."""
+    known = np.isfinite(values)
+    sums = np.where(known, values, 0.0).sum(axis=0)
+    return np.where(known.any(axis=0), sums / np.maximum(known.sum(axis=0), 1), np.nan)
+
+
+def _strata(inputs: Inputs, sees: Sequence[str]) -> NDArray[np.int64]:
+    """Stratum of each example: losses are exchangeable only among examples a rule cannot tell."""
+    strata = np.zeros(len(inputs), dtype=np.int64)
+    if inputs.labels is not None:
+        strata = strata + inputs.labels
+    if "predictions" in sees:
+        strata = strata * len(inputs.classes) + needed(inputs.predictions)
+    return strata
+
+
+def max_t(
+    weights: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    strata: NDArray[np.int64],
+    shuffles: int,
+    random: np.random.Generator,
+) -> NDArray[np.float64]:
+    """One-sided p of each group, corrected for their number by the largest z of each shuffle.
+
+    Parameters
+    ----------
+    weights : float array of shape (r, m)
+        Fixed before these losses were looked at.
+    losses : float array of shape (m,)
+    strata : int array of shape (m,)
+        Losses are shuffled within these.
+    shuffles : int
+    random : numpy Generator
+
+    Returns
+    -------
+    float array of shape (r,)
+        ``(1 + b) / (1 + shuffles)``; NaN for groups with an effective size below 4 or no variance.
+    """
+    _, codes, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    residuals = losses - (np.bincount(codes, weights=losses) / counts)[codes]
+    variances = (np.bincount(codes, weights=residuals**2) / counts)[codes]
+    squares = np.square(weights).sum(axis=1)
+    spread = np.sqrt(np.square(weights) @ variances)
+    usable = (weights.sum(axis=1) ** 2 >= _LEAST_EFFECTIVE * squares) & (squares > 0) & (spread > 0)
+    p = np.full(len(weights), np.nan)
+    if not usable.any():
+        return p
+    scaled = weights[usable] / spread[usable, None]
+    order = np.argsort(codes, kind="stable")
+    scaled, ordered, codes = scaled[:, order], residuals[order], codes[order]
+    z = scaled @ ordered
+    reached = np.zeros(len(z))
+    for _ in range(shuffles):
+        # Sorting random numbers within strata shuffles each stratum by itself.
+        shuffled = ordered[np.lexsort((random.random(len(codes)), codes))]
+        # Rounding must not decide a tie: with equal losses every shuffle is the same.
+        reached += (scaled @ shuffled).max() >= z - 1e-9 * np.maximum(np.abs(z), 1)
+    p[usable] = (1 + reached) / (1 + shuffles)
+    return p

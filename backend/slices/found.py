@@ -1,0 +1,224 @@
+"""What every method returns: groups with weights, and a rule that gives weights to unseen rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.core.errors import InputError
+from backend.slices.inputs import Inputs, check_inputs, needed
+
+Ranked = tuple[NDArray[np.float64], NDArray[np.float64]]
+Rule = Callable[[Inputs], Ranked]
+"""From ``m`` examples to weights (r, m) in [0, 1] and scores (r, m), higher for better members."""
+
+MIN_MEMBERS = 10
+"""A part of a model with less weight than this is no group: its mean loss is an accident."""
+
+
+@dataclass(frozen=True)
+class FoundGroups:
+    """Groups that one method found. ``r`` groups, ``n`` examples; the worst group first.
+
+    Attributes
+    ----------
+    method : str
+        Key of ``backend.slices.METHODS``.
+    weights : float64 array of shape (r, n)
+        Membership in [0, 1]; 0 or 1 for methods that draw sharp borders.
+    scores : float64 array of shape (r, n)
+        Ranking of the members, higher first: finer than the weights where those tie.
+    names, kinds : tuple of r str
+        What to call each group, and what it is bound to ("class", "all", ...).
+    sizes, effective_sizes : float64 array of shape (r,)
+        Total weight, and ``(sum w)^2 / sum w^2``, in examples.
+    mean_losses : float64 array of shape (r,)
+        ``sum w l / sum w``.
+    group_notes : tuple of r str
+        What the method says of each group; may be empty.
+    notes : tuple of str
+        What was assumed, capped or left out, as sentences.
+    parameters : dict
+        Options it ran with.
+    sees : tuple of str
+        What the rule for unseen examples looks at besides the embedding.
+    """
+
+    method: str
+    weights: NDArray[np.float64] = field(repr=False)
+    scores: NDArray[np.float64] = field(repr=False)
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    sizes: NDArray[np.float64]
+    effective_sizes: NDArray[np.float64]
+    mean_losses: NDArray[np.float64]
+    group_notes: tuple[str, ...]
+    notes: tuple[str, ...]
+    parameters: dict[str, Any]
+    sees: tuple[str, ...]
+    inputs: Inputs = field(repr=False)
+    rule: Rule = field(repr=False)
+    refit: Callable[[Inputs], FoundGroups] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def members(self, group: int) -> NDArray[np.int64]:
+        """Rows of the ``round(size)`` best members by score, best first; ties: lower row first."""
+        count = min(round(float(self.sizes[group])), self.weights.shape[1])
+        return np.argsort(-self.scores[group], kind="stable")[:count].astype(np.int64)
+
+    def score(
+        self,
+        embeddings: Any,
+        *,
+        losses: Any = None,
+        labels: Any = None,
+        predictions: Any = None,
+        probabilities: Any = None,
+    ) -> NDArray[np.float64]:
+        """Weights (r, m) of ``m`` unseen examples, by the rule this method found.
+
+        Parameters
+        ----------
+        embeddings : array-like of shape (m, d)
+        losses, labels, predictions, probabilities : array-like, optional
+            As when the groups were found; ``sees`` says which are looked at.
+
+        Raises
+        ------
+        InputError
+            If a field that the rule looks at is missing, or the dimension differs.
+        """
+        needs = [name for name in self.sees if name != "labels" or self.inputs.labels is not None]
+        inputs = check_inputs(
+            f"the rule of {self.method}",
+            embeddings,
+            losses,
+            labels,
+            predictions,
+            probabilities=probabilities,
+            classes=self.inputs.classes or None,
+            needs=needs,
+        )
+        d = self.inputs.embeddings.shape[1]
+        if inputs.embeddings.shape[1] != d:
+            raise InputError(
+                f"embeddings must have the {d} dimensions the groups were found in: "
+                f"got {inputs.embeddings.shape[1]}."
+            )
+        return self.rule(inputs)[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the arrays of length n and the rules, as JSON."""
+        return {
+            "method": self.method,
+            "groups": [
+                {
+                    "name": self.names[group],
+                    "kind": self.kinds[group],
+                    "size": float(self.sizes[group]),
+                    "effective_size": float(self.effective_sizes[group]),
+                    "mean_loss": float(self.mean_losses[group]),
+                    "note": self.group_notes[group],
+                }
+                for group in range(len(self))
+            ],
+            "notes": list(self.notes),
+            "parameters": dict(self.parameters),
+        }
+
+
+def found_groups(
+    method: str,
+    inputs: Inputs,
+    rule: Rule,
+    refit: Callable[[Inputs], FoundGroups],
+    *,
+    names: Sequence[str],
+    kinds: Sequence[str],
+    sees: Sequence[str] = (),
+    group_notes: Sequence[str] | None = None,
+    notes: Sequence[str] = (),
+    parameters: dict[str, Any],
+    ranked: Ranked | None = None,
+    kind: type[FoundGroups] = FoundGroups,
+    **more: Any,
+) -> Any:
+    """A result, its numbers computed from the rule (or from ``ranked`` where rows were held out)."""
+    weights, scores = rule(inputs) if ranked is None else ranked
+    losses = needed(inputs.losses)
+    sizes = weights.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        effective = sizes**2 / np.square(weights).sum(axis=1)
+        means = weights @ losses / sizes
+    return kind(
+        method=method,
+        weights=weights,
+        scores=scores,
+        names=tuple(names),
+        kinds=tuple(kinds),
+        sizes=sizes,
+        effective_sizes=effective,
+        mean_losses=means,
+        group_notes=tuple(group_notes) if group_notes is not None else ("",) * len(names),
+        notes=tuple(notes),
+        parameters=parameters,
+        sees=tuple(sees),
+        inputs=inputs,
+        rule=rule,
+        refit=refit,
+        **more,
+    )
+
+
+def worst_first(
+    weights: NDArray[np.float64], losses: NDArray[np.float64], n_groups: int, least: float
+) -> NDArray[np.int64]:
+    """Up to ``n_groups`` rows of ``weights`` (k, n) by falling mean loss; ties: lower row first.
+
+    Those with a total or an effective weight below ``least`` are left out.
+    """
+    totals = weights.sum(axis=1)
+    squares = np.square(weights).sum(axis=1)
+    enough = (totals >= least) & (totals**2 >= least * squares) & (totals > 0)
+    means = np.where(enough, weights @ losses / np.where(totals > 0, totals, 1.0), -np.inf)
+    order = np.argsort(-means, kind="stable")[:n_groups]
+    return order[enough[order]]
+
+
+def weighted_jaccard(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
+    """``sum min / sum max`` of each row of (a, n) with each row of (b, n); shape (a, b).
+
+    Between 0 and 1; for sharp groups the plain Jaccard index. NaN between two empty groups.
+    """
+    first = np.atleast_2d(np.asarray(first, dtype=np.float64))
+    second = np.atleast_2d(np.asarray(second, dtype=np.float64))
+    overlap = np.full((len(first), len(second)), np.nan)
+    for i, one in enumerate(first):
+        for j, other in enumerate(second):
+            whole = np.maximum(one, other).sum()
+            if whole > 0:
+                overlap[i, j] = np.minimum(one, other).sum() / whole
+    return overlap
+
+
+def check_groups(n_groups: Any) -> int:
+    """``n_groups`` as an int of at least 1."""
+    if isinstance(n_groups, bool) or n_groups != int(n_groups) or n_groups < 1:
+        raise InputError(f"n_groups must be a whole number of at least 1: got {n_groups!r}.")
+    return int(n_groups)
+
+
+def check_size(size: Any, n: int) -> float:
+    """A share in (0, 1), or a number of examples below ``n``, as a number of examples."""
+    count = float(size) * n if 0 < size < 1 else float(size)
+    if not 0 < count < n:
+        raise InputError(
+            f"size must be a share in (0, 1) or a number of examples below {n}: got {size!r}."
+        )
+    return count

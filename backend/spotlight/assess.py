@@ -46,8 +46,6 @@ from backend.spotlight.refits import (
 )
 from backend.spotlight.rows import Rows
 
-# Halves are searched for a few regions more than are shown: the order of finding changes.
-_EXTRA_CANDIDATES = 3
 # A counterpart on half of the data overlaps the shown region at least this much.
 MIN_OVERLAP = 0.2
 # Shuffles of held-out losses: enough that Benjamini-Hochberg over the regions leaves room.
@@ -162,7 +160,11 @@ def assess_spotlights(
     compares in-sample losses, a few extreme losses can hide a real region from it.
 
     *Held-out loss.* Measured with the counterparts' own centers and precisions on the rows that did
-    not find them. Chosen by overlap, not by held-out loss.
+    not find them. The halves are searched for as many regions as are shown and matched one to one,
+    so every region found on a half is reported once: the mean over the list is not biased by the
+    matching. Where nothing is real the first of a list still tends to get the luckier ones: which
+    of two chance findings is the counterpart is decided by chance. Intervals therefore hold for all
+    regions shown together (Bonferroni).
 
     *Subsamples.* Shuffled and resampled searches use at most some 8000 rows (more for small sizes),
     the halves some 33 million numbers; ``note`` says how many. Fewer rows make shuffled maxima
@@ -327,7 +329,7 @@ def _hold_out(call: _Call, found: Spotlights, notes: list[str]) -> _HeldOut:
     labels = None if call.labels is None else call.labels[used]
     first = split_halves(len(used), labels, generator)
     rows = Rows.normalised(values, call.refit["device"])
-    k = call.n_spotlights + _EXTRA_CANDIDATES
+    k = call.n_spotlights  # as many as shown, so that matching only orders them: see Notes above
     shuffles = max(_CLAIM_SHUFFLES, _SHUFFLES_PER_REGION * r)
     tests: dict[str, list[NDArray[np.float64]]] = {
         name: [] for name in ("p_within", "p_overall", "overlaps", "sizes", "z", "null")
@@ -353,13 +355,14 @@ def _hold_out(call: _Call, found: Spotlights, notes: list[str]) -> _HeldOut:
                 weights[:, other],
                 losses[other],
                 question,
+                share=call.share,
                 n_shuffles=shuffles,
                 generator=generator,
                 progress=share_of(call.progress, at + 0.08, at + 0.125),
             )
             for question in questions
         ]
-        matched = np.where(overlaps[:, None] >= MIN_OVERLAP, weights[which], 0.0)
+        matched = weights[which]
         matched[:, half] = 0.0
         kernels.append(matched)
         tests["p_overall"].append(results[0].p[which])
@@ -371,7 +374,7 @@ def _hold_out(call: _Call, found: Spotlights, notes: list[str]) -> _HeldOut:
     both = kernels[0] + kernels[1]
     return _HeldOut(
         **{name: np.array(pair) for name, pair in tests.items()},
-        losses=tuple(weighted_mean_interval(losses, weights) for weights in both),
+        losses=tuple(weighted_mean_interval(losses, one, 1 - 0.05 / r) for one in both),
         n_candidates=2 * k,
     )
 
@@ -390,8 +393,8 @@ def _conclude(call: _Call, held: _HeldOut, notes: list[str]) -> Assessment:
     again = held.overlaps >= MIN_OVERLAP
     tested = again & (held.sizes >= MIN_EFFECTIVE)
     large = call.share * len(call.losses) / 2 >= MIN_EFFECTIVE and held.n_candidates > 0
-    lost = ~again.any(axis=0) if large else np.zeros(again.shape[1], dtype=bool)
-    tellable = tested.any(axis=0) | lost
+    lost = np.logical_not(again.any(axis=0)) & large
+    tellable = np.logical_or(tested.any(axis=0), lost)
     p_overall = _better(np.where(tested, held.p_overall, np.nan), tellable)
     p_within = np.full(len(p_overall), np.nan)
     p = p_overall

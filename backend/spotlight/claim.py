@@ -108,6 +108,7 @@ def max_t(
     losses: NDArray[np.float64],
     labels: NDArray[np.int64] | None,
     *,
+    share: float,
     n_shuffles: int,
     generator: np.random.Generator,
     progress: Progress,
@@ -121,6 +122,8 @@ def max_t(
     losses : float64 array of shape (n,)
     labels : int array of shape (n,) or None
         Shuffle within these groups only: what a group fails as a whole then counts for nothing.
+    share : float
+        Of the rows that are members of a region: its size.
     n_shuffles : int
     generator : numpy.random.Generator
     progress : Progress
@@ -131,11 +134,12 @@ def max_t(
 
     Notes
     -----
-    Each candidate's statistic is the larger of two: on the losses as they are, which sees more when
-    their noise is light, and on clipped losses, which sees more when it is heavy-tailed. Each is
-    ``sum k r / sd``, where ``r`` are the losses minus the mean of their group and ``sd`` is the
-    exact standard deviation over shuffles. Both are shuffled alike, so the maximum pays for having
-    two.
+    Each candidate's statistic is the largest of four ``sum k r / sd``. The weights ``k`` are its
+    kernel, or 1 for its members (a Gaussian in many dimensions reaches far beyond them, which
+    dilutes a small region). The residuals ``r`` are the losses or the clipped losses minus the mean
+    of their group: the first see more when noise is light, the second when it is heavy-tailed.
+    ``sd`` is the exact standard deviation over shuffles. All four are shuffled alike, so the
+    maximum pays for having four.
     """
     groups = np.zeros(len(losses), np.int64) if labels is None else labels
     tested = effective_sizes(weights) >= MIN_EFFECTIVE
@@ -144,30 +148,36 @@ def max_t(
     if not tested.any():
         return MaxT(z, null)
     order = np.argsort(groups, kind="stable")
-    kernels, ends = weights[tested][:, order], np.cumsum(np.bincount(groups[order]))
+    kernels = np.concatenate([weights[tested], _members(weights[tested], share)])[:, order]
+    ends = np.cumsum(np.bincount(groups))
     blocks = [(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True) if b > a]
     residuals, scales = [], []
     for reading in (losses, clip_losses(losses)):
         residual = _centered(reading[order], blocks)
         residuals.append(residual)
         scales.append(_spread(kernels, residual, blocks, np.abs(reading).max()))
-    z[tested] = np.max(
-        [
-            _ratio(kernels @ residual, scale)
-            for residual, scale in zip(residuals, scales, strict=True)
-        ],
-        axis=0,
-    )
+    pairs = list(zip(residuals, scales, strict=True))
+    observed = np.max([_ratio(kernels @ residual, scale) for residual, scale in pairs], axis=0)
+    z[tested] = observed.reshape(2, -1).max(axis=0)
     done = 0
     for shuffled in _shuffles(len(losses), blocks, n_shuffles, generator):
         progress(done / n_shuffles, f"Comparing with {n_shuffles} shuffles of held-out losses")
         best = [
             _ratio(kernels @ residual[shuffled].T, scale[:, None]).max(axis=0)
-            for residual, scale in zip(residuals, scales, strict=True)
+            for residual, scale in pairs
         ]
         null[done : done + len(shuffled)] = np.max(best, axis=0)
         done += len(shuffled)
     return MaxT(z, null)
+
+
+def _members(weights: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """1 for the ``round(share n)`` heaviest rows of each (n,) row of weights, else 0."""
+    out = np.zeros_like(weights)
+    count = max(1, round(share * weights.shape[1]))
+    heaviest = np.argsort(-weights, axis=1, kind="stable")[:, :count]
+    np.put_along_axis(out, heaviest, 1.0, axis=1)
+    return np.where(weights > 0, out, 0.0)
 
 
 def _centered(values: NDArray[np.float64], blocks: list[tuple[int, int]]) -> NDArray[np.float64]:

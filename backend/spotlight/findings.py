@@ -31,8 +31,9 @@ class RegionAssessment:
         How often the same search finds a region as bad when the losses are shuffled; NaN until it
         is known.
     held_out_loss, held_out_lift : Interval
-        95 %: weighted loss on the rows that did not find the region, both directions together; and
-        as a multiple of the mean loss (taken as exact; NaN unless that is positive).
+        Weighted loss on the rows that did not find the region, both directions together; and as a
+        multiple of the mean loss (taken as exact; NaN unless that is positive). 95 % for all
+        regions of the list together.
     held_out_size : float
         Effective number of those rows, ``(sum k)^2 / sum k^2``.
     overlaps : (float, float)
@@ -152,7 +153,7 @@ def write_sentence(
     if verdict == "too small to tell":
         return "too few examples in each half to tell whether it is real"
     if not found_again:
-        return "not found again on either half of the data: not distinguishable from chance"
+        return "not found again in either half of the data: not distinguishable from chance"
     if np.isfinite(lift.value):
         measured = f"held-out ×{_number(lift.value)} base{_bounds(lift)}"
     else:

@@ -122,8 +122,7 @@ def assess_case(case: Case) -> Seen:
     )
     real = [region.verdict == "real" for region in said.regions]
     hits = [
-        len(planted) > 0
-        and np.isin(planted, members(weights, total)).sum() >= len(planted) / 2
+        len(planted) > 0 and np.isin(planted, members(weights, total)).sum() >= len(planted) / 2
         for weights, total in zip(shown.weights, shown.total_weights, strict=True)
     ]
     first = said.regions[0]

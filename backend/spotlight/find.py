@@ -16,6 +16,7 @@ from backend.core.arrays import check_choice, check_matrix, check_vector
 from backend.core.device import choose_device
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
+from backend.core.threads import calm_threads
 from backend.spotlight import adam
 from backend.spotlight.fast import MAX_STEPS, FastSearch, Optimum
 from backend.spotlight.kernels import Kernel, check_kernel, weigh
@@ -423,7 +424,8 @@ def _standardised(
 def _optima(search: FastSearch, standard: NDArray[np.float64] | None, count: int) -> list[Optimum]:
     """The best optima; around the mean of the data when there is nothing to find."""
     if standard is not None:
-        return search.best(standard, count)
+        with calm_threads():
+            return search.best(standard, count)
     d = search.rows.d
     center = torch.zeros(d, dtype=torch.float64)
     shape = {"spherical": torch.ones(()), "diagonal": torch.ones(d), "full": torch.eye(d)}

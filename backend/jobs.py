@@ -90,6 +90,7 @@ class Job:
         self._history: collections.deque[tuple[float, float]] = collections.deque(maxlen=120)
         self._watchers: dict[str, float | None] = {}
         self._known: set[str] = set()
+        self._left: set[str] = set()
         self._over = threading.Event()
         self._worker: _Worker | None = None
 
@@ -141,12 +142,19 @@ class Job:
         """Say that ``watcher`` is (still) waiting. Pages call it whenever they poll."""
         self._jobs._watch(self, watcher)
 
+    def left(self, watcher: str) -> bool:
+        """Whether ``watcher`` cancelled while others still wait; ``Jobs.retry`` joins again."""
+        return watcher in self._left
+
     def leave(self, watcher: str = "") -> None:
         """``watcher`` no longer wants the result; with the last one gone the work stops."""
         self._jobs._leave(self, watcher, remember=False)
 
     def cancel(self, watcher: str = "") -> None:
-        """As ``leave``; and asking again under the same name does not start it anew by itself."""
+        """As ``leave``; and asking again under the same name neither joins nor starts it anew.
+
+        ``Jobs.retry`` does. A page asks at every rerun, and would take its own cancel back.
+        """
         self._jobs._leave(self, watcher, remember=True)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -257,6 +265,7 @@ class Jobs:
                 latest = self._start(
                     Job(self, job.key, job.task, job.digest, job.options, job.lane)
                 )
+            latest._left.discard(watcher)
             self._add_watcher(latest, watcher)
             return latest
 
@@ -307,19 +316,23 @@ class Jobs:
         return job.ended and not (watcher and watcher in job._known)
 
     def _add_watcher(self, job: Job, watcher: str) -> None:
+        if watcher in job._left:
+            return
         job._watchers.setdefault(watcher, None)
         job._known.add(watcher)
 
     def _watch(self, job: Job, watcher: str) -> None:
         with self._changed:
             self._add_watcher(job, watcher)
-            job._watchers[watcher] = time.monotonic()
+            if watcher in job._watchers:
+                job._watchers[watcher] = time.monotonic()
 
     def _leave(self, job: Job, watcher: str, *, remember: bool) -> None:
         with self._changed:
             job._watchers.pop(watcher, None)
             if remember:
                 job._known.add(watcher)
+                job._left.update({watcher} - {""})  # nobody in particular cannot come back
             else:
                 job._known.discard(watcher)
             if not job.ended and not self._present(job):

@@ -16,19 +16,22 @@ def show_progress(job: Job, *, what: str, key: str) -> bool:
     While it runs only this part of the page polls; the end reruns the page once. A job that
     failed or was cancelled shows why, and a way to start it again.
     """
-    if job.state in RUNNING:
-        _poll(job.key, what, key)
-        return False
     if job.state == "done":
         return True
-    if job.state == "cancelled":
+    if job.state in RUNNING and not job.left(services.watcher()):
+        _poll(job.key, what, key)
+        return False
+    if job.state in RUNNING:
+        st.info(f"{what}: you stopped waiting. It goes on for somebody else.")
+    elif job.state == "cancelled":
         st.info(f"{what}: cancelled. What was found before is kept.", icon=":material/cancel:")
     else:
         st.error(f"{what}: {text.plain(job.error or '', limit=2000)}", icon=":material/error:")
         if job.detail:
             with st.expander("Details"):
                 st.code(job.detail, language=None)
-    if st.button("Start again", key=f"again_{key}", icon=":material/refresh:"):
+    words = "Wait for it" if job.state in RUNNING else "Start again"
+    if st.button(words, key=f"again_{key}", icon=":material/refresh:"):
         services.jobs().retry(job, watcher=services.watcher())
         st.rerun()
     return False
@@ -37,7 +40,7 @@ def show_progress(job: Job, *, what: str, key: str) -> bool:
 @st.fragment(run_every=0.5)
 def _poll(job_key: str, what: str, key: str) -> None:
     job = services.jobs().get(job_key)
-    if job is None or job.state not in RUNNING:
+    if job is None or job.state not in RUNNING or job.left(services.watcher()):
         st.rerun()
         return
     job.watch(services.watcher())
@@ -54,6 +57,7 @@ def _poll(job_key: str, what: str, key: str) -> None:
     bar.progress(min(1.0, max(0.0, job.fraction)), text=text.plain(line, limit=160))
     if stop.button("Cancel", key=f"cancel_{key}", width="stretch"):
         job.cancel(services.watcher())
+        st.rerun()
 
 
 def follow(job: Job, *, what: str) -> None:

@@ -286,6 +286,20 @@ def test_only_the_last_watcher_stops_it(jobs, gate):
     assert job.state == "cancelled"
 
 
+def test_who_cancelled_no_longer_counts_however_often_their_page_asks(jobs, gate):
+    job = jobs.submit("patient", "", gate, watcher="ada")
+    jobs.submit("patient", "", gate, watcher="bob")
+    job.cancel("ada")
+    assert jobs.submit("patient", "", gate, watcher="ada") is job
+    job.watch("ada")
+    assert job.left("ada") and not job.left("bob") and job.watchers == 1
+    assert jobs.retry(job, watcher="ada") is job
+    assert not job.left("ada") and job.watchers == 2
+    job.cancel("ada")
+    job.cancel("bob")
+    assert job.wait(10) and job.state == "cancelled"
+
+
 def test_a_silent_watcher_does_not_keep_others_from_cancelling(jobs, gate, monkeypatch):
     job = jobs.submit("patient", "", gate, watcher="closed tab")
     job.watch("closed tab")

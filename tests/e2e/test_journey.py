@@ -194,11 +194,13 @@ def test_two_browsers_share_one_search(
 
     # The first to leave does not stop it for the other; the last one does.
     page.locator(".st-key-cancel_fit button").click()
+    expect(page.get_by_text(re.compile("you stopped waiting"))).to_be_visible()
     expect(other.get_by_text(re.compile("Searching regions:"))).to_be_visible()
     other.locator(".st-key-cancel_fit button").click()
     expect(other.get_by_text(re.compile("cancelled. What was found before is kept"))).to_be_visible(
-        timeout=3_000
+        timeout=10_000
     )
+    assert scratch_jobs(server) == 0
 
 
 def scratch_jobs(server: Server) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -77,16 +77,26 @@ class _Call:
 
 @dataclass(frozen=True)
 class _HeldOut:
-    """What the halves say. ``r`` shown regions; both directions along the first axis."""
+    """What the halves say. ``r`` shown regions, ``r`` candidates and one test per direction.
 
+    ``which``, ``p_within``, ``p_overall``, ``overlaps``, ``sizes`` and ``z`` are (2, r), of each
+    shown region's counterpart; ``null`` is (2, P); ``weights`` (2, r, n) are the candidates' on the
+    rows that did not find them, in order of finding, and ``losses`` (n,) those rows' losses.
+    """
+
+    which: NDArray[np.int64]
     p_within: NDArray[np.float64]
     p_overall: NDArray[np.float64]
     overlaps: NDArray[np.float64]
     sizes: NDArray[np.float64]
     z: NDArray[np.float64]
     null: NDArray[np.float64]
-    losses: tuple[Interval, ...]
-    n_candidates: int
+    weights: NDArray[np.float64]
+    losses: NDArray[np.float64]
+
+    @property
+    def n_candidates(self) -> int:
+        return 2 * self.weights.shape[1]
 
 
 def assess_spotlights(
@@ -155,16 +165,16 @@ def assess_spotlights(
     halves, as the shown regions do: p-values of single candidates would therefore be too small,
     those over the maximum of all are not.
 
-    The p-values are family-wise already; Benjamini-Hochberg over the shown regions makes verdicts a
-    little more cautious still. ``search_p`` is reported beside them and decides nothing: as it
-    compares in-sample losses, a few extreme losses can hide a real region from it.
+    Verdicts come from these p-values, which are family-wise already: the chance that any region is
+    called real when none is stays below ``level``. ``p_adjusted`` is Benjamini-Hochberg on top.
+    ``search_p`` is reported beside them and decides nothing: it compares in-sample losses, in which
+    a few extreme ones can hide a real region.
 
-    *Held-out loss.* Measured with the counterparts' own centers and precisions on the rows that did
-    not find them. The halves are searched for as many regions as are shown and matched one to one,
-    so every region found on a half is reported once: the mean over the list is not biased by the
-    matching. Where nothing is real the first of a list still tends to get the luckier ones: which
-    of two chance findings is the counterpart is decided by chance. Intervals therefore hold for all
-    regions shown together (Bonferroni).
+    *Held-out loss.* Each half is searched for as many regions as are shown; each of them is
+    measured, with its own center and precision, on the rows that did not find it, and reported
+    once. Real regions report their counterparts. The others report what is left in the order of
+    finding: which of two chance findings overlaps a shown one is decided by the very losses that
+    are to be reported, and would make noise look lifted.
 
     *Subsamples.* Shuffled and resampled searches use at most some 8000 rows (more for small sizes),
     the halves some 33 million numbers; ``note`` says how many. Fewer rows make shuffled maxima
@@ -329,19 +339,15 @@ def _hold_out(call: _Call, found: Spotlights, notes: list[str]) -> _HeldOut:
     labels = None if call.labels is None else call.labels[used]
     first = split_halves(len(used), labels, generator)
     rows = Rows.normalised(values, call.refit["device"])
-    k = call.n_spotlights  # as many as shown, so that matching only orders them: see Notes above
     shuffles = max(_CLAIM_SHUFFLES, _SHUFFLES_PER_REGION * r)
-    tests: dict[str, list[NDArray[np.float64]]] = {
-        name: [] for name in ("p_within", "p_overall", "overlaps", "sizes", "z", "null")
-    }
-    kernels = []
+    tests: dict[str, list[NDArray[Any]]] = {field.name: [] for field in fields(_HeldOut)[:-1]}
     for side, half in enumerate((first, ~first)):
         at = 0.15 + 0.125 * side
         other = ~half
         again = find_spotlights(
             values[half],
             losses[half],
-            n_spotlights=k,
+            n_spotlights=r,
             progress=share_of(call.progress, at, at + 0.08, f"Searching half {side + 1} of 2"),
             **call.refit,
         )
@@ -362,29 +368,30 @@ def _hold_out(call: _Call, found: Spotlights, notes: list[str]) -> _HeldOut:
             )
             for question in questions
         ]
-        matched = weights[which]
-        matched[:, half] = 0.0
-        kernels.append(matched)
+        weights[:, half] = 0.0
+        tests["which"].append(which)
         tests["p_overall"].append(results[0].p[which])
         tests["p_within"].append(results[-1].p[which] if labels is not None else np.full(r, np.nan))
         tests["overlaps"].append(overlaps)
-        tests["sizes"].append(effective_sizes(matched))
+        tests["sizes"].append(effective_sizes(weights)[which])
         tests["z"].append(results[0].z[which])
         tests["null"].append(results[0].null)
-    both = kernels[0] + kernels[1]
-    return _HeldOut(
-        **{name: np.array(pair) for name, pair in tests.items()},
-        losses=tuple(weighted_mean_interval(losses, one, 1 - 0.05 / r) for one in both),
-        n_candidates=2 * k,
-    )
+        tests["weights"].append(weights)
+    return _HeldOut(**{name: np.array(pair) for name, pair in tests.items()}, losses=losses)
 
 
 def _nothing_held_out(r: int) -> _HeldOut:
-    blank = np.full((2, r), np.nan)
-    zeros = np.zeros((2, r))
-    nothing = np.empty((2, 0))
+    blank, zeros = np.full((2, r), np.nan), np.zeros((2, r))
     return _HeldOut(
-        blank, blank, zeros, zeros, zeros - np.inf, nothing, (UNDEFINED,) * r, n_candidates=0
+        which=np.zeros((2, r), np.int64),
+        p_within=blank,
+        p_overall=blank,
+        overlaps=zeros,
+        sizes=zeros,
+        z=zeros - np.inf,
+        null=np.empty((2, 0)),
+        weights=np.empty((2, 0, 0)),
+        losses=np.empty(0),
     )
 
 
@@ -402,16 +409,18 @@ def _conclude(call: _Call, held: _HeldOut, notes: list[str]) -> Assessment:
         p_within = _better(np.where(tested, held.p_within, np.nan), tellable)
         p = np.minimum(1.0, 2 * np.minimum(p_overall, p_within))
     adjusted = adjust_p(p)
+    real = p <= call.level  # false for NaN
+    measured = _measure(held, real)
     base = float(call.losses.mean())
     regions = []
     for i in range(len(p)):
         verdict: Verdict = "not distinguishable from chance"
         if not tellable[i]:
             verdict = "too small to tell"
-        elif adjusted[i] <= call.level:
+        elif real[i]:
             verdict = "real"
         class_level = bool(verdict == "real" and p_within[i] > call.level)
-        loss = held.losses[i]
+        loss, held_out_size = measured[i]
         lift = UNDEFINED
         if base > 0:
             lift = Interval(loss.value / base, loss.low / base, loss.high / base)
@@ -424,7 +433,7 @@ def _conclude(call: _Call, held: _HeldOut, notes: list[str]) -> Assessment:
                 search_p=math.nan,
                 held_out_loss=loss,
                 held_out_lift=lift,
-                held_out_size=float(held.sizes[:, i].sum()),
+                held_out_size=held_out_size,
                 overlaps=(float(held.overlaps[0, i]), float(held.overlaps[1, i])),
                 stability=UNDEFINED,
                 verdict=verdict,
@@ -452,6 +461,26 @@ def _conclude(call: _Call, held: _HeldOut, notes: list[str]) -> Assessment:
         stability_samples=np.empty((0, len(regions))),
         note=" ".join(notes),
     )
+
+
+def _measure(held: _HeldOut, real: NDArray[np.bool_]) -> list[tuple[Interval, float]]:
+    """Held-out loss and effective size of each shown region, both directions together.
+
+    Real regions take their counterparts; the others take what is left, in order of finding.
+    """
+    r = len(real)
+    if held.n_candidates == 0:
+        return [(UNDEFINED, 0.0)] * r
+    both = np.zeros((r, held.weights.shape[2]))
+    for which, weights in zip(held.which, held.weights, strict=True):
+        taken = np.where(real, which, -1)
+        taken[~real] = np.setdiff1d(np.arange(r), taken[real])
+        both += weights[taken]
+    sizes = effective_sizes(both)
+    return [
+        (weighted_mean_interval(held.losses, weights), float(size))
+        for weights, size in zip(both, sizes, strict=True)
+    ]
 
 
 def _better(p: NDArray[np.float64], tellable: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -20,10 +20,10 @@ class RegionAssessment:
     Parameters
     ----------
     p_value : float
-        Held-out claim, over the whole family of candidates; in (0, 1], or NaN when the region is
-        too small. 1 when no half of the data finds the region again.
+        Held-out claim, over the whole family of candidates, which decides the verdict; in (0, 1],
+        or NaN when the region is too small. 1 when no half of the data finds the region again.
     p_adjusted : float
-        ``p_value`` after Benjamini-Hochberg over the regions shown; decides the verdict.
+        ``p_value`` after Benjamini-Hochberg over the regions shown.
     p_within_labels, p_overall : float
         The claim's two questions: is the region worse than its own labels, and is it worse than
         everything? The first is NaN without labels.
@@ -31,9 +31,8 @@ class RegionAssessment:
         How often the same search finds a region as bad when the losses are shuffled; NaN until it
         is known.
     held_out_loss, held_out_lift : Interval
-        Weighted loss on the rows that did not find the region, both directions together; and as a
-        multiple of the mean loss (taken as exact; NaN unless that is positive). 95 % for all
-        regions of the list together.
+        95 %: weighted loss on the rows that did not find the region, both directions together; and
+        as a multiple of the mean loss (taken as exact; NaN unless that is positive).
     held_out_size : float
         Effective number of those rows, ``(sum k)^2 / sum k^2``.
     overlaps : (float, float)

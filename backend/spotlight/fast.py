@@ -78,10 +78,13 @@ class Level:
     shape : Spherical
     sample : int array or None
         Which rows; None for all.
+    counts : float64 array or None
+        How many each row stands for; None for one.
     """
 
     shape: Spherical
     sample: NDArray[np.int64] | None
+    counts: NDArray[np.float64] | None
 
 
 class FastSearch:
@@ -127,9 +130,9 @@ class FastSearch:
         self.carried = torch.empty((0, rows.d), dtype=torch.float64, device=rows.device)
         whole = rows.n if counts is None else counts.sum()
         share = min_weight / whole
-        self.everything = Level(Spherical(rows), None)
-        self.near = self._level(_SAMPLE_ROWS, _SAMPLE_MEMBERS / share, self.everything)
-        self.screen = self._level(_SCREEN_ROWS, _SCREEN_MEMBERS / share, self.near)
+        self.everything = Level(Spherical(rows), None, counts)
+        self.near = self._level(losses, _SAMPLE_ROWS, _SAMPLE_MEMBERS / share, self.everything)
+        self.screen = self._level(losses, _SCREEN_ROWS, _SCREEN_MEMBERS / share, self.near)
 
     def best(self, losses: NDArray[np.float64], count: int = 1) -> list[Optimum]:
         """The best optima for losses of mean 0 and variance 1, best first.
@@ -150,26 +153,27 @@ class FastSearch:
             climbers = climbers[_distinct(self.shape, climbers, problem)]
         return [self._optimum(climbers, i) for i in range(min(count, len(climbers.steps)))]
 
-    def _level(self, n_rows: int, n_expected: float, above: Level) -> Level:
+    def _level(
+        self, losses: NDArray[np.float64], n_rows: int, n_expected: float, above: Level
+    ) -> Level:
         """A subsample of at least so many rows, or the level above when that is hardly larger."""
         size = max(n_rows, math.ceil(n_expected))
         size = min(size, max(n_rows, _SAMPLE_NUMBERS // self.rows.d))
         n_above = above.shape.rows.n
         if n_above <= 1.5 * size or n_above * self.rows.d <= EXACT_NUMBERS:
             return above
-        sample = draw_subsample(self.order, size, self.generator)
-        return Level(Spherical(self.rows.take(sample)), sample)
+        sample, worth = draw_subsample(losses, self.counts, self.order, size, self.generator)
+        return Level(Spherical(self.rows.take(sample)), sample, worth)
 
     def _problem(self, losses: NDArray[np.float64], level: Level) -> Problem:
         """The losses of a level's rows, and the size scaled to them."""
-        counts, min_weight = self.counts, self.min_weight
-        if level.sample is not None:
-            whole = len(losses) if counts is None else counts.sum()
+        min_weight = self.min_weight
+        if level.sample is not None and level.counts is not None:
+            whole = len(losses) if self.counts is None else self.counts.sum()
             losses = losses[level.sample]
-            counts = None if counts is None else counts[level.sample]
-            min_weight *= (len(losses) if counts is None else counts.sum()) / whole
-        held = None if counts is None else self.rows.hold(counts)
-        return Problem(self.rows.hold(losses), held, float(min_weight), self.kernel)
+            min_weight *= level.counts.sum() / whole
+        counts = None if level.counts is None else self.rows.hold(level.counts)
+        return Problem(self.rows.hold(losses), counts, float(min_weight), self.kernel)
 
     def _explore(self, losses: NDArray[np.float64]) -> Climbers:
         """Distinct optima among the sampled rows, best first."""

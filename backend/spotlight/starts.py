@@ -72,8 +72,49 @@ def storage_free_order(losses: NDArray[np.float64], rows: Rows) -> NDArray[np.in
 
 
 def draw_subsample(
-    order: NDArray[np.int64], size: int, generator: np.random.Generator
-) -> NDArray[np.int64]:
-    """``size`` rows at even steps along ``order``, so that their losses are spread like all."""
-    ticks = (np.arange(size) + generator.random()) * (len(order) / size)
-    return np.sort(order[np.minimum(ticks.astype(np.int64), len(order) - 1)])
+    losses: NDArray[np.float64],
+    counts: NDArray[np.float64] | None,
+    order: NDArray[np.int64],
+    size: int,
+    generator: np.random.Generator,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Rows that stand for all, and how many each stands for.
+
+    A row is drawn at a rate of ``sqrt(1 + z^2)`` of its standardised loss ``z``, at most once: few
+    rows with a large loss weigh most in a region's loss, and leaving one out would cost most. Draws
+    are at even steps along ``order``, so that the losses of the sample are spread like all.
+
+    Parameters
+    ----------
+    losses : float64 array of shape (n,)
+    counts : float64 array of shape (n,) or None
+    order : int array of shape (n,)
+        Rows by loss.
+    size : int
+        Rows to draw, fewer than n.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    (int array, float64 array), each of shape (size,)
+        Rows in ascending order, and their counts, which add up to those of all rows on average.
+    """
+    largest = np.abs(losses).max() or 1.0  # squares of tiny or huge losses would leave the range
+    apart = losses / largest - np.average(losses / largest, weights=counts)
+    variance = np.average(np.square(apart), weights=counts)
+    rate = np.sqrt(1.0 + np.square(apart) / variance) if variance > 0 else np.ones(len(losses))
+    count = np.ones(len(losses)) if counts is None else counts
+    rate = rate * count
+    sure = np.zeros(len(losses), dtype=bool)
+    while True:
+        room = size - sure.sum()
+        chance = np.where(sure, 1.0, rate * (room / rate[~sure].sum()))
+        over = chance > 1.0
+        if not over.any():
+            break
+        sure |= over
+    running = np.cumsum(chance[order])
+    ticks = (np.arange(size) + generator.random()) * (running[-1] / size)
+    places = np.minimum(np.searchsorted(running, ticks, side="right"), len(order) - 1)
+    rows = np.sort(np.unique(order[places]))
+    return rows, count[rows] / chance[rows]

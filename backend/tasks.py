@@ -280,6 +280,18 @@ def _check_assess(options: Options) -> None:
         raise InputError(f"level must be below 1: got {options['level']!r}.")
 
 
+# --- report ---------------------------------------------------------------------------------------
+
+
+def _check_report(options: Options) -> None:
+    if options["spotlights"] is not None and not isinstance(options["spotlights"], Mapping):
+        raise InputError(f"spotlights must be options or None: got {options['spotlights']!r}.")
+    complete_options("spotlights", options["spotlights"] or {})
+    if not isinstance(options["claim"], bool):
+        raise InputError(f"claim must be true or false: got {options['claim']!r}.")
+    _check_count("log", options["log"], 0, 2**63 - 1)
+
+
 # --- projection -----------------------------------------------------------------------------------
 
 
@@ -531,6 +543,12 @@ TASKS: dict[str, Task] = {
         check=_check_methods,
         # A comparison is asked for beside a search, never instead of one.
         lane=lambda options: "background",
+    ),
+    "report": Task(
+        "backend.report.task:run_report",
+        version=1,
+        defaults={"spotlights": None, "claim": True, "log": 0},
+        check=_check_report,
     ),
     "projection": Task(
         "backend.tasks:run_projection",

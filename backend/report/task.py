@@ -21,8 +21,6 @@ from backend.tasks import TASKS, complete_options
 if TYPE_CHECKING:
     from backend.bundle import Bundle
 
-DEFAULTS: Mapping[str, Any] = {"spotlights": None, "claim": True, "log": 0}
-
 
 def run_report(
     bundle: Bundle | None, options: dict[str, Any], progress: Progress, part: Any
@@ -66,17 +64,6 @@ def run_report(
         "name": file_name(bundle.name),
         "seconds": time.perf_counter() - began,
     }
-
-
-def check_report(options: dict[str, Any]) -> None:
-    """Refuse options that cannot be used."""
-    if options["spotlights"] is not None and not isinstance(options["spotlights"], Mapping):
-        raise InputError(f"spotlights must be options or None: got {options['spotlights']!r}.")
-    complete_options("spotlights", options["spotlights"] or {})
-    if not isinstance(options["claim"], bool):
-        raise InputError(f"claim must be true or false: got {options['claim']!r}.")
-    if not isinstance(options["log"], int) or options["log"] < 0:
-        raise InputError(f"log must be the number of an event: got {options['log']!r}.")
 
 
 def claim(bundle: Bundle, wanted: Mapping[str, Any], progress: Progress) -> Any:

@@ -87,7 +87,7 @@ def test_upload_look_tag_draw_undo_and_export(page: Page, serve: Callable[..., S
     tag(page, "=drawn", "Tag group S")
     tag(page, "mistake", "Tag group S")
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_test_id("stToast").filter(has_text="mistake").last).to_be_visible()
+    expect(page.get_by_test_id("stToast").filter(has_text="undid").first).to_be_visible()
 
     page.get_by_role("link", name="Flagged").click()
     expect(page.get_by_text("rows: one per example and tag")).to_be_visible()

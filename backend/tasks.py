@@ -284,9 +284,10 @@ def _check_assess(options: Options) -> None:
 
 
 def _check_report(options: Options) -> None:
-    if options["spotlights"] is not None and not isinstance(options["spotlights"], Mapping):
-        raise InputError(f"spotlights must be options or None: got {options['spotlights']!r}.")
-    complete_options("spotlights", options["spotlights"] or {})
+    for task in ("spotlights", "methods"):
+        if options[task] is not None and not isinstance(options[task], Mapping):
+            raise InputError(f"{task} must be options or None: got {options[task]!r}.")
+        complete_options(task, options[task] or {})
     if not isinstance(options["claim"], bool):
         raise InputError(f"claim must be true or false: got {options['claim']!r}.")
     _check_count("log", options["log"], 0, 2**63 - 1)
@@ -420,7 +421,7 @@ def _spotlight_groups(
 
     n = bundle.n
 
-    def fit(inputs: Inputs, progress: Progress | None = None) -> FoundGroups:
+    def fit(inputs: Inputs, *, progress: Progress) -> FoundGroups:
         size = options["size"]
         regions: list[Region] = list(
             iterate_spotlights(
@@ -456,7 +457,9 @@ def _spotlight_groups(
             parameters={name: options[name] for name in ("size", "n_groups", "seed")},
         )
 
-    return fit(check_inputs(_SPOTLIGHTS, bundle.embeddings, bundle.losses, **fields), progress)
+    return fit(
+        check_inputs(_SPOTLIGHTS, bundle.embeddings, bundle.losses, **fields), progress=progress
+    )
 
 
 def _check_methods(options: Options) -> None:
@@ -547,7 +550,7 @@ TASKS: dict[str, Task] = {
     "report": Task(
         "backend.report.task:run_report",
         version=1,
-        defaults={"spotlights": None, "claim": True, "log": 0},
+        defaults={"spotlights": None, "claim": True, "methods": None, "log": 0},
         check=_check_report,
     ),
     "projection": Task(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 _BLOCK_VALUES = 2**22
 _DIRECT = 2048
-"""Above so many dimensions the axes come from so many rows, not from the whole covariance."""
+"""Largest covariance that is decomposed, and most rows that are decomposed in its place."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,16 @@ class Axes:
 
 
 def principal_axes(values: NDArray[Any], k: int, *, seed: int = 0) -> Axes:
-    """The first ``min(k, n, d)`` principal axes of ``values`` (n, d), exact up to 2048 dimensions.
+    """The first ``min(k, n, d)`` principal axes of ``values`` (n, d).
 
-    Beyond, they are those of a seeded sample of 2048 rows. Signs are fixed by making the entry of
+    Exact where the smaller of ``n`` and ``d`` is at most 2048; beyond, those of a seeded sample of
+    2048 rows. Signs are fixed by making the entry of
     largest magnitude positive.
     """
     n, d = values.shape
     mean = sum((block.sum(axis=0) for _, block in _blocks(values)), np.zeros(d)) / n
     k = min(k, n, d)
-    if d <= _DIRECT:
+    if d < n and d <= _DIRECT:
         covariance = np.zeros((d, d))
         for _, block in _blocks(values):
             centred = block - mean

@@ -256,13 +256,12 @@ def _held_out(
     for direction, (found_on, scored_on) in enumerate((halves, halves[::-1])):
         start = 0
         for index, result in enumerate(results):
-            share = (direction * len(results) + index) / (2 * len(results))
-            progress(share, f"Testing {result.method} on the other half")
+            step = _Step(progress, direction * len(results) + index, 2 * len(results))
             groups = slice(start, start + len(result))
             start += len(result)
             if len(result) == 0:
                 continue
-            again = result.refit(result.inputs.take(found_on))
+            again = result.refit(result.inputs.take(found_on), progress=step.half(0))
             if len(again) == 0:
                 alike[direction, groups] = 0.0
                 p[direction, groups] = np.nan if "losses" in result.sees else 1.0
@@ -280,7 +279,12 @@ def _held_out(
             if "losses" not in result.sees:
                 random = np.random.default_rng([seed, direction])
                 claimed = max_t(
-                    weights, losses[scored_on], _strata(unseen, result.sees), shuffles, random
+                    weights,
+                    losses[scored_on],
+                    _strata(unseen, result.sees),
+                    shuffles,
+                    random,
+                    progress=step.half(1),
                 )
                 p[direction, groups] = np.where(again_there, claimed[match], 1.0)
     base = float(np.mean([losses[half].mean() for half in halves]))
@@ -289,6 +293,22 @@ def _held_out(
         "rediscovered": _mean_of_both(alike),
         "p": np.minimum(2 * np.fmin(p[0], p[1]), 1.0),
     }
+
+
+@dataclass(frozen=True)
+class _Step:
+    """The share of the progress that one method in one direction has: half search, half test."""
+
+    progress: Progress
+    done: int
+    of: int
+
+    def half(self, which: int) -> Progress:
+        def told(fraction: float, message: str) -> None:
+            share = (self.done + (which + fraction) / 2) / self.of
+            self.progress(share, f"On the other half: {message}")
+
+        return told
 
 
 def _mean_of_both(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -314,6 +334,8 @@ def max_t(
     strata: NDArray[np.int64],
     shuffles: int,
     random: np.random.Generator,
+    *,
+    progress: Progress = ignore_progress,
 ) -> NDArray[np.float64]:
     """One-sided p of each group, corrected for their number by the largest z of each shuffle.
 
@@ -326,6 +348,7 @@ def max_t(
         Losses are shuffled within these.
     shuffles : int
     random : numpy Generator
+    progress : Progress
 
     Returns
     -------
@@ -346,7 +369,8 @@ def max_t(
     scaled, ordered, codes = scaled[:, order], residuals[order], codes[order]
     z = scaled @ ordered
     reached = np.zeros(len(z))
-    for _ in range(shuffles):
+    for shuffle in range(shuffles):
+        progress(shuffle / shuffles, "Shuffling losses")
         # Sorting random numbers within strata shuffles each stratum by itself.
         shuffled = ordered[np.lexsort((random.random(len(codes)), codes))]
         # Rounding must not decide a tie: with equal losses every shuffle is the same.

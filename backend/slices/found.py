@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.errors import InputError
+from backend.core.progress import Progress
 from backend.slices.inputs import Inputs, check_inputs, needed
 
 Ranked = tuple[NDArray[np.float64], NDArray[np.float64]]
 Rule = Callable[[Inputs], Ranked]
 """From ``m`` examples to weights (r, m) in [0, 1] and scores (r, m), higher for better members."""
+
+
+class Refit(Protocol):
+    """The same method with the same options on other examples."""
+
+    def __call__(self, inputs: Inputs, *, progress: Progress) -> FoundGroups: ...
+
 
 MIN_MEMBERS = 10
 """A part of a model with less weight than this is no group: its mean loss is an accident."""
@@ -62,7 +70,7 @@ class FoundGroups:
     sees: tuple[str, ...]
     inputs: Inputs = field(repr=False)
     rule: Rule = field(repr=False)
-    refit: Callable[[Inputs], FoundGroups] = field(repr=False)
+    refit: Refit = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -137,7 +145,7 @@ def found_groups(
     method: str,
     inputs: Inputs,
     rule: Rule,
-    refit: Callable[[Inputs], FoundGroups],
+    refit: Refit,
     *,
     names: Sequence[str],
     kinds: Sequence[str],

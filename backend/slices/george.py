@@ -227,9 +227,9 @@ def _fit(inputs: Inputs, options: _Options, progress: Progress = ignore_progress
     first: dict[int, int] = {}
     total = 0
     for done, label in enumerate(present.tolist()):
-        progress(done / len(present), f"Clustering class {inputs.classes[label]}")
+        tick = partial(progress, done / len(present), f"Clustering class {inputs.classes[label]}")
         rows = np.flatnonzero(labels == label)
-        found[label] = _cluster_class(inputs.embeddings, losses, rows, options, normal)
+        found[label] = _cluster_class(inputs.embeddings, losses, rows, options, normal, tick)
         first[label] = total
         assignment[rows] = total + _assign(found[label], inputs.embeddings, rows)[0]
         total += found[label].k
@@ -314,7 +314,9 @@ def _cluster_class(
     rows: NDArray[np.int64],
     options: _Options,
     normal: NDArray[np.float64] | None,
+    tick: Callable[[], None],
 ) -> _ClassClusters:
+    tick()
     n = len(rows)
     fitted = _sample(rows, options.max_fit, options.seed)
     values = np.asarray(embeddings[fitted], dtype=np.float64)
@@ -340,7 +342,7 @@ def _cluster_class(
             top = min(top, n - 1)
             notes.append(f"{n} examples: at most {top} clusters were tried")
         top = min(top, distinct)
-        assign, clusters, score = _best_clustering(points, top, options)
+        assign, clusters, score = _best_clustering(points, top, options, tick)
     if options.overcluster:
         kept_from = clusters.max() + 1
         assign, clusters = _overcluster(points, losses[fitted], clusters, assign, n, options)
@@ -354,9 +356,14 @@ def _cluster_class(
     )
 
 
-def _best_clustering(points: NDArray[np.float64], top: int, options: _Options) -> Any:
+def _best_clustering(
+    points: NDArray[np.float64], top: int, options: _Options, tick: Callable[[], None]
+) -> Any:
     """Assigning function, clusters 0..k-1 and score of the best number of clusters."""
-    models = [_model(k, points, options) for k in range(2, top + 1)]
+    models = []
+    for k in range(2, top + 1):
+        tick()
+        models.append(_model(k, points, options))
     labelled = [_compact(model.predict(points)) for model in models]
     sample = _sample(np.arange(len(points)), options.max_silhouette, options.seed)
     # A cluster may have no row in the sample; silhouettes need numbers without gaps.

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backend.core.errors import InputError
+from backend.core.errors import InputError, JobCancelled
 from backend.slices import (
     compare_groups,
     failure_directions,
@@ -140,7 +140,12 @@ def test_a_group_that_is_not_found_again_has_p_one():
     embeddings = random.standard_normal((400, 40))
     wrong = random.random(400) < 0.3
     found = failure_directions(embeddings, wrong * 1.0, np.zeros(400, int), wrong * 1)
-    lost = replace(found, refit=lambda inputs: replace(found.refit(inputs), rule=_nobody))
+    lost = replace(
+        found,
+        refit=lambda inputs, progress: replace(
+            found.refit(inputs, progress=progress), rule=_nobody
+        ),
+    )
     table = compare_groups([lost], wrong * 1.0, shuffles=19).table
     assert table["rediscovered"].tolist() == [0] and table["p"].tolist() == [1]
     assert table["held_out_loss"].isna().all()
@@ -148,6 +153,25 @@ def test_a_group_that_is_not_found_again_has_p_one():
 
 def _nobody(inputs):
     return np.zeros((1, len(inputs))), np.zeros((1, len(inputs)))
+
+
+def test_progress_never_falls_and_can_stop_a_comparison():
+    given = planted(400, 5)
+    found = find_groups("george", given["embeddings"], given["losses"], given["labels"])
+    told = []
+    compare_groups(
+        [found, found], given["losses"], shuffles=19, progress=lambda *at: told.append(at)
+    )
+    fractions = [fraction for fraction, _ in told]
+    assert fractions == sorted(fractions) and fractions[0] == 0 and fractions[-1] == 1
+    assert len(set(fractions)) > 20
+
+    def stop(fraction, message):
+        if fraction > 0.3:
+            raise JobCancelled
+
+    with pytest.raises(JobCancelled):
+        compare_groups([found], given["losses"], progress=stop)
 
 
 def test_without_the_halves_the_columns_are_empty():

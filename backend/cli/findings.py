@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from backend.bundle import Bundle
 from backend.cli.bundles import find_bundle
@@ -21,6 +22,7 @@ from backend.cli.report import (
     write_file,
 )
 from backend.core.groups import weighted_group
+from backend.export.cells import neutralise
 from backend.report import (
     delete_hypothesis,
     evaluate,
@@ -185,3 +187,45 @@ def check_combination(options: Namespace) -> str | None:
     if options.rule is not None and options.delete is not None:
         return "--delete does not go with --rule"
     return None
+
+
+def compare(options: Namespace) -> Report:
+    """Groups of several methods in one table, each tested on the half that did not make it."""
+    from backend.tasks import complete_options, run_methods
+
+    if options.out:
+        check_target(options.out)
+    asked = complete_options(
+        "methods",
+        {
+            **({"methods": options.methods} if options.methods else {}),
+            "n_groups": options.groups,
+            "size": options.size,
+            "seed": options.seed,
+        },
+    )
+    bundle = find_bundle(options.bundle, home=options.home)
+    _, meta = run_methods(bundle, asked, StderrProgress(), lambda arrays, meta: None)
+    table = pd.DataFrame(meta["table"])
+    data: dict[str, Any] = {
+        "bundle": bundle.digest,
+        "base_loss": meta["base_loss"],
+        "table": table,
+        "skipped": meta["skipped"],
+    }
+    names = ["method", "group", "size", "mean_loss", "ratio", "held_out_loss", "rediscovered", "p"]
+    parts = [
+        f"{bundle.name}: {bundle.n:,} examples, mean loss {bundle.base_loss:.4g}",
+        aligned(table[names].itertuples(index=False), [name.replace("_", " ") for name in names]),
+    ]
+    notes = sorted({(row["method"], row["note"]) for row in meta["table"] if row["note"]})
+    if notes:
+        parts.append("\n".join(f"{method}: {note}" for method, note in notes))
+    if meta["skipped"]:
+        parts.append("\n".join(f"Left out: {name}. {why}" for name, why in meta["skipped"].items()))
+    if options.out:
+        text = table.map(lambda cell: neutralise(cell) if isinstance(cell, str) else cell)
+        write_file(options.out, text.to_csv(index=False, lineterminator="\n").encode())
+        data["out"] = str(options.out)
+        parts.append(f"Written to {options.out}.")
+    return Report(plain(data), "\n\n".join(parts))

@@ -189,6 +189,20 @@ def _findings(add: Adder) -> None:
     report.add_argument("--spotlights", type=int, default=5, help="how many regions (default: 5)")
     report.add_argument("--seed", type=int, default=0)
 
+    compare = add(
+        "compare",
+        "findings:compare",
+        "Find groups by several methods and test each on the half of the data that did not make it.",
+    )
+    compare.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
+    compare.add_argument(
+        "--methods", nargs="+", metavar="METHOD", help="which (default: all that the data allow)"
+    )
+    compare.add_argument("--groups", type=int, default=5, help="per method (default: 5)")
+    compare.add_argument("--size", type=float, default=0.02, help="of a group, as in fit")
+    compare.add_argument("--seed", type=int, default=0)
+    compare.add_argument("--out", metavar="FILE.csv", help="also write the table")
+
     card = add(
         "hypothesis",
         "findings:hypothesis",

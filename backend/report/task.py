@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from backend.cache import Cache, Entry, key_of
@@ -33,6 +35,8 @@ def run_report(
         Options of the task ``spotlights``. Its result is taken from the cache, or searched now.
     claim : bool
         Whether the regions are tested on held-out halves, which takes about two more searches.
+    methods : dict or None
+        Options of the task ``methods``, whose table is added; None leaves it out.
     log : int
         ``seq`` of the bundle's latest event. It makes the report of another state of the tags and
         hypotheses another result.
@@ -46,14 +50,20 @@ def run_report(
         raise InputError("task 'report' works on a bundle: got no digest.")
     began = time.perf_counter()
     wanted = complete_options("spotlights", options["spotlights"] or {})
-    found = _regions(bundle, wanted, lambda f, told: progress(0.5 * f, told), part)
-    assessment = None
+    found = _result("spotlights", bundle, wanted, _between(progress, 0.0, 0.3))
+    assessment = methods = None
     if options["claim"]:
-        assessment = claim(bundle, wanted, lambda f, told: progress(0.5 + 0.4 * f, told))
+        assessment = claim(bundle, wanted, _between(progress, 0.3, 0.5))
+    if options["methods"] is not None:
+        asked = complete_options("methods", options["methods"])
+        compared = _result("methods", bundle, asked, _between(progress, 0.5, 0.9))
+        methods = methods_table(compared.meta["table"])
     progress(0.9, "Writing the report")
     store = Store()
     try:
-        contents = gather(bundle, store=store, regions=found, assessment=assessment)
+        contents = gather(
+            bundle, store=store, regions=found, assessment=assessment, methods=methods
+        )
     finally:
         store.close()
     made = {"html": render_report(contents), "markdown": model_card_section(contents).encode()}
@@ -89,14 +99,34 @@ def file_name(name: str) -> str:
     return f"{kept.strip('-.')[:60] or 'bundle'}-report"
 
 
-def _regions(bundle: Bundle, wanted: dict[str, Any], progress: Progress, part: Any) -> Entry:
-    """The search's result, as the cache holds it or as it would."""
-    task = TASKS["spotlights"]
-    key = key_of("spotlights", bundle.digest, wanted, task.version)
+def methods_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The table of the task ``methods``, with the columns that are read side by side."""
+    names = {
+        "method": "method",
+        "group": "group",
+        "size": "size",
+        "mean_loss": "mean loss",
+        "ratio": "× base",
+        "held_out_loss": "held-out loss",
+        "p": "p",
+        "note": "note",
+    }
+    return pd.DataFrame(rows)[list(names)].rename(columns=names)
+
+
+def _result(task: str, bundle: Bundle, wanted: dict[str, Any], progress: Progress) -> Entry:
+    """What a task makes, as the cache holds it or as it would."""
+    row = TASKS[task]
+    key = key_of(task, bundle.digest, wanted, row.version)
     kept = Cache().read(key)
     if kept is not None:
         return kept
-    from backend.tasks import run_spotlights
-
-    arrays, meta = run_spotlights(bundle, wanted, progress, lambda arrays, meta: None)
+    module, _, function = row.entry.partition(":")
+    made = getattr(import_module(module), function)
+    arrays, meta = made(bundle, wanted, progress, lambda arrays, meta: None)
     return Entry(key, meta, arrays)
+
+
+def _between(progress: Progress, low: float, high: float) -> Progress:
+    """Progress of a part of the work."""
+    return lambda fraction, message: progress(low + (high - low) * fraction, message)

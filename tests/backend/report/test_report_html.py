@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -14,6 +16,7 @@ from backend import report
 from backend.bundle import read_bundle, write_bundle
 from backend.core.errors import InputError
 from backend.core.groups import sharp_group
+from backend.core.home import PROJECT
 from backend.report.html import clean, interval, number, percent
 from backend.report.markdown import escape
 from backend.report.picture import HEIGHT, WIDTH, map_picture, place
@@ -198,9 +201,7 @@ def test_markdown_has_no_markup_but_its_own(contents):
     tables = [line for line in body if line.startswith("|")]
     cells = {len(re.split(r"(?<!\\)\|", line)) for line in tables}
     assert cells == {11, 10}  # every row of a table has the columns of its head
-    assert len(report.model_card_section(contents, level=3).split("\n### Where")) == 1 + (
-        0 if not section.startswith("###") else 1
-    )
+    assert report.model_card_section(contents, level=3).startswith("### Where the model")
 
 
 def test_escaped_text_reads_as_it_was():
@@ -220,10 +221,8 @@ def test_it_says_what_was_found(folder, store):
         }
     )
     images = [picture(row) for row in range(400)]
-    path = write_bundle(folder / "plain.npz", **fields, examples=examples)
-    write_bundle(folder / "pictures", **fields, examples=examples, images=images)
-    bundle = read_bundle(folder / "pictures")
-    assert read_bundle(path).n == 400
+    path = write_bundle(folder / "pictures", **fields, examples=examples, images=images)
+    bundle = read_bundle(path)
     found = find_spotlights(bundle.embeddings, bundle.losses, size=40, n_spotlights=2, starts=4)
     assessment = assess_spotlights(
         bundle.embeddings,
@@ -238,14 +237,13 @@ def test_it_says_what_was_found(folder, store):
     report.keep_hypothesis(bundle, store, "Winter is hard", "season = winter")
     made = report.gather(bundle, store=store, regions=found, assessment=assessment, now=NOW)
     first = made.regions[0]
-    assert first.name == "label dog, season winter" or "winter" in first.name
+    assert "winter" in first.name
     assert len(first.cards) == 12
     assert first.tokens.loc[0, "token"] == "blurred"
     assert {name for name, _ in first.columns} >= {"season", "label"}
     page = report.render_report(made)
     assert page == report.render_report(made)
     said = " ".join("".join(read(page).text).split())
-    assert "plain" not in said
     assert "400 examples" in said
     assert bundle.digest in said
     assert "Winter is hard" in said
@@ -316,18 +314,34 @@ def test_shares_and_ranges():
     assert interval(None, 1) == "–"
 
 
+def test_pages_can_import_it_without_what_computes():
+    code = (
+        "import sys, backend.report; "
+        "print([name for name in ('torch', 'umap', 'streamlit', 'sklearn') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 # The task
 
 
 def test_the_task_writes_the_report_of_what_the_cache_holds(hostile, home, monkeypatch):
     monkeypatch.delenv("ERRORSCOPE_DATABASE", raising=False)
-    options = {"spotlights": {"size": 16, "n_spotlights": 2, "starts": 2}, "claim": True, "log": 0}
+    methods = {"methods": ["highest_loss"], "n_groups": 2}
+    options = complete_options(
+        "report",
+        {"spotlights": {"size": 16, "n_spotlights": 2, "starts": 2}, "methods": methods},
+    )
     seen = []
     arrays, meta = run_report(hostile, options, lambda f, told: seen.append(f), lambda a, m: None)
     page = arrays["html"].tobytes()
     assert arrays["html"].dtype == np.uint8
     assert page.startswith(b"<!doctype html>")
     assert page.count(b"<section>") == 2
+    assert b"<h2>Other methods</h2>" in page
+    assert b"highest_loss" in page
     assert arrays["markdown"].tobytes().startswith(b"## Where")
     assert meta["name"] == "run-report"
     assert seen == sorted(seen)
@@ -340,9 +354,8 @@ def test_the_task_writes_the_report_of_what_the_cache_holds(hostile, home, monke
     key = key_of("spotlights", hostile.digest, wanted, TASKS["spotlights"].version)
     Cache().write(key, *found)
     Store().rename_region(hostile, f"{key}:0", "a name of mine")
-    arrays, _ = run_report(
-        hostile, {"spotlights": wanted, "claim": False, "log": 1}, lambda f, told: None, None
-    )
+    kept = complete_options("report", {"spotlights": wanted, "claim": False, "log": 1})
+    arrays, _ = run_report(hostile, kept, lambda f, told: None, lambda a, m: None)
     assert b"a name of mine" in arrays["html"].tobytes()
 
 
@@ -351,6 +364,7 @@ def test_the_task_writes_the_report_of_what_the_cache_holds(hostile, home, monke
     [
         ({"spotlights": 3}, "must be options or None"),
         ({"spotlights": {"size": -1}}, "size must be"),
+        ({"methods": {"methods": ["magic"]}}, "must be one of"),
         ({"claim": 1}, "true or false"),
         ({"log": -1}, "log must be a whole number"),
     ],

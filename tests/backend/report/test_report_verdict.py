@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_ind
 
 from backend import report
 from backend.bundle import read_bundle, write_bundle
@@ -93,7 +94,7 @@ def welch(values, chosen):
 
 def test_p_is_that_of_all_permutations():
     values = np.array([0.1, 4.0, 0.3, 2.5, 0.2, 0.7, 0.4, 0.9, 0.05, 1.1])
-    chosen = (1, 3, 7)
+    chosen = (0, 4, 5)
     null = [welch(values, other) for other in itertools.combinations(range(10), 3)]
     observed = welch(values, chosen)
     above = np.mean(np.array(null) >= observed - 1e-9)
@@ -102,8 +103,30 @@ def test_p_is_that_of_all_permutations():
         {"stratum": 0, "match": np.isin(np.arange(10), chosen), "loss": values, "error": np.nan}
     )
     found = _Compared(table).test(np.random.default_rng(0), 20_000, 0.05)
-    assert found.p == pytest.approx(2 * min(above, below), abs=0.015)
-    assert found.difference == pytest.approx(7.4 / 3 - 2.85 / 7)
+    shuffled = 2 * min(above, below)
+    assert shuffled == pytest.approx(26 / 120)  # Welch's is smaller here
+    assert found.p == pytest.approx(shuffled, abs=0.015)
+    assert found.difference == pytest.approx(1.0 / 3 - 9.25 / 7)
+
+
+def test_p_is_never_below_that_of_welch():
+    """The other case: matching losses spread wide, where permutations alone err too often."""
+    random = np.random.default_rng(3)
+    first, other = random.normal(1.35, 3, 20), random.normal(0, 1, 180)
+    table = pd.DataFrame(
+        {
+            "stratum": 0,
+            "match": np.arange(200) < 20,
+            "loss": np.r_[first, other],
+            "error": np.nan,
+        }
+    )
+    found = _Compared(table).test(np.random.default_rng(0), 1999, 0.05)
+    welched = ttest_ind(first, other, equal_var=False)
+    assert found.p == pytest.approx(welched.pvalue)
+    interval = welched.confidence_interval(0.95)
+    assert found.low == pytest.approx(interval.low)
+    assert found.high >= interval.high
 
 
 def test_the_larger_side_may_match():

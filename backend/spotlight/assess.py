@@ -27,8 +27,8 @@ from backend.spotlight.verdicts import complete, conclude
 
 # Rows of each refit: see ``halves.draw_rows``.
 _REFIT_ROWS, _REFIT_MEMBERS, _REFIT_NUMBERS = 8192, 100, 2**24
-# Share of the time budget by which shuffled searches end; bootstrap refits have the rest.
-_NULL_SHARE = 0.7
+# Share of the time left after the claim that shuffled searches may take; the others have the rest.
+_NULL_SHARE = 0.6
 
 
 def assess_spotlights(
@@ -66,8 +66,8 @@ def assess_spotlights(
     n_bootstrap : int
         Searches on bootstrap samples, at most. 0 leaves them out.
     time_budget_s : float
-        Shuffled and resampled searches end when this has passed since the call. The claim is always
-        finished.
+        Shuffled and resampled searches end before this has passed since the call. The claim is
+        always finished.
     level : float
         Chance of calling any region real when none is.
     found : Spotlights, optional
@@ -168,6 +168,7 @@ def assess_spotlights(
         notes.append(f"Shuffled and resampled searches used {len(rows)} of {n} rows.")
     best = float(found.weighted_losses[0])
     picked, own = np.asarray(values[rows]), loss[rows]
+    now = time.monotonic()
     null = search_null(
         picked,
         own,
@@ -176,7 +177,7 @@ def assess_spotlights(
         n_permutations=n_permutations,
         level=level,
         seed=seed,
-        deadline=began + _NULL_SHARE * time_budget_s,
+        deadline=now + _NULL_SHARE * (began + time_budget_s - now),
         progress=share_of(report, 0.4, 0.75),
     )
     _note_null(null, best, n_permutations, level, notes)

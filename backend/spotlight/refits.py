@@ -54,6 +54,22 @@ class SearchNull:
         return out
 
 
+class Clock:
+    """Whether another round of the same work would end before a deadline (``time.monotonic``)."""
+
+    def __init__(self, deadline: float):
+        self._deadline, self._last, self._longest = deadline, time.monotonic(), 0.0
+        self._begun = False
+
+    def allows_another(self) -> bool:
+        """Ask before each round; a round is taken to last as long as the longest one so far."""
+        now = time.monotonic()
+        if self._begun:
+            self._longest = max(self._longest, now - self._last)
+        self._begun, self._last = True, now
+        return now + self._longest < self._deadline
+
+
 def search_null(
     values: NDArray[Any],
     losses: NDArray[np.float64],
@@ -81,13 +97,14 @@ def search_null(
     seed : int
         Of the shuffles.
     deadline : float
-        On ``time.monotonic``'s clock; no shuffle begins after it.
+        See ``Clock``.
     progress : Progress
     """
     generator = np.random.default_rng(seed)
     limit = max(1, math.ceil(level * (n_permutations + 1)))
     maxima: list[float] = []
-    while len(maxima) < n_permutations and time.monotonic() < deadline:
+    clock = Clock(deadline)
+    while len(maxima) < n_permutations and clock.allows_another():
         if np.sum(np.array(maxima) >= best) >= limit:
             break
         number = len(maxima)
@@ -117,7 +134,8 @@ def bootstrap_overlaps(
     rows = Rows.normalised(values, choose_device(options["device"]))
     n = len(losses)
     samples: list[NDArray[np.float64]] = []
-    while len(samples) < n_bootstrap and time.monotonic() < deadline:
+    clock = Clock(deadline)
+    while len(samples) < n_bootstrap and clock.allows_another():
         number = len(samples)
         message = f"Searching resampled examples, {number + 1} of {n_bootstrap}"
         within = share_of(progress, number / n_bootstrap, (number + 1) / n_bootstrap, message)

@@ -21,7 +21,7 @@ from backend.spotlight import (
 )
 from backend.spotlight.claim import MaxT, clip_losses, kernel_weights, max_t, split_halves
 from backend.spotlight.findings import format_p, write_sentence
-from backend.spotlight.refits import SearchNull, match, search_null
+from backend.spotlight.refits import Clock, SearchNull, match, search_null
 from backend.spotlight.rows import Rows
 from tests.benchmarks.assess_calibration import (
     NOISES,
@@ -186,6 +186,14 @@ def test_search_p_on_paper():
     # Third exceedance at the fourth shuffle: 3 / 4 (Besag and Clifford).
     np.testing.assert_allclose(null.p(np.array([1.5])), [3 / 4])
     assert np.isnan(SearchNull(np.empty(0), 3).p(np.array([1.0]))).all()
+
+
+def test_no_round_begins_that_would_end_too_late(monkeypatch):
+    times = iter([0.0, 0.0, 3.0, 5.0, 8.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(times))
+    clock = Clock(10.0)
+    # Rounds of 3, 2 and 3 seconds: the fourth would end at 11.
+    assert [clock.allows_another() for _ in range(4)] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(("best", "made", "p"), [(-np.inf, 5, 1.0), (np.inf, 39, 1 / 40)])

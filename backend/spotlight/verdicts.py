@@ -119,16 +119,18 @@ def complete(
 def _measure(held: HeldOut, real: NDArray[np.bool_]) -> list[tuple[Interval, float]]:
     """Held-out loss and effective size of each shown region, both directions together.
 
-    Real regions take their counterparts; the others take what is left, in order of finding.
+    Real regions take their counterparts, where a half found one; the others take what is left, in
+    order of finding.
     """
     r = len(real)
     if held.n_candidates == 0:
         return [(UNDEFINED, 0.0)] * r
     both = np.zeros((r, held.weights.shape[2]))
-    for which, weights in zip(held.which, held.weights, strict=True):
+    for which, overlaps, weights in zip(held.which, held.overlaps, held.weights, strict=True):
         taken = np.where(real, which, -1)
         taken[~real] = np.setdiff1d(np.arange(r), taken[real])
-        both += weights[taken]
+        found = ~real | (overlaps >= MIN_OVERLAP)
+        both += weights[taken] * found[:, None]
     sizes = effective_sizes(both)
     return [
         (weighted_mean_interval(held.losses, weights), float(size))

@@ -49,12 +49,15 @@ def page() -> None:
             show_progress(job, what="Searching regions", key="fit")
     with map_place:
         selection = show_map(bundle, choices, colour_by, method, rested=job.ended)
-    size = max(1, round(options["size"] * bundle.n if options["size"] < 1 else options["size"]))
-    choices += groups.baselines(bundle, size, seed=options["seed"])
+    if not choices and not job.ended:
+        with list_place:
+            st.skeleton(height=scatter.HEIGHT - 60)
+        return
+    choices += groups.baselines(bundle, options["size"], seed=options["seed"])
     if selection is not None:
         choices.append(selection)
     with list_place:
-        choice = groups.choose_group(choices, final=job.state == "done")
+        choice = groups.choose_group(choices, final=job.ended)
     show_group(bundle, choice, choices)
 
 

@@ -117,8 +117,12 @@ def _description(_bundle: Bundle, identity: str, _group: Group) -> str:
     return describe_group(members, labels=labels, predictions=predictions, examples=columns)
 
 
-def baselines(bundle: Bundle, size: int, *, seed: int) -> list[Choice]:
-    """The high-loss set and a random sample, as large as a region: what regions are compared with."""
+def baselines(bundle: Bundle, size: float, *, seed: int) -> list[Choice]:
+    """The high-loss set and a random sample, as large as a region: what regions are compared with.
+
+    ``size`` as a search takes it: a share below 1, else a number of examples.
+    """
+    size = min(bundle.n, max(1, round(size * bundle.n if size < 1 else size)))
     mask = _high_loss(bundle.digest, bundle.losses, 1 - size / bundle.n)
     rows = np.flatnonzero(mask)
     rows = rows[np.argsort(-bundle.losses[rows], kind="stable")]
@@ -160,24 +164,23 @@ def choose_group(choices: list[Choice], *, final: bool) -> Choice:
     is not found yet.
     """
     by_key = {choice.key: choice for choice in choices}
-    any_region = choices[0].source["kind"] == "region"
-    key = keys.GROUP if final else f"{keys.GROUP}_early_{any_region}"
     hues = "".join(
-        f".stApp .st-key-{key} [data-testid=stRadioGroup] > div:nth-child({at})"
+        f".stApp .st-key-group_list [data-testid=stRadioGroup] > div:nth-child({at})"
         f" {{ border-left-color: {choice.colour}; }}"
         for at, choice in enumerate(choices, start=1)
         if choice.colour
     )
     st.html(f"<style>{hues}</style>")
-    chosen = st.radio(
-        "Groups",
-        list(by_key),
-        format_func=lambda key: _title(by_key[key]),
-        captions=[_caption(choice) for choice in choices],
-        **link.bound(key, list(by_key), address=final),
-        label_visibility="collapsed",
-        width="stretch",
-    )
+    with st.container(key="group_list"):
+        chosen = st.radio(
+            "Groups",
+            list(by_key),
+            format_func=lambda key: _title(by_key[key]),
+            captions=[_caption(choice) for choice in choices],
+            **link.bound(keys.GROUP, list(by_key), final=final),
+            label_visibility="collapsed",
+            width="stretch",
+        )
     return by_key[chosen or choices[0].key]
 
 

@@ -13,17 +13,19 @@ from typing import Any
 import streamlit as st
 
 
-def bound(key: str, options: Sequence[str], *, address: bool = True) -> dict[str, Any]:
+def bound(key: str, options: Sequence[str], *, final: bool = True) -> dict[str, Any]:
     """Arguments that bind a choosing widget with these options: ``st.radio(..., **bound(...))``.
 
-    The value is what was chosen last, else what the address names, else the first option. With
-    ``address=False`` the address is neither read nor written.
+    The value is what was chosen last, else what the address names, else the first option. Options
+    that are not final yet leave the address alone: it may name one that is still to come.
+
+    Where options appear one after the other the first must come first: a browser that is sending
+    the old value just when it is changed for it would seem to have chosen it.
     """
-    field = _field(key)
-    wanted = [st.session_state.get(field), st.query_params.get(key) if address else None]
+    wanted = [st.session_state.get(_chosen(key)), st.query_params.get(key)]
     value: str = next((str(choice) for choice in wanted if choice in options), options[0])
     st.session_state[key] = value
-    if address and st.query_params.get(key) != value:
+    if final and st.query_params.get(key) != value:
         st.query_params[key] = value
     return {"key": key, "on_change": _took, "args": (key,)}
 
@@ -31,15 +33,15 @@ def bound(key: str, options: Sequence[str], *, address: bool = True) -> dict[str
 def put(key: str, value: str | None) -> None:
     """Choose this at the next run, whether or not the widget is on screen; None for the default."""
     if value is None:
-        st.session_state.pop(_field(key), None)
+        st.session_state.pop(_chosen(key), None)
         st.query_params.pop(key, None)
     else:
-        st.session_state[_field(key)] = value
+        st.session_state[_chosen(key)] = value
 
 
 def _took(key: str) -> None:
-    st.session_state[_field(key)] = st.session_state[key]
+    st.session_state[_chosen(key)] = st.session_state[key]
 
 
-def _field(key: str) -> str:
+def _chosen(key: str) -> str:
     return f"_chosen_{key}"

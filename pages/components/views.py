@@ -15,7 +15,7 @@ from pages.components import gallery, keys, tables, text
 from pages.components.groups import Choice
 
 VIEWS = ("Members", "Side by side", "Table", "Words", "Columns")
-STRIP = 14
+STRIP = 12
 """Examples shown per group where groups stand side by side."""
 
 

@@ -124,12 +124,16 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """A page that fails the test when a script error is thrown in it."""
+def page(context: BrowserContext, tmp_path: Path) -> Iterator[Page]:
+    """A page that fails the test when a script error is thrown in it.
+
+    How it looked at the end is kept as ``last.png`` in the test's temporary folder.
+    """
     errors: list[str] = []
     page = context.new_page()
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
+    page.screenshot(path=tmp_path / "last.png")
     assert not errors, errors
 
 

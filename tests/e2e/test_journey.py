@@ -44,7 +44,8 @@ def tag(page: Page, name: str, button: str) -> None:
     box = page.locator(".st-key-tag_name input")
     box.click()
     box.fill(name)
-    box.press("Enter")
+    page.get_by_role("option").filter(has_text=name).first.click()
+    expect(box).to_have_attribute("aria-expanded", "false")
     page.get_by_role("button", name=re.compile(f"^(sell )?{button}")).click()
     expect(page.get_by_test_id("stToast").filter(has_text=f"“{name}”").first).to_be_visible()
 
@@ -77,7 +78,7 @@ def test_upload_look_tag_draw_undo_and_export(page: Page, serve: Callable[..., S
 
     page.get_by_role("link", name="Spotlights").click()
     expect(page.get_by_role("radio").first).to_be_attached()
-    expect(page.locator(".st-key-group [data-testid=stRadioOption]")).to_have_count(7)
+    expect(page.locator(".st-key-group_list [data-testid=stRadioOption]")).to_have_count(7)
     expect(page.locator(".st-key-map_chart .nsewdrag").first).to_be_visible()
     settled(page)
     tag(page, "first region", "Tag group 1")
@@ -148,7 +149,7 @@ def test_acknowledged_tags_survive_a_killed_server(
     upload(page, server, "run.npz", content)
     imported(page)
     page.get_by_role("link", name="Spotlights").click()
-    expect(page.locator(".st-key-group [data-testid=stRadioOption]")).to_have_count(7)
+    expect(page.locator(".st-key-group_list [data-testid=stRadioOption]")).to_have_count(7)
     settled(page)
     tag(page, "keep me", "Tag group 1")
     tag(page, "me too", "Tag group 1")
@@ -182,7 +183,7 @@ def test_two_browsers_share_one_search(
     upload(page, server, "run.npz", content)
     imported(page)
     page.get_by_role("link", name="Spotlights").click()
-    expect(page.locator(".st-key-group [data-testid=stRadioOption]")).to_have_count(7)
+    expect(page.locator(".st-key-group_list [data-testid=stRadioOption]")).to_have_count(7)
     digest = list_bundles(server.home)[0].digest[:12]
     slow = f"{server.url}/spotlights?bundle={digest}&solver=adam&regions=12"
     page.goto(slow)

@@ -148,7 +148,7 @@ def test_the_main_page_shows_regions_and_what_they_are_compared_with(
 ) -> None:
     digest = import_fields(tmp_path, **ordinary(400))
     at = app("spotlights", bundle=digest, share="5.0", regions="3")
-    radio = at.radio(key="group")
+    radio = at.radio[0]
     assert [option.split("  ")[0].strip("* ") for option in radio.options] == list("123HR")
     assert radio.value == "region-1"
     assert "Where does the model fail together?" in texts(at)
@@ -159,7 +159,7 @@ def test_a_link_opens_the_same_view(app: Any, tmp_path: Path) -> None:
     at = app(
         "spotlights", bundle=digest, group="region-2", regions="2", colour="loss", view="Table"
     )
-    assert at.radio(key="group").value == "region-2"
+    assert at.radio[0].value == "region-2"
     assert at.selectbox(key="colour").value == "loss"
     assert at.dataframe
 

@@ -42,28 +42,24 @@ def page() -> None:
         options = default_options("spotlights") | fitting.fit_options(bundle)
     job = services.ask("spotlights", bundle.digest, **options)
     map_place, list_place = st.columns([7, 5])
+    done = job.state == "done"  # read once: it may end between two looks
     with list_place:
-        found = job.partial() if job.state != "done" else regions_of(job)
+        found = groups.parts_of(job.result()) if done else job.partial()
         choices = groups.region_choices(bundle, found, options, job.key)
-        if job.state != "done":
+        if not done:
             show_progress(job, what="Searching regions", key="fit")
     with map_place:
-        selection = show_map(bundle, choices, colour_by, method, rested=job.ended)
-    if not choices and not job.ended:
-        with list_place:
-            st.skeleton(height=scatter.HEIGHT - 60)
+        selection = show_map(bundle, choices, colour_by, method, rested=done)
+    if not choices and not done:
+        if job.state in RUNNING:
+            list_place.skeleton(height=scatter.HEIGHT - 60)
         return
     choices += groups.baselines(bundle, options["size"], seed=options["seed"])
     if selection is not None:
         choices.append(selection)
     with list_place:
-        choice = groups.choose_group(choices, final=job.ended)
+        choice = groups.choose_group(choices, final=done)
     show_group(bundle, choice, choices)
-
-
-def regions_of(job: Job) -> list[groups.Part]:
-    """The regions of a finished search, one part each, like those of a running one."""
-    return groups.parts_of(job.result())
 
 
 def map_controls(bundle: Bundle) -> tuple[str, str]:

@@ -17,7 +17,6 @@ from backend.spotlight.kernels import SLOPE
 from backend.spotlight.shapes import Shape
 from backend.spotlight.sizes import Problem, Sizes, kernel_at, solve_sizes
 
-_MEMORY = 8
 # A step must win this share of what the slope promises, but for rounding (in loss deviations).
 _ENOUGH = 1e-4
 _ROUNDING = {torch.float64: 1e-12, torch.float32: 3e-7}
@@ -26,16 +25,17 @@ _SHRINK, _SHORTEST = 0.35, 1e-3
 
 @dataclass
 class Memory:
-    """Steps and slope changes of (k, m, p) past steps, newest first; ``inverse`` is 0 when blank."""
+    """(k, m, p) past steps and slope falls along them, newest first; ``inverse`` is 0 if blank."""
 
     steps: Tensor
     changes: Tensor
     inverse: Tensor
 
     @classmethod
-    def blank(cls, parameters: Tensor) -> Memory:
+    def blank(cls, parameters: Tensor, length: int) -> Memory:
+        """Room for so many steps of (k, p) parameters."""
         k, p = parameters.shape
-        zeros = torch.zeros((k, _MEMORY, p), dtype=torch.float64, device=parameters.device)
+        zeros = torch.zeros((k, length, p), dtype=torch.float64, device=parameters.device)
         return cls(zeros, zeros.clone(), zeros[:, :, 0].clone())
 
     def __getitem__(self, which: Tensor | slice) -> Memory:
@@ -55,14 +55,19 @@ class Memory:
         self.inverse[which] = torch.cat([inverse[:, None], self.inverse[which, :-1]], dim=1)
 
     def direction(self, slope: Tensor, scale: Tensor) -> Tensor:
-        """Two-loop recursion from (k, p) slopes and first step scales."""
+        """Two-loop recursion from (k, p) slopes, with first step scales as first metric."""
         toward, shares = slope.clone(), []
-        for i in range(_MEMORY):
+        length = self.inverse.shape[1]
+        for i in range(length):
             share = self.inverse[:, i] * (self.steps[:, i] * toward).sum(1)
             toward -= share[:, None] * self.changes[:, i]
             shares.append(share)
-        toward *= scale
-        for i in reversed(range(_MEMORY)):
+        # The newest step tells how long a step along the metric should be.
+        bent = (self.changes[:, 0].square() * scale).sum(1)
+        known = self.inverse[:, 0] > 0
+        fit = torch.where(known, 1.0 / (self.inverse[:, 0] * bent), torch.ones_like(bent))
+        toward *= scale * fit[:, None]
+        for i in reversed(range(length)):
             back = self.inverse[:, i] * (self.changes[:, i] * toward).sum(1)
             toward += (shares[i] - back)[:, None] * self.steps[:, i]
         return toward
@@ -97,11 +102,12 @@ class Climbers:
             getattr(self, field.name)[which] = getattr(other, field.name)
 
     @classmethod
-    def at(cls, parameters: Tensor, guess: Tensor) -> Climbers:
-        """Starts at (k, p) parameters with (k,) guessed log precisions; values are yet unknown."""
+    def at(cls, shape: Shape, centers: Tensor, guess: Tensor) -> Climbers:
+        """Spherical starts around (k, d) centers with (k,) guessed log precisions."""
+        parameters = shape.first(centers)
         blank, steps = torch.zeros_like(guess), torch.zeros_like(guess, dtype=torch.int64)
         sizes = Sizes(guess, blank, blank.clone(), blank.clone(), steps.bool())
-        return cls(parameters, sizes, Memory.blank(parameters), steps, steps.bool())
+        return cls(parameters, sizes, Memory.blank(parameters, shape.memory), steps, steps.bool())
 
 
 def ascend(

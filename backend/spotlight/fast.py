@@ -23,7 +23,6 @@ from backend.spotlight.shapes import SHAPES, Shape, Spherical
 from backend.spotlight.sizes import Problem, kernel_at, solve_sizes
 from backend.spotlight.starts import draw_starts, draw_subsample, storage_free_order
 
-MAX_STEPS = 200
 # Rows that starts are screened and converged on: at least so many, and enough for so many of the
 # region's examples to be among them, but (for the sake of memory) no more numbers than the last.
 _SCREEN_ROWS, _SCREEN_MEMBERS = 2048, 40
@@ -36,8 +35,9 @@ _SCREENED, _SCREEN_STEPS = 4, 3
 _FINISHERS, _RACE_STEPS, _RACE_GAP = 4, 2, 0.01
 # Two climbers are on one optimum when the cosine of their weights exceeds this.
 _SAME = 0.95
-# Slopes that promise less end an ascent: while exploring, and on all rows (in loss deviations).
-_LOOSE, _TIGHT = 1e-4, {torch.float64: 1e-9, torch.float32: 1e-7}
+# Slopes that promise less end an ascent (in loss deviations): while exploring; where a shape is
+# first stretched; and, at the least, in single precision.
+_LOOSE, _STRETCH, _ROUNDING = 1e-4, 1e-5, 1e-7
 # Rounding of the compact kernel's edge in successive ascents; the last one is exact.
 _SOFTNESS: dict[Kernel, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "gaussian": ((0.0,), (0.0,)),
@@ -102,7 +102,9 @@ class FastSearch:
     min_weight : float
     kernel : {"gaussian", "squared_distance"}
     precision : {"spherical", "diagonal", "full"}
-    starts, seed, max_steps : int
+    starts, seed : int
+    max_steps : int or None
+        Of one ascent; None leaves it to the shape.
     tick : callable
         Called before each step; may raise to stop.
     """
@@ -118,13 +120,14 @@ class FastSearch:
         precision: str,
         starts: int,
         seed: int,
-        max_steps: int,
+        max_steps: int | None,
         tick: Callable[[], None],
     ):
         self.rows, self.counts, self.min_weight = rows, counts, min_weight
         self.kernel, self.precision = kernel, precision
         self.shape = SHAPES[precision](rows)
-        self.starts, self.max_steps, self.tick = starts, max_steps, tick
+        self.starts, self.tick = starts, tick
+        self.max_steps = max_steps or self.shape.max_steps
         self.generator = np.random.default_rng(seed)
         self.order = storage_free_order(losses, rows)
         self.carried = torch.empty((0, rows.d), dtype=torch.float64, device=rows.device)
@@ -144,10 +147,8 @@ class FastSearch:
         self.carried = climbers.parameters.clone()
         climbers = climbers[: max(count, self._promising(climbers))]
         climbers = self._finish(self.everything.shape, climbers, problem, count)
-        if not isinstance(self.shape, Spherical):
-            first = self.shape.first(climbers.parameters)
-            guess = climbers.sizes.log_precision
-            climbers = Climbers.at(first, guess)
+        if self.precision != "spherical":
+            climbers = self._stretch(climbers, losses)
             climbers = self._finish(self.shape, climbers, problem, count)
         if count > 1:
             climbers = climbers[_distinct(self.shape, climbers, problem)]
@@ -186,7 +187,7 @@ class FastSearch:
         # One center's size is a good guess of all.
         blank = torch.zeros(1, dtype=torch.float64, device=first.device)
         guess = solve_sizes(shape.distances(first[:1]), blank, problem).log_precision
-        climbers = Climbers.at(first, guess.expand(len(first)).clone())
+        climbers = Climbers.at(shape, first, guess.expand(len(first)).clone())
         climbers = self._climb(shape, climbers, [problem], _LOOSE, _SCREEN_STEPS)
         climbers = climbers[_distinct(shape, climbers, problem)[: self.starts]]
         shape = self.near.shape
@@ -194,6 +195,19 @@ class FastSearch:
         stages = [replace(problem, softness=soft) for soft in softness]
         climbers = self._climb(shape, climbers, stages, _LOOSE, self.max_steps)
         return climbers[_distinct(shape, climbers, stages[-1])]
+
+    def _stretch(self, climbers: Climbers, losses: NDArray[np.float64]) -> Climbers:
+        """Spherical optima as starts of another shape, which is fitted to the sample first."""
+        guess = climbers.sizes.log_precision
+        climbers = Climbers.at(self.shape, climbers.parameters, guess)
+        if self.near is self.everything:
+            return climbers
+        shape, problem = (
+            SHAPES[self.precision](self.near.shape.rows),
+            self._problem(losses, self.near),
+        )
+        stages = [replace(problem, softness=_SOFTNESS[self.kernel][0][-1])]
+        return self._climb(shape, climbers, stages, _STRETCH, self.max_steps)
 
     def _promising(self, climbers: Climbers) -> int:
         """How many of the best optima of the sample could still be the best among all rows."""
@@ -206,7 +220,9 @@ class FastSearch:
     def _finish(self, shape: Shape, climbers: Climbers, problem: Problem, count: int) -> Climbers:
         """Optima on all rows, best first; those that fall behind are left out."""
         stages = [replace(problem, softness=soft) for soft in _SOFTNESS[self.kernel][1]]
-        tight = _TIGHT[self.rows.dtype]
+        tight = shape.patience
+        if self.rows.dtype == torch.float32:
+            tight = max(tight, _ROUNDING)
         if len(climbers.steps) > count:
             climbers = self._climb(shape, climbers, stages[:1], tight, _RACE_STEPS)
             behind = climbers.sizes.value[0] - climbers.sizes.value

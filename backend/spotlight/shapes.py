@@ -20,8 +20,10 @@ from torch import Tensor
 
 from backend.spotlight.rows import Rows
 
-# Largest ratio of two eigenvalues of a diagonal or full precision.
-CONDITION = 1e4
+# Largest ratio of two eigenvalues of a diagonal or full precision: the square of how many times
+# longer one axis of a region can be than another. Without a bound, some precision singles out any
+# few examples.
+CONDITION = 100.0
 _BOUND = 0.5 * math.log(CONDITION)
 # Smallest share of the total weight that a mean shift divides by: near a slack optimum the
 # weights sum to 0, and without a floor the step would have a random sign.
@@ -32,6 +34,9 @@ class Shape(Protocol):
     """What the ascent needs to know of a region's shape."""
 
     rows: Rows
+    memory: int  # past steps worth remembering
+    max_steps: int  # after which an ascent is given up, unless the caller says otherwise
+    patience: float  # slopes that promise less end an ascent on all rows, in loss deviations
 
     def first(self, centers: Tensor) -> Tensor:
         """(k, p) parameters of spherical regions around (k, d) centers."""
@@ -45,7 +50,7 @@ class Shape(Protocol):
         """(k, p) slopes of ``E``, and (k, p) or (k, 1) first step scales."""
 
     def reach(self, parameters: Tensor, step: Tensor, log_precision: Tensor) -> Tensor:
-        """(k,) length of a step, in kernel radii."""
+        """(k,) length of a step: of the center in kernel radii, of logarithms as they are."""
 
     def centers(self, parameters: Tensor) -> Tensor:
         """(k, d) centers."""
@@ -56,6 +61,8 @@ class Shape(Protocol):
 
 class Spherical:
     """One precision for all directions. Parameters: the center."""
+
+    memory, max_steps, patience = 8, 200, 1e-9
 
     def __init__(self, rows: Rows):
         self.rows = rows
@@ -86,6 +93,8 @@ class Spherical:
 class Diagonal:
     """One precision per axis, bounded in condition. Parameters: center, then squashed logs."""
 
+    memory, max_steps, patience = 20, 1000, 1e-6
+
     def __init__(self, rows: Rows):
         self.rows = rows
 
@@ -113,7 +122,7 @@ class Diagonal:
         moved, turned = step.chunk(2, dim=1)
         scales = self.precisions(parameters)
         radii = (scales * moved.square()).sum(1).sqrt() * torch.exp(0.5 * log_precision)
-        return torch.maximum(radii, turned.norm(dim=1))
+        return torch.maximum(radii, turned.abs().amax(1))
 
     def centers(self, parameters: Tensor) -> Tensor:
         return parameters.chunk(2, dim=1)[0]
@@ -129,6 +138,8 @@ class Full:
     ``U`` and the eigenvalues ``exp(squash(a))``. It turns with the data, needs no projection, and
     its derivative is that of Daleckii and Krein.
     """
+
+    memory, max_steps, patience = 20, 1000, 1e-6
 
     def __init__(self, rows: Rows):
         self.rows = rows
@@ -168,10 +179,12 @@ class Full:
         return slopes, torch.cat([shift, torch.ones_like(turned).reshape(-1, d * d)], 1)
 
     def reach(self, parameters: Tensor, step: Tensor, log_precision: Tensor) -> Tensor:
-        moved, turned = step[:, : self.rows.d], step[:, self.rows.d :]
+        d = self.rows.d
+        moved, turned = step[:, :d], step[:, d:].reshape(-1, d, d)
         matrix = self.precisions(parameters)
         length = (moved * (matrix @ moved[:, :, None])[:, :, 0]).sum(1).sqrt()
-        return torch.maximum(length * torch.exp(0.5 * log_precision), turned.norm(dim=1))
+        radii = length * torch.exp(0.5 * log_precision)
+        return torch.maximum(radii, torch.linalg.matrix_norm(turned, ord=2))
 
     def centers(self, parameters: Tensor) -> Tensor:
         return parameters[:, : self.rows.d]

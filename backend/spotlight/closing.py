@@ -1,0 +1,126 @@
+"""From the end of a search to a region in the caller's units, with a word on how it ended."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from backend.spotlight import adam
+from backend.spotlight.fast import Optimum
+from backend.spotlight.kernels import weigh
+from backend.spotlight.objective import squared_distances, weighted_mean
+from backend.spotlight.outcome import Constraint, Outcome
+from backend.spotlight.rows import Rows
+from backend.spotlight.sizes import LOG_PRECISION_BOUNDS, Problem, solve_sizes
+from backend.spotlight.spotlights import Region
+from backend.spotlight.task import Task
+
+# A region ends this share above S, so that rounding elsewhere does not put it below.
+_ABOVE = 1e-9
+
+
+def close_optimum(
+    task: Task,
+    rows: Rows,
+    optimum: Optimum,
+    score: NDArray[np.float64],
+    standard: NDArray[np.float64] | None,
+) -> Region:
+    """The optimum's region in the caller's units, its size solved once more in float64."""
+    center = rows.outward(optimum.center)
+    shape = optimum.shape.cpu().numpy()
+    distances = squared_distances(task.values, center, shape) / rows.scale**2
+    problem = Problem(
+        torch.from_numpy(np.zeros(len(score)) if standard is None else standard),
+        None if task.counts is None else torch.from_numpy(task.counts),
+        task.min_weight * (1 + _ABOVE),
+        task.kernel,
+    )
+    guess = torch.tensor([optimum.log_precision], dtype=torch.float64)
+    sizes = solve_sizes(torch.from_numpy(distances)[None], guess, problem, tolerance=1e-11)
+    log_precision = float(sizes.log_precision[0])
+    tau = math.exp(log_precision)
+    weights = weigh(torch.from_numpy(distances * tau), task.kernel).numpy()
+    precision = shape * (tau / rows.scale**2)
+    slack = bool(sizes.slack[0])
+    capped = log_precision >= LOG_PRECISION_BOUNDS[1] - 1e-6
+    outcome = _fast_outcome(task, optimum, standard is None, slack, capped)
+    return _region(task, weights, center, precision, score, outcome)
+
+
+def close_summit(task: Task, rows: Rows, summit: adam.Summit, score: NDArray[np.float64]) -> Region:
+    """The region of Adam's last parameters, in the caller's units."""
+    center = rows.outward(summit.center)
+    precision = summit.precision.cpu().numpy()
+    distances = squared_distances(task.values, center, precision)
+    weights = weigh(torch.from_numpy(distances), task.kernel).numpy()
+    total = float((weights if task.counts is None else weights * task.counts).sum())
+    return _region(task, weights, center, precision, score, _adam_outcome(summit, total, task))
+
+
+def _region(
+    task: Task,
+    weights: NDArray[np.float64],
+    center: NDArray[np.float64],
+    precision: NDArray[np.float64],
+    score: NDArray[np.float64],
+    outcome: Outcome,
+) -> Region:
+    objective = weighted_mean(weights, score, task.counts)
+    return Region(
+        weights=weights,
+        center=center,
+        precision=float(precision) if precision.ndim == 0 else precision,
+        weighted_loss=weighted_mean(weights, task.losses, task.counts),
+        objective=objective - task.losses.max() if task.flip else objective,
+        total_weight=float((weights if task.counts is None else weights * task.counts).sum()),
+        outcome=outcome,
+    )
+
+
+def _fast_outcome(
+    task: Task, optimum: Optimum, no_contrast: bool, slack: bool, capped: bool
+) -> Outcome:
+    constraint: Constraint = "slack" if slack else "binding"
+    if no_contrast:
+        message = "All losses are equal: no region stands out, and this one is arbitrary."
+        return Outcome("no_contrast", message, 0, constraint)
+    if capped and slack:
+        size = (
+            f"Examples worth {task.min_weight:.6g} or more share the center's point, so that no "
+            "precision makes the region as small as allowed."
+        )
+    elif slack:
+        size = "It is larger than the smallest allowed size: that raises its weighted loss."
+    else:
+        size = "It has the smallest allowed size."
+    if optimum.arrived:
+        return Outcome(
+            "converged", f"No further step improves it. {size}", optimum.steps, constraint
+        )
+    message = f"Still improving after {optimum.steps} steps: raise max_steps. {size}"
+    return Outcome("max_steps", message, optimum.steps, constraint)
+
+
+def _adam_outcome(summit: adam.Summit, total: float, task: Task) -> Outcome:
+    edge = (1 + adam.FINAL_WIDTH) * task.min_weight
+    constraint: Constraint = "binding" if total < edge else "slack"
+    size = f"Its size is {total:.6g}, the smallest allowed {task.min_weight:.6g}"
+    if total < task.min_weight:
+        size += ": the barrier is soft, and barrier_scale small beside the losses"
+    if not summit.finite:
+        message = (
+            f"The objective overflowed at step {summit.steps}: rescale the embeddings. {size}."
+        )
+        return Outcome("not_finite", message, summit.steps, constraint)
+    if summit.steady:
+        message = f"The schedule of {summit.steps} steps ended at rest. {size}."
+        return Outcome("converged", message, summit.steps, constraint)
+    message = (
+        f"The region still moved in the last of {summit.steps} steps: raise max_steps, "
+        f"or take solver 'fast'. {size}."
+    )
+    return Outcome("max_steps", message, summit.steps, constraint)

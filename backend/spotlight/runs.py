@@ -1,0 +1,138 @@
+"""One region after the other, with either solver."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from backend.core.progress import Progress
+from backend.core.threads import calm_threads
+from backend.spotlight import adam
+from backend.spotlight.closing import close_optimum, close_summit
+from backend.spotlight.fast import FastSearch, Optimum
+from backend.spotlight.rows import Rows
+from backend.spotlight.spotlights import Region
+from backend.spotlight.task import Task
+
+# Losses whose standard deviation is below this share of the largest are all equal.
+_CONTRAST = 1e-12
+_REPORT_SECONDS = 0.1
+
+
+class _Reporter:
+    """Progress of a search whose number of steps is not known: often enough, never falling."""
+
+    def __init__(self, progress: Progress, n_regions: int):
+        self._progress, self._n_regions = progress, n_regions
+        self._region, self._steps, self._last = 0, 0, -math.inf
+
+    def begin(self, region: int) -> None:
+        self._region, self._steps, self._last = region, 0, -math.inf
+
+    def tick(self, done: float | None = None) -> None:
+        """One step; ``done`` is the share of this region's steps, where it is known."""
+        self._steps += 1
+        now = time.monotonic()
+        if now - self._last < _REPORT_SECONDS:
+            return
+        self._last = now
+        share = 1 - math.exp(-self._steps / 30) if done is None else done
+        message = f"Looking for region {self._region + 1} of {self._n_regions}"
+        self._progress((self._region + min(share, 1.0)) / self._n_regions, message)
+
+    def end(self) -> None:
+        self._progress(1.0, "All regions found")
+
+
+def run_fast(task: Task) -> Iterator[Region]:
+    """Regions of the fast solver, successive or distinct."""
+    reporter = _Reporter(task.progress, task.n_spotlights if task.mode == "successive" else 1)
+    reporter.begin(0)
+    reporter.tick()
+    rows = Rows.normalised(task.values, task.device)
+    top = float(task.losses.max())
+    score = top - task.losses if task.flip else task.losses
+    search = FastSearch(
+        rows,
+        score,
+        task.counts,
+        task.min_weight,
+        kernel=task.kernel,
+        precision=task.precision,
+        starts=task.starts,
+        seed=task.seed,
+        max_steps=task.max_steps,
+        tick=reporter.tick,
+    )
+    if task.mode == "distinct":
+        standard = _standardised(score, task.counts)
+        wanted = task.n_spotlights if standard is not None else 1
+        for optimum in _optima(search, standard, wanted):
+            yield close_optimum(task, rows, optimum, score, standard)
+    else:
+        for number in range(task.n_spotlights):
+            reporter.begin(number)
+            standard = _standardised(score, task.counts)
+            region = close_optimum(task, rows, _optima(search, standard, 1)[0], score, standard)
+            yield region
+            score = score * (1 - region.weights / region.weights.max())
+    reporter.end()
+
+
+def _standardised(
+    score: NDArray[np.float64], counts: NDArray[np.float64] | None
+) -> NDArray[np.float64] | None:
+    """Scores of mean 0 and variance 1, or None when all are equal."""
+    largest = np.abs(score).max()
+    if largest == 0:
+        return None
+    standard = score / largest  # squares of tiny or huge losses would leave the range of floats
+    standard = standard - np.average(standard, weights=counts)
+    deviation = float(np.sqrt(np.average(np.square(standard), weights=counts)))
+    return standard / deviation if deviation > _CONTRAST else None
+
+
+def _optima(search: FastSearch, standard: NDArray[np.float64] | None, count: int) -> list[Optimum]:
+    """The best optima; around the mean of the data when there is nothing to find."""
+    if standard is not None:
+        with calm_threads():
+            return search.best(standard, count)
+    d = search.rows.d
+    center = torch.zeros(d, dtype=torch.float64)
+    shape = {"spherical": torch.ones(()), "diagonal": torch.ones(d), "full": torch.eye(d)}
+    return [Optimum(center, shape[search.precision].double(), 0.0, 0, True)]
+
+
+def run_adam(task: Task) -> Iterator[Region]:
+    """Successive regions of the published optimiser."""
+    reporter = _Reporter(task.progress, task.n_spotlights)
+    reporter.begin(0)
+    reporter.tick(0.0)
+    rows = Rows.centered(task.values, task.device)
+    counts = None if task.counts is None else rows.hold(task.counts)
+    steps = task.max_steps or adam.STEPS
+    barrier = adam.Barrier(task.min_weight, task.barrier_scale, task.kernel, task.flip)
+    top = float(task.losses.max())
+    score = top - task.losses if task.flip else task.losses
+    for number in range(task.n_spotlights):
+        reporter.begin(number)
+        losses = top - score if task.flip else score
+        with calm_threads():
+            summit = adam.climb(
+                rows,
+                rows.hold(losses),
+                counts,
+                barrier,
+                precision=task.precision,
+                steps=steps,
+                tick=lambda step: reporter.tick(step / steps),
+            )
+        region = close_summit(task, rows, summit, score)
+        yield region
+        score = score * (1 - region.weights / region.weights.max())
+    reporter.end()

@@ -1,0 +1,75 @@
+"""What a search for spotlights gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.spotlight.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Region:
+    """One spotlight. ``n`` examples, ``d`` dimensions.
+
+    Parameters
+    ----------
+    weights : float64 array of shape (n,)
+        Membership of each example, in [0, 1].
+    center : float64 array of shape (d,)
+        In the units of the embeddings.
+    precision : float, or float64 array of shape (d,) or (d, d)
+        Spherical, diagonal or full, in inverse squared units of the embeddings.
+    weighted_loss : float
+        On the raw losses, in loss units.
+    objective : float
+        What the search maximised: the weighted loss (its negative when flipped) on losses from
+        which earlier regions were taken away.
+    total_weight : float
+        Size in examples.
+    outcome : Outcome
+    """
+
+    weights: NDArray[np.float64]
+    center: NDArray[np.float64]
+    precision: float | NDArray[np.float64]
+    weighted_loss: float
+    objective: float
+    total_weight: float
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Spotlights:
+    """Regions in the order they were found. ``r`` regions, ``n`` examples, ``d`` dimensions.
+
+    Parameters
+    ----------
+    weights : float64 array of shape (r, n)
+        Membership of each example in each region, in [0, 1].
+    centers : float64 array of shape (r, d)
+        In the units of the embeddings.
+    precisions : float64 array of shape (r,), (r, d) or (r, d, d)
+        Spherical, diagonal or full, in inverse squared units of the embeddings.
+    weighted_losses : float64 array of shape (r,)
+        On the raw losses, in loss units.
+    objectives : float64 array of shape (r,)
+        What each search maximised: see ``Region``.
+    total_weights : float64 array of shape (r,)
+        Sizes in examples.
+    outcomes : tuple of r Outcome
+        How each search ended.
+    """
+
+    weights: NDArray[np.float64]
+    centers: NDArray[np.float64]
+    precisions: NDArray[np.float64]
+    weighted_losses: NDArray[np.float64]
+    objectives: NDArray[np.float64]
+    total_weights: NDArray[np.float64]
+    outcomes: tuple[Outcome, ...]
+
+    def __len__(self) -> int:
+        return len(self.outcomes)

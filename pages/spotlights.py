@@ -10,7 +10,6 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.sampling import MapSample, sample_for_map
-from backend.jobs import Job
 from backend.tasks import default_options
 from pages.components import (
     fitting,

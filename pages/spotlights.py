@@ -17,9 +17,11 @@ from pages.components import (
     groups,
     keys,
     link,
+    methods,
     scatter,
     services,
     text,
+    trust,
 )
 from pages.components.panel import show_group
 from pages.components.waiting import RUNNING, follow, show_progress
@@ -53,12 +55,20 @@ def page() -> None:
         if job.state in RUNNING:
             list_place.skeleton(height=scatter.HEIGHT - 60)
         return
+    checked = trust.ask(bundle, options) if done else None
     choices += groups.baselines(bundle, options["size"], seed=options["seed"])
     if selection is not None:
         choices.append(selection)
     with list_place:
-        choice = groups.choose_group(choices, final=done)
-    show_group(bundle, choice, choices)
+        choice = groups.choose_group(
+            choices, final=done, verdicts=trust.verdicts(checked) if checked else {}
+        )
+        if checked:
+            follow(checked, what="Check whether they are real")
+    more = {"Other methods": lambda: methods.show_methods(bundle, options)}
+    if checked:
+        more = {"Is it real?": lambda: trust.show_trust(checked, choices), **more}
+    show_group(bundle, choice, choices, more=more)
 
 
 def map_controls(bundle: Bundle) -> tuple[str, str]:

@@ -157,7 +157,9 @@ def selection_choice(bundle: Bundle, rows: NDArray[np.int64], shape: dict[str, A
     return Choice("selection", "drawn on the map", group, {"kind": "lasso", **shape}, number="S")
 
 
-def choose_group(choices: list[Choice], *, final: bool) -> Choice:
+def choose_group(
+    choices: list[Choice], *, final: bool, verdicts: Mapping[str, str] | None = None
+) -> Choice:
     """The list of groups, one line of numbers each; returns the chosen one.
 
     Until the list is final its choice is kept apart from the address, which may name a region that
@@ -176,7 +178,7 @@ def choose_group(choices: list[Choice], *, final: bool) -> Choice:
             "Groups",
             list(by_key),
             format_func=lambda key: _title(by_key[key]),
-            captions=[_caption(choice) for choice in choices],
+            captions=[_caption(choice, (verdicts or {}).get(choice.key)) for choice in choices],
             **link.bound(keys.GROUP, list(by_key), final=final),
             label_visibility="collapsed",
             width="stretch",
@@ -188,13 +190,13 @@ def _title(choice: Choice) -> str:
     return f"**{choice.number}**  {text.plain(choice.name, limit=60)}"
 
 
-def _caption(choice: Choice) -> str:
+def _caption(choice: Choice, verdict: str | None) -> str:
     group = choice.group
     line = f"{text.count(group.n_members)} · loss {text.number(group.member_loss)}"
     if choice.source["kind"] == "region":
         line = (
             f"{text.count(group.n_members)} members, loss {text.number(group.member_loss)} · "
-            f"weighted {text.number(group.weighted_loss)} ({text.times(group.ratio)} base)"
+            f"weighted {text.number(group.weighted_loss)} ({text.times(group.ratio)})"
         )
     else:
         line += f" ({text.times(group.ratio)} base)"
@@ -202,6 +204,8 @@ def _caption(choice: Choice) -> str:
         line += " · not above the base loss"
     if group.small:
         line += " · small: under 30 members"
+    if verdict:
+        line += f" · {text.plain(verdict, limit=140)}"
     if choice.note:
         line += f" · {text.plain(choice.note, limit=120)}"
     return line

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import streamlit as st
 
 from backend.bundle import Bundle
@@ -9,13 +11,30 @@ from pages.components import tagging, views
 from pages.components.groups import Choice
 
 
-def show_group(bundle: Bundle, choice: Choice, choices: list[Choice]) -> None:
-    """Look at the chosen group and tag it; ``choices`` are the groups it can stand beside."""
+def show_group(
+    bundle: Bundle,
+    choice: Choice,
+    choices: list[Choice],
+    *,
+    more: Mapping[str, Callable[[], None]] | None = None,
+) -> None:
+    """Look at the chosen group and tag it; ``choices`` are the groups it can stand beside.
+
+    ``more`` are views only this page has: name and what shows it.
+    """
+    more = more or {}
+    without = [view for view in views.REGION_VIEWS if view not in more]
+    if len(choices) < 2:
+        without.append("Side by side")
     tags = tagging.tags_of(bundle)
     with st.container(horizontal=True, vertical_alignment="center", key="group_bar"):
         with st.container(width="content"):
-            view = views.choose_view(bundle, without=("Side by side",) if len(choices) < 2 else ())
+            view = views.choose_view(bundle, without=tuple(without))
         bar = st.container(width="stretch")
-    picked = views.show_view(bundle, view, choice, choices, tags)
+    picked: list[str] = []
+    if view in more:
+        more[view]()
+    else:
+        picked = views.show_view(bundle, view, choice, choices, tags)
     with bar:
         tagging.show_bar(bundle, choice, picked)

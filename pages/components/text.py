@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from html import escape
 
 DASH = "–"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=@/\"'])")
@@ -44,6 +45,13 @@ def times(ratio: float | None) -> str:
     return DASH if ratio is None or not math.isfinite(ratio) else f"×{number(ratio)}"
 
 
+def p_value(p: float | None) -> str:
+    """A p-value with three decimals and no leading zero; small ones as a bound."""
+    if p is None or not math.isfinite(p):
+        return DASH
+    return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+
+
 def duration(seconds: float) -> str:
     """A time somebody waits for, rounded as one would say it."""
     if seconds < 1:
@@ -68,3 +76,8 @@ def shorten(text: object, limit: int) -> str:
     """One line of at most ``limit`` characters, for places that take plain text."""
     line = " ".join(str(text).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def chart(text: object) -> str:
+    """A string from the data for a chart, which reads some tags."""
+    return escape(str(text))

@@ -14,7 +14,8 @@ from backend.describe import WeightedSummary, attribute_tables, token_table
 from pages.components import gallery, keys, tables, text
 from pages.components.groups import Choice
 
-VIEWS = ("Members", "Side by side", "Table", "Words", "Columns")
+REGION_VIEWS = ("Is it real?", "Other methods")
+VIEWS = ("Members", "Side by side", "Table", "Words", "Columns", *REGION_VIEWS)
 STRIP = 12
 """Examples shown per group where groups stand side by side."""
 

@@ -47,8 +47,8 @@ def page() -> None:
     with list_place:
         found = groups.parts_of(job.result()) if done else job.partial()
         choices = groups.region_choices(bundle, found, options, job.key)
-        if not done:
-            show_progress(job, what="Searching regions", key="fit")
+        if not done and show_progress(job, what="Searching regions", key="fit"):
+            st.rerun()  # it ended just now, and nothing polls any more
     with map_place:
         selection = show_map(bundle, choices, colour_by, method, rested=done)
     if not choices and not done:

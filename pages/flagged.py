@@ -1,7 +1,10 @@
-"""What did we flag? Tags, their history, and the way out."""
+"""What did we flag? Tags and what is said of them: tests, blind checks, the report."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -9,7 +12,12 @@ from backend.bundle import Bundle
 from backend.core.groups import sharp_group
 from backend.export import export_flagged
 from pages.components import frame, gallery, keys, services, tables, tagging, text
+from pages.components.blind import show_blind_check
 from pages.components.groups import rows_of_ids
+from pages.components.hypotheses import show_hypotheses
+from pages.components.report import latest, show_report
+
+SHEET = "sheet"  # the open tab; its name in the address
 
 
 def page() -> None:
@@ -18,34 +26,34 @@ def page() -> None:
         return
     st.header("What did we flag?", anchor=False)
     counts = services.store().tag_counts(bundle.digest)
-    if not counts:
-        st.info(
-            "Nothing is tagged in this bundle yet. Tag a region, a selection or single examples."
-        )
-        st.page_link("pages/spotlights.py", label="Find regions to tag", icon=":material/flare:")
-        with st.container(horizontal=True):
-            tagging.history_buttons(bundle)
-        show_history(bundle)
-        tagging.show_notice()
-        return
-    chosen = choose_tags(counts)
-    rows = export_flagged(bundle, services.store(), tags=chosen or None).rows
+    chosen = choose_tags(counts) if counts else []
     with st.container(horizontal=True, vertical_alignment="center"):
-        tagging.download_button(bundle, chosen or None)
-        tagging.manifest_button(bundle, chosen or None)
+        if counts:
+            tagging.download_button(bundle, chosen or None)
+            tagging.manifest_button(bundle, chosen or None)
         tagging.history_buttons(bundle)
-        take_off(bundle, chosen, rows)
-    tab_table, tab_gallery, tab_history = st.tabs(["Table", "Gallery", "History"])
-    with tab_table:
-        st.caption(
-            f"{text.count(len(rows))} rows: one per example and tag, as they stand in the CSV."
-        )
-        st.dataframe(rows, hide_index=True, column_config=tables.number_columns(rows), height=460)
-    with tab_gallery:
-        show_gallery(bundle, rows)
-    with tab_history:
-        show_history(bundle)
+        if counts:
+            take_off(bundle, chosen)
+    sheets: dict[str, Callable[[], None]] = {
+        "Table": lambda: show_table(bundle, chosen) if counts else show_nothing(),
+        "Gallery": lambda: show_gallery(bundle, chosen) if counts else show_nothing(),
+        "Hypotheses": lambda: show_hypotheses(bundle),
+        "Blind check": lambda: show_blind_check(bundle),
+        "Report": lambda: show_report(bundle),
+        "History": lambda: show_history(bundle),
+    }
+    tabs = st.tabs(list(sheets), key=SHEET, on_change="rerun", bind="query-params")
+    for tab, show in zip(tabs, sheets.values(), strict=True):
+        if tab.open:  # only what is looked at is computed
+            with tab:
+                show()
     tagging.show_notice()
+
+
+def show_nothing() -> None:
+    """Nothing is tagged yet, and the way to change that."""
+    st.info("Nothing is tagged in this bundle yet. Tag a region, a selection or single examples.")
+    st.page_link("pages/spotlights.py", label="Find regions to tag", icon=":material/flare:")
 
 
 def choose_tags(counts: dict[str, int]) -> list[str]:
@@ -61,13 +69,19 @@ def choose_tags(counts: dict[str, int]) -> list[str]:
     return list(chosen or [])
 
 
-def take_off(bundle: Bundle, chosen: list[str], rows: pd.DataFrame) -> None:
+def tagged(bundle: Bundle, chosen: list[str]) -> pd.DataFrame:
+    """One row per example and tag; of the chosen tags, or of all when none is chosen."""
+    rows = tagging.tags_of(bundle)
+    return rows[rows["tag"].isin(chosen)] if chosen else rows
+
+
+def take_off(bundle: Bundle, chosen: list[str]) -> None:
     """Remove the chosen tags from everything that carries them; undo brings them back."""
 
     def remove() -> None:
+        rows = tagged(bundle, chosen)
         for tag in chosen:
-            ids = rows.loc[rows["tag"] == tag, "id"].tolist()
-            untag(bundle.digest, ids, tag)
+            untag(bundle.digest, rows.loc[rows["tag"] == tag, "id"].tolist(), tag)
         st.session_state[keys.TAG_FILTER] = []
         st.session_state[keys.NOTICE] = (
             f"Removed {len(chosen)} tags from {text.count(len(rows))} rows. Undo brings them back.",
@@ -84,9 +98,29 @@ def take_off(bundle: Bundle, chosen: list[str], rows: pd.DataFrame) -> None:
     )
 
 
-def show_gallery(bundle: Bundle, rows: pd.DataFrame) -> None:
+@st.cache_resource(show_spinner="Reading the tags", max_entries=8)
+def flagged_rows(digest: str, seq: int, tags: tuple[str, ...], _bundle: Bundle) -> pd.DataFrame:
+    """The rows of the CSV as the log stood at event ``seq``."""
+    return export_flagged(_bundle, services.store(), tags=tags or None).rows
+
+
+def show_table(bundle: Bundle, chosen: list[str]) -> None:
+    """The rows as they stand in the CSV."""
+    rows = flagged_rows(bundle.digest, latest(bundle.digest), tuple(sorted(chosen)), bundle)
+    st.caption(f"{text.count(len(rows))} rows: one per example and tag, as they stand in the CSV.")
+    st.dataframe(
+        rows,
+        hide_index=True,
+        column_config=tables.number_columns(rows),
+        height=460,
+        placeholder="",
+    )
+
+
+def show_gallery(bundle: Bundle, chosen: list[str]) -> None:
     """The flagged examples themselves; picked ones can lose one tag."""
-    members = rows_of_ids(bundle, rows["id"].unique())
+    rows = tagged(bundle, chosen)
+    members = np.sort(rows_of_ids(bundle, rows["id"].unique()))
     group = sharp_group("tag", members, bundle.losses)
     picked = gallery.show_gallery(bundle, group, tagging.tags_of(bundle), key="gallery_flagged")
     held = sorted(rows.loc[rows["id"].isin(picked), "tag"].unique())

@@ -51,14 +51,24 @@ def tiles(
     label: str,
     key: str,
     weights: NDArray[Any] | None = None,
+    hide_loss: bool = False,
 ) -> list[str]:
-    """Tiles of these rows; returns the ids picked on them."""
+    """Tiles of these rows; returns the ids picked on them.
+
+    With ``hide_loss`` nothing says how the model did: no loss, no prediction, no whole example.
+    """
     ids = bundle.ids[rows]
     held = tags[tags["id"].isin(set(ids.tolist()))]
     by_id = held.groupby("id")["tag"].agg(list).to_dict() if len(held) else {}
     graded = weights is not None and bool(np.any((weights[rows] > 0) & (weights[rows] < 1)))
     items = [
-        _item(bundle, int(row), by_id.get(bundle.ids[row], []), weights if graded else None)
+        _item(
+            bundle,
+            int(row),
+            by_id.get(bundle.ids[row], []),
+            weights if graded else None,
+            hide_loss=hide_loss,
+        )
         for row in rows
     ]
     data = {
@@ -75,7 +85,7 @@ def tiles(
         on_opened_change=lambda: None,
     )
     opened = result.opened
-    if opened and st.session_state.get(f"{keys.OPENED}_{key}") != opened["count"]:
+    if opened and not hide_loss and st.session_state.get(f"{keys.OPENED}_{key}") != opened["count"]:
         st.session_state[f"{keys.OPENED}_{key}"] = opened["count"]
         found = np.flatnonzero(bundle.ids[rows] == opened["id"])
         if len(found):
@@ -85,10 +95,17 @@ def tiles(
 
 
 def _item(
-    bundle: Bundle, row: int, tags: list[str], weights: NDArray[Any] | None
+    bundle: Bundle,
+    row: int,
+    tags: list[str],
+    weights: NDArray[Any] | None,
+    *,
+    hide_loss: bool = False,
 ) -> dict[str, Any]:
     thumbnail = bundle.thumbnail(row) if bundle.has_images else None
     label, prediction = names_of(bundle, row)
+    if hide_loss:
+        prediction = None
     return {
         "id": str(bundle.ids[row]),
         "src": data_uri(thumbnail) if thumbnail else None,
@@ -97,7 +114,7 @@ def _item(
         "label": label,
         "prediction": prediction,
         "wrong": prediction is not None and label != prediction,
-        "loss": text.number(float(bundle.losses[row])),
+        "loss": "" if hide_loss else text.number(float(bundle.losses[row])),
         "weight": f"w {text.number(float(weights[row]))}" if weights is not None else None,
         "tags": tags,
     }

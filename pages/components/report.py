@@ -1,0 +1,95 @@
+"""The report: one file that shows what was found, and a section for a model card."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from backend.bundle import Bundle
+from backend.cache import Entry
+from backend.core.errors import BackendError
+from backend.tasks import default_options
+from pages.components import services, text, waiting
+
+ASKED = "_report_asked"
+CLAIM = "report_claim"
+
+
+def show_report(bundle: Bundle) -> None:
+    """Make the report when it is asked for, then offer it."""
+    search = default_options("spotlights")
+    st.caption(
+        "One HTML file that opens without a network: the bundle, its regions, tags, hypotheses "
+        f"and blind checks. Regions: {search['n_spotlights']} of {text.percent(search['size'])} "
+        f"each, solver {search['solver']}, seed {search['seed']}."
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Make the report",
+            key="report_make",
+            type="primary",
+            icon=":material/description:",
+            on_click=_ask,
+            args=(bundle.digest,),
+        )
+        st.toggle(
+            "Test the regions on held-out halves",
+            value=True,
+            key=CLAIM,
+            help="Each half of the data says of the other how sure its regions are. Takes about "
+            "two more searches.",
+            persist_state="session",
+        )
+    asked = st.session_state.get(ASKED)
+    if not asked or asked["digest"] != bundle.digest:
+        return
+    try:
+        job = services.ask("report", bundle.digest, **asked["options"])
+    except BackendError as error:
+        st.error(text.plain(error, limit=600))
+        return
+    if not waiting.show_progress(job, what="The report", key="report"):
+        return
+    _offer(bundle, job.result(), asked["options"]["log"])
+
+
+def _ask(digest: str) -> None:
+    options = {"claim": bool(st.session_state.get(CLAIM, True)), "log": latest(digest)}
+    st.session_state[ASKED] = {"digest": digest, "options": options}
+
+
+def latest(digest: str) -> int:
+    """Number of the bundle's latest event; 0 before the first."""
+    return max((event.seq for event in services.store().events(digest, limit=1)), default=0)
+
+
+def _offer(bundle: Bundle, made: Entry, log: int) -> None:
+    if latest(bundle.digest) != log:
+        st.info(
+            "Something was tagged, tested or undone since this report was made. Make it again to "
+            "have that in it.",
+            icon=":material/history:",
+        )
+    name = str(made.meta["name"])
+    with st.container(horizontal=True):
+        for words, part, ending, mime, icon in (
+            ("Download report", "html", ".html", "text/html", ":material/download:"),
+            (
+                "Download model card section",
+                "markdown",
+                ".md",
+                "text/markdown",
+                ":material/id_card:",
+            ),
+        ):
+            st.download_button(
+                f"{words} · {text.size(made[part].nbytes)}",
+                data=made[part].tobytes,
+                file_name=name + ending,
+                mime=mime,
+                key=f"report_{part}",
+                icon=icon,
+                on_click="ignore",
+                help="A Markdown section as Mitchell et al. 2019 (arXiv:1810.03993) ask for."
+                if part == "markdown"
+                else None,
+            )

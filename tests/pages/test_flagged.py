@@ -1,0 +1,214 @@
+"""The flagged page: hypotheses, blind checks and the report, with and without tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from backend.bundle import import_bundle
+from backend.store import Store
+from pages.components import services
+from pages.components.hypotheses import with_suggestion
+from tests.bundles import npz, planted
+
+APP = str(Path(__file__).parents[2] / "app.py")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One home folder, and so one set of warm workers, for all tests of this file."""
+    folder = tmp_path_factory.mktemp("flagged") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ERRORSCOPE_HOME", str(folder))
+        st.cache_resource.clear()
+        yield folder
+        services.jobs().close()
+        services.store().close()
+        st.cache_resource.clear()
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Store]:
+    """The log as another process would read it."""
+    with closing(Store(home=home)) as one:
+        yield one
+
+
+@pytest.fixture
+def digest(home: Path, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """A bundle of its own for each test: 240 rows, of which the 80 wide ones are hard."""
+    fields = planted(240, 5, seed=1)
+    fields.pop("planted")
+    seed = sum(map(ord, request.node.name))
+    width = np.arange(240) % 3
+    fields["losses"] = np.random.default_rng(seed).gamma(2.0, 0.2, size=240) + (width == 2)
+    fields["examples/width"] = width.astype(float)
+    path = tmp_path / "bundle.npz"
+    path.write_bytes(npz(**fields))
+    return import_bundle(path).digest
+
+
+def opened(digest: str, sheet: str) -> AppTest:
+    at = AppTest.from_file(APP, default_timeout=60)
+    at.query_params["bundle"] = digest[:12]
+    at.query_params["sheet"] = sheet
+    at.switch_page("pages/flagged.py").run()
+    assert not at.exception, [element.message for element in at.exception]
+    return at
+
+
+def texts(at: AppTest) -> str:
+    kinds = ("markdown", "caption", "info", "warning", "error", "text", "code")
+    return "\n".join(str(element.value) for kind in kinds for element in at.get(kind))
+
+
+def try_out(at: AppTest, sentence: str, rule: str) -> AppTest:
+    at.text_input(key="hypothesis_sentence").set_value(sentence).run()
+    at.text_input(key="hypothesis_rule").set_value(rule).run()
+    at.button(key="hypothesis_test").click().run()
+    assert not at.exception
+    return at
+
+
+@pytest.mark.parametrize(
+    "sheet", ["Table", "Gallery", "Hypotheses", "Blind check", "Report", "History"]
+)
+def test_every_sheet_opens_without_a_tag(digest: str, sheet: str) -> None:
+    at = opened(digest, sheet)
+    empty = "Nothing is tagged in this bundle yet" in texts(at)
+    assert empty == (sheet in ("Table", "Gallery"))
+
+
+def test_a_true_hypothesis_is_supported_and_undo_takes_it_back(digest: str, store: Store) -> None:
+    at = try_out(opened(digest, "Hypotheses"), "Wide ones are hard", "width > 1")
+    said = texts(at)
+    assert "**Supported**" in said and "Wide ones are hard" in said
+    assert "adjusted p" in said and "n 120" in said  # half of 240 was set aside
+    [event] = store.hypotheses(digest)
+    assert event.payload["card"]["verdict"]["verdict"] == "supported"
+    assert list(at.dataframe[0].value["rule"]) == ["width > 1"]
+    at.button(key="undo").click().run()
+    assert store.hypotheses(digest) == [] and not at.dataframe
+
+
+def test_a_false_hypothesis_is_refused(digest: str) -> None:
+    at = try_out(opened(digest, "Hypotheses"), "Narrow ones are hard", "width < 1")
+    assert "**Refused**" in texts(at)
+
+
+def test_a_rule_that_cannot_be_read_shows_where_and_is_not_try_out(
+    digest: str, store: Store
+) -> None:
+    at = try_out(opened(digest, "Hypotheses"), "Anything", "width > and")
+    lines = at.code[0].value.splitlines()
+    caret = next(place for place, line in enumerate(lines) if line.strip() == "^")
+    assert lines[caret].index("^") == lines[caret - 1].index("and")
+    assert store.hypotheses(digest) == []
+
+
+def test_what_was_looked_at_is_set_aside(digest: str, store: Store) -> None:
+    store.tag(digest, [str(row) for row in range(100)], "seen", author="Ada")
+    at = opened(digest, "Hypotheses")
+    at.selectbox(key="hypothesis_seen").set_value("tag:seen").run()
+    try_out(at, "Wide ones are hard", "width = 2")
+    [event] = store.hypotheses(digest)
+    verdict = event.payload["card"]["verdict"]
+    assert (verdict["n_used"], verdict["n"]) == (100, 140)
+    assert event.payload["card"]["source"] == {"kind": "tag", "tag": "seen"}
+
+
+def test_marked_cards_are_deleted(digest: str, store: Store) -> None:
+    at = try_out(opened(digest, "Hypotheses"), "First", "width = 2")
+    try_out(at, "Second", "width = 1")
+    key = at.dataframe[0].key
+    at.session_state[key] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    at.run()
+    at.session_state[key] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    at.button(key="hypothesis_delete").click().run()
+    assert [one.payload["card"]["sentence"] for one in store.hypotheses(digest)] == ["Second"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "word", "whole"),
+    [
+        ("", "label", "label"),
+        ("la", "label", "label"),
+        ("width > 2 and la", "label", "width > 2 and label"),
+        ('label = "Sh', '"Shirt"', 'label = "Shirt"'),
+        ("label = sh", '"Shirt"', 'label = "Shirt"'),
+        ("`skin t", "`skin tone`", "`skin tone`"),
+        ("width > 2 ", "and", "width > 2 and"),
+        ("width > 2", "and", "width > 2 and"),
+        ("nota = 1 or n", "not", "nota = 1 or not"),
+    ],
+)
+def test_a_suggestion_completes_the_last_word(rule: str, word: str, whole: str) -> None:
+    assert with_suggestion(rule, word) == whole
+
+
+def test_suggestions_are_written_into_the_rule(digest: str) -> None:
+    at = opened(digest, "Hypotheses")
+    at.text_input(key="hypothesis_rule").set_value("wi").run()
+    at.pills(key="hypothesis_suggestion").set_value("width").run()
+    assert at.text_input(key="hypothesis_rule").value == "width "
+
+
+def test_a_blind_check_is_answered_and_counted(digest: str, store: Store) -> None:
+    at = opened(digest, "Blind check")
+    at.button(key="blind_show").click().run()
+    shown = [str(one.proto) for one in at.get("bidi_component")]
+    assert len(shown) == 2
+    check = at.session_state["_blind_running"]["check"]
+    worse = check.worse
+    at.button(key=f"blind_{worse}").click().run()
+    assert not at.exception
+    assert "Right." in texts(at) and "1 of 1 answers right" in texts(at)
+    [event] = store.events(digest, kind="blind_check")
+    assert event.payload["check"]["correct"] is True
+    at.button(key="blind_show").click().run()
+    worse = at.session_state["_blind_running"]["check"].worse
+    at.button(key="blind_second" if worse == "first" else "blind_first").click().run()
+    assert "Not right." in texts(at) and "1 of 2 answers right" in texts(at)
+
+
+def test_blind_tiles_do_not_say_how_the_model_did(digest: str, home: Path) -> None:
+    from pages.components import gallery
+
+    bundle = services.bundle_of(digest)
+    open_item = gallery._item(bundle, 0, [], None)
+    hidden = gallery._item(bundle, 0, [], None, hide_loss=True)
+    assert open_item["loss"] and open_item["prediction"] is not None
+    assert hidden["loss"] == "" and hidden["prediction"] is None and not hidden["wrong"]
+
+
+def test_a_tag_on_most_examples_cannot_be_checked_blindly(digest: str, store: Store) -> None:
+    store.tag(digest, [str(row) for row in range(200)], "most", author="Ada")
+    at = opened(digest, "Blind check")
+    at.selectbox(key="blind_group").set_value("tag:most").run()
+    at.button(key="blind_show").click().run()
+    assert "Take a smaller group" in texts(at) and not at.get("bidi_component")
+
+
+def test_the_report_is_made_only_when_asked_for(digest: str, store: Store) -> None:
+    at = opened(digest, "Report")
+    assert not at.get("progress") and not at.get("download_button")
+    at.toggle(key="report_claim").set_value(False).run()
+    at.button(key="report_make").click().run()
+    options = at.session_state["_report_asked"]["options"]
+    services.ask("report", digest, **options).wait(60)
+    at.run()
+    assert [one.proto.label.split(" · ")[0] for one in at.get("download_button")] == [
+        "Download report",
+        "Download model card section",
+    ]
+    made = services.ask("report", digest, **options).result()
+    assert made["html"].tobytes().lstrip().lower().startswith(b"<!doctype html")
+    store.tag(digest, ["0"], "late", author="Ada")
+    at.run()
+    assert "since this report was made" in texts(at)

@@ -21,9 +21,9 @@ STEPS, LEARNING_RATE = 5000, 1e-2
 PATIENCE, FACTOR, THRESHOLD = 10, 0.5, 1e-4
 FINAL_WIDTH = 0.05  # of S
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
-# Still moving: in the last share of the steps, the center by so many kernel radii, or the overall
-# precision by such a factor. (The barrier alone moves it by less.)
-_LAST_SHARE, _RADII, _LOG_FACTOR = 0.05, 0.1, 0.2
+# Still moving: in the last share of the steps, or the last so many, the center by so many kernel
+# radii, or the overall precision by such a factor. (The barrier alone moves it by less.)
+_LAST_SHARE, _LAST_STEPS, _RADII, _LOG_FACTOR = 0.05, 100, 0.1, 0.2
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def climb(
     whole = float(rows.n if counts is None else counts.sum(dtype=torch.float64))
     widths = np.geomspace(whole - barrier.min_weight, FINAL_WIDTH * barrier.min_weight, steps)
     rate, best, bad = LEARNING_RATE, np.inf, 0
-    earlier, last_from = [p.clone() for p in parameters], int((1 - _LAST_SHARE) * steps)
+    earlier, last_from = [p.clone() for p in parameters], steps - _last_steps(steps)
     for step, width in enumerate(widths, start=1):
         tick(step)
         value, total, slopes = objective_slopes(
@@ -112,7 +112,8 @@ def climb(
                 f"solver 'adam' lost every example at step {step}: all {barrier.kernel!r} weights "
                 "are 0. Use solver='fast', or kernel='gaussian', whose weights never vanish."
             )
-        if not np.isfinite(value) or not all(bool(slope.isfinite().all()) for slope in slopes):
+        # Adam divides by squares: where those overflow, it would stand still.
+        if not np.isfinite([value, *(float(s.square().sum()) for s in slopes)]).all():
             return Summit(parameters[0], _as_precision(parameters), step, False, False)
         if step == last_from:
             earlier = [p.clone() for p in parameters]
@@ -185,6 +186,10 @@ def _as_precision(parameters: list[Tensor]) -> Tensor:
         return scales
     axes = parameters[2]
     return (axes * scales) @ axes.T
+
+
+def _last_steps(steps: int) -> int:
+    return max(int(_LAST_SHARE * steps), _LAST_STEPS)
 
 
 def _steady(earlier: list[Tensor], now: list[Tensor]) -> bool:

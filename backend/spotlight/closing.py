@@ -20,6 +20,8 @@ from backend.spotlight.task import Task
 
 # A region ends this share above S, so that rounding elsewhere does not put it below.
 _ABOVE = 1e-9
+# Adam ends a little inside its barrier's edge. Beyond this many times the edge it never met it.
+_STRANDED = 1.5
 
 
 def close_optimum(
@@ -113,9 +115,16 @@ def _adam_outcome(summit: adam.Summit, total: float, task: Task) -> Outcome:
         size += ": the barrier is soft, and barrier_scale small beside the losses"
     if not summit.finite:
         message = (
-            f"The objective overflowed at step {summit.steps}: rescale the embeddings. {size}."
+            f"The objective or its slope was not finite at step {summit.steps}: rescale embeddings "
+            f"or losses, or raise barrier_scale. {size}."
         )
         return Outcome("not_finite", message, summit.steps, constraint)
+    if total > _STRANDED * edge:
+        message = (
+            f"It came to rest long before the smallest allowed size: the learning rate fell too "
+            f"early, or a larger region is better. Compare with solver 'fast'. {size}."
+        )
+        return Outcome("max_steps", message, summit.steps, constraint)
     if summit.steady:
         message = f"The schedule of {summit.steps} steps ended at rest. {size}."
         return Outcome("converged", message, summit.steps, constraint)

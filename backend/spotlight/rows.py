@@ -17,13 +17,14 @@ from backend.core.errors import InputError
 RESIDENT_BYTES = 2**29
 # Numbers per block: of the working copy, for matrix products; and of what is read anew and changed
 # several times on the way, which should stay in the cache.
-_BLOCK, _READ_BLOCK = 2**22, 2**19
+BLOCK, READ_BLOCK = 2**22, 2**19
 # For up to this many centers a product is faster with the rows first.
 _FEW = 8
 # Up to this many numbers the working copy is float64: it costs little and loses nothing.
 EXACT_NUMBERS = 2**20
-# Rows farther from the mean than this many median distances do not help to place the origin.
-_FAR = 16.0
+# Rows farther from the mean than this many median distances do not help to place the origin. A
+# monstrous outlier costs the first mean all its digits, which a few more rounds bring back.
+_FAR, _ROUNDS = 16.0, 6
 _OUTERMOST = 1e15
 
 
@@ -105,7 +106,7 @@ class Rows:
         if self._resident is None:
             yield from self._read()
         else:
-            step = max(1, _BLOCK // self.d)
+            step = max(1, BLOCK // self.d)
             for start in range(0, self.n, step):
                 yield start, self._resident[start : start + step]
 
@@ -172,7 +173,7 @@ def _dtype_for(values: NDArray[Any]) -> torch.dtype:
 
 def read_blocks(values: NDArray[Any]) -> Iterator[tuple[int, Tensor]]:
     """First row and a copy of each block of rows, in their own float width."""
-    step = max(1, _READ_BLOCK // values.shape[1])
+    step = max(1, READ_BLOCK // values.shape[1])
     for start in range(0, len(values), step):
         block = np.array(values[start : start + step])
         if block.dtype.itemsize > 8:  # torch has no longer floats
@@ -183,21 +184,22 @@ def read_blocks(values: NDArray[Any]) -> Iterator[tuple[int, Tensor]]:
 def center_and_scale(values: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
     """Mean of the rows, and root mean square distance from it, without far outliers."""
     n, d = values.shape
-    total = torch.zeros(d, dtype=torch.float64)
     # The first row as a provisional origin: sums of differences keep their digits.
     mean = torch.from_numpy(np.array(values[0], dtype=np.float64))
     near = torch.ones(n, dtype=torch.float64)
-    for _ in range(3):
-        total.zero_()
+    squares = torch.empty(n, dtype=torch.float64)
+    for _ in range(_ROUNDS):
+        shift = torch.zeros(d, dtype=torch.float64)
         for start, block in read_blocks(values):
-            total += near[start : start + len(block)] @ block.double().sub_(mean)
-        mean = mean + total / near.sum()
-        squares = torch.empty(n, dtype=torch.float64)
+            shift += near[start : start + len(block)] @ block.double().sub_(mean)
+        shift /= near.sum()
+        mean = mean + shift
         for start, block in read_blocks(values):
             apart = block.double().sub_(mean)
             squares[start : start + len(block)] = apart.square_().sum(1)
         inside = (squares <= _FAR**2 * squares.median()).double()
-        if bool((inside >= near).all()):
+        # The mean of the first round is as good as any, unless outliers had a part in it.
+        if bool((near == inside).all()) and (_settled(shift, near, squares) or bool(near.all())):
             break
         near = inside
     scale = float((near @ squares / near.sum()).sqrt())
@@ -206,3 +208,8 @@ def center_and_scale(values: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
             "embeddings are too large: their squared distances overflow. Rescale them."
         )
     return mean.numpy(), scale if scale > 0 else 1.0
+
+
+def _settled(shift: Tensor, near: Tensor, squares: Tensor) -> bool:
+    """Whether the mean moved by little of the spread around it."""
+    return float(shift @ shift) <= 1e-6 * float(near @ squares / near.sum())

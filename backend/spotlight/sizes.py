@@ -8,6 +8,10 @@ the precision ``tau`` grows, so ``W = S`` is a one-dimensional root. With ``g`` 
 
 and ``dE / d log W = c - E`` along ``tau``. Where ``E >= c`` the smallest region is the best one
 and the constraint binds. Where ``E < c`` a larger one is better: ``tau`` falls until ``c = E``.
+
+With the Gaussian, searches pass through such places but do not end there: with ``w = g (l - c)``
+both ``sum w`` and ``sum w D`` vanish, the latter is the trace of the second derivative by the
+center, and a trace of 0 is a saddle. With the compact kernel they are proper optima.
 """
 
 from __future__ import annotations

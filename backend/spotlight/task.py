@@ -83,8 +83,9 @@ def check_task(
         raise InputError(f"barrier_scale must be above 0: got {barrier_scale}.")
     if precision == "full":
         _check_full(min_weight, d)
-    for name, value in (("n_spotlights", n_spotlights), ("starts", starts)):
-        _check_whole(name, value)
+    _check_whole("n_spotlights", n_spotlights)
+    _check_whole("starts", starts)
+    _check_whole("seed", seed, least=0)
     if max_steps is not None:
         _check_whole("max_steps", max_steps)
     return Task(
@@ -137,6 +138,7 @@ def _check_full(min_weight: float, d: int) -> None:
         )
 
 
-def _check_whole(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InputError(f"{name} must be a whole number of at least 1: got {value!r}.")
+def _check_whole(name: str, value: Any, *, least: int = 1) -> None:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise InputError(f"{name} must be a whole number of at least {least}: got {value!r}.")

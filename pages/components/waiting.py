@@ -53,7 +53,8 @@ def _poll(job_key: str, what: str, key: str) -> None:
     line = f"{what}: {job.message or 'waiting for a worker'}"
     if job.eta_s is not None and job.fraction > 0.02:
         line += f", about {text.duration(job.eta_s)} left"
-    bar, stop = st.columns([6, 1], vertical_alignment="center")
+    with st.container(key=f"job_{job.id}"):  # the same name wherever the same job is watched
+        bar, stop = st.columns([6, 1], vertical_alignment="center")
     bar.progress(min(1.0, max(0.0, job.fraction)), text=text.plain(line, limit=160))
     if stop.button("Cancel", key=f"cancel_{key}", width="stretch"):
         job.cancel(services.watcher())

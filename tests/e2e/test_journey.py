@@ -193,7 +193,9 @@ def test_two_browsers_share_one_search(
     other = context.new_page()
     other.goto(slow)
     expect(other.get_by_text(re.compile("Searching regions"))).to_be_visible()
-    assert scratch_jobs(server) == 1
+    job = watched_job(page)
+    assert watched_job(other) == job
+    assert (server.home / "cache" / ".parts" / job).is_dir()
 
     # The first to leave does not stop it for the other; the last one does.
     page.locator(".st-key-cancel_fit button").click()
@@ -203,9 +205,21 @@ def test_two_browsers_share_one_search(
     expect(other.get_by_text(re.compile("cancelled. What was found before is kept"))).to_be_visible(
         timeout=10_000
     )
-    assert scratch_jobs(server) == 0
+    expect_gone(other, server.home / "cache" / ".parts" / job)
 
 
-def scratch_jobs(server: Server) -> int:
-    """Searches that have a scratch folder now: one per running computation."""
-    return len([path for path in (server.home / "cache" / ".parts").iterdir() if path.is_dir()])
+def watched_job(page: Page) -> str:
+    """Id of the search whose progress is on screen."""
+    line = page.locator("[class*=st-key-job_]").filter(has_text="Searching regions").first
+    expect(line).to_be_visible()
+    names = line.evaluate("node => [...node.classList].filter(name => name.includes('job_'))")
+    return str(names[0].split("job_")[1])
+
+
+def expect_gone(page: Page, folder: Path) -> None:
+    """Within 3 s the worker has let go of its scratch folder."""
+    for _ in range(30):
+        if not folder.exists():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{folder} is still there")

@@ -57,7 +57,7 @@ class Memory:
     def direction(self, slope: Tensor, scale: Tensor) -> Tensor:
         """Two-loop recursion from (k, p) slopes, with first step scales as first metric."""
         toward, shares = slope.clone(), []
-        length = self.inverse.shape[1]
+        length = int((self.inverse != 0).any(0).sum())
         for i in range(length):
             share = self.inverse[:, i] * (self.steps[:, i] * toward).sum(1)
             toward -= share[:, None] * self.changes[:, i]

@@ -223,3 +223,19 @@ def expect_gone(page: Page, folder: Path) -> None:
             return
         page.wait_for_timeout(100)
     raise AssertionError(f"{folder} is still there")
+
+
+def test_a_large_upload_is_streamed_to_disk(page: Page, serve: Callable[..., Server]) -> None:
+    server = serve()
+    fields, content = bundle_bytes()
+    page.goto(f"{server.url}/bundles")
+    settled(page)
+    page.get_by_text("Larger than that: stream it to disk").click()
+    page.get_by_label("Large files of one bundle").set_input_files(
+        {"name": "../../big run.npz", "mimeType": "application/octet-stream", "buffer": content}
+    )
+    imported(page)
+    assert {info.n for info in list_bundles(server.home)} >= {600}
+    assert list((server.home / "uploads").iterdir()) == []
+    without_ticket = page.request.put(f"{server.url}/upload/guessed?name=x.npz", data=content)
+    assert without_ticket.status == 403

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -30,11 +31,12 @@ def close_optimum(
     optimum: Optimum,
     score: NDArray[np.float64],
     standard: NDArray[np.float64] | None,
+    tick: Callable[[], None],
 ) -> Region:
     """The optimum's region in the caller's units, its size solved once more in float64."""
     center = rows.outward(optimum.center)
     shape = optimum.shape.cpu().numpy()
-    distances = squared_distances(task.values, center, shape) / rows.scale**2
+    distances = squared_distances(task.values, center, shape, tick) / rows.scale**2
     problem = Problem(
         torch.from_numpy(np.zeros(len(score)) if standard is None else standard),
         None if task.counts is None else torch.from_numpy(task.counts),
@@ -53,11 +55,17 @@ def close_optimum(
     return _region(task, weights, center, precision, score, outcome)
 
 
-def close_summit(task: Task, rows: Rows, summit: adam.Summit, score: NDArray[np.float64]) -> Region:
+def close_summit(
+    task: Task,
+    rows: Rows,
+    summit: adam.Summit,
+    score: NDArray[np.float64],
+    tick: Callable[[], None],
+) -> Region:
     """The region of Adam's last parameters, in the caller's units."""
     center = rows.outward(summit.center)
     precision = summit.precision.cpu().numpy()
-    distances = squared_distances(task.values, center, precision)
+    distances = squared_distances(task.values, center, precision, tick)
     weights = weigh(torch.from_numpy(distances), task.kernel).numpy()
     total = float((weights if task.counts is None else weights * task.counts).sum())
     return _region(task, weights, center, precision, score, _adam_outcome(summit, total, task))

@@ -11,7 +11,7 @@ import torch
 from backend.core.progress import Progress
 from backend.spotlight.runs import run_adam, run_fast
 from backend.spotlight.spotlights import Region, Spotlights
-from backend.spotlight.task import check_task
+from backend.spotlight.task import Task, check_task
 
 __all__ = ["Region", "Spotlights", "find_spotlights", "iterate_spotlights"]
 
@@ -107,26 +107,25 @@ def find_spotlights(
     ----------
     d'Eon, d'Eon, Wright, Leyton-Brown, The Spotlight, FAccT 2022, arXiv:2107.00758.
     """
-    regions = list(
-        iterate_spotlights(
-            embeddings,
-            losses,
-            size=size,
-            n_spotlights=n_spotlights,
-            kernel=kernel,
-            precision=precision,
-            solver=solver,
-            starts=starts,
-            counts=counts,
-            flip=flip,
-            seed=seed,
-            device=device,
-            progress=progress,
-            mode=mode,
-            barrier_scale=barrier_scale,
-            max_steps=max_steps,
-        )
+    task = check_task(
+        embeddings,
+        losses,
+        size=size,
+        n_spotlights=n_spotlights,
+        kernel=kernel,
+        precision=precision,
+        solver=solver,
+        starts=starts,
+        counts=counts,
+        flip=flip,
+        seed=seed,
+        device=device,
+        progress=progress,
+        mode=mode,
+        barrier_scale=barrier_scale,
+        max_steps=max_steps,
     )
+    regions = list(_run(task))
     return Spotlights(
         weights=np.stack([region.weights for region in regions]),
         centers=np.stack([region.center for region in regions]),
@@ -135,6 +134,8 @@ def find_spotlights(
         objectives=np.array([region.objective for region in regions]),
         total_weights=np.array([region.total_weight for region in regions]),
         outcomes=tuple(region.outcome for region in regions),
+        mean_loss=float(np.average(task.losses, weights=task.counts)),
+        options=task.options(),
     )
 
 
@@ -180,4 +181,8 @@ def iterate_spotlights(
         barrier_scale=barrier_scale,
         max_steps=max_steps,
     )
+    return _run(task)
+
+
+def _run(task: Task) -> Iterator[Region]:
     return run_adam(task) if task.solver == "adam" else run_fast(task)

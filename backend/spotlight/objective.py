@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,7 +175,10 @@ def weighted_mean(
 
 
 def squared_distances(
-    rows: NDArray[Any], center: NDArray[np.float64], precision: NDArray[np.float64]
+    rows: NDArray[Any],
+    center: NDArray[np.float64],
+    precision: NDArray[np.float64],
+    tick: Callable[[], None] | None = None,
 ) -> NDArray[np.float64]:
     """``(x - center)^T precision (x - center)`` per row, in float64, read in blocks of rows."""
     n, d = rows.shape
@@ -183,6 +187,8 @@ def squared_distances(
     shape = torch.from_numpy(np.ascontiguousarray(precision))
     step = max(1, _BLOCK // d)
     for start in range(0, n, step):
+        if tick is not None:
+            tick()
         # A copy: torch takes no read-only array, and a memory-mapped bundle is read-only.
         block = torch.from_numpy(np.array(rows[start : start + step], dtype=np.float64))
         block -= middle

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,12 @@ EXACT_NUMBERS = 2**20
 # monstrous outlier costs the first mean all its digits, which a few more rounds bring back.
 _FAR, _ROUNDS = 16.0, 6
 _OUTERMOST = 1e15
+# On a GPU the working copy may take this share of what is free there: reading anew is slow.
+_FREE_SHARE = 0.5
+
+
+def idle() -> None:
+    """The ``tick`` of a caller who does not ask for any."""
 
 
 class Rows:
@@ -41,6 +47,8 @@ class Rows:
     dtype : torch.float32 or torch.float64
         Of the products. Sums over rows are float64 either way.
     device : torch.device
+    tick : callable
+        Called for each block that is read; may raise to stop.
     """
 
     def __init__(
@@ -50,13 +58,15 @@ class Rows:
         scale: float,
         dtype: torch.dtype,
         device: torch.device,
+        tick: Callable[[], None] = idle,
     ):
         self.n, self.d = values.shape
         self.scale, self.dtype, self.device = scale, dtype, device
         # As the products see it: a shift with more digits than theirs would not be subtracted.
         self._values, self._shift = values, torch.from_numpy(shift).to(dtype).double()
+        self._tick = tick
         self._resident: Tensor | None = None
-        if values.size * dtype.itemsize <= RESIDENT_BYTES:
+        if values.size * dtype.itemsize <= _resident_bytes(device):
             resident = torch.empty((self.n, self.d), dtype=dtype, device=device)
             for start, block in self._read():
                 resident[start : start + len(block)] = block
@@ -66,23 +76,29 @@ class Rows:
             torch.sum(block.square(), dim=1, out=self.squares[start : start + len(block)])
 
     @classmethod
-    def normalised(cls, values: NDArray[Any], device: torch.device) -> Rows:
+    def normalised(
+        cls, values: NDArray[Any], device: torch.device, tick: Callable[[], None] = idle
+    ) -> Rows:
         """The rows around their mean, in units of their root mean square distance from it.
 
         Both are taken without far outliers: one broken row must not cost all others their digits.
         """
-        shift, scale = center_and_scale(values)
-        return cls(values, shift, scale, _dtype_for(values), device)
+        shift, scale = center_and_scale(values, tick)
+        return cls(values, shift, scale, _dtype_for(values), device, tick)
 
     @classmethod
-    def centered(cls, values: NDArray[Any], device: torch.device) -> Rows:
+    def centered(
+        cls, values: NDArray[Any], device: torch.device, tick: Callable[[], None] = idle
+    ) -> Rows:
         """The rows around their mean, in their own units."""
-        return cls(values, center_and_scale(values)[0], 1.0, _dtype_for(values), device)
+        shift, _ = center_and_scale(values, tick)
+        return cls(values, shift, 1.0, _dtype_for(values), device, tick)
 
     def take(self, rows: NDArray[np.int64]) -> Rows:
         """Some of the rows, in ascending order, in the coordinates of all of them."""
         picked = np.asarray(self._values[np.sort(rows)])
-        return Rows(picked, self._shift.numpy(), self.scale, self.dtype, self.device)
+        shift = self._shift.numpy()
+        return Rows(picked, shift, self.scale, self.dtype, self.device, self._tick)
 
     def points(self, rows: NDArray[np.int64]) -> Tensor:
         """(k, d) normalised coordinates of single rows, in the order given."""
@@ -112,7 +128,7 @@ class Rows:
 
     def _read(self) -> Iterator[tuple[int, Tensor]]:
         shift = self._shift.to(self.device, self.dtype)
-        for start, raw in read_blocks(self._values):
+        for start, raw in read_blocks(self._values, self._tick):
             block = raw.to(self.device)
             if raw.dtype == torch.float64:
                 block = block.sub_(self._shift.to(self.device))
@@ -171,17 +187,26 @@ def _dtype_for(values: NDArray[Any]) -> torch.dtype:
     return torch.float64 if values.size <= EXACT_NUMBERS else torch.float32
 
 
-def read_blocks(values: NDArray[Any]) -> Iterator[tuple[int, Tensor]]:
+def _resident_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return max(RESIDENT_BYTES, int(_FREE_SHARE * torch.cuda.mem_get_info(device)[0]))
+    return RESIDENT_BYTES
+
+
+def read_blocks(values: NDArray[Any], tick: Callable[[], None]) -> Iterator[tuple[int, Tensor]]:
     """First row and a copy of each block of rows, in their own float width."""
     step = max(1, READ_BLOCK // values.shape[1])
     for start in range(0, len(values), step):
+        tick()
         block = np.array(values[start : start + step])
         if block.dtype.itemsize > 8:  # torch has no longer floats
             block = block.astype(np.float64)
         yield start, torch.from_numpy(block)
 
 
-def center_and_scale(values: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
+def center_and_scale(
+    values: NDArray[Any], tick: Callable[[], None]
+) -> tuple[NDArray[np.float64], float]:
     """Mean of the rows, and root mean square distance from it, without far outliers."""
     n, d = values.shape
     # The first row as a provisional origin: sums of differences keep their digits.
@@ -190,11 +215,11 @@ def center_and_scale(values: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
     squares = torch.empty(n, dtype=torch.float64)
     for _ in range(_ROUNDS):
         shift = torch.zeros(d, dtype=torch.float64)
-        for start, block in read_blocks(values):
+        for start, block in read_blocks(values, tick):
             shift += near[start : start + len(block)] @ block.double().sub_(mean)
         shift /= near.sum()
         mean = mean + shift
-        for start, block in read_blocks(values):
+        for start, block in read_blocks(values, tick):
             apart = block.double().sub_(mean)
             squares[start : start + len(block)] = apart.square_().sum(1)
         inside = (squares <= _FAR**2 * squares.median()).double()

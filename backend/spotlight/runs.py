@@ -21,7 +21,7 @@ from backend.spotlight.task import Task
 
 # Losses whose standard deviation is below this share of the largest are all equal.
 _CONTRAST = 1e-12
-_REPORT_SECONDS = 0.1
+_REPORT_SECONDS, _USUAL_STEPS = 0.1, 30
 
 
 class _Reporter:
@@ -29,21 +29,26 @@ class _Reporter:
 
     def __init__(self, progress: Progress, n_regions: int):
         self._progress, self._n_regions = progress, n_regions
-        self._region, self._steps, self._last = 0, 0, -math.inf
+        self._region, self._steps, self._share, self._last = 0, 0, 0.0, -math.inf
 
     def begin(self, region: int) -> None:
-        self._region, self._steps, self._last = region, 0, -math.inf
+        """The search for this region begins."""
+        self._region, self._steps, self._share, self._last = region, 0, 0.0, -math.inf
+        self.breathe()
 
     def tick(self, done: float | None = None) -> None:
         """One step; ``done`` is the share of this region's steps, where it is known."""
         self._steps += 1
+        self._share = 1 - math.exp(-self._steps / _USUAL_STEPS) if done is None else done
+        self.breathe()
+
+    def breathe(self) -> None:
+        """A moment at which the work could stop."""
         now = time.monotonic()
-        if now - self._last < _REPORT_SECONDS:
-            return
-        self._last = now
-        share = 1 - math.exp(-self._steps / 30) if done is None else done
-        message = f"Looking for region {self._region + 1} of {self._n_regions}"
-        self._progress((self._region + min(share, 1.0)) / self._n_regions, message)
+        if now - self._last >= _REPORT_SECONDS:
+            self._last = now
+            message = f"Looking for region {self._region + 1} of {self._n_regions}"
+            self._progress((self._region + min(self._share, 1.0)) / self._n_regions, message)
 
     def end(self) -> None:
         self._progress(1.0, "All regions found")
@@ -53,8 +58,7 @@ def run_fast(task: Task) -> Iterator[Region]:
     """Regions of the fast solver, successive or distinct."""
     reporter = _Reporter(task.progress, task.n_spotlights if task.mode == "successive" else 1)
     reporter.begin(0)
-    reporter.tick()
-    rows = Rows.normalised(task.values, task.device)
+    rows = Rows.normalised(task.values, task.device, reporter.breathe)
     top = float(task.losses.max())
     score = top - task.losses if task.flip else task.losses
     search = FastSearch(
@@ -73,12 +77,14 @@ def run_fast(task: Task) -> Iterator[Region]:
         standard = _standardised(score, task.counts)
         wanted = task.n_spotlights if standard is not None else 1
         for optimum in _optima(search, standard, wanted):
-            yield close_optimum(task, rows, optimum, score, standard)
+            yield close_optimum(task, rows, optimum, score, standard, reporter.breathe)
     else:
         for number in range(task.n_spotlights):
-            reporter.begin(number)
+            if number:
+                reporter.begin(number)
             standard = _standardised(score, task.counts)
-            region = close_optimum(task, rows, _optima(search, standard, 1)[0], score, standard)
+            optimum = _optima(search, standard, 1)[0]
+            region = close_optimum(task, rows, optimum, score, standard, reporter.breathe)
             yield region
             score = score * (1 - region.weights / region.weights.max())
     reporter.end()
@@ -112,15 +118,15 @@ def run_adam(task: Task) -> Iterator[Region]:
     """Successive regions of the published optimiser."""
     reporter = _Reporter(task.progress, task.n_spotlights)
     reporter.begin(0)
-    reporter.tick(0.0)
-    rows = Rows.centered(task.values, task.device)
+    rows = Rows.centered(task.values, task.device, reporter.breathe)
     counts = None if task.counts is None else rows.hold(task.counts)
     steps = task.max_steps or adam.STEPS
     barrier = adam.Barrier(task.min_weight, task.barrier_scale, task.kernel, task.flip)
     top = float(task.losses.max())
     score = top - task.losses if task.flip else task.losses
     for number in range(task.n_spotlights):
-        reporter.begin(number)
+        if number:
+            reporter.begin(number)
         losses = top - score if task.flip else score
         with calm_threads():
             summit = adam.climb(
@@ -132,7 +138,7 @@ def run_adam(task: Task) -> Iterator[Region]:
                 steps=steps,
                 tick=lambda step: reporter.tick(step / steps),
             )
-        region = close_summit(task, rows, summit, score)
+        region = close_summit(task, rows, summit, score, reporter.breathe)
         yield region
         score = score * (1 - region.weights / region.weights.max())
     reporter.end()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,10 @@ class Spotlights:
         Sizes in examples.
     outcomes : tuple of r Outcome
         How each search ended.
+    mean_loss : float
+        Of all examples: what a weighted loss is to be compared with.
+    options : dict
+        What was asked for, by name; ``min_weight`` is the smallest allowed size in examples.
     """
 
     weights: NDArray[np.float64]
@@ -70,6 +75,14 @@ class Spotlights:
     objectives: NDArray[np.float64]
     total_weights: NDArray[np.float64]
     outcomes: tuple[Outcome, ...]
+    mean_loss: float
+    options: dict[str, Any]
 
     def __len__(self) -> int:
         return len(self.outcomes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, numbers and texts, for JSON; no digit is lost."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain |= {name: value.tolist() for name, value in plain.items() if hasattr(value, "tolist")}
+        return plain | {"outcomes": [outcome.to_dict() for outcome in self.outcomes]}

@@ -45,6 +45,12 @@ class Task:
     max_steps: int | None
     progress: Progress
 
+    def options(self) -> dict[str, float | str | bool | None]:
+        """What the result depends on besides the data."""
+        shared = ("min_weight", "n_spotlights", "kernel", "precision", "solver", "flip")
+        own = ("barrier_scale",) if self.solver == "adam" else ("mode", "starts", "seed")
+        return {name: getattr(self, name) for name in (*shared, *own, "max_steps")}
+
 
 def check_task(
     embeddings: Any,
@@ -94,17 +100,17 @@ def check_task(
         counts=count,
         whole=whole,
         min_weight=min_weight,
-        n_spotlights=n_spotlights,
+        n_spotlights=int(n_spotlights),
         kernel=check_kernel(kernel),
         precision=precision,
         solver=solver,
         mode=mode,
-        starts=starts,
+        starts=int(starts),
         flip=bool(flip),
-        seed=seed,
+        seed=int(seed),
         device=choose_device(device),
         barrier_scale=1.0 if barrier_scale is None else float(barrier_scale),
-        max_steps=max_steps,
+        max_steps=None if max_steps is None else int(max_steps),
         progress=progress or ignore_progress,
     )
 

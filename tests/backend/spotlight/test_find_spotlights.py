@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -257,6 +259,21 @@ def test_the_same_seed_gives_the_same_result():
     np.testing.assert_array_equal(first.centers, second.centers)
 
 
+def test_a_result_survives_json():
+    x, losses, _ = planted(n=120, spots=1)
+    found = find_spotlights(x, losses, size=20, n_spotlights=2, precision="diagonal", seed=4)
+    plain = json.loads(json.dumps(found.to_dict()))
+    for name in ("weights", "centers", "precisions", "objectives", "total_weights"):
+        np.testing.assert_array_equal(plain[name], getattr(found, name))
+    assert plain["outcomes"][0]["status"] == found.outcomes[0].status == "converged"
+    assert plain["mean_loss"] == pytest.approx(losses.mean(), rel=1e-12)
+    assert plain["options"]["min_weight"] == 20
+    assert plain["options"]["seed"] == 4
+    again = {name: plain["options"][name] for name in ("precision", "seed", "starts", "kernel")}
+    repeated = find_spotlights(x, losses, size=20, n_spotlights=2, **again)
+    np.testing.assert_array_equal(found.weights, repeated.weights)
+
+
 def test_input_is_left_alone_and_may_be_a_tensor_or_a_list():
     x, losses, _ = planted(n=100, spots=1)
     kept, kept_losses = x.copy(), losses.copy()
@@ -407,6 +424,17 @@ def test_progress_never_falls_and_ends_at_one(solver, monkeypatch):
     assert fractions[-1] == 1.0
     assert fractions[0] < 0.1
     assert any("region 2 of 2" in message for _, message in seen)
+
+
+def test_progress_is_told_while_large_data_is_read(tight_memory, monkeypatch):
+    monkeypatch.setattr("backend.spotlight.runs._REPORT_SECONDS", 0.0)
+    x, losses, _ = planted(n=900)
+    seen = []
+    find_spotlights(
+        x, losses, size=50, n_spotlights=1, progress=lambda fraction, _: seen.append(fraction)
+    )
+    assert len(seen) > 100, "once for each block of each pass"
+    assert seen == sorted(seen)
 
 
 @pytest.mark.parametrize("solver", ["fast", "adam"])

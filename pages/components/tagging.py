@@ -24,6 +24,26 @@ def show_bar(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
     if picked:
         targets.insert(0, ("picked", picked, {"kind": "picked", "from": choice.source}))
     tag_bar(bundle, targets)
+    if choice.source["kind"] == "region":
+        rename_form(bundle, choice)
+
+
+def rename_form(bundle: Bundle, choice: Choice) -> None:
+    """Give a region a name of one's own; an empty one brings back the description. Undo works."""
+    with (
+        st.popover(f"Rename region {choice.number}", icon=":material/edit:", type="tertiary"),
+        st.form("rename", border=False),
+    ):
+        name = st.text_input("Name", value=choice.name, max_chars=80, key=f"name_{choice.key}")
+        if st.form_submit_button("Rename"):
+            try:
+                services.store().rename_region(
+                    bundle.digest, choice.source["key"], name, author=frame.author()
+                )
+            except BackendError as error:
+                st.error(text.plain(error, limit=300))
+            else:
+                st.rerun()
 
 
 def tag_bar(bundle: Bundle, targets: Sequence[tuple[str, list[str], dict[str, Any]]]) -> None:

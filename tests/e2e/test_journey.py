@@ -196,6 +196,8 @@ def test_two_browsers_share_one_search(
     job = watched_job(page)
     assert watched_job(other) == job
     assert (server.home / "cache" / ".parts" / job).is_dir()
+    page.reload()
+    assert watched_job(page) == job
 
     # The first to leave does not stop it for the other; the last one does.
     page.locator(".st-key-cancel_fit button").click()
@@ -227,7 +229,7 @@ def expect_gone(page: Page, folder: Path) -> None:
 
 def test_a_large_upload_is_streamed_to_disk(page: Page, serve: Callable[..., Server]) -> None:
     server = serve()
-    fields, content = bundle_bytes()
+    _, content = bundle_bytes()
     page.goto(f"{server.url}/bundles")
     settled(page)
     page.get_by_text("Larger than that: stream it to disk").click()

@@ -20,6 +20,7 @@ from pages.components import (
     methods,
     scatter,
     services,
+    tagging,
     text,
     trust,
 )
@@ -63,8 +64,11 @@ def page() -> None:
         choice = groups.choose_group(
             choices, final=done, verdicts=trust.verdicts(checked) if checked else {}
         )
-        if checked:
-            follow(checked, what="Check whether they are real")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if checked:
+                follow(checked, what="Check whether they are real")
+            if choice.source["kind"] == "region":
+                tagging.rename_form(bundle, choice)
     more = {"Other methods": lambda: methods.show_methods(bundle, options)}
     if checked:
         more = {"Is it real?": lambda: trust.show_trust(checked, choices), **more}

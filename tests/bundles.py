@@ -20,7 +20,7 @@ def planted(n: int = 400, d: int = 8, *, seed: int = 0, share: float = 0.1) -> d
     labels = rng.integers(0, 3, n)
     labels[:size] = 1
     predictions = labels.copy()
-    wrong = np.r_[0 : size : 2, rng.choice(np.arange(size, n), n // 20, replace=False)]
+    wrong = np.r_[0:size:2, rng.choice(np.arange(size, n), n // 20, replace=False)]
     predictions[wrong] = (labels[wrong] + 1) % 3
     order = rng.permutation(n)
     return {

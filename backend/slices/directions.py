@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
+from threadpoolctl import threadpool_limits
 
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
@@ -138,6 +139,7 @@ def failure_directions(
     return _fit(inputs, _Options(check_groups(n_groups), size, n_axes, max_fit, seed), progress)
 
 
+@threadpool_limits.wrap(limits=1)  # many small fits: threads would only wait for each other
 def _fit(inputs: Inputs, options: _Options, progress: Progress = ignore_progress) -> FoundGroups:
     labels, wrong, losses = needed(inputs.labels), needed(inputs.wrong), needed(inputs.losses)
     count = check_size(options.size, len(inputs))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
 
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
@@ -135,6 +136,7 @@ def error_clusters(
     return _fit(inputs, options, progress)
 
 
+@threadpool_limits.wrap(limits=1)  # many small fits: threads would only wait for each other
 def _fit(inputs: Inputs, options: _Options, progress: Progress = ignore_progress) -> FoundGroups:
     progress(0.0, "Finding principal axes")
     axes = principal_axes(inputs.embeddings, options.n_axes, seed=options.seed)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
@@ -214,6 +215,7 @@ def george_clusters(
     return _fit(inputs, options, progress)
 
 
+@threadpool_limits.wrap(limits=1)  # many small fits: threads would only wait for each other
 def _fit(inputs: Inputs, options: _Options, progress: Progress = ignore_progress) -> GeorgeClusters:
     labels, losses = needed(inputs.labels), needed(inputs.losses)
     present = np.unique(labels)

@@ -24,8 +24,6 @@ def show_bar(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
     if picked:
         targets.insert(0, ("picked", picked, {"kind": "picked", "from": choice.source}))
     tag_bar(bundle, targets)
-    if choice.source["kind"] == "region":
-        rename_form(bundle, choice)
 
 
 def rename_form(bundle: Bundle, choice: Choice) -> None:

@@ -39,11 +39,15 @@ class Memory:
         return cls(zeros, zeros.clone(), zeros[:, :, 0].clone())
 
     def __getitem__(self, which: Tensor | slice) -> Memory:
-        return Memory(self.steps[which], self.changes[which], self.inverse[which])
+        return Memory(*(part[which] for part in self.parts()))
 
     def __setitem__(self, which: Tensor, other: Memory) -> None:
-        for field in fields(self):
-            getattr(self, field.name)[which] = getattr(other, field.name)
+        for part, new in zip(self.parts(), other.parts(), strict=True):
+            part[which] = new
+
+    def parts(self) -> tuple[Tensor, ...]:
+        """The fields in order."""
+        return self.steps, self.changes, self.inverse
 
     def learn(self, which: Tensor, step: Tensor, change: Tensor) -> None:
         """Remember (k, p) steps and the fall of the slope along them, where ``which``."""
@@ -100,6 +104,22 @@ class Climbers:
     def __setitem__(self, which: Tensor, other: Climbers) -> None:
         for field in fields(self):
             getattr(self, field.name)[which] = getattr(other, field.name)
+
+    def ranking(self) -> Tensor:
+        """Positions by value, highest first; equal values keep their order, NaN comes last."""
+        value = torch.nan_to_num(self.sizes.value, nan=-torch.inf)
+        return torch.argsort(value, descending=True, stable=True)
+
+    @classmethod
+    def joined(cls, groups: list[Climbers]) -> Climbers:
+        """All climbers of all groups."""
+        return cls(
+            torch.cat([group.parameters for group in groups]),
+            Sizes(*_stacked([group.sizes.parts() for group in groups])),
+            Memory(*_stacked([group.memory.parts() for group in groups])),
+            torch.cat([group.steps for group in groups]),
+            torch.cat([group.arrived for group in groups]),
+        )
 
     @classmethod
     def at(cls, shape: Shape, centers: Tensor, guess: Tensor) -> Climbers:
@@ -197,3 +217,8 @@ def _slopes(
     weights = pulls * (problem.losses - sizes.level[:, None].to(distances.dtype))
     rate = SLOPE[problem.kernel] * torch.exp(sizes.log_precision) / sizes.total
     return shape.slopes(parameters, weights, sizes.total, rate)
+
+
+def _stacked(groups: list[tuple[Tensor, ...]]) -> list[Tensor]:
+    """Each field of all groups, one group after the other."""
+    return [torch.cat(parts) for parts in zip(*groups, strict=True)]

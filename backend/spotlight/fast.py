@@ -24,15 +24,18 @@ from backend.spotlight.sizes import Problem, kernel_at, solve_sizes
 from backend.spotlight.starts import draw_starts, draw_subsample, storage_free_order
 
 # Rows that starts are screened and converged on: at least so many, and enough for so many of the
-# region's examples to be among them, but (for the sake of memory) no more numbers than the last.
-_SCREEN_ROWS, _SCREEN_MEMBERS = 2048, 40
-_SAMPLE_ROWS, _SAMPLE_MEMBERS = 8192, 100
-_SAMPLE_NUMBERS = 2**26
+# region's examples to be among them, but no more than the last.
+_SCREEN_ROWS, _SCREEN_MEMBERS, _SCREEN_MOST = 2048, 40, 2**15
+_SAMPLE_ROWS, _SAMPLE_MEMBERS, _SAMPLE_MOST = 8192, 100, 2**17
+# For the sake of memory: numbers in a sample, and weights held at once.
+_SAMPLE_NUMBERS, _WEIGHTS = 2**26, 2**25
 # For each start that is converged this many are drawn, and climb this many steps.
 _SCREENED, _SCREEN_STEPS = 4, 3
 # Optima that go on to all rows, at most, unless more are asked for. After a few steps those that
 # are this far behind the best (in loss deviations) stop.
 _FINISHERS, _RACE_STEPS, _RACE_GAP = 4, 2, 0.01
+# With more dimensions than this, only as many ellipsoids are fitted as are asked for.
+_LARGE_FULL = 200
 # Two climbers are on one optimum when the cosine of their weights exceeds this.
 _SAME = 0.95
 # Slopes that promise less end an ascent (in loss deviations): while exploring; where a shape is
@@ -134,8 +137,10 @@ class FastSearch:
         whole = rows.n if counts is None else counts.sum()
         share = min_weight / whole
         self.everything = Level(Spherical(rows), None, counts)
-        self.near = self._level(losses, _SAMPLE_ROWS, _SAMPLE_MEMBERS / share, self.everything)
-        self.screen = self._level(losses, _SCREEN_ROWS, _SCREEN_MEMBERS / share, self.near)
+        size = min(max(_SAMPLE_ROWS, _SAMPLE_MEMBERS / share), _SAMPLE_MOST)
+        self.near = self._level(losses, size, self.everything)
+        size = min(max(_SCREEN_ROWS, _SCREEN_MEMBERS / share), _SCREEN_MOST)
+        self.screen = self._level(losses, size, self.near)
 
     def best(self, losses: NDArray[np.float64], count: int = 1) -> list[Optimum]:
         """The best optima for losses of mean 0 and variance 1, best first.
@@ -148,18 +153,18 @@ class FastSearch:
         climbers = climbers[: max(count, self._promising(climbers))]
         climbers = self._finish(self.everything.shape, climbers, problem, count)
         if self.precision != "spherical":
+            if self.precision == "full" and self.rows.d > _LARGE_FULL:
+                climbers = climbers[:count]
             climbers = self._stretch(climbers, losses)
             climbers = self._finish(self.shape, climbers, problem, count)
         if count > 1:
-            climbers = climbers[_distinct(self.shape, climbers, problem)]
+            shape = SHAPES[self.precision](self.near.shape.rows)
+            climbers = climbers[_distinct(shape, climbers, self._problem(losses, self.near))]
         return [self._optimum(climbers, i) for i in range(min(count, len(climbers.steps)))]
 
-    def _level(
-        self, losses: NDArray[np.float64], n_rows: int, n_expected: float, above: Level
-    ) -> Level:
-        """A subsample of at least so many rows, or the level above when that is hardly larger."""
-        size = max(n_rows, math.ceil(n_expected))
-        size = min(size, max(n_rows, _SAMPLE_NUMBERS // self.rows.d))
+    def _level(self, losses: NDArray[np.float64], wanted: float, above: Level) -> Level:
+        """A subsample of about so many rows, or the level above when that is hardly larger."""
+        size = math.ceil(min(wanted, max(_SCREEN_ROWS, _SAMPLE_NUMBERS // self.rows.d)))
         n_above = above.shape.rows.n
         if n_above <= 1.5 * size or n_above * self.rows.d <= EXACT_NUMBERS:
             return above
@@ -202,10 +207,8 @@ class FastSearch:
         climbers = Climbers.at(self.shape, climbers.parameters, guess)
         if self.near is self.everything:
             return climbers
-        shape, problem = (
-            SHAPES[self.precision](self.near.shape.rows),
-            self._problem(losses, self.near),
-        )
+        shape = SHAPES[self.precision](self.near.shape.rows)
+        problem = self._problem(losses, self.near)
         stages = [replace(problem, softness=_SOFTNESS[self.kernel][0][-1])]
         return self._climb(shape, climbers, stages, _STRETCH, self.max_steps)
 
@@ -237,12 +240,18 @@ class FastSearch:
         tolerance: float,
         max_steps: int,
     ) -> Climbers:
-        """Ascents one after the other, best first at the end."""
-        for stage in stages:
-            climbers = ascend(
-                shape, climbers, stage, max_steps=max_steps, tolerance=tolerance, tick=self.tick
-            )
-        return climbers[torch.argsort(climbers.sizes.value, descending=True, stable=True)]
+        """Ascents one after the other, as many climbers at once as fit; best first at the end."""
+        together = max(1, _WEIGHTS // shape.rows.n)
+        arrived = []
+        for first in range(0, len(climbers.steps), together):
+            group = climbers[first : first + together]
+            for stage in stages:
+                group = ascend(
+                    shape, group, stage, max_steps=max_steps, tolerance=tolerance, tick=self.tick
+                )
+            arrived.append(group)
+        climbers = Climbers.joined(arrived)
+        return climbers[climbers.ranking()]
 
     def _optimum(self, climbers: Climbers, region: int) -> Optimum:
         return Optimum(
@@ -256,7 +265,7 @@ class FastSearch:
 
 def _distinct(shape: Shape, climbers: Climbers, problem: Problem) -> Tensor:
     """Positions of climbers whose weights are unlike those of every better one, best first."""
-    order = torch.argsort(climbers.sizes.value, descending=True, stable=True)
+    order = climbers.ranking()
     sizes = climbers.sizes[order]
     distances = shape.distances(climbers.parameters[order])
     _, weights, _ = kernel_at(distances, sizes.log_precision, problem)

@@ -139,10 +139,11 @@ class Full:
     its derivative is that of Daleckii and Krein.
     """
 
-    memory, max_steps, patience = 20, 1000, 1e-6
+    max_steps, patience = 1000, 1e-6
 
     def __init__(self, rows: Rows):
         self.rows = rows
+        self.memory = min(20, max(4, 2**24 // rows.d**2))  # of d^2 numbers each
 
     def first(self, centers: Tensor) -> Tensor:
         blank = torch.zeros(len(centers), self.rows.d**2, dtype=torch.float64)

@@ -16,7 +16,7 @@ center, and a trace of 0 is a saddle. With the compact kernel they are proper op
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -73,12 +73,16 @@ class Sizes:
     level: Tensor
     slack: Tensor
 
+    def parts(self) -> tuple[Tensor, ...]:
+        """The fields in order."""
+        return self.log_precision, self.total, self.value, self.level, self.slack
+
     def __getitem__(self, which: Tensor | slice) -> Sizes:
-        return Sizes(*(getattr(self, field.name)[which] for field in fields(self)))
+        return Sizes(*(part[which] for part in self.parts()))
 
     def __setitem__(self, which: Tensor, other: Sizes) -> None:
-        for field in fields(self):
-            getattr(self, field.name)[which] = getattr(other, field.name)
+        for part, new in zip(self.parts(), other.parts(), strict=True):
+            part[which] = new
 
 
 def solve_sizes(

@@ -299,6 +299,7 @@ def tight_memory(monkeypatch):
     monkeypatch.setattr("backend.spotlight.fast._SAMPLE_MEMBERS", 30)
     monkeypatch.setattr("backend.spotlight.fast._SCREEN_MEMBERS", 10)
     monkeypatch.setattr("backend.spotlight.fast.EXACT_NUMBERS", 0)
+    monkeypatch.setattr("backend.spotlight.fast._WEIGHTS", 1)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -36,6 +36,8 @@ _SCREENED, _SCREEN_STEPS = 4, 3
 _FINISHERS, _RACE_STEPS, _RACE_GAP = 4, 2, 0.01
 # With more dimensions than this, only as many ellipsoids are fitted as are asked for.
 _LARGE_FULL = 200
+# An optimum that is not this far above the mean loss (in loss deviations) is none.
+_ABOVE_MEAN = 1e-3
 # Two climbers are on one optimum when the cosine of their weights exceeds this.
 _SAME = 0.95
 # Slopes that promise less end an ascent (in loss deviations): while exploring; where a shape is
@@ -145,7 +147,8 @@ class FastSearch:
     def best(self, losses: NDArray[np.float64], count: int = 1) -> list[Optimum]:
         """The best optima for losses of mean 0 and variance 1, best first.
 
-        At most ``count``, each with weights unlike those of the ones before it.
+        At most ``count``, each with weights unlike those of the ones before it, and (but for the
+        first) above the mean loss: a start that lost its way ends on everything at once.
         """
         problem = self._problem(losses, self.everything)
         climbers = self._explore(losses)
@@ -160,6 +163,9 @@ class FastSearch:
         if count > 1:
             shape = SHAPES[self.precision](self.near.shape.rows)
             climbers = climbers[_distinct(shape, climbers, self._problem(losses, self.near))]
+            found = climbers.sizes.value > _ABOVE_MEAN
+            found[0] = True
+            climbers = climbers[found]
         return [self._optimum(climbers, i) for i in range(min(count, len(climbers.steps)))]
 
     def _level(self, losses: NDArray[np.float64], wanted: float, above: Level) -> Level:

@@ -91,6 +91,7 @@ def test_distinct_optima_come_from_one_fit():
     assert 3 <= len(found) <= 9
     np.testing.assert_allclose(found.objectives, found.weighted_losses)
     assert (np.diff(found.objectives) <= 1e-9).all(), "the best one first"
+    assert (found.objectives > losses.mean()).all(), "all of the data is no region"
     for region, rows in enumerate(slices):
         assert np.isin(members(found.weights[region], 30), rows).mean() > 0.9
     unit = found.weights / np.linalg.norm(found.weights, axis=1, keepdims=True)

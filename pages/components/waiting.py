@@ -30,11 +30,18 @@ def show_progress(job: Job, *, what: str, key: str) -> bool:
         if job.detail:
             with st.expander("Details"):
                 st.code(job.detail, language=None)
-    words = "Wait for it" if job.state in RUNNING else "Start again"
-    if st.button(words, key=f"again_{key}", icon=":material/refresh:"):
-        services.jobs().retry(job, watcher=services.watcher())
-        st.rerun()
+    st.button(
+        "Wait for it" if job.state in RUNNING else "Start again",
+        key=f"again_{key}",
+        icon=":material/refresh:",
+        on_click=_retry,
+        args=(job,),
+    )
     return False
+
+
+def _retry(job: Job) -> None:
+    services.jobs().retry(job, watcher=services.watcher())
 
 
 @st.fragment(run_every=0.5)
@@ -56,9 +63,12 @@ def _poll(job_key: str, what: str, key: str) -> None:
     with st.container(key=f"job_{job.id}"):  # the same name wherever the same job is watched
         bar, stop = st.columns([6, 1], vertical_alignment="center")
     bar.progress(min(1.0, max(0.0, job.fraction)), text=text.plain(line, limit=160))
-    if stop.button("Cancel", key=f"cancel_{key}", width="stretch"):
-        job.cancel(services.watcher())
-        st.rerun()
+    # A callback, because a click that arrives just when a region does must not be lost to the rerun.
+    stop.button("Cancel", key=f"cancel_{key}", width="stretch", on_click=_cancel, args=(job,))
+
+
+def _cancel(job: Job) -> None:
+    job.cancel(services.watcher())
 
 
 def follow(job: Job, *, what: str) -> None:

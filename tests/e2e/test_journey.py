@@ -196,8 +196,6 @@ def test_two_browsers_share_one_search(
     job = watched_job(page)
     assert watched_job(other) == job
     assert (server.home / "cache" / ".parts" / job).is_dir()
-    page.reload()
-    assert watched_job(page) == job
 
     # The first to leave does not stop it for the other; the last one does.
     page.locator(".st-key-cancel_fit button").click()
@@ -208,6 +206,19 @@ def test_two_browsers_share_one_search(
         timeout=10_000
     )
     expect_gone(other, server.home / "cache" / ".parts" / job)
+
+
+def test_a_reload_finds_the_running_search(page: Page, serve: Callable[..., Server]) -> None:
+    server = serve()
+    fields = planted(20_000, 128)
+    fields.pop("planted")
+    upload(page, server, "run.npz", npz(**fields))
+    imported(page)
+    digest = next(info.digest[:12] for info in list_bundles(server.home) if info.n == 20_000)
+    page.goto(f"{server.url}/spotlights?bundle={digest}&solver=adam&regions=12")
+    job = watched_job(page)
+    page.reload()
+    assert watched_job(page) == job
 
 
 def watched_job(page: Page) -> str:

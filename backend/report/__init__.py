@@ -18,8 +18,8 @@ from backend.report.hypothesis import (
     reword_hypothesis,
 )
 from backend.report.markdown import model_card_section
-from backend.report.rules import Rule, RuleError, columns_of, complete, evaluate, parse, to_text
 from backend.report.verdict import Verdict, test_hypothesis
+from backend.rules import Rule, RuleError, columns_of, complete, evaluate, parse, to_text
 
 __all__ = [
     "BlindCheck",

@@ -19,8 +19,8 @@ import pandas as pd
 from backend.bundle import Bundle
 from backend.core.errors import InputError
 from backend.export.cells import neutralise
-from backend.report.rules import Rule, to_text
 from backend.report.verdict import Verdict, adjusted, test_hypothesis
+from backend.rules import Rule, to_text
 from backend.store import Event, Store
 
 NUMBERS = (

@@ -48,8 +48,8 @@ from backend.bundle import Bundle
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.statistics import adjust_p, wilson_interval
-from backend.report.rules import Rule, evaluate
-from backend.report.rules.evaluate import columns_of
+from backend.rules import Rule, evaluate
+from backend.rules.evaluate import columns_of
 
 VERSION = 1
 """Raised whenever the same arguments start to give another verdict."""

@@ -25,7 +25,7 @@ from backend.report import (
     keep_hypothesis,
     parse,
 )
-from backend.report.rules.syntax import Value, name_text, value_text
+from backend.rules.syntax import Value, name_text, value_text
 from pages.components import frame, keys, services, tagging, text
 from pages.components.groups import rows_of_ids
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.describe import tokenize
-from backend.report.rules.parser import parse, unknown_column
-from backend.report.rules.syntax import (
+from backend.rules.parser import parse, unknown_column
+from backend.rules.syntax import (
     And,
     Between,
     Compare,

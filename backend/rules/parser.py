@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 
-from backend.report.rules.syntax import (
+from backend.rules.syntax import (
     FIELDS,
     KEYWORDS,
     MAX_DEPTH,
@@ -58,7 +58,7 @@ def parse(text: str, columns: Iterable[str] | None = None) -> Rule:
     >>> parse("loss >")
     Traceback (most recent call last):
     ...
-    backend.report.rules.syntax.RuleError: rule, position 7: expected a value, got the end.
+    backend.rules.syntax.RuleError: rule, position 7: expected a value, got the end.
       loss >
             ^
     """

@@ -10,9 +10,9 @@ any case. Names with blanks or other signs stand in backticks, text in quotation
 inside: ``"a ""b"" c"``); a single plain word needs none.
 """
 
-from backend.report.rules.complete import complete
-from backend.report.rules.evaluate import columns_of, evaluate
-from backend.report.rules.parser import parse
-from backend.report.rules.syntax import Rule, RuleError, to_text
+from backend.rules.complete import complete
+from backend.rules.evaluate import columns_of, evaluate
+from backend.rules.parser import parse
+from backend.rules.syntax import Rule, RuleError, to_text
 
 __all__ = ["Rule", "RuleError", "columns_of", "complete", "evaluate", "parse", "to_text"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from backend.report.rules.parser import Parser
-from backend.report.rules.syntax import (
+from backend.rules.parser import Parser
+from backend.rules.syntax import (
     FIELDS,
     SIGNS,
     RuleError,

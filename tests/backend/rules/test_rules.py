@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from backend.bundle import read_bundle, write_bundle
 from backend.core.errors import InputError
 from backend.describe import tokenize
-from backend.report.rules import columns_of, complete, evaluate, parse, to_text
-from backend.report.rules.syntax import (
+from backend.rules import columns_of, complete, evaluate, parse, to_text
+from backend.rules.syntax import (
     FIELDS,
     KEYWORDS,
     MAX_DEPTH,

@@ -18,6 +18,7 @@ TOPICS = (
 PUBLIC = (
     "backend.bundle", "backend.spotlight", "backend.describe", "backend.populations",
     "backend.difficulty", "backend.store", "backend.export", "backend.report", "backend.slices",
+    "backend.rules", "backend.views",
 )  # fmt: skip
 
 

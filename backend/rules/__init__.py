@@ -11,8 +11,18 @@ inside: ``"a ""b"" c"``); a single plain word needs none.
 """
 
 from backend.rules.complete import complete
-from backend.rules.evaluate import columns_of, evaluate
+from backend.rules.evaluate import Column, columns_of, evaluate, read_column
 from backend.rules.parser import parse
 from backend.rules.syntax import Rule, RuleError, to_text
 
-__all__ = ["Rule", "RuleError", "columns_of", "complete", "evaluate", "parse", "to_text"]
+__all__ = [
+    "Column",
+    "Rule",
+    "RuleError",
+    "columns_of",
+    "complete",
+    "evaluate",
+    "parse",
+    "read_column",
+    "to_text",
+]

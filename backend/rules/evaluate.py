@@ -64,6 +64,20 @@ def columns_of(bundle: Bundle) -> dict[str, str]:
     return {name: _kind(make()) for name, make in _columns(bundle).items()}
 
 
+def read_column(bundle: Bundle, name: str) -> Column:
+    """The values of one column as rules see them.
+
+    Raises
+    ------
+    RuleError
+        If the bundle has no column of this name.
+    """
+    columns = _columns(bundle)
+    if name not in columns:
+        raise RuleError(unknown_column(name, columns), columns=columns)
+    return _column(columns[name]())
+
+
 def evaluate(
     rule: Rule | str,
     bundle: Bundle,
@@ -150,14 +164,7 @@ class _Evaluation:
         if name.name not in self._columns:
             raise self._wrong(unknown_column(name.name, self._columns), name.at)
         if name.name not in self._read:
-            values = self._columns[name.name]()
-            kind = _kind(values)
-            known = np.ones(len(values), dtype=bool)
-            if kind == "number":
-                known = ~np.isnan(values)
-            elif kind == "text":
-                known = values != ""
-            self._read[name.name] = Column(kind, values, known)
+            self._read[name.name] = _column(self._columns[name.name]())
         return self._read[name.name]
 
     def _constant(self, name: Name, column: Column, value: Value) -> Any:
@@ -245,6 +252,16 @@ class _Evaluation:
         mask = np.zeros(bundle.n, dtype=bool)
         mask[np.argsort(closest, kind="stable")[:top]] = True
         return mask
+
+
+def _column(values: NDArray[Any]) -> Column:
+    kind = _kind(values)
+    known = np.ones(len(values), dtype=bool)
+    if kind == "number":
+        known = ~np.isnan(values)
+    elif kind == "text":
+        known = values != ""
+    return Column(kind, values, known)
 
 
 def _kind(values: NDArray[Any]) -> str:

@@ -1,0 +1,93 @@
+"""Which rows of a bundle a view shows and selects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.core.geometry import rows_in_box, rows_in_polygon
+from backend.rules import evaluate
+from backend.views.state import Drawn, Ids, Query, Some, View, ViewError
+
+Mask = NDArray[np.bool_]
+Layouts = Callable[[str], tuple[str, NDArray[Any]] | None]
+"""Name of a projection -> (key of its result, (n, 2) positions), or None while it is not there."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A bundle with what filters may refer to: tags as ``Store.tags`` gives them, and maps."""
+
+    bundle: Bundle
+    tags: pd.DataFrame | None = None
+    layouts: Layouts = field(default=lambda name: None)
+
+    def shown(self, view: View) -> Mask:
+        """(n,) bool: examples that every filter which is on lets through."""
+        mask = np.ones(self.bundle.n, dtype=bool)
+        for one in view.filters:
+            if one.on:
+                mask &= self.mask(one.what)
+        return mask
+
+    def selected(self, view: View) -> Mask:
+        """(n,) bool: the selection, steps taken in order, within what the filters show.
+
+        A filter that is switched off later brings back what it hid: the selection itself does not
+        change.
+        """
+        mask = np.zeros(self.bundle.n, dtype=bool)
+        for step in view.steps:
+            found = self.mask(step.what)
+            if step.operation == "new":
+                mask = found
+            elif step.operation == "add":
+                mask = mask | found
+            else:
+                mask = mask & ~found
+        return mask & self.shown(view)
+
+    def mask(self, what: Some) -> Mask:
+        """(n,) bool: the examples named by a rule, a shape or ids.
+
+        Raises
+        ------
+        RuleError
+            If a rule does not fit the bundle.
+        ViewError
+            If a shape was drawn on a map that is not there, or laid out differently now.
+        """
+        match what:
+            case Query(rule):
+                return evaluate(rule, self.bundle, self.tags)
+            case Ids(ids):
+                return np.isin(self.bundle.ids, np.asarray(ids, dtype=str))
+            case Drawn():
+                return self._inside(what)
+
+    def _inside(self, drawn: Drawn) -> Mask:
+        layout = self.layouts(drawn.projection)
+        if layout is None:
+            raise ViewError(
+                f"a shape was drawn on the {drawn.projection} map, which is not laid out yet."
+            )
+        key, points = layout
+        if key != drawn.layout:
+            raise ViewError(
+                f"a shape was drawn on another layout of the {drawn.projection} map: on this one "
+                "it would hold other examples. Draw it again."
+            )
+        corners = np.asarray(drawn.points, dtype=np.float64)
+        if drawn.kind == "box":
+            rows = rows_in_box(points, corners[:, 0], corners[:, 1])
+        else:
+            rows = rows_in_polygon(points, corners)
+        mask = np.zeros(self.bundle.n, dtype=bool)
+        mask[rows] = True
+        return mask

@@ -1,10 +1,19 @@
 """Populations of models: who pays for compression, whom a model serves worst, seed to seed."""
 
-from backend.populations.audit import audit, audit_gaps, target_audit
+from backend.populations.audit import (
+    audit,
+    audit_gaps,
+    group_losses,
+    group_rows,
+    rate_intervals,
+    target_audit,
+)
 from backend.populations.class_change import class_change
+from backend.populations.compare import compare_populations
 from backend.populations.disaggregate import disaggregate
+from backend.populations.ensemble import Ensemble, Level, compression_levels, make_ensemble
 from backend.populations.modal import modal_label, taxicab
-from backend.populations.overlap import disagreement, failure_iou, shared_failures
+from backend.populations.overlap import disagreement, failure_iou, family_overlap, shared_failures
 from backend.populations.pies import (
     PieSelection,
     matched_non_pies,
@@ -12,6 +21,7 @@ from backend.populations.pies import (
     pie_representation,
     select_pies,
 )
+from backend.populations.review import review_order, review_summary
 from backend.populations.stress import (
     DeviationPca,
     StressReport,
@@ -20,23 +30,38 @@ from backend.populations.stress import (
     sampling_sd,
     stress_report,
 )
+from backend.populations.stress_tests import StressTable, group_tests, read_stress_table
 
 __all__ = [
     "DeviationPca",
+    "Ensemble",
+    "Level",
     "PieSelection",
     "StressReport",
+    "StressTable",
     "audit",
     "audit_gaps",
     "class_change",
+    "compare_populations",
+    "compression_levels",
     "deviation_pca",
     "disaggregate",
     "disagreement",
     "failure_iou",
+    "family_overlap",
     "fisher_interval",
+    "group_losses",
+    "group_rows",
+    "group_tests",
+    "make_ensemble",
     "matched_non_pies",
     "modal_label",
     "pie_accuracy",
     "pie_representation",
+    "rate_intervals",
+    "read_stress_table",
+    "review_order",
+    "review_summary",
     "sampling_sd",
     "select_pies",
     "shared_failures",

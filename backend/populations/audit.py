@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
+from backend.core.arrays import check_vector
 from backend.core.errors import InputError
 from backend.populations.cells import EVERYBODY, attribute_cells, positive_mask
 from backend.populations.encode import encode
@@ -137,6 +139,96 @@ def target_audit(
     table["block"] //= width
     table = table.sort_values(["block", "place", "rank"], kind="stable", ignore_index=True)
     return _with_rates(table.drop(columns=["block", "place", "rank"]), min_n)
+
+
+def group_losses(
+    losses: Any, attributes: Mapping[str, Any], *, order: int = 2, min_n: int = 30
+) -> pd.DataFrame:
+    """Mean loss of everybody, of each group and of each combination of groups.
+
+    Parameters
+    ----------
+    losses : array-like of shape (n,)
+    attributes, order, min_n
+        As in ``audit``; the rows are the same.
+
+    Returns
+    -------
+    DataFrame
+        ``group``, ``n``, ``mean_loss`` with Student's t 95 % interval ``mean_loss_low`` and
+        ``mean_loss_high`` (NaN below two examples), ``small``.
+    """
+    values = check_vector("losses", losses)
+    tables = []
+    for cells in attribute_cells(attributes, len(values), order):
+        n = cells.total()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = cells.total(values) / n
+            # Squares of what is left of the mean: squares of large losses lose their digits.
+            squares = cells.total((values - mean[cells.codes]) ** 2)
+            half = stdtrit(np.maximum(n - 1, 1), 0.975) * np.sqrt(squares / (n - 1) / n)
+        half = np.where(n > 1, half, np.nan)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "group": cells.names,
+                    "n": n,
+                    "mean_loss": mean,
+                    "mean_loss_low": mean - half,
+                    "mean_loss_high": mean + half,
+                    "small": n < min_n,
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def group_rows(
+    attributes: Mapping[str, Any], n: int, order: int, position: int
+) -> NDArray[np.int64]:
+    """Rows of the examples in one group of ``audit``, by the group's position in that table.
+
+    By position, because names of values may look alike ("a=1 & b" is a fine value).
+    """
+    seen = 0
+    for cells in attribute_cells(attributes, n, order):
+        if position < seen + len(cells.names):
+            return np.flatnonzero(cells.codes == position - seen).astype(np.int64)
+        seen += len(cells.names)
+    raise InputError(f"there are {seen} groups: got position {position}.")
+
+
+def rate_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Wilson 95 % intervals of every rate of an audit.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From ``audit`` or ``target_audit``.
+
+    Returns
+    -------
+    DataFrame
+        Same rows; ``<rate>_of`` (how many examples the rate is out of), ``<rate>_low`` and
+        ``<rate>_high`` for every rate; NaN where a rate is undefined.
+    """
+    n, tp, fp, fn, tn = (table[name].to_numpy(np.float64) for name in ("n", "tp", "fp", "fn", "tn"))
+    tried = tp + fp + fn + tn
+    counts = {
+        "accuracy": ((tp + tn) / np.maximum(tried, 1) * n, n),
+        "error": ((fp + fn) / np.maximum(tried, 1) * n, n),
+        "ppv": (tp, tp + fp),
+        "fdr": (fp, tp + fp),
+        "tpr": (tp, tp + fn),
+        "fnr": (fn, tp + fn),
+        "fpr": (fp, fp + tn),
+        "tnr": (tn, fp + tn),
+    }
+    columns: dict[str, NDArray[Any]] = {}
+    for rate, (count, of) in counts.items():
+        low, high = wilson_interval(np.minimum(np.round(count), of), of)
+        columns |= {f"{rate}_of": of.astype(np.int64), f"{rate}_low": low, f"{rate}_high": high}
+    return pd.DataFrame(columns, index=table.index)
 
 
 def audit_gaps(table: pd.DataFrame) -> pd.DataFrame:

@@ -31,7 +31,8 @@ def class_change(baseline: Any, compressed: Any, labels: Any) -> pd.DataFrame:
         One row per class that occurs in labels or predictions, in sorted order. ``label``; ``n``
         examples; ``baseline_recall`` and ``compressed_recall``, means over models in [0, 1];
         ``change``, their difference, compressed less baseline; ``normalized_change``, the same less
-        the change of mean accuracy; ``t``, positive when the class lost more than the average;
+        the change of mean accuracy, with its Welch 95 % interval ``normalized_low`` and
+        ``normalized_high`` over models; ``t``, positive when the class lost more than the average;
         ``df``; ``p``, uncorrected as in the source; ``p_adjusted`` (Benjamini-Hochberg, our
         addition).
 
@@ -67,6 +68,7 @@ def class_change(baseline: Any, compressed: Any, labels: Any) -> pd.DataFrame:
         t = np.where(variance > 0, -normalized / np.sqrt(variance), np.nan)
         df = variance**2 / (spread**2 / (len(first) - 1) + other_spread**2 / (len(second) - 1))
     p = _two_sided(t, df)
+    half = _half_width(variance, df)
     return pd.DataFrame(
         {
             "label": encoded.names,
@@ -75,6 +77,8 @@ def class_change(baseline: Any, compressed: Any, labels: Any) -> pd.DataFrame:
             "compressed_recall": other,
             "change": change,
             "normalized_change": normalized,
+            "normalized_low": normalized - half,
+            "normalized_high": normalized + half,
             "t": t,
             "df": np.where(np.isnan(t), np.nan, df),
             "p": p,
@@ -97,6 +101,16 @@ def _two_sided(t: NDArray[np.float64], df: NDArray[np.float64]) -> NDArray[np.fl
     p = np.full(len(t), np.nan)
     p[held] = 2 * stdtr(df[held], -np.abs(t[held]))
     return p
+
+
+def _half_width(variance: Any, df: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Half a 95 % Welch interval; 0 where nothing varies, NaN where it is not defined."""
+    from scipy.special import stdtrit
+
+    held = np.isfinite(variance) & np.isfinite(df) & (variance > 0)
+    half = np.where(variance == 0, 0.0, np.nan)
+    half[held] = stdtrit(df[held], 0.975) * np.sqrt(variance[held])
+    return half
 
 
 def adjust_p_values(p: NDArray[np.float64]) -> NDArray[np.float64]:

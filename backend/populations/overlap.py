@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from backend.core.arrays import as_numpy
@@ -83,3 +84,43 @@ def _check_failed(failed: Any) -> NDArray[np.bool_]:
             f"got {values.dtype} of shape {values.shape}."
         )
     return values
+
+
+def family_overlap(iou: Any, families: Any) -> pd.DataFrame:
+    """Mean overlap of failures within each family of models and between every two.
+
+    Parameters
+    ----------
+    iou : array-like of shape (m, m)
+        From ``failure_iou``; NaN takes no part.
+    families : array-like of shape (m,)
+        The family of each model, for instance its architecture or its population.
+
+    Returns
+    -------
+    DataFrame
+        One row per pair of families, in order of first mention: ``first``, ``second``, ``pairs``
+        of different models, and ``mean_iou`` over them; NaN where there is no pair.
+
+    Raises
+    ------
+    InputError
+        If the shapes disagree.
+    """
+    values = as_numpy(iou)
+    names = [str(name) for name in families]
+    if values.shape != (len(names), len(names)):
+        raise InputError(
+            f"iou must be ({len(names)}, {len(names)}), one row per model: got {values.shape}."
+        )
+    order = list(dict.fromkeys(names))
+    at = np.array([order.index(name) for name in names])
+    rows = []
+    for first, own in enumerate(order):
+        for second, other in list(enumerate(order))[first:]:
+            block = values[np.ix_(at == first, at == second)]
+            if first == second:
+                block = block[np.tril_indices(len(block), -1)]
+            held = block[~np.isnan(block)]
+            rows.append((own, other, block.size, held.mean() if held.size else np.nan))
+    return pd.DataFrame(rows, columns=["first", "second", "pairs", "mean_iou"])

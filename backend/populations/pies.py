@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import gammaln
 
 from backend.core.errors import InputError
 from backend.core.sampling import random_rows
+from backend.core.statistics import adjust_p, wilson_interval
 from backend.populations.encode import check_mask, check_populations
 from backend.populations.modal import modes
 
@@ -163,8 +165,12 @@ def pie_representation(mask: Any, attributes: Mapping[str, Any]) -> pd.DataFrame
     -------
     DataFrame
         ``attribute``, ``value``, ``n``, ``n_pie``, ``share`` (of all examples), ``pie_share`` (of
-        the PIEs; NaN when there are none) and ``ratio``, pie_share / share. Attributes in the order
-        given, values in sorted order, "unknown" last.
+        the PIEs; NaN when there are none) with its Wilson 95 % interval ``pie_low`` and
+        ``pie_high``, ``ratio`` = pie_share / share, ``p`` of Fisher's exact test (two-sided) of
+        being a PIE against having the value, and ``p_adjusted`` over all rows
+        (Benjamini-Hochberg). The test is NaN where it cannot come out either way: no PIE, nothing
+        but PIEs, or a value everybody has. Attributes in the order given, values in sorted order,
+        "unknown" last.
 
     Raises
     ------
@@ -174,28 +180,54 @@ def pie_representation(mask: Any, attributes: Mapping[str, Any]) -> pd.DataFrame
     chosen = check_mask(mask)
     if not attributes:
         raise InputError("attributes must hold at least one column: got none.")
-    n_pies = int(chosen.sum())
+    n, n_pies = len(chosen), int(chosen.sum())
     rows = []
     for name, values in attributes.items():
-        column = pd.Series(values).reset_index(drop=True)
+        column = pd.Series(values, dtype=object).reset_index(drop=True)
         column = column.mask(column == "")
-        if len(column) != len(chosen):
+        if len(column) != n:
             raise InputError(
                 f"attribute {name!r} must be one per example: got {len(column)} values "
-                f"and {len(chosen)} examples."
+                f"and {n} examples."
             )
-        known = column.dropna().unique()
+        codes, found = pd.factorize(column)
         try:
-            levels = sorted(known)
+            order = sorted(range(len(found)), key=lambda code: found[code])
         except TypeError:  # numbers beside names have no order of their own
-            levels = sorted(known, key=str)
-        held = [(level, (column == level).fillna(False).to_numpy(dtype=bool)) for level in levels]
-        if column.isna().any():
-            held.append(("unknown", column.isna().to_numpy(dtype=bool)))
-        for level, at in held:
-            inside = int((at & chosen).sum())
-            share = at.mean()
-            pie_share = inside / n_pies if n_pies else np.nan
-            rows.append((name, level, int(at.sum()), inside, share, pie_share, pie_share / share))
-    columns = ["attribute", "value", "n", "n_pie", "share", "pie_share", "ratio"]
-    return pd.DataFrame(rows, columns=columns)
+            order = sorted(range(len(found)), key=lambda code: str(found[code]))
+        levels = [*(found[code] for code in order), *(["unknown"] if (codes < 0).any() else [])]
+        place = np.empty(len(found) + 1, dtype=np.int64)  # the last one is for a missing value
+        place[order] = np.arange(len(order))
+        place[-1] = len(order)
+        count = np.bincount(place[codes], minlength=len(levels))
+        inside = np.bincount(place[codes[chosen]], minlength=len(levels))
+        rows += [(name, *row) for row in zip(levels, count, inside, strict=True)]
+    table = pd.DataFrame(rows, columns=["attribute", "value", "n", "n_pie"])
+    held, n_held = table["n_pie"].to_numpy(), table["n"].to_numpy()
+    low, high = wilson_interval(held, n_pies)
+    table["share"] = n_held / n
+    table["pie_share"] = held / n_pies if n_pies else np.nan
+    table["pie_low"], table["pie_high"] = low, high
+    table["ratio"] = table["pie_share"] / table["share"]
+    table["p"] = [_fisher_p(int(k), n_pies, int(of), n) for k, of in zip(held, n_held, strict=True)]
+    table["p_adjusted"] = adjust_p(table["p"])
+    return table
+
+
+def _fisher_p(k: int, drawn: int, held: int, n: int) -> float:
+    """Two-sided p of ``k`` of ``held`` among ``drawn`` of ``n``: all outcomes no likelier than it."""
+    low, high = max(0, drawn + held - n), min(drawn, held)
+    if low == high:
+        return float("nan")
+    outcomes = np.arange(low, high + 1)
+    logs = (
+        _log_choose(held, outcomes)
+        + _log_choose(n - held, drawn - outcomes)
+        - _log_choose(n, np.array(drawn))
+    )
+    # Outcomes as likely as this one count, whatever the last digit says.
+    return float(min(1.0, np.exp(logs[logs <= logs[k - low] + 1e-7]).sum()))
+
+
+def _log_choose(n: int, k: NDArray[Any]) -> NDArray[np.float64]:
+    return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)

@@ -217,3 +217,42 @@ def test_disaggregate_worked_by_hand():
 def test_errors(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_mean_losses_stand_in_the_rows_of_the_audit():
+    from backend.core.statistics import mean_interval
+    from backend.populations import group_losses, group_rows
+
+    rng = np.random.default_rng(6)
+    labels, predictions = rng.integers(0, 2, 120), rng.integers(0, 2, 120)
+    attributes = {"a": rng.choice(["x", "y=1 & b"], 120), "b": rng.choice(["u", "v", None], 120)}
+    losses = rng.gamma(2, 1, 120)
+    table = group_losses(losses, attributes)
+    audited = audit(labels, predictions, attributes)
+    assert table["group"].tolist() == audited["group"].tolist()
+    assert table["n"].tolist() == audited["n"].tolist()
+    for position in range(len(table)):
+        rows = group_rows(attributes, 120, 2, position)
+        assert len(rows) == table["n"][position]
+        twin = mean_interval(losses[rows])
+        row = table.iloc[position]
+        assert (row.mean_loss, row.mean_loss_low, row.mean_loss_high) == pytest.approx(
+            (twin.value, twin.low, twin.high), nan_ok=True
+        )
+    with pytest.raises(InputError, match="groups"):
+        group_rows(attributes, 120, 2, len(table))
+
+
+def test_every_rate_has_an_interval_out_of_its_own_count():
+    from backend.core.statistics import wilson_interval
+    from backend.populations import rate_intervals
+
+    table = audit([1, 1, 1, 0, 0], [1, 0, 1, 1, 0], {"g": list("aaabb")})
+    found = rate_intervals(table)
+    low, high = wilson_interval(1, 3)
+    assert found.loc[0, ["fnr_of", "fnr_low", "fnr_high"]].tolist() == pytest.approx(
+        [3, float(low), float(high)]
+    )
+    at = table.index[table["group"] == "g=a"][0]
+    assert found.loc[at, "fpr_of"] == 0 and np.isnan(found.loc[at, "fpr_low"])
+    assert found["error_low"].to_numpy() == pytest.approx(table["error_low"].to_numpy())

@@ -121,3 +121,38 @@ def test_errors():
         class_change(np.zeros((0, 1), int), [[1]], [1])
     with pytest.raises(InputError, match="labels must be one per example"):
         class_change([[1]], [[1]], [1, 1])
+
+
+def test_the_interval_of_the_change_is_that_of_the_welch_test():
+    from backend.core.statistics import difference_interval
+
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 3, 300)
+    before = np.where(rng.random((5, 300)) < 0.9, labels, 0)
+    after = np.where(rng.random((4, 300)) < 0.7, labels, 1)
+    table = class_change(before, after, labels)
+    for label, row in table.iterrows():
+        own = labels == label
+        parts = [(one[:, own] == label).mean(1) - (one == labels).mean() for one in (after, before)]
+        twin = difference_interval(*parts)
+        assert (row.normalized_low, row.normalized_high) == pytest.approx((twin.low, twin.high))
+    alone = class_change(before[:1], after, labels)
+    assert alone[["normalized_low", "normalized_high"]].isna().all(axis=None)
+
+
+def test_the_interval_of_a_subgroup_is_welch_over_models():
+    from backend.core.statistics import difference_interval
+    from backend.populations import disaggregate
+
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 2, 200)
+    before = np.where(rng.random((4, 200)) < 0.9, labels, 1 - labels)
+    after = np.where(rng.random((6, 200)) < 0.7, labels, 1 - labels)
+    sex = np.where(rng.random(200) < 0.4, "F", "M")
+    rows = disaggregate(before, after, labels, {"sex": sex}, order=1).set_index(["group", "metric"])
+    own = (sex == "F") & (labels == 0)
+    twin = difference_interval(after[:, own].mean(1), before[:, own].mean(1))
+    row = rows.loc[("sex=F", "fpr")]
+    assert (row.difference_low, row.difference_high) == pytest.approx((twin.low, twin.high))
+    alone = disaggregate(before[:1], after, labels, {"sex": sex}, order=1)
+    assert alone[["difference_low", "difference_high"]].isna().all(axis=None)

@@ -158,3 +158,28 @@ def test_representation_without_pies_is_undefined():
 def test_errors(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_representation_is_tested_against_chance():
+    from scipy.stats import fisher_exact
+
+    rng = np.random.default_rng(2)
+    mask = rng.random(400) < 0.1
+    held = rng.random(400) < np.where(mask, 0.5, 0.2)
+    level = np.where(held, "rare", "common")
+    table = pie_representation(mask, {"kind": level, "same": np.zeros(400)})
+    rows = table.set_index(["attribute", "value"])
+    twin = fisher_exact(
+        [[(mask & held).sum(), (mask & ~held).sum()], [(~mask & held).sum(), (~mask & ~held).sum()]]
+    ).pvalue
+    assert rows.loc[("kind", "rare"), "p"] == pytest.approx(twin, rel=1e-6)
+    assert rows.loc[("kind", "common"), "p"] == pytest.approx(twin, rel=1e-6)
+    assert np.isnan(rows.loc[("same", 0.0), "p"])
+    assert rows.loc[("kind", "rare"), "p_adjusted"] == pytest.approx(twin, rel=1e-6)
+    one = rows.loc[("kind", "rare")]
+    assert one.pie_low < one.pie_share < one.pie_high
+
+
+def test_no_pie_leaves_nothing_to_test():
+    table = pie_representation(np.zeros(5, dtype=bool), {"a": list("xxyyy")})
+    assert table[["pie_share", "pie_low", "ratio", "p", "p_adjusted"]].isna().all(axis=None)

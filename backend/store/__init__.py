@@ -1,6 +1,7 @@
-"""Tags, notes and region names: an append-only log in a database, and the state folded from it."""
+"""Tags, notes, region names, hypotheses and views: an append-only log, and the state folded from it."""
 
 from backend.store.log import Event, clean_author, clean_tag
 from backend.store.store import Store
+from backend.store.views import View
 
-__all__ = ["Event", "Store", "clean_author", "clean_tag"]
+__all__ = ["Event", "Store", "View", "clean_author", "clean_tag"]

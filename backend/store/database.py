@@ -16,7 +16,7 @@ from backend.core.errors import StoreError
 from backend.core.home import home_folder
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-HEAD = "0001"
+HEAD = "0002"
 """Revision this version of Errorscope reads and writes; the newest file in ``migrations``."""
 
 _ADVISORY_LOCK = 0x4572_7273  # any fixed number, the same in every process
@@ -41,7 +41,11 @@ events = sa.Table(
     sa.Column("n_ids", sa.Integer, nullable=False),
     sa.Column("payload", sa.Text, nullable=False),
     sa.Column("ids", sa.LargeBinary, nullable=False),
+    sa.Column("operation", sa.String(80)),
     sa.Index("events_of_bundle", "bundle", "seq"),
+    sa.Index(
+        "events_once", "bundle", "operation", unique=True
+    ),  # those without a name are not bound
     sqlite_autoincrement=True,  # a number is never given out twice
 )
 

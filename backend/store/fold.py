@@ -2,7 +2,7 @@
 
 The rule
 --------
-A change (tag, untag, rename, hypothesis, blind check) is *live* unless the last undo or redo that points at it is an undo.
+A change (tag, untag, rename, hypothesis, view, blind check) is *live* unless the last undo or redo that points at it is an undo.
 The state is the fold of the live changes in ``seq`` order:
 
 - ``tag`` adds the pairs (id, tag) that are not there; a pair that is there keeps its first author
@@ -11,13 +11,13 @@ The state is the fold of the live changes in ``seq`` order:
   one takes theirs back, the other's tag stands, with the other's name and time. When one untags
   what another tagged, taking the untag back restores the tag, unless that was taken back as well.
 
-- A hypothesis is what its last live event says, so editing is a new event; one that says nothing
-  takes it away. Blind checks add up.
+- A hypothesis or a saved view is what its last live event says, so editing is a new event; one
+  that says nothing takes it away. Blind checks add up.
 
 Each author has one history per bundle. Undo reverts that author's latest live change, redo brings
 back the change they reverted last, and a new change of theirs forgets what they could redo. Nobody
 can undo another's change; untag it instead, which is a change of one's own. Notes are neither
-undone nor do they forget anything.
+undone nor do they forget anything; nor are an author's settings, of which the last one counts.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backend.store.log import CHANGES
+
+CARDS = ("hypothesis", "view")
+"""Kinds of which the last live event of a key says what it is now."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,9 @@ class Fold:
         self._renames: list[int] = []
         self._held: dict[str, NDArray[np.int64]] = {}
         self._names: dict[str, str] = {}
-        self._card_events: list[int] = []
-        self._cards: dict[str, int] = {}
+        self._card_events: dict[str, list[int]] = {kind: [] for kind in CARDS}
+        self._cards: dict[str, dict[str, int]] = {kind: {} for kind in CARDS}
+        self._settings: dict[tuple[str, str], int] = {}
         self._checks: list[int] = []
         self._done: dict[str, list[int]] = {}
         self._reverted: dict[str, list[int]] = {}
@@ -84,6 +88,8 @@ class Fold:
                 self._change(step)
             elif step.kind in ("undo", "redo"):
                 self._revert(step)
+            elif step.kind == "setting":
+                self._settings[step.author, step.name] = step.seq
             self.last = step.seq
 
     def undoable(self, author: str) -> int | None:
@@ -101,10 +107,13 @@ class Fold:
         """Region key -> the name somebody gave it."""
         return dict(self._names)
 
-    @property
-    def cards(self) -> dict[str, int]:
-        """Key of a hypothesis -> ``seq`` of the event that says what it is now, oldest key first."""
-        return dict(self._cards)
+    def cards(self, kind: str) -> dict[str, int]:
+        """Key of a hypothesis or view -> ``seq`` of the event that says what it is, oldest first."""
+        return dict(self._cards[kind])
+
+    def setting(self, author: str, name: str) -> int | None:
+        """``seq`` of what this author set last under this name."""
+        return self._settings.get((author, name))
 
     @property
     def blind_checks(self) -> list[int]:
@@ -122,6 +131,23 @@ class Fold:
         if code is None:
             return []
         return sorted(t for t, held in self._held.items() if code < len(held) and held[code])
+
+    def tags_on(self, examples: Iterable[str]) -> dict[str, list[str]]:
+        """Example -> its tags in alphabetical order; only examples that carry one."""
+        codes = {one: code for one in examples if (code := self._codes.get(one)) is not None}
+        found: dict[str, list[str]] = {}
+        for tag, held in sorted(self._held.items()):
+            for example, code in codes.items():
+                if code < len(held) and held[code]:
+                    found.setdefault(example, []).append(tag)
+        return found
+
+    def changes_of(self, example: str) -> list[int]:
+        """``seq`` of the changes, live or not, that name this example, oldest first."""
+        code = self._codes.get(example)
+        if code is None:
+            return []
+        return [seq for seq, change in self._changes.items() if (change.codes == code).any()]
 
     def table(self) -> pd.DataFrame:
         """The pairs in force: id, tag, author, time, source_seq; ordered by tag, then id.
@@ -167,8 +193,8 @@ class Fold:
         if step.kind == "rename_region":
             self._renames.append(step.seq)
             self._rename(step)
-        elif step.kind == "hypothesis":
-            self._card_events.append(step.seq)
+        elif step.kind in CARDS:
+            self._card_events[step.kind].append(step.seq)
             self._write_card(step)
         elif step.kind == "blind_check":
             self._checks.append(step.seq)
@@ -195,9 +221,9 @@ class Fold:
             self._names = {}
             for again in self._live(self._renames):
                 self._rename(again.step)
-        elif change.step.kind == "hypothesis":
-            self._cards = {}
-            for again in self._live(self._card_events):
+        elif (kind := change.step.kind) in CARDS:
+            self._cards[kind] = {}
+            for again in self._live(self._card_events[kind]):
                 self._write_card(again.step)
         elif change.step.kind in ("tag", "untag"):
             tag = change.step.tag or ""
@@ -217,9 +243,9 @@ class Fold:
 
     def _write_card(self, step: Step) -> None:
         if step.name:
-            self._cards[step.key] = step.seq
+            self._cards[step.kind][step.key] = step.seq
         else:
-            self._cards.pop(step.key, None)
+            self._cards[step.kind].pop(step.key, None)
 
     def _apply(self, tag: str, change: _Change) -> None:
         held = self._held.get(tag, np.zeros(0, dtype=np.int64))

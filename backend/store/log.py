@@ -12,10 +12,10 @@ from typing import Any
 from backend.core.arrays import as_numpy
 from backend.core.errors import InputError, StoreError
 
-CHANGES = ("tag", "untag", "rename_region", "hypothesis", "blind_check")
+CHANGES = ("tag", "untag", "rename_region", "hypothesis", "view", "blind_check")
 """Kinds that change what is shown, and that undo and redo therefore act on."""
 
-KINDS = (*CHANGES, "note", "undo", "redo")
+KINDS = (*CHANGES, "note", "setting", "undo", "redo")
 
 _REFUSED = ("Cc", "Cs", "Zl", "Zp")  # control characters, broken halves, line breaks
 
@@ -35,8 +35,8 @@ class Event:
     time : str
         When, in UTC: ``2026-11-22T16:00:50.123Z``.
     kind : str
-        ``tag``, ``untag``, ``rename_region``, ``hypothesis``, ``blind_check``, ``note``, ``undo``
-        or ``redo``.
+        ``tag``, ``untag``, ``rename_region``, ``hypothesis``, ``view``, ``blind_check``, ``note``,
+        ``setting``, ``undo`` or ``redo``.
     tag : str or None
         The tag of a ``tag`` or ``untag``.
     target : int or None
@@ -45,13 +45,16 @@ class Event:
         How many examples a ``tag`` or ``untag`` names.
     payload : dict
         ``source`` of a ``tag`` or ``untag`` (where the examples came from); ``key`` and ``name`` of
-        a ``rename_region``; ``key`` and ``card`` (None takes it away) of a ``hypothesis``;
-        ``check`` of a ``blind_check``; ``text`` of a ``note``; ``of``, the summary of the target,
-        of an ``undo`` or ``redo``.
+        a ``rename_region``; ``key`` and ``card`` (None takes it away) of a ``hypothesis``; ``key``,
+        ``name``, ``was`` (its former name) and ``state`` (None takes it away) of a ``view``;
+        ``check`` of a ``blind_check``; ``text`` of a ``note``; ``name`` and ``value`` of a
+        ``setting``; ``of``, the summary of the target, of an ``undo`` or ``redo``.
     undone : bool
         Whether the change was reverted, as of the moment the event was read.
     packed : bytes
         The ids, compressed; read them from ``ids``.
+    operation : str or None
+        The caller's own name for what was asked, where one was given: the same name is done once.
     """
 
     seq: int
@@ -65,6 +68,7 @@ class Event:
     payload: dict[str, Any] = field(default_factory=dict)
     undone: bool = False
     packed: bytes = field(default=b"", repr=False)
+    operation: str | None = None
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -90,10 +94,17 @@ class Event:
         if self.kind == "hypothesis":
             card = self.payload.get("card")
             return f"wrote the hypothesis '{card['sentence']}'" if card else "deleted a hypothesis"
+        if self.kind == "view":
+            name, was = self.payload.get("name", ""), self.payload.get("was", "")
+            if self.payload.get("state") is None:
+                return f"deleted the view '{was}'"
+            return f"renamed the view '{was}' to '{name}'" if was else f"saved the view '{name}'"
         if self.kind == "blind_check":
             return f"answered a blind check: {self.payload['check'].get('answer', '')}"
         if self.kind == "note":
             return f"noted: {self.payload.get('text', '')}"
+        if self.kind == "setting":
+            return f"set {self.payload.get('name', '')}"
         verb = "undid" if self.kind == "undo" else "redid"
         return f"{verb}: {self.payload.get('of', f'event {self.target}')}"
 
@@ -122,6 +133,11 @@ def clean_tag(value: Any) -> str:
 def clean_author(value: Any) -> str:
     """An author as it is stored: trimmed, 1 to 200 characters, none of them a control character."""
     return clean_name("an author", value, longest=200)
+
+
+def clean_operation(value: Any) -> str | None:
+    """The caller's name for an operation, 1 to 80 characters; None stays None."""
+    return None if value is None else clean_name("the name of an operation", value)
 
 
 def clean_ids(ids: Iterable[Any]) -> list[str]:

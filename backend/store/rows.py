@@ -12,11 +12,16 @@ from backend.core.errors import StoreError
 from backend.store.fold import Step
 from backend.store.log import CHANGES, Event, unpack_ids
 
+NAMED = ("rename_region", "hypothesis", "view", "setting")
+"""Kinds whose payload the fold needs."""
+
 
 def step_of(row: Row[*tuple[Any, ...]]) -> Step:
-    """What the fold needs; ``name`` holds the payload of a rename or of a hypothesis."""
-    payload = _payload(row.name, row.seq) if row.kind in ("rename_region", "hypothesis") else {}
+    """What the fold needs; ``name`` holds the payload of the kinds in ``NAMED``."""
+    payload = _payload(row.name, row.seq) if row.kind in NAMED else {}
     name = "a card" if payload.get("card") else payload.get("name", "")
+    if row.kind == "view" and payload.get("state") is None:
+        name = ""
     return Step(
         row.seq,
         row.author,
@@ -44,6 +49,7 @@ def event_of(row: Row[*tuple[Any, ...]], undone: Container[int]) -> Event:
         payload=_payload(row.payload, row.seq),
         undone=row.seq in undone,
         packed=row.ids,
+        operation=row.operation,
     )
 
 

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
-import threading
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
-from backend.store.database import database_url, events, open_database, reading, where, writing
-from backend.store.fold import Fold
-from backend.store.log import (
-    KINDS,
-    Event,
-    clean_author,
-    clean_ids,
-    clean_name,
-    clean_tag,
-    pack_ids,
-    pack_payload,
-)
-from backend.store.rows import event_of, step_of
+from backend.store.database import events, reading
+from backend.store.keeper import LogKeeper, digest_of
+from backend.store.log import KINDS, Event, clean_author, clean_name
+from backend.store.rows import event_of
+from backend.store.views import SavedViews
 
 
-class Store:
-    """Tags, notes, region names and hypotheses of all bundles, kept in a log that only grows.
+class Store(SavedViews, LogKeeper):
+    """Tags, notes, region names, hypotheses and views of all bundles, in a log that only grows.
 
     >>> store = Store(home=folder)                                            # doctest: +SKIP
     >>> store.tag(bundle.digest, ["a", "b"], "blurred", author="Ada")         # doctest: +SKIP
@@ -62,27 +49,6 @@ class Store:
         Here and in every method, if the database is locked, damaged or cannot be written.
     """
 
-    def __init__(
-        self,
-        url: str | None = None,
-        home: str | os.PathLike[str] | None = None,
-        *,
-        wait_s: float = 10.0,
-    ) -> None:
-        self._url = database_url(url, home)
-        self._engine = open_database(self._url, wait_s=wait_s)
-        self._folds: dict[str, Fold] = {}
-        self._lock = threading.RLock()
-
-    @property
-    def place(self) -> str:
-        """Which database this is, without its password."""
-        return where(self._url)
-
-    def close(self) -> None:
-        """Let go of the database. The store must not be used afterwards."""
-        self._engine.dispose()
-
     def tag(
         self,
         bundle: Any,
@@ -91,6 +57,7 @@ class Store:
         *,
         author: str = "local",
         source: dict[str, Any] | None = None,
+        operation: str | None = None,
     ) -> Event:
         """Put a tag on examples.
 
@@ -108,13 +75,18 @@ class Store:
             "key": ..., "center": [...], "precision": ..., "kernel": ..., "options": {...},
             "weighted_loss": ...}``, ``{"kind": "lasso", "projection": ..., "polygon": ...}``, ...
             Arrays become lists. The export computes weights from the center and precision.
+        operation : str, optional
+            A name of the caller's for this request, unique in the bundle. Asked again under the
+            same name, by whomever, nothing is done and the first event is returned.
 
         Raises
         ------
         InputError
             If there are no ids, an id is not text, or the tag, author or source cannot be stored.
         """
-        return self._change("tag", bundle, author, ids=ids, tag=tag, payload=_sourced(source))
+        return self._change(
+            "tag", bundle, author, ids=ids, tag=tag, payload=_sourced(source), operation=operation
+        )
 
     def untag(
         self,
@@ -124,9 +96,12 @@ class Store:
         *,
         author: str = "local",
         source: dict[str, Any] | None = None,
+        operation: str | None = None,
     ) -> Event:
         """Take a tag off examples, whoever put it there. Parameters as for ``tag``."""
-        return self._change("untag", bundle, author, ids=ids, tag=tag, payload=_sourced(source))
+        return self._change(
+            "untag", bundle, author, ids=ids, tag=tag, payload=_sourced(source), operation=operation
+        )
 
     def rename_region(self, bundle: Any, key: str, name: str, *, author: str = "local") -> Event:
         """Call the region ``key`` by ``name`` (1 to 80 characters); an empty name takes it off."""
@@ -157,7 +132,7 @@ class Store:
     def hypotheses(self, bundle: Any) -> list[Event]:
         """The event of every hypothesis as it stands now, the first written first."""
         with self._lock:
-            cards = self._fold(bundle).cards
+            cards = self._fold(bundle).cards("hypothesis")
         found = {event.seq: event for event in self.events_at(bundle, cards.values())}
         return [found[seq] for seq in cards.values()]
 
@@ -169,6 +144,20 @@ class Store:
             raise InputError(f"a blind check must be a dict with an 'answer': got {check!r:.80}.")
         return self._change("blind_check", bundle, author, payload={"check": check})
 
+    def write_setting(self, bundle: Any, name: str, value: Any, *, author: str = "local") -> Event:
+        """Remember something of this author's for this bundle: JSON under a name of 1 to 80 characters.
+
+        The latest value counts. It changes nothing that others see, so undo passes it by.
+        """
+        name = clean_name("the name of a setting", name)
+        return self._change("setting", bundle, author, payload={"name": name, "value": value})
+
+    def setting(self, bundle: Any, name: str, *, author: str = "local") -> Any:
+        """What this author set last under this name; None when they never did."""
+        with self._lock:
+            seq = self._fold(bundle).setting(clean_author(author), name)
+        return None if seq is None else self.events_at(bundle, [seq])[0].payload["value"]
+
     def note(self, bundle: Any, text: str, *, author: str = "local") -> Event:
         """Write a remark (1 to 10 000 characters, line breaks welcome) into the log."""
         if not isinstance(text, str) or not 1 <= len(text.strip()) <= 10_000:
@@ -178,17 +167,23 @@ class Store:
             clean_name("a note", line.replace("\t", " "), longest=10_000)
         return self._change("note", bundle, author, payload={"text": "\n".join(lines)})
 
-    def undo(self, bundle: Any, author: str = "local") -> Event | None:
+    def undo(
+        self, bundle: Any, author: str = "local", *, operation: str | None = None
+    ) -> Event | None:
         """Revert this author's latest change in the bundle that is not reverted yet.
+
+        ``operation`` as for ``tag``.
 
         Returns
         -------
         Event or None
             The ``undo`` event, which points at the change; None when there is nothing to undo.
         """
-        return self._revert("undo", bundle, author)
+        return self._revert("undo", bundle, author, operation)
 
-    def redo(self, bundle: Any, author: str = "local") -> Event | None:
+    def redo(
+        self, bundle: Any, author: str = "local", *, operation: str | None = None
+    ) -> Event | None:
         """Bring back the change this author reverted last, unless they changed something since.
 
         Returns
@@ -196,7 +191,7 @@ class Store:
         Event or None
             The ``redo`` event; None when there is nothing to redo.
         """
-        return self._revert("redo", bundle, author)
+        return self._revert("redo", bundle, author, operation)
 
     def undoable(self, bundle: Any, author: str = "local") -> Event | None:
         """The change that ``undo`` would revert, for the text of a button."""
@@ -229,6 +224,11 @@ class Store:
         with self._lock:
             return self._fold(bundle).tags_of(example)
 
+    def tags_on(self, bundle: Any, examples: Iterable[str]) -> dict[str, list[str]]:
+        """Example -> its tags in alphabetical order, for those of these examples that carry one."""
+        with self._lock:
+            return self._fold(bundle).tags_on(examples)
+
     def conflicts(self, bundle: Any) -> pd.DataFrame:
         """Pairs (id, tag) that one author tagged and another untagged, neither taken back.
 
@@ -252,7 +252,7 @@ class Store:
 
         With a ``kind`` only events of that kind, those that were taken back included.
         """
-        digest = _digest(bundle)
+        digest = digest_of(bundle)
         if limit is not None and limit < 1:
             raise InputError(f"limit must be at least 1: got {limit}.")
         query = sa.select(events).where(events.c.bundle == digest).order_by(events.c.seq.desc())
@@ -262,119 +262,17 @@ class Store:
             fold = self._advance(connection, digest)
             return [event_of(row, fold.undone) for row in connection.execute(query.limit(limit))]
 
-    def events_at(self, bundle: Any, seqs: Iterable[int]) -> list[Event]:
-        """The events of a bundle with these ``seq``, oldest first."""
-        digest, wanted = _digest(bundle), sorted({int(seq) for seq in seqs})
-        found = []
-        with self._lock, reading(self._engine, self._url) as connection:
-            fold = self._advance(connection, digest)
-            for start in range(0, len(wanted), 500):  # databases limit the values in one query
-                query = (
-                    sa.select(events)
-                    .where(events.c.bundle == digest, events.c.seq.in_(wanted[start : start + 500]))
-                    .order_by(events.c.seq)
-                )
-                found += [event_of(row, fold.undone) for row in connection.execute(query)]
-        return found
+    def events_of(self, bundle: Any, example: str) -> list[Event]:
+        """The tags and untags, reverted or not, that name the example with this id, oldest first."""
+        with self._lock:
+            seqs = self._fold(bundle).changes_of(example)
+        return self.events_at(bundle, seqs)
 
-    def _change(
-        self,
-        kind: str,
-        bundle: Any,
-        author: str,
-        *,
-        payload: dict[str, Any],
-        ids: Iterable[str] = (),
-        tag: str | None = None,
-    ) -> Event:
-        digest = _digest(bundle)
-        tagging = kind in ("tag", "untag")
-        names = clean_ids(ids) if tagging else []
-        values = {
-            "bundle": digest,
-            "author": clean_author(author),
-            "kind": kind,
-            "tag": clean_tag(tag) if tagging else None,
-            "target": None,
-            "n_ids": len(names),
-            "payload": pack_payload(payload),
-            "ids": pack_ids(names) if names else b"",
-        }
-        with self._lock, writing(self._engine, self._url) as connection:
-            return self._append(connection, values)
-
-    def _revert(self, kind: str, bundle: Any, author: str) -> Event | None:
-        digest, author = _digest(bundle), clean_author(author)
-        with self._lock, writing(self._engine, self._url) as connection:
-            fold = self._advance(connection, digest)
-            target = fold.undoable(author) if kind == "undo" else fold.redoable(author)
-            if target is None:
-                return None
-            reverted = self._read(connection, target)
-            values = {
-                "bundle": digest,
-                "author": author,
-                "kind": kind,
-                "tag": reverted.tag,
-                "target": target,
-                "n_ids": reverted.n_ids,
-                "payload": pack_payload({"of": reverted.summary}),
-                "ids": b"",
-            }
-            return self._append(connection, values)
-
-    def _peek(self, bundle: Any, author: str, *, redo: bool) -> Event | None:
-        digest, author = _digest(bundle), clean_author(author)
-        with self._lock, reading(self._engine, self._url) as connection:
-            fold = self._advance(connection, digest)
-            seq = fold.redoable(author) if redo else fold.undoable(author)
-            return None if seq is None else self._read(connection, seq)
-
-    def _append(self, connection: Connection, values: dict[str, Any]) -> Event:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        values = {**values, "time": now}
-        insertion = sa.insert(events).values(values).returning(events.c.seq)
-        seq = int(connection.execute(insertion).scalar_one())
-        payload = json.loads(values.pop("payload"))
-        packed = values.pop("ids")
-        return Event(seq=seq, payload=payload, packed=packed, **values)
-
-    def _read(self, connection: Connection, seq: int) -> Event:
-        row = connection.execute(sa.select(events).where(events.c.seq == seq)).one()
-        return event_of(row, frozenset())
-
-    def _fold(self, bundle: Any) -> Fold:
+    def last_seq(self, bundle: Any) -> int:
+        """``seq`` of the bundle's latest event, 0 before the first; one look at an index."""
+        query = sa.select(sa.func.max(events.c.seq)).where(events.c.bundle == digest_of(bundle))
         with reading(self._engine, self._url) as connection:
-            return self._advance(connection, _digest(bundle))
-
-    def _advance(self, connection: Connection, digest: str) -> Fold:
-        """The fold of a bundle, brought up to the last event that this connection sees."""
-        fold = self._folds.setdefault(digest, Fold())
-        columns = events.c
-        # The payload of a tag holds a center, maybe a large matrix: only short ones are read here.
-        query = (
-            sa.select(
-                columns.seq,
-                columns.author,
-                columns.time,
-                columns.kind,
-                columns.tag,
-                columns.target,
-                columns.ids,
-                sa.case(
-                    (columns.kind.in_(("rename_region", "hypothesis")), columns.payload), else_=""
-                ).label("name"),
-            )
-            .where(columns.bundle == digest, columns.seq > fold.last)
-            .order_by(columns.seq)
-        )
-        fold.advance([step_of(row) for row in connection.execute(query)])
-        return fold
-
-
-def _digest(bundle: Any) -> str:
-    digest = getattr(bundle, "digest", bundle)
-    return clean_name("the digest of a bundle", digest, longest=128)
+            return int(connection.execute(query).scalar() or 0)
 
 
 def _sourced(source: dict[str, Any] | None) -> dict[str, Any]:

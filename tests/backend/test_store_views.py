@@ -1,0 +1,182 @@
+"""Saved views, settings, and operations that are done once: more of what the log holds."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from backend.core.errors import InputError
+from backend.store import Store
+from backend.store.database import MIGRATIONS
+
+BUNDLE = "ab" * 32
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.delenv("ERRORSCOPE_DATABASE", raising=False)
+    return Store(home=tmp_path)
+
+
+def names(store):
+    return {view.name: view.state for view in store.views(BUNDLE)}
+
+
+# Saved views
+
+
+def test_a_view_is_saved_replaced_renamed_and_deleted(store):
+    first = store.save_view(BUNDLE, " shirts ", {"filter": "label = 6", "page": 2}, author="Ada")
+    store.save_view(BUNDLE, "bags", {"filter": ""}, author="Bob")
+    store.save_view(BUNDLE, "shirts", {"filter": "label = 6 and loss > 1"}, author="Bob")
+    assert names(store) == {"shirts": {"filter": "label = 6 and loss > 1"}, "bags": {"filter": ""}}
+    assert [view.author for view in store.views(BUNDLE)] == ["Bob", "Bob"]
+    renamed = store.rename_view(BUNDLE, "shirts", "hard shirts", author="Ada")
+    assert store.views(BUNDLE)[0].key == first.payload["key"]
+    assert renamed.summary == "renamed the view 'shirts' to 'hard shirts'"
+    deleted = store.delete_view(BUNDLE, first.payload["key"], author="Ada")
+    assert names(store) == {"bags": {"filter": ""}}
+    assert deleted.summary == "deleted the view 'hard shirts'"
+
+
+def test_undo_and_redo_lead_through_every_version_of_a_view(store):
+    states = [names(store)]
+    for change in (
+        lambda: store.save_view(BUNDLE, "a", {"x": 1}),
+        lambda: store.save_view(BUNDLE, "a", {"x": 2}),
+        lambda: store.rename_view(BUNDLE, "a", "b"),
+        lambda: store.delete_view(BUNDLE, "b"),
+        lambda: store.save_view(BUNDLE, "b", {}),
+    ):
+        change()
+        states.append(names(store))
+    for expected in reversed(states[:-1]):
+        store.undo(BUNDLE)
+        assert names(store) == expected
+    for expected in states[1:]:
+        store.redo(BUNDLE)
+        assert names(store) == expected
+
+
+def test_an_empty_state_is_a_view_and_not_a_deleted_one(store, tmp_path):
+    store.save_view(BUNDLE, "everything", {})
+    assert names(store) == {"everything": {}}
+    assert names(Store(home=tmp_path)) == {"everything": {}}
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda store: store.save_view(BUNDLE, " ", {}), "name of a view must have 1 to 80"),
+        (lambda store: store.save_view(BUNDLE, "a", ["x"]), "must be a dict: got list"),
+        (lambda store: store.rename_view(BUNDLE, "gone", "b"), "no saved view 'gone'"),
+        (lambda store: store.rename_view(BUNDLE, "one", "two"), "named 'two' already"),
+        (lambda store: store.delete_view(BUNDLE, "gone"), "no saved view 'gone'"),
+    ],
+)
+def test_views_that_are_refused(store, act, message):
+    store.save_view(BUNDLE, "one", {"x": 1})
+    store.save_view(BUNDLE, "two", {"x": 2})
+    with pytest.raises(InputError, match=message):
+        act(store)
+    assert names(store) == {"one": {"x": 1}, "two": {"x": 2}}
+
+
+# Settings
+
+
+def test_a_setting_is_its_authors_and_undo_passes_it_by(store):
+    store.tag(BUNDLE, ["a"], "x", author="Ada")
+    store.write_setting(BUNDLE, "keys", {"1": "x"}, author="Ada")
+    store.write_setting(BUNDLE, "keys", {"1": "y"}, author="Bob")
+    store.write_setting(BUNDLE, "keys", {"2": "x"}, author="Ada")
+    assert store.setting(BUNDLE, "keys", author="Ada") == {"2": "x"}
+    assert store.setting(BUNDLE, "keys", author="Bob") == {"1": "y"}
+    assert store.setting(BUNDLE, "other", author="Ada") is None
+    assert store.undo(BUNDLE, "Ada").summary == "undid: tagged 1 example 'x'"
+    assert store.setting(BUNDLE, "keys", author="Ada") == {"2": "x"}
+
+
+# Operations
+
+
+def test_the_same_operation_is_done_once(store):
+    first = store.tag(BUNDLE, ["a"], "x", operation="k-1")
+    again = store.tag(BUNDLE, ["a"], "x", operation="k-1")
+    assert again.seq == first.seq and len(store.events(BUNDLE)) == 1
+    undone = store.undo(BUNDLE, operation="k-2")
+    store.tag(BUNDLE, ["b"], "x")
+    assert store.undo(BUNDLE, operation="k-2").seq == undone.seq  # does not take "b" back
+    assert store.tag_counts(BUNDLE) == {"x": 1}
+    assert [event.operation for event in store.events(BUNDLE)] == [None, "k-2", "k-1"]
+    assert store.tag("another bundle", ["a"], "x", operation="k-1").seq not in (first.seq, None)
+
+
+def test_threads_that_ask_for_the_same_operations_do_each_once(tmp_path):
+    stores = [Store(home=tmp_path) for _ in range(4)]
+
+    def work(store):
+        for step in range(25):
+            store.tag(BUNDLE, [f"e{step}"], "x", operation=f"k-{step}")
+
+    threads = [threading.Thread(target=work, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(stores[0].events(BUNDLE)) == 25
+    assert stores[0].tag_counts(BUNDLE) == {"x": 25}
+
+
+@pytest.mark.parametrize("name", ["", "x" * 81, "two\nlines", 7])
+def test_operations_with_improper_names_are_refused(store, name):
+    with pytest.raises(InputError, match="the name of an operation must"):
+        store.tag(BUNDLE, ["a"], "x", operation=name)
+
+
+# Reading a page of examples
+
+
+def test_tags_on_some_examples_and_the_changes_that_name_one(store):
+    store.tag(BUNDLE, ["a", "b"], "x", author="Ada")
+    store.tag(BUNDLE, ["b"], "angle", author="Bob")
+    store.untag(BUNDLE, ["a"], "x", author="Bob")
+    store.undo(BUNDLE, "Bob")
+    assert store.tags_on(BUNDLE, ["b", "a", "never seen"]) == {"a": ["x"], "b": ["angle", "x"]}
+    assert [event.summary for event in store.events_of(BUNDLE, "a")] == [
+        "tagged 2 examples 'x'",
+        "took 'x' off 1 example",
+    ]
+    assert [event.undone for event in store.events_of(BUNDLE, "a")] == [False, True]
+    assert store.events_of(BUNDLE, "never seen") == []
+    assert store.last_seq(BUNDLE) == 4 and store.last_seq("another bundle") == 0
+
+
+# Databases of the version before
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date_and_keeps_its_tags(tmp_path):
+    path = tmp_path / "errorscope.sqlite"
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    engine.dispose()
+    with sqlite3.connect(path) as raw:
+        raw.execute(
+            "INSERT INTO events (bundle, author, time, kind, n_ids, payload, ids) VALUES "
+            "(?, 'Ada', '2026-11-01T00:00:00.000Z', 'rename_region', 0, ?, X'')",
+            (BUNDLE, '{"key": "k1", "name": "shirts"}'),
+        )
+    raw.close()
+    store = Store(home=tmp_path)
+    assert store.region_names(BUNDLE) == {"k1": "shirts"}
+    store.tag(BUNDLE, ["a"], "x", operation="k-1")
+    assert store.undo(BUNDLE, "Ada").summary == "undid: named a region 'shirts'"

@@ -246,8 +246,9 @@ def run_assess(
 
     Arrays: claim_z (2, r) and claim_null (2, P), held_out_lifts (r, 3) as value, low, high,
     null_maxima (B,), stability_samples (b, r). ``meta["regions"]`` holds p-values, intervals,
-    verdict and sentence of each region. One part, of the same form, comes when verdicts are known;
-    null_maxima and stability_samples are still empty in it.
+    verdict and sentence of each region. Parts of the same form come when the held-out claim is
+    known (``meta["pending"]``: more regions may become real) and when verdicts are final; what is
+    not known yet is empty in them.
     """
     from backend.spotlight import Assessment, assess_spotlights
 
@@ -563,7 +564,7 @@ TASKS: dict[str, Task] = {
 }
 TASKS["assess"] = Task(
     "backend.tasks:run_assess",
-    version=1,
+    version=2,
     defaults={
         **default_options("spotlights"),
         "n_permutations": 199,

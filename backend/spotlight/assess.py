@@ -2,7 +2,7 @@
 
 Three answers, from cheap to dear. *Claim*: each half of the data is searched, and what it finds is
 tested on the other half (``halves``, ``claim``). *Search null*: the search is repeated on shuffled losses.
-*Stability*: it is repeated on bootstrap samples (both in ``refits``).
+*Stability*: it is repeated on bootstrap samples (both in ``refits``). The first two decide together.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def assess_spotlights(
         True labels, numbers or names. The claim then also asks whether a region is worse than its
         labels.
     n_permutations : int
-        Searches on shuffled losses, at most. 0 leaves them out.
+        Searches on shuffled losses, at most. 0 leaves them out: the claim then decides alone.
     n_bootstrap : int
         Searches on bootstrap samples, at most. 0 leaves them out.
     time_budget_s : float
@@ -74,8 +74,9 @@ def assess_spotlights(
         The regions, when they are known already: the result of ``find_spotlights`` with these
         options. Otherwise they are searched first.
     early : callable, optional
-        Called with the assessment when the claim is known: verdicts are final, ``search_p`` and
-        ``stability`` still NaN.
+        Called with the assessment when the claim is known: what is real stays so, the rest is
+        ``pending``, ``search_p`` and ``stability`` still NaN. Called again, with final verdicts,
+        when the shuffled searches have ended and refits for ``stability`` begin.
 
     Returns
     -------
@@ -97,10 +98,14 @@ def assess_spotlights(
     halves, as the shown regions do: p-values of single candidates would therefore be too small,
     those over the maximum of all are not.
 
-    Verdicts come from these p-values, which are family-wise already: the chance that any region is
-    called real when none is stays below ``level``. ``p_adjusted`` is Benjamini-Hochberg on top.
-    ``search_p`` is reported beside them and decides nothing: it compares in-sample losses, in which
-    a few extreme ones can hide a real region.
+    *Whole search.* The same search on shuffled losses, ``n_permutations`` times; ``search_p`` compares
+    a region's in-sample weighted loss with the best region of each. It uses all rows at once and
+    sees more where losses spread little; the claim sees more where a few extreme losses make the
+    best region of any shuffle look bad.
+
+    *Verdict.* ``p_value`` is twice the smaller of the two, at most 1 (Bonferroni; the claim alone
+    with ``n_permutations`` 0). Both are family-wise: the chance that any region is called real when
+    none is stays below ``level``. ``p_adjusted`` is Benjamini-Hochberg on top.
 
     *Held-out loss.* Each half is searched for as many regions as are shown; each of them is
     measured, with its own center and precision, on the rows that did not find it, and reported
@@ -160,8 +165,9 @@ def assess_spotlights(
     )
     notes = _adam_note(solver)
     held = hold_out(call, found, notes)
-    assessment = conclude(call, held, notes)
-    if early is not None:
+    tests = 2 if n_permutations else 1
+    assessment = conclude(call, held, notes, tests=tests)
+    if early is not None and n_permutations + n_bootstrap > 0:
         early(assessment)
     rows = draw_rows(call, _REFIT_ROWS, _REFIT_MEMBERS, _REFIT_NUMBERS, seed)
     if len(rows) < n and n_permutations + n_bootstrap > 0:
@@ -175,12 +181,16 @@ def assess_spotlights(
         best,
         call.refit,
         n_permutations=n_permutations,
-        level=level,
+        level=level / tests,
         seed=seed,
         deadline=now + _NULL_SHARE * (began + time_budget_s - now),
         progress=share_of(report, 0.4, 0.75),
     )
-    _note_null(null, best, n_permutations, level, notes)
+    _note_null(null, best, n_permutations, level / tests, notes)
+    if n_permutations:
+        assessment = conclude(call, held, notes, tests=tests, search=(null, found.weighted_losses))
+        if early is not None and n_bootstrap:
+            early(assessment)
     samples = bootstrap_overlaps(
         picked,
         own,
@@ -195,7 +205,7 @@ def assess_spotlights(
     if len(samples) < n_bootstrap:
         notes.append(f"Time allowed {len(samples)} of {n_bootstrap} bootstrap refits.")
     report(1.0, "Regions assessed")
-    return complete(assessment, found, null, samples, notes)
+    return complete(assessment, samples, notes)
 
 
 def assess_spotlight(

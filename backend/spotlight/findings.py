@@ -20,16 +20,18 @@ class RegionAssessment:
     Parameters
     ----------
     p_value : float
-        Held-out claim, over the whole family of candidates, which decides the verdict; in (0, 1],
-        or NaN when the region is too small. 1 when no half of the data finds the region again.
+        Decides the verdict: family-wise over all candidates and over both tests, the held-out claim
+        and the whole search on shuffled losses; in (0, 1], or NaN when the region is too small.
+    p_claim : float
+        Held-out claim alone. 1 when no half of the data finds the region again.
     p_adjusted : float
         ``p_value`` after Benjamini-Hochberg over the regions shown.
     p_within_labels, p_overall : float
         The claim's two questions: is the region worse than its own labels, and is it worse than
         everything? The first is NaN without labels.
     search_p : float
-        How often the same search finds a region as bad when the losses are shuffled; NaN until it
-        is known.
+        Whole search alone: how often it finds a region as bad when the losses are shuffled; NaN
+        until it is known.
     held_out_loss, held_out_lift : Interval
         95 %: weighted loss on the rows that did not find the region, both directions together; and
         as a multiple of the mean loss (taken as exact; NaN unless that is positive).
@@ -42,11 +44,12 @@ class RegionAssessment:
         interval of that mean, cut to [0, 1]; NaN until it is known.
     verdict : {"real", "not distinguishable from chance", "too small to tell"}
     class_level : bool
-        Real, but no worse than its labels are as a whole.
+        Real, but not shown to be worse than its labels are as a whole.
     sentence : str
     """
 
     p_value: float
+    p_claim: float
     p_adjusted: float
     p_within_labels: float
     p_overall: float
@@ -86,6 +89,8 @@ class Assessment:
     n_candidates : int
         Regions searched on the two halves together, all of which the p-values pay for.
     base_loss : float
+    pending : bool
+        Whether shuffled searches are still to come, which may make more regions real.
     claim_z : float64 array of shape (2, r)
         Held-out statistic of each region's counterpart, in either direction; -inf without one.
     claim_null : float64 array of shape (2, P)
@@ -102,6 +107,7 @@ class Assessment:
     level: float
     n_candidates: int
     base_loss: float
+    pending: bool
     claim_z: NDArray[np.float64] = field(repr=False)
     claim_null: NDArray[np.float64] = field(repr=False)
     null_maxima: NDArray[np.float64] = field(repr=False)
@@ -131,6 +137,7 @@ class Assessment:
             "level": self.level,
             "n_candidates": self.n_candidates,
             "base_loss": self.base_loss,
+            "pending": self.pending,
             "n_permutations": len(self.null_maxima),
             "n_bootstrap": len(self.stability_samples),
             "note": self.note,
@@ -147,20 +154,29 @@ def write_sentence(
     verdict: Verdict,
     class_level: bool,
     found_again: bool,
+    pending: bool = False,
 ) -> str:
     """The finding in one line, as in ``held-out ×5.4 base (4.1–6.8), p = .005 over 16 ...``."""
     if verdict == "too small to tell":
         return "too few examples in each half to tell whether it is real"
+    chance = "not distinguishable from chance" + (" so far" if pending else "")
     if not found_again:
-        return "not found again in either half of the data: not distinguishable from chance"
+        if verdict != "real":
+            return f"not found again in either half of the data: {chance}"
+        return (
+            f"p {format_p(p)} against the same search on shuffled losses; each half of the data is "
+            "too small to find it again"
+        )
     if np.isfinite(lift.value):
         measured = f"held-out ×{_number(lift.value)} base{_bounds(lift)}"
     else:
         measured = f"held-out loss {_number(loss.value)}{_bounds(loss)}, base {_number(base)}"
     line = f"{measured}, p {format_p(p)} over {n_candidates} searched candidates"
     if verdict != "real":
-        return f"{line}: not distinguishable from chance"
-    return f"{line}; no worse than its labels are as a whole" if class_level else line
+        return f"{line}: {chance}"
+    if class_level:
+        return f"{line}; not shown to be worse than its labels are as a whole"
+    return line
 
 
 def format_p(p: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +15,6 @@ from backend.core.statistics import (
     weighted_mean_interval,
 )
 from backend.spotlight.claim import MIN_EFFECTIVE, effective_sizes
-from backend.spotlight.find import Spotlights
 from backend.spotlight.findings import Assessment, RegionAssessment, Verdict, write_sentence
 from backend.spotlight.halves import Call, HeldOut
 from backend.spotlight.refits import SearchNull
@@ -25,8 +23,27 @@ from backend.spotlight.refits import SearchNull
 MIN_OVERLAP = 0.2
 
 
-def conclude(call: Call, held: HeldOut, notes: list[str]) -> Assessment:
-    """Verdicts from the held-out tests."""
+def conclude(
+    call: Call,
+    held: HeldOut,
+    notes: list[str],
+    *,
+    tests: int = 1,
+    search: tuple[SearchNull, NDArray[np.float64]] | None = None,
+) -> Assessment:
+    """Verdicts from the held-out tests and, when it is known, the null of the whole search.
+
+    Parameters
+    ----------
+    call : Call
+    held : HeldOut
+    notes : list of str
+    tests : int
+        How many tests decide together; the smallest p counts so many times (Bonferroni). 1 where
+        no shuffled search was asked for, else 2.
+    search : (SearchNull, float64 array of shape (r,)), optional
+        The null and the observed weighted losses.
+    """
     again = held.overlaps >= MIN_OVERLAP
     tested = again & (held.sizes >= MIN_EFFECTIVE)
     large = call.share * len(call.losses) / 2 >= MIN_EFFECTIVE and held.n_candidates > 0
@@ -34,10 +51,15 @@ def conclude(call: Call, held: HeldOut, notes: list[str]) -> Assessment:
     tellable = np.logical_or(tested.any(axis=0), lost)
     p_overall = _better(np.where(tested, held.p_overall, np.nan), tellable)
     p_within = np.full(len(p_overall), np.nan)
-    p = p_overall
+    claim = p_overall
     if call.labels is not None:
         p_within = _better(np.where(tested, held.p_within, np.nan), tellable)
-        p = np.minimum(1.0, 2 * np.minimum(p_overall, p_within))
+        claim = np.minimum(1.0, 2 * np.minimum(p_overall, p_within))
+    search_p, maxima = np.full(len(claim), np.nan), np.empty(0)
+    if search is not None:
+        search_p, maxima = search[0].p(search[1]), search[0].maxima
+    p = np.where(tellable, np.minimum(1.0, tests * np.fmin(claim, search_p)), np.nan)
+    pending = tests > 1 and search is None
     adjusted = adjust_p(p)
     real = p <= call.level  # false for NaN
     measured = _measure(held, real)
@@ -57,10 +79,11 @@ def conclude(call: Call, held: HeldOut, notes: list[str]) -> Assessment:
         regions.append(
             RegionAssessment(
                 p_value=float(p[i]),
+                p_claim=float(claim[i]),
                 p_adjusted=float(adjusted[i]),
                 p_within_labels=float(p_within[i]),
                 p_overall=float(p_overall[i]),
-                search_p=math.nan,
+                search_p=float(search_p[i]),
                 held_out_loss=loss,
                 held_out_lift=lift,
                 held_out_size=held_out_size,
@@ -77,6 +100,7 @@ def conclude(call: Call, held: HeldOut, notes: list[str]) -> Assessment:
                     verdict=verdict,
                     class_level=class_level,
                     found_again=bool(again[:, i].any()),
+                    pending=pending,
                 ),
             )
         )
@@ -85,34 +109,24 @@ def conclude(call: Call, held: HeldOut, notes: list[str]) -> Assessment:
         level=call.level,
         n_candidates=held.n_candidates,
         base_loss=base,
+        pending=pending,
         claim_z=np.where(again, held.z, -np.inf),
         claim_null=held.null,
-        null_maxima=np.empty(0),
+        null_maxima=maxima,
         stability_samples=np.empty((0, len(regions))),
         note=" ".join(notes),
     )
 
 
-def complete(
-    assessment: Assessment,
-    found: Spotlights,
-    null: SearchNull,
-    samples: NDArray[np.float64],
-    notes: list[str],
-) -> Assessment:
-    """The assessment with what the refits add."""
-    search_p = null.p(found.weighted_losses)
+def complete(assessment: Assessment, samples: NDArray[np.float64], notes: list[str]) -> Assessment:
+    """The assessment with what the bootstrap refits add: (b, r) overlaps."""
     regions = []
     for i, region in enumerate(assessment.regions):
         mean = mean_interval(samples[:, i])
         cut = Interval(mean.value, *np.clip([mean.low, mean.high], 0.0, 1.0).tolist())
-        regions.append(replace(region, search_p=float(search_p[i]), stability=cut))
+        regions.append(replace(region, stability=cut))
     return replace(
-        assessment,
-        regions=tuple(regions),
-        null_maxima=null.maxima,
-        stability_samples=samples,
-        note=" ".join(notes),
+        assessment, regions=tuple(regions), stability_samples=samples, note=" ".join(notes)
     )
 
 

@@ -142,15 +142,20 @@ def test_an_assessment_is_that_of_the_regions_and_its_claim_comes_first(jobs, im
     digest = imported.result().meta["digest"]
     short = {"n_permutations": 19, "n_bootstrap": 2, "time_budget_s": 600.0}
     job = run(jobs, "assess", digest, **OPTIONS, **short)
-    result, meta, (first,) = job.result(), job.result().meta, job.partial()
+    result, meta, (first, second) = job.result(), job.result().meta, job.partial()
     assert meta["regions"][0]["verdict"] == "real"
     assert meta["regions"][0]["sentence"].startswith("held-out ×")
     assert meta["regions"][0]["search_p"] == 1 / 20 and meta["n_permutations"] == 19
     assert result["null_maxima"].shape == (19,) and result["stability_samples"].shape == (2, 2)
     assert result["held_out_lifts"][0, 0] == meta["regions"][0]["held_out_lift"]["value"]
+    assert first.meta["pending"] and not second.meta["pending"] and not meta["pending"]
     for late, early in zip(meta["regions"], first.meta["regions"], strict=True):
         assert early["search_p"] is None and early["stability"]["value"] is None
-        assert early["p_value"] == late["p_value"] and early["verdict"] == late["verdict"]
+        assert early["p_claim"] == late["p_claim"] and early["p_value"] >= late["p_value"]
+        assert early["verdict"] in ("not distinguishable from chance", late["verdict"])
+    assert [one["p_value"] for one in second.meta["regions"]] == [
+        one["p_value"] for one in meta["regions"]
+    ]
     assert first["null_maxima"].shape == (0,)
     np.testing.assert_array_equal(first["claim_null"], result["claim_null"])
 

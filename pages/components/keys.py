@@ -16,6 +16,7 @@ INTERVENTION = "intervention"
 TIE = "tie"
 QUANTILE = "quantile"
 TAG_FILTER = "tag"
+STATE = "state"
 
 # widgets of one session
 AUTHOR = "author"
@@ -26,8 +27,13 @@ PAGE_NUMBER = "gallery_page"
 UPLOADER = "uploader"
 PATH_CHOICE = "path_choice"
 REGION_NAME = "region_name"
+BRUSHED = "brushed"
+BRUSH_DOES = "brush_does"
 
 # fields of one session
+STATE_READ = "_state_read"
+VIEW_OF = "_view_of_"
+SAVED_COUNTS = "_saved_counts"
 WATCHER = "_watcher"
 SHAPE = "_shape"
 DRAWN = "_drawn"

@@ -39,6 +39,12 @@ def put(key: str, value: str | None) -> None:
         st.session_state[_chosen(key)] = value
 
 
+def chosen(key: str) -> str | None:
+    """What is chosen now, if anything was."""
+    value = st.session_state.get(_chosen(key))
+    return None if value is None else str(value)
+
+
 def _took(key: str) -> None:
     st.session_state[_chosen(key)] = st.session_state[key]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +23,7 @@ from backend.core.progress import Progress
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
+    from backend.populations import Evaluation
     from backend.slices import FoundGroups
     from backend.spotlight import Region
 
@@ -483,6 +484,88 @@ def _check_methods(options: Options) -> None:
     _check_number("size", options["size"], above=0)
 
 
+# --- populations ----------------------------------------------------------------------------------
+
+
+def evaluation_of(bundle: Bundle, attributes: Sequence[str] = ()) -> Evaluation:
+    """A bundle as the audits of populations take it; numeric columns are cut into ranges.
+
+    ``attributes`` are columns of the bundle; ``TRUE_CLASS`` stands for the label.
+    """
+    from backend.describe import bin_column
+    from backend.populations import Evaluation, make_ensemble
+
+    names = None if bundle.class_names is None else np.asarray(bundle.class_names, dtype=object)
+    labels = predictions = None
+    if names is not None and bundle.label_codes is not None:
+        labels = names[bundle.label_codes]
+        if bundle.prediction_codes is not None:
+            predictions = names[bundle.prediction_codes]
+    columns: dict[str, NDArray[Any]] = {}
+    for name in attributes:
+        if name == TRUE_CLASS and labels is not None:
+            columns[name] = labels
+            continue
+        column = bundle.examples[name]
+        cut = column.dtype.kind in "iuf" and column.nunique() > 8
+        columns[name] = bin_column(column) if cut else column.to_numpy(dtype=object)
+    return Evaluation(
+        make_ensemble(
+            bundle.populations,
+            bundle.labels if bundle.label_codes is not None else None,
+            bundle.classes,  # only given classes are positions; other numbers name themselves
+        )
+        if bundle.populations
+        else None,
+        labels,
+        predictions,
+        bundle.losses,
+        columns,
+        bundle.extras.get("stress_scores"),
+    )
+
+
+TRUE_CLASS = "true class"
+
+
+def run_populations(
+    bundle: Bundle | None, options: Options, progress: Progress, part: WritePart
+) -> tuple[Arrays, Meta]:
+    """One question of ``backend.populations.answers`` on a large bundle.
+
+    Arrays as the question says; ``meta["tables"]`` holds its tables, by column, None for NaN.
+    """
+    from backend.populations import answer
+
+    bundle = _needs_bundle("populations", bundle)
+    began = time.perf_counter()
+    progress(0.0, "reading the populations")
+    data = evaluation_of(bundle, options["options"].get("attributes", ()))
+    found = answer(options["what"], data, options["options"], progress)
+    tables = {
+        name: {
+            "kinds": [column.dtype.kind for _, column in table.items()],
+            "columns": table.columns.tolist(),
+            "rows": table.astype(object).where(table.notna(), None).to_numpy().tolist(),
+        }
+        for name, table in found.tables.items()
+    }
+    return dict(found.arrays), {
+        "version": TASKS["populations"].version,
+        "options": options,
+        "tables": tables,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def _check_populations(options: Options) -> None:
+    from backend.populations.answers import QUESTIONS
+
+    check_choice("what", options["what"], tuple(QUESTIONS))
+    if not isinstance(options["options"], Mapping):
+        raise InputError(f"options must be a mapping: got {options['options']!r}.")
+
+
 # --- shared ---------------------------------------------------------------------------------------
 
 
@@ -553,6 +636,12 @@ TASKS: dict[str, Task] = {
         version=1,
         defaults={"spotlights": None, "claim": True, "methods": None, "log": 0},
         check=_check_report,
+    ),
+    "populations": Task(
+        "backend.tasks:run_populations",
+        version=1,
+        defaults={"what": "compare", "options": {}},
+        check=_check_populations,
     ),
     "projection": Task(
         "backend.tasks:run_projection",

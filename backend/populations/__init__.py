@@ -1,5 +1,6 @@
 """Populations of models: who pays for compression, whom a model serves worst, seed to seed."""
 
+from backend.populations.answers import OWN, Answer, Evaluation, answer, cie_mask
 from backend.populations.audit import (
     audit,
     audit_gaps,
@@ -30,17 +31,29 @@ from backend.populations.stress import (
     sampling_sd,
     stress_report,
 )
-from backend.populations.stress_tests import StressTable, group_tests, read_stress_table
+from backend.populations.stress_tests import (
+    StressColumns,
+    StressTable,
+    group_tests,
+    read_stress_table,
+    stress_columns,
+)
 
 __all__ = [
+    "OWN",
+    "Answer",
     "DeviationPca",
     "Ensemble",
+    "Evaluation",
     "Level",
     "PieSelection",
+    "StressColumns",
     "StressReport",
     "StressTable",
+    "answer",
     "audit",
     "audit_gaps",
+    "cie_mask",
     "class_change",
     "compare_populations",
     "compression_levels",
@@ -65,6 +78,7 @@ __all__ = [
     "sampling_sd",
     "select_pies",
     "shared_failures",
+    "stress_columns",
     "stress_report",
     "target_audit",
     "taxicab",

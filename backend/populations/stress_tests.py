@@ -18,6 +18,7 @@ TEST_WORDS = ("test", "tests", "dataset", "split", "shift", "task", "stress_test
 METRIC_WORDS = ("metric", "measure")
 VALUE_WORDS = ("value", "score", "accuracy", "result")
 GROUP_WORDS = ("group", "groups", "factor", "pretraining", "pretraining_seed", "family")
+POPULATION_WORDS = ("population", "intervention", "compression", "variant")
 IID_WORDS = ("iid", "held-out", "held out", "heldout", "in-distribution", "in distribution", "id",
              "test", "validation", "val", "clean")  # fmt: skip
 
@@ -50,36 +51,54 @@ class StressTable:
         return str(self.metrics.columns[0])
 
 
-def read_stress_table(frame: pd.DataFrame) -> StressTable:
-    """A stress table in either of its forms.
+@dataclass(frozen=True)
+class StressColumns:
+    """What the columns of a stress table are, by their names.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Long: columns for the model, the test (and perhaps a metric's name) and one number. Wide:
-        one row per model, one column of numbers per test. Column names are recognised in any case
-        ("model", "seed", "run"; "test", "dataset", "shift"; "group", "pretraining"). Where a model
-        and test occur more than once their mean is taken.
+    ``model``, ``test``, ``metric``, ``group`` and ``population`` are column names or None;
+    ``values`` the columns of numbers: the metrics of a long table, the tests of a wide one.
+    """
+
+    model: Any
+    test: Any
+    metric: Any
+    group: Any
+    population: Any
+    values: tuple[Any, ...]
+
+    @property
+    def value(self) -> Any:
+        """The number a long table is about by default."""
+        folded = {str(name).lower(): name for name in self.values}
+        return _first(folded, VALUE_WORDS) or self.values[0]
+
+
+def stress_columns(frame: pd.DataFrame) -> StressColumns:
+    """Which column is which, in any case of letters.
 
     Raises
     ------
     InputError
-        If no column of numbers is left, or no model has a value for every test.
+        If there is no column of numbers, or a long table does not name the model.
     """
     names = {str(name).lower(): name for name in frame.columns}
-    model = _first(names, MODEL_WORDS)
-    group = _first(names, GROUP_WORDS)
     test = _first(names, TEST_WORDS)
     if test is not None and frame[test].dtype.kind in "if":
         test = None  # a wide table whose held-out column is called "test"
-    numeric = [
-        name
-        for name in frame.columns
-        if name not in (model, group, test) and frame[name].dtype.kind in "if"
+    model = _first(names, MODEL_WORDS)
+    population = _first(names, POPULATION_WORDS)
+    group = _first(names, GROUP_WORDS)
+    metric = None if test is None else _first(names, METRIC_WORDS)
+    if metric is not None and frame[metric].dtype.kind in "if":
+        metric = None  # the number itself
+    taken = (model, test, metric, group, population)
+    values = [
+        name for name in frame.columns if name not in taken and frame[name].dtype.kind in "if"
     ]
-    if not numeric:
+    if not values:
         raise InputError(
-            f"the stress table has no column of numbers beside {', '.join(map(repr, frame.columns))}. "
+            "the stress table has no column of numbers beside "
+            f"{', '.join(map(repr, frame.columns))}. "
             "Give one row per model and test with the metric as a number."
         )
     if model is None and test is not None:
@@ -87,20 +106,56 @@ def read_stress_table(frame: pd.DataFrame) -> StressTable:
             "the stress table has one row per test and no column that names the model. "
             "Add a column 'model'."
         )
-    rows = frame.assign(
-        **{_MODEL: range(len(frame)) if model is None else frame[model].astype(str)}
-    )
-    if test is None:
-        wide = rows.groupby(_MODEL, sort=False)[numeric].mean()
+    return StressColumns(model, test, metric, group, population, tuple(values))
+
+
+def read_stress_table(
+    frame: pd.DataFrame, *, value: Any = None, population: str | None = None
+) -> StressTable:
+    """A stress table in either of its forms.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Long: columns for the model, the test (and perhaps a metric's name) and numbers. Wide: one
+        row per model, one column of numbers per test. Column names are recognised in any case
+        ("model", "seed", "run"; "test", "dataset", "shift"; "group", "pretraining";
+        "population"). Where a model and test occur more than once their mean is taken.
+    value : column name, optional
+        Which number of a long table is meant; by default "value", "score" or "accuracy", else the
+        first.
+    population : str, optional
+        Only the models of this population. Without it the population is the models' group, when
+        no other group is given.
+
+    Raises
+    ------
+    InputError
+        As ``stress_columns``; or if no model has a value for every test.
+    """
+    held = stress_columns(frame)
+    if population is not None and held.population is not None:
+        frame = frame[frame[held.population].astype(str) == population]
+    group = held.group if held.group is not None else held.population
+    names = range(len(frame)) if held.model is None else frame[held.model].astype(str)
+    rows = frame.assign(**{_MODEL: names})
+    if held.model is not None and held.population is not None:  # seed 1 of each is another model
+        rows[_MODEL] = rows[_MODEL].where(
+            rows.groupby(_MODEL)[held.population].transform("nunique") == 1,
+            rows[held.population].astype(str) + " " + rows[_MODEL],
+        )
+    if held.test is None:
+        wide = rows.groupby(_MODEL, sort=False)[list(held.values)].mean()
     else:
-        value = _first({str(name).lower(): name for name in numeric}, VALUE_WORDS) or numeric[0]
-        labels = frame[test].astype(str)
-        metric = _first(names, METRIC_WORDS)
-        if metric is not None and metric != value and frame[metric].nunique() > 1:
-            labels = labels + " · " + frame[metric].astype(str)
-        rows = rows.assign(**{_TEST: labels})
-        wide = rows.pivot_table(
-            index=_MODEL, columns=_TEST, values=value, aggfunc="mean", sort=False
+        tests = frame[held.test].astype(str)
+        if held.metric is not None and frame[held.metric].nunique() > 1:
+            tests = tests + " · " + frame[held.metric].astype(str)
+        wide = rows.assign(**{_TEST: tests}).pivot_table(
+            index=_MODEL,
+            columns=_TEST,
+            values=held.value if value is None else value,
+            aggfunc="mean",
+            sort=False,
         )
     wide.columns = [str(name) for name in wide.columns]
     wide.columns.name = wide.index.name = None

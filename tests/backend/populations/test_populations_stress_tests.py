@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from backend.core.errors import InputError
-from backend.populations import family_overlap, group_tests, read_stress_table
+from backend.populations import family_overlap, group_tests, read_stress_table, stress_columns
 
 
 def long_table() -> pd.DataFrame:
@@ -56,6 +56,28 @@ def test_models_without_a_value_for_a_test_are_left_out_and_counted():
     found = read_stress_table(long_table().iloc[1:])
     assert (len(found.metrics), found.dropped) == (3, 1)
     assert len(found.groups) == 3
+
+
+def test_populations_are_read_apart_or_become_the_group() -> None:
+    table = long_table().drop(columns="Group")
+    both = pd.concat(
+        [table.assign(population=name, accuracy=table["accuracy"] - drop)
+         for name, drop in (("baseline", 0.0), ("int4", 0.2))]
+    )  # fmt: skip
+    assert stress_columns(both).population == "population"
+    small = read_stress_table(both, population="int4")
+    assert small.metrics["iid"].tolist() == pytest.approx([0.3, 0.4, 0.5, 0.6])
+    every = read_stress_table(both)
+    assert len(every.metrics) == 8  # seed 0 of one population is not seed 0 of the other
+    assert every.groups.tolist() == ["baseline"] * 4 + ["int4"] * 4
+
+
+def test_the_number_meant_can_be_chosen() -> None:
+    table = long_table().assign(loss=lambda rows: 1 - rows["accuracy"])
+    assert stress_columns(table).values == ("accuracy", "loss")
+    assert read_stress_table(table, value="loss").metrics["iid"].tolist() == pytest.approx(
+        [0.5, 0.4, 0.3, 0.2]
+    )
 
 
 def test_repeated_measurements_are_averaged():

@@ -1,0 +1,363 @@
+"""Questions a page asks of an evaluation, each answered as arrays and tables.
+
+One entry, so that a small bundle is answered at once and a large one by a worker, with the same
+code. Everything is asked by name and options of plain JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backend.core.arrays import check_choice
+from backend.core.errors import InputError
+from backend.core.progress import Progress, ignore_progress
+from backend.core.statistics import mean_interval
+from backend.populations.audit import (
+    audit,
+    audit_gaps,
+    group_losses,
+    rate_intervals,
+    target_audit,
+)
+from backend.populations.class_change import class_change
+from backend.populations.compare import compare_populations
+from backend.populations.disaggregate import disaggregate
+from backend.populations.ensemble import Ensemble
+from backend.populations.modal import modes, taxicab
+from backend.populations.overlap import disagreement, failure_iou, family_overlap
+from backend.populations.pies import pie_representation
+from backend.populations.stress import deviation_pca
+from backend.populations.stress_tests import group_tests
+
+MODAL, TAXICAB = "modal", "taxicab"
+OWN = "the bundle's predictions"
+MOST_COMPONENTS = 3
+MOST_MODELS = 80
+"""Models compared pair by pair at most: more make no readable heat map."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is known of n examples.
+
+    Attributes
+    ----------
+    ensemble : Ensemble or None
+        Populations of models.
+    labels, predictions : array of shape (n,) or None
+        Names of the true classes, and of those one model predicts.
+    losses : float array of shape (n,)
+    attributes : {name: array of shape (n,)}
+        Categories.
+    scores : float array of shape (m, e) or None
+        Scores of m models on e examples, for the principal components.
+    """
+
+    ensemble: Ensemble | None
+    labels: NDArray[Any] | None
+    predictions: NDArray[Any] | None
+    losses: NDArray[np.float64]
+    attributes: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    scores: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Arrays and tables by name."""
+
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+
+def answer(
+    what: str,
+    data: Evaluation,
+    options: Mapping[str, Any],
+    progress: Progress = ignore_progress,
+) -> Answer:
+    """Answer one question; ``QUESTIONS`` lists them and their functions say what comes back.
+
+    Raises
+    ------
+    InputError
+        If there is no such question, or the data lacks what it needs.
+    """
+    check_choice("what", what, tuple(QUESTIONS))
+    return QUESTIONS[what](data, options, progress)
+
+
+def cie_mask(
+    baseline: Any, compressed: Any, *, kind: str = MODAL, share: float = 0.05, tie: str = "largest"
+) -> NDArray[np.bool_]:
+    """Examples on which two populations differ: by modal label, or the most divergent share.
+
+    Parameters
+    ----------
+    baseline, compressed : int32 arrays of shape (m, n)
+        Codes of one ensemble.
+    kind : {"modal", "taxicab"}
+        "taxicab" takes the ``round(share n)`` examples of largest taxicab distance, at least one;
+        ties go to the lower row, and an example without any divergence is never taken.
+    share : float
+        In (0, 1]; of no effect for "modal".
+    tie : {"largest", "smallest"}
+        As in ``modal_label``; of no effect for "taxicab".
+
+    References
+    ----------
+    Hooker et al., Characterising Bias in Compressed Models, 2020, arXiv:2010.03058.
+    """
+    if check_choice("kind", kind, (MODAL, TAXICAB)) == MODAL:
+        return np.asarray(modes(baseline, tie)[0] != modes(compressed, tie)[0])
+    if not 0 < share <= 1:
+        raise InputError(f"share must be in (0, 1]: got {share}.")
+    divergence = taxicab(baseline, compressed)
+    size = max(1, round(share * len(divergence)))
+    chosen = np.zeros(len(divergence), dtype=bool)
+    chosen[np.argsort(-divergence, kind="stable")[:size]] = True
+    return chosen & (divergence > 0)
+
+
+def _ensemble(data: Evaluation) -> Ensemble:
+    if data.ensemble is None:
+        raise InputError("this needs populations of models: the bundle has none.")
+    return data.ensemble
+
+
+def _labelled(data: Evaluation) -> tuple[Ensemble, NDArray[np.int32]]:
+    ensemble = _ensemble(data)
+    if ensemble.labels is None:
+        raise InputError("this compares answers with true labels: the bundle has none.")
+    return ensemble, ensemble.labels
+
+
+def _pair(
+    ensemble: Ensemble, options: Mapping[str, Any]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    for role in ("baseline", "compressed"):
+        if options[role] not in ensemble.populations:
+            raise InputError(
+                f"{role} must be one of {', '.join(map(repr, ensemble.populations))}: "
+                f"got {options[role]!r}."
+            )
+    return ensemble.populations[options["baseline"]], ensemble.populations[options["compressed"]]
+
+
+def _chosen(data: Evaluation, options: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    return {name: data.attributes[name] for name in options["attributes"]}
+
+
+def compare(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
+    """All populations beside the baseline, as ``compare_populations`` returns them."""
+    arrays, counts, accuracy = compare_populations(
+        _ensemble(data), options["baseline"], tie=options["tie"], progress=progress
+    )
+    return Answer(arrays, {"counts": counts, "accuracy": accuracy})
+
+
+def classes(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
+    """``class_change`` with the classes' names."""
+    ensemble, labels = _labelled(data)
+    table = class_change(*_pair(ensemble, options), labels)
+    names = np.asarray(ensemble.names, dtype=object)
+    return Answer(tables={"classes": table.assign(label=names[table["label"].to_numpy()])})
+
+
+def subgroups(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
+    """``disaggregate`` for a positive class given by name."""
+    ensemble, labels = _labelled(data)
+    table = disaggregate(
+        *_pair(ensemble, options),
+        labels,
+        _chosen(data, options),
+        positive=_position(ensemble, options["positive"]),
+        order=options["order"],
+    )
+    return Answer(tables={"subgroups": table})
+
+
+def _position(ensemble: Ensemble, name: str) -> int:
+    if name not in ensemble.names:
+        shown = ", ".join(map(repr, ensemble.names[:10]))
+        raise InputError(f"positive must be one of the classes ({shown}): got {name!r}.")
+    return ensemble.names.index(name)
+
+
+def representation(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
+    """``pie_representation`` over the chosen attributes."""
+    first, second = _pair(_ensemble(data), options)
+    mask = cie_mask(first, second, kind=options["kind"], share=options["share"], tie=options["tie"])
+    table = pie_representation(mask, _chosen(data, options))
+    return Answer(tables={"representation": table.assign(value=table["value"].astype(str))})
+
+
+def served(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
+    """The audit of one model: its bundle's predictions, or one model of a population.
+
+    Tables: ``audit`` with the intervals of all rates and the mean loss of each group, ``gaps``
+    between the best and the worst group. Without labels or predictions only losses are compared.
+    In target mode the rows have a class, and no mean loss.
+    """
+    attributes = _chosen(data, options)
+    labels, predictions = _one_model(data, options)
+    order, min_n = options["order"], options["min_n"]
+    if options["mode"] == "target":
+        if labels is None or predictions is None:
+            raise InputError("the target-axis audit needs labels and predictions.")
+        table = target_audit(labels, predictions, attributes, min_n=min_n)
+        return Answer(tables={"audit": table.join(rate_intervals(table).drop(columns=_KNOWN))})
+    losses = group_losses(data.losses, attributes, order=order, min_n=min_n)
+    if labels is None or predictions is None:
+        return Answer(tables={"audit": losses})
+    table = audit(
+        labels,
+        predictions,
+        attributes,
+        positive=options["positive"],
+        order=order,
+        min_n=min_n,
+    )
+    wide = table.join(rate_intervals(table).drop(columns=_KNOWN))
+    for name in ("mean_loss", "mean_loss_low", "mean_loss_high"):
+        wide[name] = losses[name]
+    return Answer(tables={"audit": wide, "gaps": audit_gaps(table)})
+
+
+_KNOWN = ["error_low", "error_high"]  # already beside the audit's rates
+
+
+def _one_model(
+    data: Evaluation, options: Mapping[str, Any]
+) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    """Labels and predictions by name."""
+    if options["source"] == OWN:
+        return data.labels, data.predictions
+    ensemble, truth = _labelled(data)
+    names = np.asarray(ensemble.names, dtype=object)
+    models = ensemble.populations[options["source"]]
+    return names[truth], names[models[int(options["model"])]]
+
+
+def robustness(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
+    """Accuracy of every population on every test.
+
+    Table ``robustness``: ``population``, ``metric``, ``n_models``, ``accuracy`` (mean over models)
+    with its t interval ``low`` and ``high``.
+    """
+    ensemble, _ = _labelled(data)
+    rows = []
+    for at, name in enumerate(ensemble.populations):
+        progress(at / len(ensemble.populations), f"measuring {name}")
+        metrics, _ = group_tests(
+            ensemble.correct(name), _groups(data, options), min_n=options["min_n"]
+        )
+        for metric in metrics.columns:
+            found = mean_interval(metrics[metric].to_numpy())
+            rows.append((name, metric, len(metrics), found.value, found.low, found.high))
+    columns = ["population", "metric", "n_models", "accuracy", "low", "high"]
+    return Answer(tables={"robustness": pd.DataFrame(rows, columns=columns)})
+
+
+def tests(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
+    """Accuracy of every model of one population on groups of examples, and disagreement there.
+
+    Tables: ``metrics`` (M, 1 + Q), ``sizes`` as ``group_tests``, and ``disagreement`` with
+    ``metric``, ``n`` and ``disagreement`` (NaN for one model).
+    """
+    ensemble, _ = _labelled(data)
+    name = options["population"]
+    groups = _groups(data, options)
+    metrics, sizes = group_tests(ensemble.correct(name), groups, min_n=options["min_n"])
+    models = ensemble.populations[name]
+    shares = []
+    for metric in metrics.columns:
+        own = models if metric == "iid" else models[:, groups[metric]]
+        shares.append(disagreement(own) if len(models) > 1 else np.nan)
+    table = pd.DataFrame({"metric": metrics.columns, "n": sizes["n"], "disagreement": shares})
+    return Answer(tables={"metrics": metrics, "sizes": sizes, "disagreement": table})
+
+
+def _groups(data: Evaluation, options: Mapping[str, Any]) -> dict[str, NDArray[np.bool_]]:
+    """Each value of the chosen attributes, and each tag: {name: rows}."""
+    groups = {}
+    for name, values in _chosen(data, options).items():
+        texts = pd.Series(values, dtype=object)
+        texts = texts.mask(texts.isna() | (texts == ""), "unknown").astype(str)
+        for level in sorted(texts.unique()):
+            groups[f"{name}={level}"] = (texts == level).to_numpy(dtype=bool)
+    for name, rows in options["tags"].items():
+        held = np.zeros(len(data.losses), dtype=bool)
+        held[rows] = True
+        groups[f"tag {name}"] = held
+    return groups
+
+
+def components(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
+    """Principal components of how the models of a population deviate from their mean.
+
+    Of the scores that came with the bundle (population "") or of right and wrong answers.
+
+    Arrays: ``explained`` (k,), ``loadings`` (3 at most, e), ``scores`` (M, 3 at most).
+    """
+    if options["population"]:
+        ensemble, _ = _labelled(data)
+        values: Any = ensemble.correct(options["population"]).astype(np.float64)
+    elif data.scores is not None:
+        values = data.scores
+    else:
+        raise InputError("the bundle has no scores of models on examples.")
+    found = deviation_pca(values)
+    return Answer(
+        {
+            "explained": found.explained,
+            "loadings": found.loadings[:MOST_COMPONENTS],
+            "scores": found.model_scores[:, :MOST_COMPONENTS],
+        }
+    )
+
+
+def overlap(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
+    """Which models fail on the same examples.
+
+    At most 80 models, evenly from the chosen populations.
+
+    Arrays: ``iou`` (m, m), ``n_failing`` (n,), how many of the models fail on each example.
+    Tables: ``models`` (``population``, ``model`` counted from 1 within it, ``n_failed``) and
+    ``families`` as ``family_overlap``.
+    """
+    ensemble, _ = _labelled(data)
+    chosen = options["populations"] or list(ensemble.populations)
+    each = max(1, MOST_MODELS // len(chosen))
+    failed, owners = [], []
+    for name in chosen:
+        wrong = ~ensemble.correct(name)[:each]
+        failed.append(wrong)
+        owners += [(name, at + 1) for at in range(len(wrong))]
+    values = np.concatenate(failed)
+    progress(0.3, f"comparing {len(values)} models")
+    iou = failure_iou(values)
+    models = pd.DataFrame(owners, columns=["population", "model"])
+    models["n_failed"] = values.sum(1)
+    return Answer(
+        {"iou": iou, "n_failing": values.sum(0)},
+        {"models": models, "families": family_overlap(iou, models["population"])},
+    )
+
+
+QUESTIONS: dict[str, Callable[[Evaluation, Mapping[str, Any], Progress], Answer]] = {
+    "compare": compare,
+    "classes": classes,
+    "subgroups": subgroups,
+    "representation": representation,
+    "audit": served,
+    "tests": tests,
+    "robustness": robustness,
+    "components": components,
+    "overlap": overlap,
+}

@@ -29,12 +29,15 @@ from backend.slices.reductions import (
     unit_rows,
 )
 from backend.slices.silhouette import separation, silhouettes
+from backend.slices.small_mixtures import fit_small_mixtures
 
 CLUSTERERS = ("gmm", "kmeans")
 _SPLIT = 5
 _KEEP_SHARE, _KEEP_ROWS = 0.005, 25
 _FLOOR = 1e-6
 _BLOCK_ROWS = 65_536
+# Classes with so few rows in so few coordinates are fitted at once, so many at a time.
+_SMALL_ROWS, _SMALL_AXES, _TOGETHER = 2048, 4, 64
 
 
 @dataclass(frozen=True)
@@ -228,13 +231,24 @@ def _fit(inputs: Inputs, options: _Options, progress: Progress = ignore_progress
     assignment = np.full(len(inputs), -1)
     first: dict[int, int] = {}
     total = 0
-    for done, label in enumerate(present.tolist()):
-        tick = partial(progress, done / len(present), f"Clustering class {inputs.classes[label]}")
-        rows = np.flatnonzero(labels == label)
-        found[label] = _cluster_class(inputs.embeddings, losses, rows, options, normal, tick)
-        first[label] = total
-        assignment[rows] = total + _assign(found[label], inputs.embeddings, rows)[0]
-        total += found[label].k
+    order = np.argsort(labels, kind="stable")
+    rows_of = np.split(order, np.cumsum(np.bincount(labels))[:-1])
+    for start in range(0, len(present), _TOGETHER):
+        batch = present[start : start + _TOGETHER].tolist()
+
+        def tick(name: str, start: int = start) -> None:
+            progress(start / len(present), f"Clustering class {name}")
+
+        prepared = [
+            _prepare_class(inputs.embeddings, rows_of[label], options, normal) for label in batch
+        ]
+        models = _models(prepared, [inputs.classes[label] for label in batch], options, tick)
+        for label, ready, tried in zip(batch, prepared, models, strict=True):
+            found[label] = _cluster_class(ready, tried, losses, options)
+            rows = rows_of[label]
+            first[label] = total
+            assignment[rows] = total + _assign(found[label], inputs.embeddings, rows)[0]
+            total += found[label].k
     sizes = np.bincount(assignment, minlength=total)
     sums = np.bincount(assignment, weights=losses, minlength=total)
     means = np.where(sizes > 0, sums / np.maximum(sizes, 1), np.nan)
@@ -310,15 +324,27 @@ def _assign(
     return found.assign(points), points
 
 
-def _cluster_class(
+@dataclass(frozen=True)
+class _Prepared:
+    """A class of ``n`` examples before it is clustered: coordinates of the ``fitted`` ones.
+
+    ``top`` is the largest number of clusters to try; below 2 there is one cluster.
+    """
+
+    n: int
+    fitted: NDArray[np.int64]
+    prepare: Reduce
+    points: NDArray[np.float64]
+    top: int
+    notes: tuple[str, ...]
+
+
+def _prepare_class(
     embeddings: NDArray[Any],
-    losses: NDArray[np.float64],
     rows: NDArray[np.int64],
     options: _Options,
     normal: NDArray[np.float64] | None,
-    tick: Callable[[], None],
-) -> _ClassClusters:
-    tick()
+) -> _Prepared:
     n = len(rows)
     fitted = _sample(rows, options.max_fit, options.seed)
     values = np.asarray(embeddings[fitted], dtype=np.float64)
@@ -336,15 +362,50 @@ def _cluster_class(
     distinct = len(np.unique(points.round(12), axis=0))
     if n < 3 or distinct < 2:
         notes.append(f"one cluster: {n} examples, {distinct} of them distinct")
-        clusters, score = np.zeros(len(points), dtype=np.int64), float("nan")
-        assign: Callable[[NDArray[np.float64]], NDArray[np.int64]] = _all_zero
+        top = 1
     else:
         top = options.max_k
         if n < 2 * options.max_k:
             top = min(top, n - 1)
             notes.append(f"{n} examples: at most {top} clusters were tried")
         top = min(top, distinct)
-        assign, clusters, score = _best_clustering(points, top, options, tick)
+    return _Prepared(n, fitted, lambda block: reduce(scaled(block)), points, top, tuple(notes))
+
+
+def _models(
+    prepared: list[_Prepared], names: list[str], options: _Options, tick: Callable[[str], None]
+) -> list[list[Any]]:
+    """For each class the fitted models with 2, 3, ... ``top`` clusters."""
+    made: list[list[Any]] = [[] for _ in prepared]
+    together = [at for at, ready in enumerate(prepared) if _is_small(ready, options)]
+    for k in range(2, options.max_k + 1):
+        trying = [at for at in together if prepared[at].top >= k]
+        if trying:
+            tick(f"{names[trying[0]]} and {len(trying) - 1} more, {k} clusters")
+            sets = [prepared[at].points for at in trying]
+            fitted = fit_small_mixtures(sets, k, restarts=options.restarts, seed=options.seed)
+            for at, model in zip(trying, fitted, strict=True):
+                made[at].append(model)
+    for at in sorted(set(range(len(prepared))) - set(together)):
+        for k in range(2, prepared[at].top + 1):
+            tick(names[at])
+            made[at].append(_model(k, prepared[at].points, options))
+    return made
+
+
+def _is_small(ready: _Prepared, options: _Options) -> bool:
+    n, d = ready.points.shape
+    return options.clusterer == "gmm" and n <= _SMALL_ROWS and d <= _SMALL_AXES
+
+
+def _cluster_class(
+    ready: _Prepared, models: list[Any], losses: NDArray[np.float64], options: _Options
+) -> _ClassClusters:
+    n, points, fitted, notes = ready.n, ready.points, ready.fitted, list(ready.notes)
+    clusters, score = np.zeros(len(points), dtype=np.int64), float("nan")
+    assign: Callable[[NDArray[np.float64]], NDArray[np.int64]] = _all_zero
+    if models:
+        assign, clusters, score = _best_clustering(points, models, options)
     if options.overcluster:
         kept_from = clusters.max() + 1
         assign, clusters = _overcluster(points, losses[fitted], clusters, assign, n, options)
@@ -353,19 +414,11 @@ def _cluster_class(
     means, inverses = _moments(points, clusters)
     if len(fitted) < n:
         notes.append(f"fitted on {len(fitted):,} of {n:,} examples")
-    return _ClassClusters(
-        lambda block: reduce(scaled(block)), assign, means, inverses, score, "; ".join(notes)
-    )
+    return _ClassClusters(ready.prepare, assign, means, inverses, score, "; ".join(notes))
 
 
-def _best_clustering(
-    points: NDArray[np.float64], top: int, options: _Options, tick: Callable[[], None]
-) -> Any:
+def _best_clustering(points: NDArray[np.float64], models: list[Any], options: _Options) -> Any:
     """Assigning function, clusters 0..k-1 and score of the best number of clusters."""
-    models = []
-    for k in range(2, top + 1):
-        tick()
-        models.append(_model(k, points, options))
     labelled = [_compact(model.predict(points)) for model in models]
     sample = _sample(np.arange(len(points)), options.max_silhouette, options.seed)
     # A cluster may have no row in the sample; silhouettes need numbers without gaps.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.special import logsumexp
 
 from backend.core.errors import InputError
@@ -26,6 +27,8 @@ from backend.slices.inputs import Inputs, check_inputs, needed
 _FLOOR = 1e-3
 """Least variance of a component along an axis, as a share of the mean variance per axis."""
 _BLOCK_ROWS = 16_384
+Columns = Any
+"""(n, C), one column per class: an array or a sparse one."""
 
 
 @dataclass(frozen=True)
@@ -237,8 +240,8 @@ def _rule(
 def _log_joint(
     mixture: _Mixture,
     points: NDArray[np.float64],
-    labels: NDArray[np.float64],
-    predicted: NDArray[np.float64],
+    labels: Columns,
+    predicted: Columns,
     options: _Options,
 ) -> NDArray[np.float64]:
     """(n, k): log share + log density + weighted log-likelihoods of label and prediction."""
@@ -259,8 +262,8 @@ def _log_joint(
 
 def _maximise(
     points: NDArray[np.float64],
-    labels: NDArray[np.float64],
-    predicted: NDArray[np.float64],
+    labels: Columns,
+    predicted: Columns,
     responsibilities: NDArray[np.float64],
 ) -> _Mixture:
     totals = responsibilities.sum(axis=0) + 10 * np.finfo(np.float64).eps
@@ -269,10 +272,10 @@ def _maximise(
     variances = np.maximum(shared @ np.square(points) - np.square(means), 0.0)
     floor = max(_FLOOR * points.var(axis=0).mean(), 1e-12)
 
-    def logged(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    def logged(columns: Columns) -> NDArray[np.float64]:
         # One example's worth of the plain frequencies keeps an unseen class possible.
         prior = columns.mean(axis=0) + 1e-6
-        counts = responsibilities.T @ columns + prior
+        counts = (columns.T @ responsibilities).T + prior
         return np.log(counts / counts.sum(axis=1, keepdims=True))
 
     return _Mixture(
@@ -322,13 +325,13 @@ def _spread(
     return np.array(seeds)
 
 
-def _one_hot(codes: NDArray[np.int64], inputs: Inputs) -> NDArray[np.float64]:
-    made = np.zeros((len(codes), len(inputs.classes)))
-    made[np.arange(len(codes)), codes] = 1.0
-    return made
+def _one_hot(codes: NDArray[np.int64], inputs: Inputs) -> Columns:
+    """(n, C), sparse: with 1000 classes nearly everything in it is 0."""
+    n = len(codes)
+    return csr_array((np.ones(n), codes, np.arange(n + 1)), shape=(n, len(inputs.classes)))
 
 
-def _predicted(inputs: Inputs) -> NDArray[np.float64]:
+def _predicted(inputs: Inputs) -> Columns:
     if inputs.probabilities is not None:
         return inputs.probabilities
     return _one_hot(needed(inputs.predictions), inputs)

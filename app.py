@@ -1,4 +1,4 @@
-"""The frame of Errorscope: page config, style, navigation, the upload route.
+"""The frame of Errorscope: page config, style, navigation, the routes.
 
 Streamlit reads this file twice: as the server's definition (``app`` below), and as the script it
 runs on every interaction. No numbers are made here.
@@ -48,9 +48,10 @@ if __name__ == "__main__":
 else:
     from streamlit.runtime.pages_manager import PagesManager
 
-    from pages.components.streamed import ROUTES
+    from pages.components import media, streamed
 
     # Until the first run of st.navigation Streamlit takes a folder called pages for its older kind
     # of multipage app: the first visitor who follows a link to a page would get it without a frame.
     PagesManager.uses_pages_directory = False
-    app = st.App(__file__, routes=ROUTES)
+    base = st.get_option("server.baseUrlPath")
+    app = st.App(__file__, routes=media.below(base, [*streamed.ROUTES, *media.ROUTES]))

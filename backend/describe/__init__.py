@@ -1,26 +1,46 @@
 """What the members of a group have in common, in words and shares."""
 
 from backend.describe.attributes import (
+    AttributeColumn,
     AttributeComparison,
-    WeightedSummary,
     attribute_table,
     attribute_tables,
-    weighted_summary,
+    compare_columns,
+    read_columns,
 )
 from backend.describe.bins import bin_column, bin_labels
+from backend.describe.comparison import BASELINES, Comparison, compare_with
+from backend.describe.cues import SECTIONS, TextCues, cue_tables, text_cues
 from backend.describe.phrases import describe_facts, describe_group
-from backend.describe.tokens import token_table, tokenize
+from backend.describe.summaries import WeightedSummary, summary_table, weighted_summary
+from backend.describe.tokens import token_table, tokenize, tokens_of
+from backend.describe.words import Compared, WordIndex, index_words
 
 __all__ = [
+    "BASELINES",
+    "SECTIONS",
+    "AttributeColumn",
     "AttributeComparison",
+    "Compared",
+    "Comparison",
+    "TextCues",
     "WeightedSummary",
+    "WordIndex",
     "attribute_table",
     "attribute_tables",
     "bin_column",
     "bin_labels",
+    "compare_columns",
+    "compare_with",
+    "cue_tables",
     "describe_facts",
     "describe_group",
+    "index_words",
+    "read_columns",
+    "summary_table",
+    "text_cues",
     "token_table",
     "tokenize",
+    "tokens_of",
     "weighted_summary",
 ]

@@ -34,17 +34,23 @@ def bin_column(values: Any, *, bins: int = 4) -> NDArray[np.object_]:
     object array of shape (n,)
         Text. ``bin_labels`` gives the labels in ascending order.
     """
-    codes, labels = _bins(numbers_of(values), bins)
+    codes, labels, _ = bins_of(numbers_of(values), bins)
     return np.array([*labels, UNKNOWN], dtype=object)[codes]
 
 
 def bin_labels(values: Any, *, bins: int = 4) -> list[str]:
     """The labels ``bin_column`` uses for these values, lowest first, without ``"unknown"``."""
-    return _bins(numbers_of(values), bins)[1]
+    return bins_of(numbers_of(values), bins)[1]
 
 
-def _bins(numbers: NDArray[np.float64], bins: int) -> tuple[NDArray[np.intp], list[str]]:
-    """Codes (n,) and labels; a missing value has the code -1."""
+def bins_of(
+    numbers: NDArray[np.float64], bins: int = 4
+) -> tuple[NDArray[np.intp], list[str], NDArray[np.float64]]:
+    """Codes (n,), labels, and exact borders (labels, 2); a missing value has the code -1.
+
+    The borders of a single value are equal. Of a range the lower one belongs to it, the upper one
+    only in the last range.
+    """
     if bins < 2:
         raise InputError(f"bins must be 2 or more: got {bins}.")
     present = ~np.isnan(numbers)
@@ -53,12 +59,13 @@ def _bins(numbers: NDArray[np.float64], bins: int) -> tuple[NDArray[np.intp], li
     distinct = np.unique(known)
     if len(distinct) <= bins:
         codes[present] = np.searchsorted(distinct, known)
-        return codes, _texts(distinct)
+        return codes, _texts(distinct), np.column_stack([distinct, distinct])
     # "higher" makes every border a value that occurs, so that no bin is empty.
     edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1), method="higher"))
     codes[present] = np.minimum(np.searchsorted(edges, known, side="right"), len(edges) - 1) - 1
     texts = _texts(edges)
-    return codes, [f"{low}–{high}" for low, high in pairwise(texts)]
+    labels = [f"{low}–{high}" for low, high in pairwise(texts)]
+    return codes, labels, np.column_stack([edges[:-1], edges[1:]])
 
 
 def _texts(numbers: NDArray[np.float64]) -> list[str]:

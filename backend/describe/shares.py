@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -57,34 +58,37 @@ def factorize(values: Any) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
     return codes, names
 
 
-def share_table(
-    levels: NDArray[np.object_],
-    codes: NDArray[np.integer[Any]],
-    shares: NDArray[np.float64],
-    n: int,
-) -> pd.DataFrame:
-    """Columns ``value``, ``group_share``, ``base_share``, ``count`` for occurrences of levels.
-
-    ``codes`` and ``shares`` hold one entry per occurrence; ``n`` is the number of examples.
-    """
-    count = np.bincount(codes, minlength=len(levels))
-    group = np.bincount(codes, weights=shares, minlength=len(levels))
-    return pd.DataFrame(
-        {
-            "value": pd.Series(levels, dtype=object),
-            "group_share": np.minimum(group, 1.0),  # a sum of shares may round to 1 + 1e-16
-            "base_share": count / n,
-            "count": count,
-        }
-    )
-
-
-def rank_by_ratio(table: pd.DataFrame, name: str, smoothing: float) -> pd.DataFrame:
-    """``table`` with column ``ratio`` second, highest first; ties by count, then by text."""
+def ratio_of(group: NDArray[Any], base: NDArray[Any], smoothing: float) -> NDArray[np.float64]:
+    """``(s + group) / (s + base)``; NaN where that divides by 0."""
     if not np.isfinite(smoothing) or smoothing < 0:
         raise InputError(f"smoothing must be 0 or more: got {smoothing}.")
-    ratio = (smoothing + table["group_share"]) / (smoothing + table["base_share"])
-    table.insert(1, "ratio", ratio)
-    text = table[name].map(str)
-    order = np.lexsort((text, -table["count"], -ratio.round(12)))
-    return table.iloc[order].reset_index(drop=True)
+    below = smoothing + base
+    above = smoothing + group
+    return np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
+
+
+def ranked(
+    ratio: NDArray[np.float64],
+    group: NDArray[Any],
+    count: NDArray[Any],
+    texts: Callable[[NDArray[np.intp]], Iterable[str]],
+    top: int | None = None,
+) -> NDArray[np.intp]:
+    """Places of the ``top`` highest ratios (all for None), highest first.
+
+    Ties (to 12 decimals) by higher count, then by text, which is asked for only where it decides.
+    An undefined ratio comes first where the group holds the thing, which its baseline then never
+    does, and else last.
+    """
+    ratio = np.where(np.isnan(ratio), np.where(group > 0, np.inf, -np.inf), np.round(ratio, 12))
+    places = np.arange(len(ratio))
+    if top is not None and top < len(places):
+        edge = -np.partition(-ratio, top - 1)[top - 1]
+        places = np.flatnonzero(ratio >= edge)
+        last = np.lexsort((-count[places], -ratio[places]))[top - 1]
+        edges = ratio[places[last]], count[places[last]]
+        over = (ratio[places] > edges[0]) | (count[places] >= edges[1])
+        places = places[over]
+    names = np.asarray(list(texts(places)), dtype=object)
+    order = np.lexsort((names, -count[places], -ratio[places])) if len(places) else places
+    return places[order][:top]

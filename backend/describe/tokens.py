@@ -6,12 +6,11 @@ import unicodedata
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from backend.core.errors import InputError
-from backend.describe.shares import check_weights, rank_by_ratio, share_table
+from backend.describe.comparison import compare_with
+from backend.describe.words import index_words
 
 PICTURES = {"So", "Sk"}  # emoji and their skin tones: words of a kind; "Sm", "Sc" are not
 
@@ -50,6 +49,11 @@ def token_table(
     smoothing: float = 0.005,
     top: int | None = 20,
     exclude: Iterable[Hashable] = (),
+    length: int = 1,
+    min_count: int = 1,
+    members: Any = None,
+    baseline: str = "all",
+    labels: Any = None,
 ) -> pd.DataFrame:
     """Tokens that are more frequent in a weighted group than in all documents.
 
@@ -70,13 +74,22 @@ def token_table(
         Rows returned; None for all.
     exclude : iterable of tokens
         Left out of the table, for instance the special tokens of a language model.
+    length : int
+        2 or 3 for pairs or triples of neighbouring tokens, their texts joined by a blank.
+    min_count : int
+        Documents that must hold a pair or triple to be looked at.
+    members, baseline, labels
+        Whom p-values count, and what the group is compared with; see ``compare_with``.
 
     Returns
     -------
     DataFrame
         ``token``, ``ratio``, ``group_share`` (g) and ``base_share`` (f), both in [0, 1], ``count``
-        (documents of all that hold it). Highest ratio first; ties (to 12 decimals) by higher
-        count, then by the token's text.
+        (documents of all that hold it), ``group_count`` (members that do), ``small`` (fewer than
+        30 documents hold it), ``p`` (as many members or more by chance: Fisher's exact test,
+        one-sided) and ``p_adjusted`` (Benjamini-Hochberg over every token looked at, shown or not;
+        ``attrs["looked_at"]`` is their number). Highest ratio first; ties (to 12 decimals) by
+        higher count, then by the token's text.
 
     Raises
     ------
@@ -90,28 +103,31 @@ def token_table(
     """
     if top is not None and top < 1:
         raise InputError(f"top must be 1 or more, or None for all: got {top}.")
+    if length not in (1, 2, 3):
+        raise InputError(f"length must be 1, 2 or 3: got {length}.")
     if isinstance(documents, str):
         raise InputError("documents must be one per weight: got a single string. Put it in a list.")
     documents = list(documents)
-    shares = check_weights(weights, len(documents), of="document")
-    tokens: dict[Hashable, int] = {}
-    rows: list[int] = []
-    codes: list[int] = []
-    for row, document in enumerate(documents):
-        own = {tokens.setdefault(token, len(tokens)) for token in _tokens_of(document, row)}
-        codes.extend(own)
-        rows.extend([row] * len(own))
-    if not tokens:
-        raise InputError("documents hold no token: every one of them is empty.")
-    table = share_table(_objects(tokens), np.array(codes), shares[np.array(rows)], len(documents))
-    table = table.rename(columns={"value": "token"})
-    table = rank_by_ratio(table, "token", smoothing)
-    left_out = set(exclude)
-    table = table[[token not in left_out for token in table["token"]]]
-    return table.head(len(table) if top is None else top).reset_index(drop=True)
+    comparison = compare_with(
+        weights,
+        members=members,
+        baseline=baseline,
+        labels=labels,
+        n=len(documents),
+        of="document",
+    )
+    index = index_words(documents, tokens_of, max_length=length, min_count=min_count)
+    if length not in index.presence:
+        raise InputError(
+            f"documents hold {index.n_words:,} words: too many to look at their neighbours."
+        )
+    found = index.compare(comparison, length=length, smoothing=smoothing, top=top, exclude=exclude)
+    found.table.attrs["looked_at"] = found.looked_at
+    return found.table
 
 
-def _tokens_of(document: Any, row: int) -> Iterable[Hashable]:
+def tokens_of(document: Any, row: int) -> Iterable[Hashable]:
+    """The tokens of one document, which stands in this row."""
     if isinstance(document, str):
         return tokenize(document)
     if (
@@ -126,11 +142,3 @@ def _tokens_of(document: Any, row: int) -> Iterable[Hashable]:
             f"{type(document).__name__} {document!r}."
         )
     return document
-
-
-def _objects(values: Iterable[Hashable]) -> NDArray[np.object_]:
-    """One object per value, tuples included."""
-    values = list(values)
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array

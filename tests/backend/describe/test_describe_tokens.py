@@ -48,12 +48,21 @@ def test_any_text_can_be_read(text):
 def test_table_worked_by_hand():
     # f(a) = 2/4, f(b) = 3/4, f(c) = 1/4; w = 0.5, 0.5, 0, 0: g(a) = 1, g(b) = 0.5, g(c) = 0
     table = token_table(["a b", "a a a", "b", "b c"], [3, 3, 0, 0], smoothing=0.25)
-    assert table.columns.tolist() == ["token", "ratio", "group_share", "base_share", "count"]
+    assert table.columns.tolist() == [
+        "token", "ratio", "group_share", "base_share", "count", "group_count", "small", "p",
+        "p_adjusted",
+    ]  # fmt: skip
     assert table["token"].tolist() == ["a", "b", "c"]
     assert table["ratio"].tolist() == pytest.approx([1.25 / 0.75, 0.75 / 1.0, 0.25 / 0.5])
     assert table["group_share"].tolist() == pytest.approx([1, 0.5, 0])
     assert table["base_share"].tolist() == [0.5, 0.75, 0.25]
     assert table["count"].tolist() == [2, 3, 1]
+    # The members are the first two documents: both hold a, one holds b, none holds c.
+    assert table["group_count"].tolist() == [2, 1, 0]
+    # 2 of 4 drawn: both holders of a in 1 of 6 ways; of three holders of b one is always drawn.
+    assert table["p"].tolist() == pytest.approx([1 / 6, 1, 1])
+    assert table["p_adjusted"].tolist() == pytest.approx([0.5, 1, 1])
+    assert table["small"].all() and table.attrs["looked_at"] == 3
 
 
 def slow_table(documents, weights, smoothing):
@@ -79,7 +88,7 @@ def test_table_agrees_with_its_twin(seed, smoothing):
     table = token_table(documents, weights, smoothing=smoothing, top=None)
     wanted = slow_table(documents, weights, smoothing)
     assert table["token"].tolist() == [row[0] for row in wanted]
-    assert np.abs(table.iloc[:, 1:].to_numpy(float) - [row[1:] for row in wanted]).max() < 1e-9
+    assert np.abs(table.iloc[:, 1:5].to_numpy(float) - [row[1:] for row in wanted]).max() < 1e-9
 
 
 def test_ties_go_to_the_frequent_token_then_to_its_text():
@@ -126,6 +135,15 @@ def test_a_missing_text_is_a_document_without_tokens():
         ([b"a"], [1], {}, "row 0 is bytes"),
         (["a"], [1], {"smoothing": -0.1}, "smoothing must be 0 or more"),
         (["a"], [1], {"top": 0}, "top must be 1 or more"),
+        (["a"], [1], {"length": 4}, "length must be 1, 2 or 3: got 4"),
+        (["a"], [1], {"baseline": "none"}, "baseline must be one of 'all', 'same label', 'rest'"),
+        (["a"], [1], {"baseline": "rest"}, "every example is a member"),
+        (["a"], [1], {"baseline": "same label"}, "needs labels: got none"),
+        (["a", "b"], [1, 0], {"baseline": "same label", "labels": [1]}, "got 1 labels and 2 doc"),
+        (["a", "b"], [1, 0], {"members": [2]}, "rows below 2: got 2 to 2"),
+        (["a", "b"], [1, 0], {"members": [True]}, "got 1 and 2 weights"),
+        (["a", "b"], [1, 0], {"members": []}, "members must be rows or a mask"),
+        (["a", "b"], [1, 0], {"members": [False, False]}, "members must not be empty"),
     ],
 )
 def test_errors(documents, weights, options, message):

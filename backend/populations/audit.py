@@ -12,12 +12,12 @@ from scipy.special import stdtrit
 
 from backend.core.arrays import check_vector
 from backend.core.errors import InputError
+from backend.core.statistics import wilson_interval
 from backend.populations.cells import EVERYBODY, attribute_cells, positive_mask
 from backend.populations.encode import encode
 
 RATES = ("accuracy", "error", "ppv", "fdr", "tpr", "fnr", "fpr", "tnr")
 WORSE_WHEN_HIGH = ("error", "fdr", "fnr", "fpr")
-Z95 = 1.959963984540054  # 97.5 % point of the normal distribution
 
 
 def audit(
@@ -275,20 +275,6 @@ def audit_gaps(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def wilson_interval(
-    count: NDArray[np.integer[Any]], n: NDArray[np.integer[Any]]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """95 % interval of the share ``count / n``; NaN where n is 0 (Wilson 1927)."""
-    count, n = np.asarray(count, np.float64), np.asarray(n, np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = count / n
-        middle = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-        half = Z95 / (1 + Z95**2 / n) * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    # The ends are exactly 0 and 1 where nothing, or everything, was counted.
-    low, high = np.where(count == 0, 0.0, middle - half), np.where(count == n, 1.0, middle + half)
-    return np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan)
-
-
 def _with_rates(table: pd.DataFrame, min_n: int) -> pd.DataFrame:
     """Counts with the rates, the interval and the mark of small groups beside them."""
     n, tp, fp, fn, tn = (table[name].to_numpy(np.float64) for name in ("n", "tp", "fp", "fn", "tn"))
@@ -304,7 +290,8 @@ def _with_rates(table: pd.DataFrame, min_n: int) -> pd.DataFrame:
             "fpr": fp / (fp + tn),
             "tnr": tn / (fp + tn),
         }
-    low, high = wilson_interval(np.round(rates["error"] * n), n)
+    wrong = np.nan_to_num(np.round(rates["error"] * n))  # of nobody, nobody is wrong
+    low, high = wilson_interval(wrong, n)
     return table.assign(**rates, error_low=low, error_high=high, small=n < min_n)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from backend.core.statistics import adjust_p
 from backend.populations.encode import Codes, check_populations
 
 
@@ -82,7 +83,7 @@ def class_change(baseline: Any, compressed: Any, labels: Any) -> pd.DataFrame:
             "t": t,
             "df": np.where(np.isnan(t), np.nan, df),
             "p": p,
-            "p_adjusted": adjust_p_values(p),
+            "p_adjusted": adjust_p(p),
         }
     )
 
@@ -111,13 +112,3 @@ def _half_width(variance: Any, df: NDArray[np.float64]) -> NDArray[np.float64]:
     half = np.where(variance == 0, 0.0, np.nan)
     half[held] = stdtrit(df[held], 0.975) * np.sqrt(variance[held])
     return half
-
-
-def adjust_p_values(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Benjamini-Hochberg adjusted p-values; NaN stays NaN and is not counted."""
-    held = np.flatnonzero(~np.isnan(p))
-    order = held[np.argsort(p[held], kind="stable")]
-    scaled = p[order] * len(order) / np.arange(1, len(order) + 1)
-    adjusted = np.full(len(p), np.nan)
-    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1)
-    return adjusted

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from backend.core.errors import InputError
+from backend.core.statistics import wilson_interval
 from backend.populations import audit, audit_gaps, disaggregate, target_audit
-from backend.populations.audit import wilson_interval
 
 
 def groups_of(attributes, order):

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from backend.core.errors import InputError
+from backend.core.statistics import adjust_p
 from backend.populations import class_change
-from backend.populations.class_change import adjust_p_values
 
 
 def population(rng, labels, accuracies, m, spread=0.03):
@@ -111,7 +111,7 @@ def test_identical_populations_change_nothing():
 
 def test_adjustment_worked_by_hand():
     # 0.01 * 3 / 1, 0.04 * 3 / 2, 0.05 * 3 / 3; the second falls to the third
-    adjusted = adjust_p_values(np.array([0.05, np.nan, 0.01, 0.04]))
+    adjusted = adjust_p(np.array([0.05, np.nan, 0.01, 0.04]))
     assert adjusted[[0, 2, 3]].tolist() == pytest.approx([0.05, 0.03, 0.05])
     assert np.isnan(adjusted[1])
 

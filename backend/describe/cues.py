@@ -16,6 +16,7 @@ from backend.core.statistics import adjust_p
 from backend.describe.comparison import Comparison
 from backend.describe.presence import Presence
 from backend.describe.summaries import summary_table
+from backend.describe.tokens import tokenize
 from backend.describe.words import Compared, compare_things, object_array
 
 UNSURE = "unsure"
@@ -98,17 +99,14 @@ class TextCues:
         )
 
 
-def text_cues(
-    texts: Iterable[Any], n_words: Any, *, progress: Progress = ignore_progress
-) -> TextCues:
+def text_cues(texts: Iterable[Any], *, progress: Progress = ignore_progress) -> TextCues:
     """Read the cues of texts.
 
     Parameters
     ----------
     texts : n strings
         What is not a string (None, NaN) is an empty text.
-    n_words : int array of shape (n,)
-        Words of each, as ``tokenize`` finds them.
+    progress : Progress
 
     Notes
     -----
@@ -126,7 +124,7 @@ def text_cues(
     known["mark"] = {name: at for at, name in enumerate([*MARKS, CAPITALS])}
     scripts: dict[str, str] = {}
     shares = np.full((2, len(lines := list(texts))), np.nan)
-    sizes = np.zeros(len(lines))
+    sizes = np.zeros((2, len(lines)))
     for row, given in enumerate(lines):
         text = given if isinstance(given, str) else ""
         signs = set(text)
@@ -138,7 +136,7 @@ def text_cues(
         language = language if chance >= SURE else UNSURE
         held["language"].append([known["language"].setdefault(language, len(known["language"]))])
         marks = [at for at, mark in enumerate(MARKS.values()) if mark.search(text)]
-        sizes[row] = len(text)
+        sizes[:, row] = len(tokenize(text)), len(text)
         if text:
             digits, capitals = sum(map(str.isdigit, text)), sum(map(str.isupper, text))
             shares[:, row] = digits / len(text), capitals / len(text)
@@ -155,7 +153,7 @@ def text_cues(
         )
         for section, rows in held.items()
     }
-    values = (np.asarray(n_words, np.float64), sizes, *shares)
+    values = (*sizes, *shares)
     return TextCues(
         {section: tuple(names) for section, names in known.items()},
         presence,

@@ -23,7 +23,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def cues():
-    return text_cues(TEXTS, np.arange(len(TEXTS)))
+    return text_cues(TEXTS)
 
 
 def held(cues, section, row):
@@ -61,6 +61,7 @@ def test_marks(cues, row, marks):
 
 
 def test_measures_are_counts_and_shares_of_characters(cues):
+    assert cues.measures["words"][[0, 6, 7, 8]].tolist() == [10, 3, 0, 0]
     assert cues.measures["characters"][[0, 6, 7, 8]].tolist() == [len(TEXTS[0]), 8, 0, 0]
     assert cues.measures["share of digits"][6] == 6 / 8
     assert cues.measures["share of capitals"][4] == 7 / len(TEXTS[4])
@@ -89,5 +90,5 @@ def test_cues_survive_as_plain_arrays(cues):
 
 def test_no_text_is_read_slowly():
     nested = "<" * 20_000 + "a" * 20_000 + "\n" * 20_000 + "@" * 20_000
-    found = text_cues([nested, "x\n" * 20_000], [1, 1])
+    found = text_cues([nested, "x\n" * 20_000])
     assert held(found, "mark", 1) == {"several lines"}

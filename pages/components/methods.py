@@ -12,120 +12,280 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.cache import Entry
+from backend.core.groups import Group, weighted_group
 from backend.slices import METHODS
-from pages.components import palette, services, text
-from pages.components.waiting import show_progress
+from pages.components import gallery, palette, services, tagging, text
+from pages.components.groups import Choice
+from pages.components.waiting import RUNNING, show_progress
 
 ASKED = "_methods_asked"
+FOLDED = "methods_folded"
+TABLE = "methods_table"
+_OURS = {"spotlights": "Spotlights", "regions": "Regions"}
 
 
-def show_methods(bundle: Bundle, options: Mapping[str, Any]) -> None:
-    """The comparison, once somebody asked for it: it takes a minute or more."""
+def show_methods(bundle: Bundle, options: Mapping[str, Any]) -> tuple[Choice, list[str]] | None:
+    """The comparison, once somebody asked for it; returns the group marked in its table.
+
+    With the group come the ids picked in its gallery.
+    """
+    wanted = (bundle.digest, options["size"], options["n_spotlights"], options["seed"])
+    if st.session_state.get(ASKED) != wanted:
+        st.caption(
+            "Runs other methods on the same data, tests every group on the half of the examples it "
+            "was not found on, and shows where the methods agree."
+        )
+        asked = st.button("Compare the methods", key="ask_methods", icon=":material/compare:")
+        show_definitions()
+        if not asked:
+            return None
+        st.session_state[ASKED] = wanted
+    job = services.ask(
+        "methods",
+        bundle.digest,
+        size=options["size"],
+        n_groups=options["n_spotlights"],
+        seed=options["seed"],
+    )
+    if not show_progress(job, what="Comparing methods", key="methods"):
+        parts = job.partial()
+        if parts:
+            show_parts([part.meta for part in parts], bundle.base_loss)
+        elif job.state in RUNNING:
+            st.skeleton(height=220)
+        return None
+    result = job.result()
+    table = pd.DataFrame(result.meta["table"])
+    told = result.meta["methods"]
+    marked = show_table(table)
+    for method, reason in result.meta["skipped"].items():
+        st.caption(f"{text.plain(title_of(method))}: left out. {text.plain(reason, limit=300)}")
+    chosen = None
+    if marked is None:
+        st.caption("Mark a row to see the members of its group and to tag them.")
+    else:
+        chosen = show_members(bundle, result, table, marked)
+    show_overlap(table, result["overlap"])
+    with st.expander("What was assumed, capped or left out"):
+        for method, one in told.items():
+            for note in one["notes"]:
+                st.markdown(f"**{text.plain(title_of(method))}** {text.plain(note, limit=300)}")
+    show_definitions()
+    return chosen
+
+
+def show_definitions() -> None:
     with st.expander("Which methods these are"):
         for row in METHODS.values():
             st.markdown(
                 f"**{text.plain(row.title)}** – {text.plain(row.definition, limit=400)} "
                 f"*{text.plain(row.paper, limit=200)}*"
             )
-    wanted = (bundle.digest, options["size"], options["n_spotlights"], options["seed"])
-    if st.session_state.get(ASKED) != wanted:
-        st.caption(
-            "Runs five other methods on the same data, tests every group on the half of the examples it "
-            "was not found on, and shows where the methods agree."
-        )
-        if not st.button("Compare the methods", key="ask_methods", icon=":material/compare:"):
-            return
-        st.session_state[ASKED] = wanted
-    job = services.ask(
-        "methods",
-        bundle.digest,
-        methods=["spotlights", *METHODS],
-        size=options["size"],
-        n_groups=options["n_spotlights"],
-        seed=options["seed"],
-    )
-    if not show_progress(job, what="Comparing methods", key="methods"):
-        for part in job.partial():
-            st.caption(f"{text.plain(part.meta.get('method', 'a method'))}: found its groups")
-        return
-    result = job.result()
-    for method, reason in result.meta["skipped"].items():
-        st.caption(f"{text.plain(method)}: left out. {text.plain(reason, limit=300)}")
-    table = pd.DataFrame(result.meta["table"])
-    show_table(table)
-    show_overlap(table, result["overlap"])
 
 
-def show_table(table: pd.DataFrame) -> None:
-    """One row per group of any method."""
-    shown = table[
-        [
-            "method",
-            "group",
-            "size",
-            "mean_loss",
-            "ratio",
-            "held_out_ratio",
-            "p",
-            "rediscovered",
-            "note",
-        ]
-    ].copy()
-    folded = table["folded_into"]
-    shown["inside"] = [
-        "" if pd.isna(into) else f"{table['method'][int(into)]}: {table['group'][int(into)]}"
-        for into in folded
-    ]
-    help_of = {
-        "size": "Members.",
-        "mean_loss": "Weighted mean loss.",
-        "ratio": "As a multiple of the base loss.",
-        "held_out_ratio": "The same on the half of the examples the group was not found on.",
-        "p": "Against shuffled losses, over the groups of the method; empty for groups defined by loss.",
-        "rediscovered": "Overlap with the group found on one half of the data that resembles it most.",
-    }
-    names = {"mean_loss": "mean loss", "ratio": "× base", "held_out_ratio": "held-out × base"}
-    st.dataframe(
-        shown.astype(dict.fromkeys(help_of, float)),
-        hide_index=True,
-        height=420,
-        column_config={
-            name: st.column_config.NumberColumn(names.get(name, name), format="%.3g", help=words)
-            for name, words in help_of.items()
+def title_of(method: str) -> str:
+    """What a page calls a method."""
+    return _OURS.get(method) or METHODS[method].title
+
+
+def show_parts(found: list[Mapping[str, Any]], base: float) -> None:
+    """Groups of the methods that have ended, before they are tested."""
+    rows = [
+        {
+            "method": title_of(part["method"]),
+            "group": group["name"],
+            "size": group["size"],
+            "mean_loss": group["mean_loss"],
+            "ratio": group["mean_loss"] / base if base > 0 else None,
         }
-        | {"inside": st.column_config.TextColumn(help="The larger group that holds 80 % of it.")},
+        for part in found
+        for group in part["groups"]
+    ]
+    st.dataframe(
+        pd.DataFrame(rows, columns=["method", "group", "size", "mean_loss", "ratio"]),
+        hide_index=True,
+        column_config=_columns(("size", "mean_loss", "ratio")),
     )
+    st.caption("Held-out numbers follow when every method has run.")
+
+
+HELP = {
+    "size": "Total weight, in examples.",
+    "mean_loss": "Weighted mean loss.",
+    "ratio": "Weighted mean loss as a multiple of the base loss.",
+    "held_out_ratio": "The same on the half of the examples the group was not found on. Empty when "
+    "neither half finds it again.",
+    "p": "Against shuffled losses within labels, over the groups of the method; empty for groups "
+    "defined by loss.",
+    "rediscovered": "Overlap with the group found on one half of the data that resembles it most.",
+}
+NAMES = {"mean_loss": "mean loss", "ratio": "× base", "held_out_ratio": "held-out × base"}
+
+
+def _columns(names: tuple[str, ...]) -> dict[str, Any]:
+    config = {
+        name: st.column_config.NumberColumn(NAMES.get(name, name), format="%.3g", help=HELP[name])
+        for name in names
+    }
+    if "size" in config:
+        config["size"] = st.column_config.NumberColumn(
+            "size", format="localized", step=1, help=HELP["size"]
+        )
+    return config
+
+
+def show_table(table: pd.DataFrame) -> int | None:
+    """One row per group of any method; returns the row that is marked."""
+    shown = pd.DataFrame({"#": np.arange(1, len(table) + 1)})
+    shown["method"] = [title_of(method) for method in table["method"]]
+    shown["group"] = table["group"]
+    for name in HELP:
+        shown[name] = table[name].astype(float)
+    shown["size"] = shown["size"].round()
+    shown["inside"] = [
+        "" if pd.isna(into) else f"#{int(into) + 1}" for into in table["folded_into"]
+    ]
+    marks = ["under 30" if small else "" for small in table["small"]]
+    shown["note"] = [
+        "; ".join(filter(None, (mark, note)))
+        for mark, note in zip(marks, table["note"], strict=True)
+    ]
+    event = st.dataframe(
+        shown,
+        hide_index=True,
+        height=min(35 * (len(shown) + 1) + 3, 460),
+        on_select="rerun",
+        selection_mode="single-row",
+        key=TABLE,
+        lazy=False,
+        column_config=_columns(tuple(HELP))
+        | {
+            "#": st.column_config.NumberColumn(width=40),
+            "inside": st.column_config.TextColumn(
+                width="small", help="The larger group that holds 80 % of its members."
+            ),
+        },
+    )
+    rows = [row for row in event.selection.rows if row < len(table)]
+    return int(rows[0]) if rows else None
+
+
+def show_members(
+    bundle: Bundle, result: Entry, table: pd.DataFrame, row: int
+) -> tuple[Choice, list[str]] | None:
+    """The members of one group as tiles, and the group as something that can be tagged."""
+    method = str(table["method"][row])
+    at = int((table["method"][:row] == method).sum())
+    rows = result[f"members_{method}"][at]
+    rows = rows[rows >= 0]
+    if not len(rows):
+        st.caption("This group has no members.")
+        return None
+    group = _group(bundle.digest, result.key, method, at, result, rows, bundle.losses)
+    name = str(table["group"][row])
+    st.markdown(
+        f"**#{row + 1} {text.plain(title_of(method))}: {text.plain(name, limit=80)}** · "
+        f"{text.count(group.n_members)} members, loss {text.number(group.member_loss)}"
+    )
+    told = result.meta["methods"][method]
+    choice = Choice(
+        key=f"method-{method}-{at}",
+        name=f"{title_of(method)}: {name}",
+        group=group,
+        number=f"#{row + 1}",
+        source={
+            "kind": "method",
+            "method": method,
+            "index": at,
+            "name": name,
+            "key": f"{result.key}:{method}:{at}",
+            "options": told["parameters"],
+            "weighted_loss": group.weighted_loss,
+            "total_weight": group.total_weight,
+        },
+    )
+    picked = gallery.show_gallery(
+        bundle, group, tagging.tags_of(bundle), key=f"gallery_{method}_{at}"
+    )
+    return choice, picked
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _group(
+    digest: str,
+    job_key: str,
+    method: str,
+    at: int,
+    _result: Entry,
+    _rows: NDArray[np.int64],
+    _losses: NDArray[Any],
+) -> Group:
+    return weighted_group("method", _rows, _result[f"weights_{method}"][at], _losses)
 
 
 def show_overlap(table: pd.DataFrame, overlap: NDArray[Any]) -> None:
-    """How much every two groups share."""
-    st.markdown("**Overlap of every two groups** (weighted Jaccard, 1 is the same group)")
+    """How much every two groups share; those inside others only when asked for."""
+    inside = table["folded_into"].notna().to_numpy()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("**Overlap of every two groups** (weighted Jaccard, 1 is the same group)")
+        everything = bool(inside.any()) and st.toggle(
+            f"Also the {int(inside.sum())} inside larger ones", key=FOLDED
+        )
+    kept = np.arange(len(table)) if everything else np.flatnonzero(~inside)
     titles = [
-        f"{m} · {text.shorten(g, 32)}" for m, g in zip(table["method"], table["group"], strict=True)
+        f"{title_of(table['method'][at])} · {text.shorten(table['group'][at], 32)}" for at in kept
     ]
+    held = table["folded_into"].value_counts()
+    folded = [int(held.get(at, 0)) for at in kept]
+    values = np.asarray(overlap, dtype=float)[np.ix_(kept, kept)]
+    names = [text.chart(title) for title in titles]
+    numbers = [f"#{at + 1}" for at in kept]
+    places = list(range(len(kept)))
     figure = go.Figure(
         go.Heatmap(
-            z=np.asarray(overlap, dtype=float),
-            x=list(range(len(titles))),
-            y=list(range(len(titles))),
+            z=values,
+            x=places,
+            y=places,
             zmin=0,
             zmax=1,
-            colorscale=palette.loss_scale(),
-            hovertemplate="%{z:.2f}<extra></extra>",
+            colorscale=[[0, palette.paper_colour()], [1, palette.accent()]],
+            xgap=1,
+            ygap=1,
+            customdata=[[[one, other] for other in names] for one in names],
+            hovertemplate="%{customdata[0]}<br>%{customdata[1]}<br>%{z:.2f}<extra></extra>",
+            text=[
+                [f"{value:.2f}"[1:] if 0.05 <= value < 0.995 else "" for value in line]
+                for line in values
+            ],
+            texttemplate="%{text}",
+            textfont={"size": 9},
             colorbar={"thickness": 8},
         )
     )
-    ticks = {"tickvals": list(range(len(titles))), "tickfont": {"size": 10}}
     figure.update_layout(
-        height=max(320, 17 * len(titles)),
-        margin={"l": 0, "r": 0, "t": 10, "b": 0},
+        height=max(240, 21 * len(kept) + 50),
+        margin={"l": 0, "r": 0, "t": 24, "b": 0},
         yaxis={
-            **ticks,
-            "ticktext": [text.chart(title) for title in titles],
+            "tickvals": places,
+            "ticktext": [
+                f"{name} {number}" + (f" (+{more})" if more and not everything else "")
+                for name, number, more in zip(names, numbers, folded, strict=True)
+            ],
+            "tickfont": {"size": 11},
             "autorange": "reversed",
+            "showgrid": False,
         },
-        xaxis={"showticklabels": False},
+        xaxis={
+            "tickvals": places,
+            "ticktext": numbers,
+            "tickfont": {"size": 10},
+            "side": "top",
+            "showgrid": False,
+        },
     )
     st.plotly_chart(
         figure, key="overlap_chart", config={"displaylogo": False}, alt="Overlap of groups."
     )
+    if inside.any() and not everything:
+        st.caption("(+2) after a group: two more lie inside it and are not drawn.")

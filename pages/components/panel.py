@@ -16,11 +16,12 @@ def show_group(
     choice: Choice,
     choices: list[Choice],
     *,
-    more: Mapping[str, Callable[[], None]] | None = None,
+    more: Mapping[str, Callable[[], tuple[Choice, list[str]] | None]] | None = None,
 ) -> None:
     """Look at the chosen group and tag it; ``choices`` are the groups it can stand beside.
 
-    ``more`` are views only this page has: name and what shows it.
+    ``more`` are views only this page has: name and what shows it. One that shows a group of its own
+    returns it, with the ids picked in it: that is what is tagged then.
     """
     more = more or {}
     without = [view for view in views.REGION_VIEWS if view not in more]
@@ -33,7 +34,9 @@ def show_group(
         bar = st.container(width="stretch")
     picked: list[str] = []
     if view in more:
-        more[view]()
+        own = more[view]()
+        if own is not None:
+            choice, picked = own
     else:
         picked = views.show_view(bundle, view, choice, choices, tags)
     with bar:

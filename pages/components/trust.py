@@ -18,10 +18,17 @@ from pages.components.groups import Choice
 from pages.components.waiting import RUNNING, show_progress
 
 HELP = (
-    "Regions are searched on one half of the examples and measured on the other, which neither found "
-    "nor ranked them. p compares them with the best region found when the losses are shuffled, over all "
-    "searched candidates. A real region can still be unimportant, and a chance one can be a true story "
-    "with too few examples."
+    "Two tests decide. Each half of the examples is searched and measured on the other half, which "
+    "neither found nor ranked its regions; and the whole search is repeated on shuffled losses. p is "
+    "twice the smaller of the two and pays for every region searched. A real region can still be "
+    "unimportant, and a chance one can be a true story with too few examples."
+)
+CHARTS = 12
+"""Regions that get a line and a chart of their own; all are in the table."""
+LEGEND = (
+    "Charts, all on one scale: loss as a multiple of the base (dotted). Dot: held out, with 95 % "
+    "interval. Diamond: on the examples that chose the region. Grey: the best region of each search "
+    "on shuffled losses."
 )
 
 
@@ -32,16 +39,17 @@ def ask(bundle: Bundle, options: Mapping[str, Any]) -> Job:
 
 def verdicts(job: Job) -> dict[str, str]:
     """Group key -> a few words, once they are known; they come long before the slow checks end."""
+    meta = _meta(job)
     return {
-        f"region-{index + 1}": _words(region)
-        for index, region in enumerate(_meta(job).get("regions", []))
+        f"region-{index + 1}": _words(region, pending=bool(meta.get("pending")))
+        for index, region in enumerate(meta.get("regions", []))
     }
 
 
-def _words(region: Mapping[str, Any]) -> str:
+def _words(region: Mapping[str, Any], *, pending: bool) -> str:
     if region["verdict"] != "real":
-        return str(region["verdict"])
-    lift = text.times(region["held_out_lift"]["value"]) if region["held_out_lift"] else text.DASH
+        return str(region["verdict"]) + (" so far" if pending else "")
+    lift = text.times((region["held_out_lift"] or {}).get("value"))
     words = f"held-out {lift}, p {text.p_value(region['p_value'])}"
     return words + (", its whole class" if region.get("class_level") else "")
 
@@ -54,7 +62,7 @@ def _meta(job: Job) -> Mapping[str, Any]:
 
 
 def show_trust(job: Job, choices: list[Choice]) -> None:
-    """The verdict on every region with its numbers, and the null behind it."""
+    """One line and one small chart per region; the numbers and the null behind them."""
     if job.state != "done":
         show_progress(job, what="Checking whether the regions are real", key="assess")
     meta = _meta(job)
@@ -62,35 +70,159 @@ def show_trust(job: Job, choices: list[Choice]) -> None:
         if job.state in RUNNING:
             st.skeleton(height=220)
         return
-    st.caption(f"{text.plain(HELP, limit=600)}")
     named = [choice for choice in choices if choice.source["kind"] == "region"]
-    rows = [_row(choice, region) for choice, region in zip(named, meta["regions"], strict=False)]
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        column_config={
-            name: st.column_config.NumberColumn(format="%.3g", help=words)
-            for name, words in COLUMNS.items()
-        },
-    )
+    result = job.result() if job.state == "done" else job.partial()[-1]
+    base, null = float(meta["base_loss"]), np.asarray(result["null_maxima"], dtype=float)
+    st.caption(text.plain(HELP, limit=600))
+    pairs = list(zip(named, meta["regions"], strict=False))
+    span = _span(pairs, null, base)
+    for choice, region in pairs[:CHARTS]:
+        words, chart = st.columns([7, 5], vertical_alignment="center")
+        with words:
+            st.markdown(_line(choice, region, pending=bool(meta.get("pending"))))
+        with chart:
+            if span is not None:
+                _show_chart(choice, region, null / base, span)
+    if span is not None:
+        st.caption(LEGEND)
     if meta.get("note"):
         st.caption(text.plain(meta["note"], limit=400))
-    result = job.result() if job.state == "done" else job.partial()[-1]
-    left, right = st.columns(2)
-    with left:
-        show_null(result["null_maxima"], meta)
-    with right:
-        show_lifts(named, result["held_out_lifts"])
+    with st.expander("All numbers"):
+        show_numbers(pairs)
+
+
+VERDICTS = {
+    "real": (":material/check_circle:", "Real"),
+    "not distinguishable from chance": (":material/help:", "Not distinguishable from chance"),
+    "too small to tell": (":material/remove_circle:", "Too small to tell"),
+}
+
+
+def _line(choice: Choice, region: Mapping[str, Any], *, pending: bool) -> str:
+    """Name, verdict, and why, as Markdown."""
+    icon, verdict = VERDICTS[region["verdict"]]
+    if pending and region["verdict"] != "real":
+        verdict += " so far"
+    # The sentence repeats its verdict at the end, which is said in front of it here.
+    why = str(region["sentence"]).partition(": not distinguishable")[0]
+    parts = [why, f"p over these regions {text.p_value(region['p_adjusted'])}"]
+    steady = (region["stability"] or {}).get("value")
+    if steady is not None:
+        parts.append(f"refits share {text.percent(steady, digits=0)} of it")
+    if choice.group.small:
+        parts.append("small: under 30 members")
+    return (
+        f"**{choice.number} {text.plain(choice.name, limit=60)}** · {icon} {verdict}  \n"
+        f"{text.plain(' · '.join(parts), limit=400)}"
+    )
+
+
+def _span(
+    pairs: list[tuple[Choice, Mapping[str, Any]]], null: NDArray[np.float64], base: float
+) -> tuple[float, float] | None:
+    """The axis that all charts share, in multiples of the base; None where there are none."""
+    if not base > 0:
+        return None
+    ends = [0.0, 1.0, *(null / base).tolist()]
+    for choice, region in pairs[:CHARTS]:
+        lift = region["held_out_lift"] or {}
+        ends += [choice.group.ratio, lift.get("low"), lift.get("high"), lift.get("value")]
+    known = [float(end) for end in ends if end is not None and np.isfinite(end)]
+    low, high = min(known), max(known)
+    return low - 0.02 * (high - low), high + 0.06 * (high - low)
+
+
+def _show_chart(
+    choice: Choice,
+    region: Mapping[str, Any],
+    null: NDArray[np.float64],
+    span: tuple[float, float],
+) -> None:
+    """Found, held out and shuffled on one line."""
+    lift = region["held_out_lift"] or {}
+    figure = go.Figure()
+    if len(null):
+        figure.add_scatter(
+            x=null,
+            y=np.zeros(len(null)),
+            mode="markers",
+            marker={
+                "symbol": "line-ns",
+                "size": 16,
+                "line": {"width": 1, "color": palette.context_colour()},
+            },
+            hovertemplate="best of a shuffled search ×%{x:.3g}<extra></extra>",
+        )
+    figure.add_vline(x=1, line={"dash": "dot", "width": 1, "color": palette.text_colour()})
+    figure.add_scatter(
+        x=[choice.group.ratio],
+        y=[0],
+        mode="markers",
+        marker={
+            "symbol": "diamond-open",
+            "size": 11,
+            "color": choice.colour,
+            "line": {"width": 2},
+        },
+        hovertemplate="on the examples that chose it ×%{x:.3g}<extra></extra>",
+    )
+    if lift.get("value") is not None:
+        known = lift.get("low") is not None
+        figure.add_scatter(
+            x=[lift["value"]],
+            y=[0],
+            mode="markers",
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [lift["high"] - lift["value"] if known else 0],
+                "arrayminus": [lift["value"] - lift["low"] if known else 0],
+                "color": palette.text_colour(),
+                "thickness": 1.5,
+            },
+            marker={"size": 11, "color": choice.colour},
+            hovertemplate="held out ×%{x:.3g}<extra></extra>",
+        )
+    figure.update_layout(
+        height=58,
+        margin={"l": 4, "r": 4, "t": 2, "b": 18},
+        xaxis={"range": span, "tickprefix": "×", "nticks": 6, "zeroline": False},
+        yaxis={"visible": False, "range": [-1, 1], "fixedrange": True},
+        showlegend=False,
+        dragmode=False,
+    )
+    st.plotly_chart(
+        figure,
+        key=f"trust_{choice.key}",
+        config={"displayModeBar": False},
+        alt=f"Region {choice.number}: loss found, held out and under shuffled losses, in multiples "
+        "of the base loss.",
+    )
 
 
 COLUMNS = {
     "effective size": "sum(k)² / sum(k²): how far the soft weights are spread, in examples.",
-    "held-out × base": "Weighted loss on the half that did not find the region, as a multiple of the base loss.",
-    "p": "Family-wise: the chance that any region of a search on shuffled losses looks as good.",
-    "p adjusted": "Benjamini and Hochberg 1995, over the regions shown.",
-    "p of the whole search": "Share of searches on shuffled losses whose best region is at least as high.",
-    "stability": "Mean overlap (Jaccard) of the members with those of refits on resampled examples; 1 is the same.",
+    "found × base": "Weighted loss on the examples that chose the region, as a multiple of the base loss.",
+    "held-out × base": "The same on the half of the examples that did not find the region.",
+    "p": "Decides the verdict: twice the smaller of the two p-values to the right, at most 1.",
+    "p, held out": "Family-wise over all regions searched on both halves (Westfall and Young 1993).",
+    "p, whole search": "Share of searches on shuffled losses whose best region is at least as high.",
+    "p, adjusted": "p after Benjamini and Hochberg 1995, over the regions shown.",
+    "stability": "Mean overlap (Jaccard) with refits on resampled examples; 1 is the same.",
 }
+
+
+def show_numbers(pairs: list[tuple[Choice, Mapping[str, Any]]]) -> None:
+    """Everything that was computed, one row per region."""
+    st.dataframe(
+        pd.DataFrame([_row(choice, region) for choice, region in pairs]),
+        hide_index=True,
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3g", help=words)
+            for name, words in COLUMNS.items()
+        }
+        | {"members": st.column_config.NumberColumn(format="localized")},
+    )
 
 
 def _row(choice: Choice, region: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,13 +232,17 @@ def _row(choice: Choice, region: Mapping[str, Any]) -> dict[str, Any]:
         "region": f"{choice.number} {choice.name}",
         "verdict": region["verdict"],
         "members": choice.group.n_members,
+        "small": "under 30" if choice.group.small else "",
         "effective size": choice.group.effective_size,
+        "found × base": choice.group.ratio,
         "held-out × base": lift.get("value"),
         "95 % interval": _range(lift),
         "p": region["p_value"],
-        "p adjusted": region["p_adjusted"],
-        "p of the whole search": region["search_p"],
+        "p, held out": region["p_claim"],
+        "p, whole search": region["search_p"],
+        "p, adjusted": region["p_adjusted"],
         "stability": steady.get("value"),
+        "stability, 95 %": _range(steady),
     }
 
 
@@ -114,61 +250,3 @@ def _range(interval: Mapping[str, Any]) -> str:
     if interval.get("low") is None:
         return text.DASH
     return f"{text.number(interval['low'])}–{text.number(interval['high'])}"
-
-
-def show_null(null: NDArray[Any], meta: Mapping[str, Any]) -> None:
-    """Best weighted loss of searches on shuffled losses, beside what was found."""
-    st.markdown("**Best region when losses are shuffled**")
-    if not len(null):
-        st.caption("Not computed yet.")
-        return
-    figure = go.Figure()
-    figure.add_histogram(x=null, nbinsx=30, marker={"color": palette.context_colour()})
-    for index, region in enumerate(meta["regions"]):
-        held_out = region["held_out_loss"] or {}
-        if held_out.get("value") is not None:
-            figure.add_vline(
-                x=held_out["value"],
-                line={"color": palette.region_hue(index), "width": 3},
-                annotation_text=str(index + 1),
-            )
-    figure.update_layout(
-        height=240,
-        margin={"l": 0, "r": 0, "t": 18, "b": 0},
-        xaxis={"title": "weighted loss: grey, shuffled searches; lines, the regions held out"},
-        yaxis={"title": "searches"},
-        bargap=0.05,
-        showlegend=False,
-    )
-    st.plotly_chart(
-        figure, key="null_chart", config={"displaylogo": False}, alt="Null of the search."
-    )
-
-
-def show_lifts(named: list[Choice], lifts: NDArray[Any]) -> None:
-    """Held-out lift of every region with its interval; 1 is the base loss."""
-    st.markdown("**Held-out loss as a multiple of the base**")
-    lifts = np.asarray(lifts, dtype=float)[: len(named)]
-    figure = go.Figure(
-        go.Scatter(
-            x=lifts[:, 0],
-            y=[choice.number for choice in named],
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": lifts[:, 2] - lifts[:, 0],
-                "arrayminus": lifts[:, 0] - lifts[:, 1],
-                "color": palette.text_colour(),
-            },
-            mode="markers",
-            marker={"size": 11, "color": [choice.colour for choice in named]},
-        )
-    )
-    figure.add_vline(x=1, line={"dash": "dot", "color": palette.text_colour()})
-    figure.update_layout(
-        height=240,
-        margin={"l": 0, "r": 0, "t": 18, "b": 0},
-        yaxis={"type": "category", "autorange": "reversed", "title": "region"},
-        xaxis={"title": "× base loss, 95 % interval", "rangemode": "tozero"},
-    )
-    st.plotly_chart(figure, key="lift_chart", config={"displaylogo": False}, alt="Held-out lifts.")

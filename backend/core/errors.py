@@ -6,6 +6,7 @@
     ├── CacheError       a stored result cannot be written
     ├── JobError         background work failed; carries the detail
     │   └── JobCancelled     ... because somebody asked it to stop
+    ├── RankError        another process of a shared search failed, or has other data
     └── StoreError       tags and events cannot be read or written
 
 Pages show the text of a ``BackendError``; anything else is a bug and should look like one.
@@ -88,6 +89,10 @@ class JobCancelled(JobError):
 
     def __init__(self, message: str = "Cancelled."):
         super().__init__(message)
+
+
+class RankError(BackendError):
+    """Processes that share a search cannot go on together."""
 
 
 class StoreError(BackendError):

@@ -105,6 +105,16 @@ class Climbers:
         for field in fields(self):
             getattr(self, field.name)[which] = getattr(other, field.name)
 
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Climbers:
+        """Climbers with every tensor changed."""
+        return Climbers(
+            change(self.parameters),
+            Sizes(*map(change, self.sizes.parts())),
+            Memory(*map(change, self.memory.parts())),
+            change(self.steps),
+            change(self.arrived),
+        )
+
     def ranking(self) -> Tensor:
         """Positions by value, highest first; equal values keep their order, NaN comes last."""
         value = torch.nan_to_num(self.sizes.value, nan=-torch.inf)
@@ -174,7 +184,9 @@ def ascend(
         move = torch.where(uphill[:, None], move, scale * slope)
         far = shape.reach(parameters, move, sizes.log_precision)
         move *= (length / far.clamp_min(1.0))[:, None]
-        promise = (move * slope).sum(1)
+        # Where processes share the search, the first one leads: others may round differently.
+        led = problem.ranks.lead(torch.cat([move, (move * slope).sum(1, keepdim=True)], dim=1))
+        move, promise = led[:, :-1], led[:, -1]
 
         tried = parameters + move
         tried_distances = shape.distances(tried)

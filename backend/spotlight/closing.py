@@ -38,16 +38,17 @@ def close_optimum(
     shape = optimum.shape.cpu().numpy()
     distances = squared_distances(task.values, center, shape, tick) / rows.scale**2
     problem = Problem(
-        torch.from_numpy(np.zeros(len(score)) if standard is None else standard),
-        None if task.counts is None else torch.from_numpy(task.counts),
+        torch.from_numpy(rows.mine(np.zeros(len(score)) if standard is None else standard)),
+        None if task.counts is None else torch.from_numpy(rows.mine(task.counts)),
         task.min_weight * (1 + _ABOVE),
         task.kernel,
+        ranks=task.ranks,
     )
     guess = torch.tensor([optimum.log_precision], dtype=torch.float64)
     sizes = solve_sizes(torch.from_numpy(distances)[None], guess, problem, tolerance=1e-11)
     log_precision = float(sizes.log_precision[0])
     tau = math.exp(log_precision)
-    weights = weigh(torch.from_numpy(distances * tau), task.kernel).numpy()
+    weights = task.ranks.gathered(weigh(torch.from_numpy(distances * tau), task.kernel).numpy())
     precision = shape * (tau / rows.scale**2)
     slack = bool(sizes.slack[0])
     capped = log_precision >= LOG_PRECISION_BOUNDS[1] - 1e-6

@@ -151,14 +151,14 @@ class FastSearch:
         first) above the mean loss: a start that lost its way ends on everything at once.
         """
         problem = self._problem(losses, self.everything)
-        climbers = self._explore(losses)
+        climbers = self._led(self._explore(losses))
         self.carried = climbers.parameters.clone()
         climbers = climbers[: max(count, self._promising(climbers))]
         climbers = self._finish(self.everything.shape, climbers, problem, count)
         if self.precision != "spherical":
             if self.precision == "full" and self.rows.d > _LARGE_FULL:
                 climbers = climbers[:count]
-            climbers = self._stretch(climbers, losses)
+            climbers = self._led(self._stretch(climbers, losses))
             climbers = self._finish(self.shape, climbers, problem, count)
         if count > 1:
             shape = SHAPES[self.precision](self.near.shape.rows)
@@ -184,8 +184,9 @@ class FastSearch:
             whole = len(losses) if self.counts is None else self.counts.sum()
             losses = losses[level.sample]
             min_weight *= level.counts.sum() / whole
-        counts = None if level.counts is None else self.rows.hold(level.counts)
-        return Problem(self.rows.hold(losses), counts, float(min_weight), self.kernel)
+        rows = level.shape.rows
+        counts = None if level.counts is None else rows.hold(level.counts)
+        return Problem(rows.hold(losses), counts, float(min_weight), self.kernel, ranks=rows.ranks)
 
     def _explore(self, losses: NDArray[np.float64]) -> Climbers:
         """Distinct optima among the sampled rows, best first."""
@@ -218,6 +219,15 @@ class FastSearch:
         stages = [replace(problem, softness=_SOFTNESS[self.kernel][0][-1])]
         return self._climb(shape, climbers, stages, _STRETCH, self.max_steps)
 
+    def _led(self, climbers: Climbers) -> Climbers:
+        """The first process's climbers on all: each climbed on the sample by itself so far."""
+        ranks = self.rows.ranks
+        if ranks.world == 1:
+            return climbers
+        here = len(climbers.steps)
+        count = int(ranks.lead(torch.tensor([here], device=self.rows.device)))
+        return climbers[torch.arange(count, device=self.rows.device) % here].changed(ranks.lead)
+
     def _promising(self, climbers: Climbers) -> int:
         """How many of the best optima of the sample could still be the best among all rows."""
         noise = 0.02
@@ -247,7 +257,7 @@ class FastSearch:
         max_steps: int,
     ) -> Climbers:
         """Ascents one after the other, as many climbers at once as fit; best first at the end."""
-        together = max(1, _WEIGHTS // shape.rows.n)
+        together = max(1, _WEIGHTS // max(1, shape.rows.most))
         arrived = []
         for first in range(0, len(climbers.steps), together):
             group = climbers[first : first + together]
@@ -275,8 +285,9 @@ def _distinct(shape: Shape, climbers: Climbers, problem: Problem) -> Tensor:
     sizes = climbers.sizes[order]
     distances = shape.distances(climbers.parameters[order])
     _, weights, _ = kernel_at(distances, sizes.log_precision, problem)
-    weights /= weights.norm(dim=1, keepdim=True).clamp_min(1e-30)
-    alike = (weights @ weights.T > _SAME).tolist()
+    products = problem.ranks.total((weights @ weights.T).double())
+    lengths = products.diagonal().clamp_min(1e-60).sqrt()
+    alike = (products > _SAME * lengths[:, None] * lengths).tolist()
     kept: list[int] = []
     for candidate in range(len(order)):
         if not any(alike[candidate][better] for better in kept):

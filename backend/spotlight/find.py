@@ -125,18 +125,7 @@ def find_spotlights(
         barrier_scale=barrier_scale,
         max_steps=max_steps,
     )
-    regions = list(_run(task))
-    return Spotlights(
-        weights=np.stack([region.weights for region in regions]),
-        centers=np.stack([region.center for region in regions]),
-        precisions=np.stack([np.asarray(region.precision) for region in regions]),
-        weighted_losses=np.array([region.weighted_loss for region in regions]),
-        objectives=np.array([region.objective for region in regions]),
-        total_weights=np.array([region.total_weight for region in regions]),
-        outcomes=tuple(region.outcome for region in regions),
-        mean_loss=float(np.average(task.losses, weights=task.counts)),
-        options=task.options(),
-    )
+    return collected(task, list(_run(task)))
 
 
 def iterate_spotlights(
@@ -186,3 +175,18 @@ def iterate_spotlights(
 
 def _run(task: Task) -> Iterator[Region]:
     return run_adam(task) if task.solver == "adam" else run_fast(task)
+
+
+def collected(task: Task, regions: list[Region]) -> Spotlights:
+    """Regions in the order they were found as one result."""
+    return Spotlights(
+        weights=np.stack([region.weights for region in regions]),
+        centers=np.stack([region.center for region in regions]),
+        precisions=np.stack([np.asarray(region.precision) for region in regions]),
+        weighted_losses=np.array([region.weighted_loss for region in regions]),
+        objectives=np.array([region.objective for region in regions]),
+        total_weights=np.array([region.total_weight for region in regions]),
+        outcomes=tuple(region.outcome for region in regions),
+        mean_loss=float(np.average(task.losses, weights=task.counts)),
+        options=task.options(),
+    )

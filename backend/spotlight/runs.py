@@ -58,7 +58,7 @@ def run_fast(task: Task) -> Iterator[Region]:
     """Regions of the fast solver, successive or distinct."""
     reporter = _Reporter(task.progress, task.n_spotlights if task.mode == "successive" else 1)
     reporter.begin(0)
-    rows = Rows.normalised(task.values, task.device, reporter.breathe)
+    rows = Rows.normalised(task.values, task.device, reporter.breathe, task.ranks)
     top = float(task.losses.max())
     score = top - task.losses if task.flip else task.losses
     search = FastSearch(

@@ -76,8 +76,8 @@ class Spherical:
     def slopes(
         self, parameters: Tensor, weights: Tensor, total: Tensor, rate: Tensor
     ) -> tuple[Tensor, Tensor]:
-        mass = weights.sum(1, dtype=torch.float64)
-        moved = self.rows.pull(weights) - mass[:, None] * parameters
+        mass, first = self.rows.moments(weights)
+        moved = first - mass[:, None] * parameters
         return 2 * rate[:, None] * moved, _mean_shift(mass, total, rate)
 
     def reach(self, parameters: Tensor, step: Tensor, log_precision: Tensor) -> Tensor:
@@ -109,8 +109,7 @@ class Diagonal:
     ) -> tuple[Tensor, Tensor]:
         centers, logs = parameters.chunk(2, dim=1)
         scales, squash = _squashed(logs)
-        mass = weights.sum(1, dtype=torch.float64)
-        first = self.rows.pull(weights)
+        mass, first = self.rows.moments(weights)
         second = self.rows.pull(weights, squared=True)
         moved = first - mass[:, None] * centers
         spread = second - 2 * centers * first + mass[:, None] * centers.square()
@@ -161,8 +160,7 @@ class Full:
         centers = self.centers(parameters)
         logs, axes = self._axes(parameters)
         scales, squash = _squashed(logs)
-        mass = weights.sum(1, dtype=torch.float64)
-        first = self.rows.pull(weights)
+        mass, first = self.rows.moments(weights)
         moved = first - mass[:, None] * centers
         outer = centers[:, :, None] * moved[:, None, :]
         spread = self.rows.scatter(weights) - first[:, :, None] * centers[:, None, :] - outer

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from backend.spotlight.kernels import SLOPE, Kernel, pull, weigh
+from backend.spotlight.ranks import ALONE, Ranks
 
 # Data has unit size. Beyond these bounds a region is everything, or a single point.
 LOG_PRECISION_BOUNDS = (-27.0, 27.0)
@@ -45,6 +46,8 @@ class Problem:
     kernel : {"gaussian", "squared_distance"}
     softness : float
         Rounding of the compact kernel's edge.
+    ranks : Ranks
+        The processes that share the search; ``losses`` and ``counts`` are of the own rows.
     """
 
     losses: Tensor
@@ -52,6 +55,7 @@ class Problem:
     min_weight: float
     kernel: Kernel
     softness: float = 0.0
+    ranks: Ranks = ALONE
 
 
 @dataclass
@@ -126,9 +130,12 @@ def _sums(distances: Tensor, log_precision: Tensor, problem: Problem) -> tuple[T
     moments = slopes * q
     total = weights.sum(1, dtype=torch.float64)
     slope = moments.sum(1, dtype=torch.float64)
-    value = (weights @ problem.losses).double() / total.clamp_min(1e-300)
-    level = (moments @ problem.losses).double() / slope.clamp_min(1e-300)
-    return total, value, level, slope
+    lost = (weights @ problem.losses).double()
+    lost_at_edge = (moments @ problem.losses).double()
+    total, slope, lost, lost_at_edge = problem.ranks.total(
+        torch.stack([total, slope, lost, lost_at_edge])
+    )
+    return total, lost / total.clamp_min(1e-300), lost_at_edge / slope.clamp_min(1e-300), slope
 
 
 def kernel_at(

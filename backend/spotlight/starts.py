@@ -68,7 +68,7 @@ def _draw(
 
 def storage_free_order(losses: NDArray[np.float64], rows: Rows) -> NDArray[np.int64]:
     """Rows by loss, highest first; equal losses by distance from the mean, then by row."""
-    return np.lexsort((rows.squares.cpu().numpy(), -losses)).astype(np.int64)
+    return np.lexsort((rows.all_squares(), -losses)).astype(np.int64)
 
 
 def draw_subsample(

@@ -16,6 +16,7 @@ from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
 from backend.spotlight.kernels import Kernel, check_kernel
 from backend.spotlight.objective import check_counts
+from backend.spotlight.ranks import ALONE, Ranks
 from backend.spotlight.shapes import SHAPES
 
 SOLVERS, MODES = ("fast", "adam"), ("successive", "distinct")
@@ -25,7 +26,11 @@ _FULL_EXAMPLES, _FULL_DIMENSIONS = 5, 2000
 
 @dataclass(frozen=True)
 class Task:
-    """A checked call of ``find_spotlights``; ``whole`` is the total count, ``min_weight`` is S."""
+    """A checked call of ``find_spotlights``; ``whole`` is the total count, ``min_weight`` is S.
+
+    Where processes share the search, ``values`` are the rows of this one; ``losses`` and ``counts``
+    are those of all rows.
+    """
 
     values: NDArray[Any]
     losses: NDArray[np.float64]
@@ -44,6 +49,7 @@ class Task:
     barrier_scale: float
     max_steps: int | None
     progress: Progress
+    ranks: Ranks = ALONE
 
     def options(self) -> dict[str, float | str | bool | None]:
         """What the result depends on besides the data."""
@@ -70,10 +76,15 @@ def check_task(
     mode: str,
     barrier_scale: float | None,
     max_steps: int | None,
+    ranks: Ranks = ALONE,
 ) -> Task:
-    """The arguments of ``find_spotlights`` in one piece, or an ``InputError`` about one of them."""
-    values = check_matrix("embeddings", embeddings)
-    n, d = values.shape
+    """The arguments of ``find_spotlights`` in one piece, or an ``InputError`` about one of them.
+
+    Processes that share a search have checked their own rows before.
+    """
+    values = check_matrix("embeddings", embeddings) if ranks.world == 1 else embeddings
+    d = values.shape[1]
+    _, n, _ = ranks.place(len(values))
     loss = check_vector("losses", losses, n)
     count = check_counts(counts, n)
     whole = float(n if count is None else count.sum())
@@ -83,6 +94,10 @@ def check_task(
     min_weight = _check_size(size, whole)
     if mode == "distinct" and solver == "adam":
         raise InputError("mode 'distinct' needs solver 'fast': Adam has a single start.")
+    if solver == "adam" and ranks.world > 1:
+        raise InputError(
+            "solver 'adam' runs in one process: take 'fast', or start it without torchrun."
+        )
     if barrier_scale is not None and solver == "fast":
         raise InputError("barrier_scale belongs to solver 'adam': 'fast' has no barrier.")
     if barrier_scale is not None and not (math.isfinite(barrier_scale) and barrier_scale > 0):
@@ -112,6 +127,7 @@ def check_task(
         barrier_scale=1.0 if barrier_scale is None else float(barrier_scale),
         max_steps=None if max_steps is None else int(max_steps),
         progress=progress or ignore_progress,
+        ranks=ranks,
     )
 
 

@@ -17,7 +17,7 @@ from backend.describe.comparison import Comparison
 from backend.describe.presence import Presence
 from backend.describe.summaries import summary_table
 from backend.describe.tokens import tokenize
-from backend.describe.words import Compared, compare_things, object_array
+from backend.describe.words import LEVEL, Compared, compare_things, object_array
 
 UNSURE = "unsure"
 SURE = 0.8
@@ -167,7 +167,9 @@ def cue_tables(cues: TextCues, comparison: Comparison) -> tuple[dict[str, Compar
     adjusted = adjust_p(np.concatenate([one.table["p"].to_numpy() for one in found.values()]))
     ends = np.cumsum([len(one.table) for one in found.values()])
     tables = {
-        section: Compared(one.table.assign(p_adjusted=part), one.codes, int(ends[-1]))
+        section: Compared(
+            one.table.assign(p_adjusted=part), one.codes, int(ends[-1]), int((part <= LEVEL).sum())
+        )
         for (section, one), part in zip(found.items(), np.split(adjusted, ends[:-1]), strict=True)
     }
     return tables, summary_table(cues.measures, comparison)

@@ -36,11 +36,18 @@ class Compared:
         Code of the thing in each row.
     looked_at : int
         Rows that were compared, shown or not: adjusted p-values count all of them.
+    told_apart : int
+        How many of them, shown or not, have an adjusted p of at most 0.05.
     """
 
     table: pd.DataFrame
     codes: NDArray[np.intp]
     looked_at: int
+    told_apart: int
+
+
+LEVEL = 0.05
+"""Adjusted p-values up to this one are counted as told apart from chance."""
 
 
 def compare_things(
@@ -68,10 +75,12 @@ def compare_things(
     order = ranked(
         ratio, group, count, lambda places: (str(one) for one in texts(codes[places])), top
     )
-    table = tally.assign(ratio=ratio, p_adjusted=adjust_p(tally["p"].to_numpy())).iloc[order]
+    adjusted = adjust_p(tally["p"].to_numpy())
+    table = tally.assign(ratio=ratio, p_adjusted=adjusted).iloc[order]
     table.insert(0, name, pd.Series(list(texts(codes[order])), index=table.index, dtype=object))
     table.insert(1, "ratio", table.pop("ratio"))
-    return Compared(table.reset_index(drop=True), codes[order], len(codes))
+    told = int((adjusted <= LEVEL).sum())
+    return Compared(table.reset_index(drop=True), codes[order], len(codes), told)
 
 
 @dataclass(frozen=True)

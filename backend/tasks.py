@@ -487,12 +487,25 @@ def _check_methods(options: Options) -> None:
 # --- populations ----------------------------------------------------------------------------------
 
 
-def evaluation_of(bundle: Bundle, attributes: Sequence[str] = ()) -> Evaluation:
-    """A bundle as the audits of populations take it; numeric columns are cut into ranges.
+TRUE_CLASS = "true class"
+"""Stands for the label where columns are named, unless the bundle has a column called so."""
 
-    ``attributes`` are columns of the bundle; ``TRUE_CLASS`` stands for the label.
-    """
+
+def category_column(bundle: Bundle, name: str) -> NDArray[Any]:
+    """A column as categories, shape (n,): numbers of many values are cut into ranges."""
     from backend.describe import bin_column
+
+    if name == TRUE_CLASS and name not in bundle.attributes and bundle.label_codes is not None:
+        return np.asarray(bundle.class_names, dtype=object)[bundle.label_codes]
+    if name not in bundle.attributes:
+        raise InputError(f"there is no column {name!r} in this bundle.")
+    column = bundle.examples[name]
+    cut = column.dtype.kind in "iuf" and column.nunique() > 8
+    return bin_column(column) if cut else column.to_numpy(dtype=object)
+
+
+def evaluation_of(bundle: Bundle, attributes: Sequence[str] = ()) -> Evaluation:
+    """A bundle as the audits of populations take it, with these columns as categories."""
     from backend.populations import Evaluation, make_ensemble
 
     names = None if bundle.class_names is None else np.asarray(bundle.class_names, dtype=object)
@@ -501,14 +514,6 @@ def evaluation_of(bundle: Bundle, attributes: Sequence[str] = ()) -> Evaluation:
         labels = names[bundle.label_codes]
         if bundle.prediction_codes is not None:
             predictions = names[bundle.prediction_codes]
-    columns: dict[str, NDArray[Any]] = {}
-    for name in attributes:
-        if name == TRUE_CLASS and labels is not None:
-            columns[name] = labels
-            continue
-        column = bundle.examples[name]
-        cut = column.dtype.kind in "iuf" and column.nunique() > 8
-        columns[name] = bin_column(column) if cut else column.to_numpy(dtype=object)
     return Evaluation(
         make_ensemble(
             bundle.populations,
@@ -520,12 +525,9 @@ def evaluation_of(bundle: Bundle, attributes: Sequence[str] = ()) -> Evaluation:
         labels,
         predictions,
         bundle.losses,
-        columns,
+        {name: category_column(bundle, name) for name in attributes},
         bundle.extras.get("stress_scores"),
     )
-
-
-TRUE_CLASS = "true class"
 
 
 def run_populations(
@@ -651,6 +653,14 @@ TASKS: dict[str, Task] = {
         lane=lambda options: "background" if options["method"] == "umap" else "quick",
     ),
 }
+TASKS["words"] = Task(
+    "backend.describe.task:run_words",
+    version=1,
+    defaults={"min_count": 5},
+    check=lambda options: _check_count("min_count", options["min_count"], 1, 2**31),
+    lane=lambda options: "quick",
+)
+TASKS["cues"] = Task("backend.describe.task:run_cues", version=1, defaults={})
 TASKS["assess"] = Task(
     "backend.tasks:run_assess",
     version=2,

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
-from backend.core.groups import sharp_group
-from backend.populations import (
-    PieSelection,
-    matched_non_pies,
-    pie_accuracy,
-    select_pies,
-    taxicab,
-)
-from pages.components import frame, gallery, keys, tagging, text, views
-from pages.components.groups import Choice
+from backend.populations import Ensemble
+from pages.components import frame, keys, link, populations, text
+from pages.components.populations_change import show_classes, show_representation, show_subgroups
+from pages.components.populations_examples import Comparison, make_comparison, show_examples
+from pages.components.populations_overview import show_overview
+from pages.components.review import show_review
+
+KINDS = {"modal": "Modal label (PIE)", "taxicab": "Taxicab (CIE)"}
 
 
 def page() -> None:
@@ -31,120 +31,131 @@ def page() -> None:
         "compression it is called CIE (Hooker et al. 2020, arXiv:2010.03058). The true label plays no part.",
     )
     if not bundle.populations:
-        st.info(
+        populations.show_empty(
             "This bundle holds no populations: predictions of several models per intervention, as "
-            "populations/<name>.npy of shape (models, examples). Add them to the bundle and import it "
-            "again, or open the demo bundle, which has two.",
-            icon=":material/info:",
+            "populations/<name>.npy of shape (models, examples).",
+            key="compression",
+            demos=("compression", "fashion"),
         )
         return
     try:
-        show_pies(bundle)
+        show_page(bundle)
     except BackendError as error:
         st.error(text.plain(error, limit=600))
 
 
-def show_pies(bundle: Bundle) -> None:
-    baseline, compressed, tie = choose_populations(bundle)
-    if compressed is None:
-        st.info("One population is there; a second one is needed to compare it with.")
-        return
-    before, after = bundle.populations[baseline], bundle.populations[compressed]
-    pies = select_pies(before, after, tie=tie)
-    rows = np.flatnonzero(pies.mask)
-    show_counts(bundle, rows, pies, before, after)
-    if len(rows) == 0:
+def show_page(bundle: Bundle) -> None:
+    ensemble = populations.ensemble_of(bundle)
+    controls = st.columns([3, 3, 4, 2], vertical_alignment="bottom")
+    with controls[0]:
+        baseline = choose(
+            keys.BASELINE, "Baseline", _first(list(ensemble.populations), ensemble.baseline()),
+            ensemble, "What the others are compared with: models trained alike, differing by seed.",
+        )  # fmt: skip
+    rest = [name for name in ensemble.populations if name != baseline]
+    if not rest:
         st.info(
-            "No example changes its modal label between the two populations: there is no PIE to show."
+            f"This bundle holds one population, {text.plain(baseline)}. A second one is needed to "
+            "compare it with.",
+            icon=":material/info:",
         )
         return
-    divergence = taxicab(before, after)
-    rows = rows[np.argsort(-divergence[rows], kind="stable")]
-    others = matched_non_pies(pies.mask, seed=0)
-    tags = tagging.tags_of(bundle)
-    source = {"kind": "pie", "baseline": baseline, "compressed": compressed, "tie": tie}
-    choice = Choice("pie", "all PIE", sharp_group("PIE", rows, bundle.losses), source)
-    bar = st.container()
-    left, right = st.columns(2)
-    with left:
-        st.subheader(
-            f"PIE · {text.count(len(rows))}", anchor=False, help="Strongest change first (taxicab)."
-        )
-        picked = gallery.show_gallery(bundle, choice.group, tags, key="gallery_pie")
-    with right:
-        st.subheader(
-            f"Not PIE · {text.count(len(others))} drawn at random",
-            anchor=False,
-            help="A random sample of the examples on which both populations agree, as many as there are PIEs.",
-        )
-        if len(others):
-            beside = sharp_group("not PIE", others, bundle.losses)
-            picked += gallery.show_gallery(bundle, beside, tags, key="gallery_other")
-    with bar:
-        tagging.show_bar(bundle, choice, picked)
-    with st.expander("What PIEs have in common"):
-        views.show_columns(bundle, choice)
+    with controls[1]:
+        compressed = choose(
+            keys.INTERVENTION, "Compressed", rest, ensemble,
+            "The intervention that the tabs below look at; the overview shows all.",
+        )  # fmt: skip
+    with controls[2]:
+        kind = st.segmented_control(
+            "Changed means", list(KINDS), format_func=KINDS.__getitem__, required=True,
+            help="Modal: most models of the two populations give different labels. Taxicab: the most "
+            "divergent examples by the summed difference of the shares of models per label, 0 to 2.",
+            **link.bound(keys.CIE_KIND, list(KINDS)),
+        )  # fmt: skip
+    with controls[3]:
+        tie, share = choose_rule(str(kind))
+    for name in (baseline, compressed):
+        if len(ensemble.populations[name]) < 2:
+            st.warning(
+                f"{text.plain(name)} is one model: a PIE is then plain disagreement with it, and "
+                "nothing varies between seeds.",
+                icon=":material/warning:",
+            )
+    found = populations.ask(
+        bundle, "compare", doing="Comparing populations", baseline=baseline, tie=tie
+    )
+    if found is None:
+        return
+    held = make_comparison(ensemble, found, baseline, compressed, str(kind), share)
+    parts: dict[str, Callable[[], None]] = {
+        "Overview": lambda: show_overview(bundle, baseline, found),
+        "Examples": lambda: show_examples(bundle, held),
+        "Attributes": lambda: show_representation(bundle, held, share, tie),
+        "Classes": lambda: show_classes(bundle, held),
+        "Subgroups": lambda: show_subgroups(bundle, held),
+        "Review": lambda: show_review(bundle, held),
+    }
+    show_counts(bundle, held)
+    tabs = st.tabs(list(parts), key=keys.PART, on_change="rerun", bind="query-params")
+    for tab, show in zip(tabs, parts.values(), strict=True):
+        if tab.open:  # only what is looked at is computed
+            with tab:
+                show()
 
 
-def choose_populations(bundle: Bundle) -> tuple[str, str | None, str]:
-    """Which population is compressed, which is the baseline, and how ties are broken."""
-    names = list(bundle.populations)
-    first, second, third = st.columns([3, 3, 2])
-    baseline = first.selectbox(
-        "Baseline",
+def _first(names: list[str], name: str) -> list[str]:
+    """The same names, this one first."""
+    return [name, *(one for one in names if one != name)]
+
+
+def choose(key: str, label: str, names: list[str], ensemble: Ensemble, help: str) -> str:
+    chosen = st.selectbox(
+        label,
         names,
-        index=names.index("baseline") if "baseline" in names else 0,
-        key="baseline",
-        bind="query-params",
-        help="Models trained alike, differing by seed.",
+        format_func=lambda name: f"{name} · {len(ensemble.populations[name])}",
+        help=f"{help} The number is how many models it has.",
+        **link.bound(key, names),
     )
-    rest = [name for name in names if name != baseline]
-    compressed = second.selectbox(
-        "Compressed", rest, key=keys.INTERVENTION, bind="query-params", disabled=not rest
-    )
-    tie = third.selectbox(
+    return str(chosen or names[0])
+
+
+def choose_rule(kind: str) -> tuple[str, float]:
+    """How ties are broken, or how many of the most divergent examples are taken."""
+    if kind == "taxicab":
+        percent = st.number_input(
+            "Most divergent, %", 0.1, 100.0, 5.0, 1.0, key=keys.CIE_SHARE, persist_state="session"
+        )
+        return "largest", float(percent) / 100
+    tie = st.selectbox(
         "Ties go to",
         ["largest", "smallest"],
         key=keys.TIE,
         bind="query-params",
-        help="When two labels are predicted equally often: the larger (the authors' code) or the smaller.",
+        help="When two labels are predicted equally often: the later class (the authors' code) or "
+        "the earlier one.",
     )
-    return str(baseline), compressed, str(tie)
+    return str(tie), 0.05
 
 
-def show_counts(
-    bundle: Bundle, rows: np.ndarray, pies: PieSelection, before: np.ndarray, after: np.ndarray
-) -> None:
-    """How many PIEs, and the accuracy on them, beside the rest."""
-    words, numbers = st.columns([2, 3], vertical_alignment="center")
-    words.markdown(
-        f"**{text.count(len(rows))}** of {text.count(bundle.n)} examples "
-        f"({text.percent(len(rows) / bundle.n)}) are PIE, from {len(before)} baseline and {len(after)} "
-        f"compressed models; {text.count(int(pies.tied[rows].sum()))} of them involve a tie."
+def show_counts(bundle: Bundle, held: Comparison) -> None:
+    """One line: how many examples change between the two chosen populations."""
+    n = int(held.mask.sum())
+    line = (
+        f"{text.plain(held.baseline)} → {text.plain(held.compressed)}: **{text.count(n)}** of "
+        f"{text.count(bundle.n)} examples ({text.percent(n / bundle.n)}) are {held.word}"
     )
-    if len(before) < 2 or len(after) < 2:
-        words.warning(
-            "A population of one model: PIE is then plain disagreement between two models.",
-            icon=":material/warning:",
+    if held.kind == "modal" and n:
+        line += f", {text.count(int(held.tied[held.mask].sum()))} of them by a tie"
+    if n and held.ensemble.labels is not None:
+        right = [
+            int(np.sum(held.modes[side, held.mask] == held.ensemble.labels[held.mask]))
+            for side in (0, 1)
+        ]
+        line += (
+            f". The true class is the baseline's mode on {text.count(right[0])} of them and the "
+            f"compressed mode on {text.count(right[1])}"
         )
-    if bundle.labels is not None:
-        table = pie_accuracy(before, after, bundle.labels, pies.mask)
-        wide = table.pivot(index="population", columns="subset", values="accuracy")
-        sizes = table.groupby("subset")["n"].first()
-        subsets = ["pie", "non-pie", "all"]
-        numbers.dataframe(
-            wide[subsets].reset_index(),
-            hide_index=True,
-            column_config={
-                "population": "mean top-1 accuracy",
-                **{
-                    name: st.column_config.NumberColumn(
-                        f"{name} (n {text.count(int(sizes[name]))})", format="percent"
-                    )
-                    for name in subsets
-                },
-            },
-        )
+    st.markdown(line + ".")
 
 
 page()

@@ -36,11 +36,15 @@ def show_methods(bundle: Bundle, options: Mapping[str, Any]) -> tuple[Choice, li
             "Runs other methods on the same data, tests every group on the half of the examples it "
             "was not found on, and shows where the methods agree."
         )
-        asked = st.button("Compare the methods", key="ask_methods", icon=":material/compare:")
+        st.button(
+            "Compare the methods",
+            key="ask_methods",
+            icon=":material/compare:",
+            on_click=_ask,
+            args=(wanted,),
+        )
         show_definitions()
-        if not asked:
-            return None
-        st.session_state[ASKED] = wanted
+        return None
     job = services.ask(
         "methods",
         bundle.digest,
@@ -73,6 +77,10 @@ def show_methods(bundle: Bundle, options: Mapping[str, Any]) -> tuple[Choice, li
                 st.markdown(f"**{text.plain(title_of(method))}** {text.plain(note, limit=300)}")
     show_definitions()
     return chosen
+
+
+def _ask(wanted: tuple[Any, ...]) -> None:
+    st.session_state[ASKED] = wanted
 
 
 def show_definitions() -> None:
@@ -162,6 +170,8 @@ def show_table(table: pd.DataFrame) -> int | None:
         column_config=_columns(tuple(HELP))
         | {
             "#": st.column_config.NumberColumn(width=40),
+            "method": st.column_config.TextColumn(width=165),
+            "group": st.column_config.TextColumn(width=190),
             "inside": st.column_config.TextColumn(
                 width="small", help="The larger group that holds 80 % of its members."
             ),

@@ -105,7 +105,9 @@ def _line(choice: Choice, region: Mapping[str, Any], *, pending: bool) -> str:
         verdict += " so far"
     # The sentence repeats its verdict at the end, which is said in front of it here.
     why = str(region["sentence"]).partition(": not distinguishable")[0]
-    parts = [why, f"p over these regions {text.p_value(region['p_adjusted'])}"]
+    parts = [why]
+    if region["p_adjusted"] is not None and region["p_adjusted"] != region["p_value"]:
+        parts.append(f"adjusted over the list {text.p_value(region['p_adjusted'])}")
     steady = (region["stability"] or {}).get("value")
     if steady is not None:
         parts.append(f"refits share {text.percent(steady, digits=0)} of it")
@@ -123,13 +125,14 @@ def _span(
     """The axis that all charts share, in multiples of the base; None where there are none."""
     if not base > 0:
         return None
-    ends = [0.0, 1.0, *(null / base).tolist()]
+    ends = [1.0, *(null / base).tolist()]
     for choice, region in pairs[:CHARTS]:
         lift = region["held_out_lift"] or {}
         ends += [choice.group.ratio, lift.get("low"), lift.get("high"), lift.get("value")]
     known = [float(end) for end in ends if end is not None and np.isfinite(end)]
     low, high = min(known), max(known)
-    return low - 0.02 * (high - low), high + 0.06 * (high - low)
+    room = 0.06 * max(high - low, 0.1)
+    return low - room, high + room
 
 
 def _show_chart(
@@ -184,8 +187,8 @@ def _show_chart(
             hovertemplate="held out ×%{x:.3g}<extra></extra>",
         )
     figure.update_layout(
-        height=58,
-        margin={"l": 4, "r": 4, "t": 2, "b": 18},
+        height=64,
+        margin={"l": 4, "r": 4, "t": 2, "b": 26},
         xaxis={"range": span, "tickprefix": "×", "nticks": 6, "zeroline": False},
         yaxis={"visible": False, "range": [-1, 1], "fixedrange": True},
         showlegend=False,

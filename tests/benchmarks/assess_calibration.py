@@ -219,20 +219,22 @@ def main() -> None:
     chosen = parser.parse_args()
     noise, planted = make_cases(chosen.bundles, chosen.planted, chosen.permutations)
     began = time.perf_counter()
-    with get_context("spawn").Pool(chosen.processes) as pool:
-        seen = pool.map(assess_case, [*noise, *planted], chunksize=4)
     heads = ("real", "low", "high", "BH", "claim", "search", "lift", "list", "holds 1")
     heads += ("shown", "told", "of 50")
     print(f"{'bundles':24s}{'number':>8s}" + "".join(f"{head:>9s}" for head in heads))
-    print(describe("no region", seen[: len(noise)]))
-    for kind in NOISES:
-        few = [one for one in seen if one.kind == kind]
-        if few:
-            print(describe(f"  {kind}", few))
-    for spread in SPREADS:
-        few = [one for one in seen if one.kind == f"spread {spread}"]
-        if few:
-            print(describe(f"planted, spread {spread}", few, spread))
+    with get_context("spawn").Pool(chosen.processes) as pool:
+        seen = pool.map(assess_case, noise, chunksize=4)
+        if seen:
+            print(describe("no region", seen))
+        for kind in NOISES:
+            few = [one for one in seen if one.kind == kind]
+            if few:
+                print(describe(f"  {kind}", few), flush=True)
+        for spread in SPREADS:
+            cases = [case for case in planted if case.spread == spread]
+            if cases:
+                seen = pool.map(assess_case, cases, chunksize=2)
+                print(describe(f"planted, spread {spread}", seen, spread), flush=True)
     print(f"{time.perf_counter() - began:.0f} s with {chosen.processes} processes")
 
 

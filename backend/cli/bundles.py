@@ -1,4 +1,4 @@
-"""Commands about bundles: check, import, list, demo; and finding the bundle a command names."""
+"""Commands about bundles: check, import, list; and finding the bundle a command names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.bundle import Bundle, import_bundle, list_bundles, open_bundle, read_bundle
-from backend.cli.report import Report, StderrProgress, aligned, listed, plain, write_file
+from backend.cli.report import Report, StderrProgress, aligned, listed, plain
 from backend.core.errors import BundleError, Fault, InputError
 
 
@@ -114,29 +114,6 @@ def list_all(options: Namespace) -> Report:
         else ("No bundle is imported yet. Import one: python -m backend import BUNDLE")
     )
     return Report({"bundles": [plain(vars(info)) for info in infos]}, text)
-
-
-def demo(options: Namespace) -> Report:
-    """Where the shipped demo is; ``--rebuild`` trains it anew."""
-    from backend.demo import demo_path
-
-    shipped = demo_path(options.name)
-    target = Path(options.out) if options.out else shipped
-    numbers: dict[str, float] = {}
-    if options.rebuild:
-        from backend.demo.fashion import build  # loads torch
-
-        target.parent.mkdir(parents=True, exist_ok=True)
-        numbers = build(target, progress=StderrProgress())
-    elif not shipped.exists():
-        raise InputError(
-            f"the demo '{options.name}' is not in this copy of Errorscope ({shipped} is missing). "
-            f"Make it: python -m backend demo {options.name} --rebuild"
-        )
-    elif options.out:
-        write_file(target, shipped.read_bytes())
-    data = {"name": options.name, "path": str(target), **numbers}
-    return Report(plain(data), listed(data.items()))
 
 
 def summary(bundle: Bundle) -> Report:

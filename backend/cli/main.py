@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from backend.cli.demo import add_options as demo_options
 from backend.cli.report import Report, printable
 from backend.core.errors import BackendError, BundleError
 
@@ -119,10 +120,7 @@ def _check(add: Adder, add_map: Mapper) -> None:
 
     add("list", "bundles:list_all", "List the imported bundles, newest first.")
 
-    demo = add("demo", "bundles:demo", "Say where the demo bundle is, copy it, or train it anew.")
-    demo.add_argument("name", metavar="NAME", help="name of the demo: fashion")
-    demo.add_argument("--rebuild", action="store_true", help="train it anew (some minutes)")
-    demo.add_argument("--out", metavar="FILE", help="write it here")
+    demo_options(add("demo", "demo:demo", "Say where a demo bundle is, copy it, or train it anew."))
 
 
 def _fit(add: Adder, add_map: Mapper) -> None:

@@ -1,26 +1,79 @@
-"""The bundle that ships with Errorscope: where it lies, and how it was made from real data.
+"""The demo bundles: where they lie, and how they were made from real data.
 
-``demo_path`` only names a file. Training it again (``backend.demo.fashion.build``) loads torch and
-is imported where it is called.
+Two ship with Errorscope; the third is made on request, because its data is not ours to ship.
+``demo_path`` only names a file. Making one loads torch: its module is imported where it is called.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from backend.core.arrays import check_choice
-from backend.core.home import PROJECT
+from backend.core.home import PROJECT, home_folder
 
-DEMOS = {"fashion": "fashion-mnist.zip"}
+
+@dataclass(frozen=True)
+class Demo:
+    """One demo bundle.
+
+    Attributes
+    ----------
+    file : str
+        Name of its file.
+    title : str
+        What the bundle is called where it is imported.
+    about : str
+        One line on what it shows.
+    made_by : str
+        The module whose ``build`` makes it.
+    shipped : bool
+        Whether the file comes with Errorscope.
+    """
+
+    file: str
+    title: str
+    about: str
+    made_by: str
+    shipped: bool = True
+
+
+DEMOS: Mapping[str, Demo] = MappingProxyType(
+    {
+        "fashion": Demo(
+            "fashion-mnist.zip",
+            "fashion-mnist test",
+            "One network on 10,000 photographs of clothes, and where it fails.",
+            "backend.demo.fashion",
+        ),
+        "compression": Demo(
+            "fashion-mnist-compression.zip",
+            "fashion-mnist compression",
+            "Populations of networks, pruned and rounded, and who pays for it; five stress tests.",
+            "backend.demo.compression",
+        ),
+        "adult": Demo(
+            "adult.zip",
+            "adult audit",
+            "Income predicted from census answers, by gender, race, age and schooling.",
+            "backend.demo.adult",
+            shipped=False,
+        ),
+    }
+)
+"""Demos by name, the one that opens by itself first."""
 
 
 def demo_path(name: str = "fashion") -> Path:
-    """File of the shipped demo bundle, ready for ``backend.bundle.import_bundle``.
+    """File of a demo bundle, ready for ``backend.bundle.import_bundle`` where it exists.
 
     Parameters
     ----------
     name : str
-        ``"fashion"``: a small network on the 10 000 test images of Fashion-MNIST.
+        ``"fashion"``, ``"compression"`` or ``"adult"``. The last is not shipped: its place is in
+        the home folder, and it is there once ``python -m backend demo adult`` has made it.
 
     Raises
     ------
@@ -28,7 +81,9 @@ def demo_path(name: str = "fashion") -> Path:
         If there is no demo of that name.
     """
     check_choice("demo", name, tuple(DEMOS))
-    return PROJECT / "assets" / "demo" / DEMOS[name]
+    demo = DEMOS[name]
+    folder = PROJECT / "assets" / "demo" if demo.shipped else home_folder() / "demo"
+    return folder / demo.file
 
 
-__all__ = ["DEMOS", "demo_path"]
+__all__ = ["DEMOS", "Demo", "demo_path"]

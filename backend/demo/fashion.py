@@ -7,10 +7,8 @@ embeddings, probabilities and losses; it and its siblings (other seeds) are the 
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import os
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,9 +25,9 @@ from backend.core.progress import Progress, ignore_progress
 from backend.demo.images import CLASSES, DATA, encode_png, image_attributes, read_split
 from backend.demo.networks import Answers, Network, Recipe, ask_network, input_gradients
 from backend.demo.networks import train_network as train
+from backend.demo.writing import write_zip
 
 SPARSITY = 0.9
-ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can state: the file tells what, not when
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ def build(
         | image_attributes(images)
         | {"image": [encode_png(image) for image in images]}
     )
-    write_zip(Path(path), arrays | trained[0].extras, examples)
+    write_zip(Path(path), arrays | trained[0].extras, {"examples": examples})
     progress(1.0, "Demo written.")
     return {
         "n": len(labels),
@@ -238,29 +236,3 @@ def _tensor(values: NDArray[Any]) -> torch.Tensor:
     if values.ndim == 1:
         return torch.from_numpy(values)
     return torch.from_numpy(values[:, None].astype(np.float32) / 255)
-
-
-def write_zip(path: Path, arrays: dict[str, NDArray[Any]], examples: pd.DataFrame) -> None:
-    """Arrays as ``.npy`` and the table as ``examples.parquet`` in one zip, equal bytes each time.
-
-    The file appears whole or not at all.
-    """
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w") as archive:
-        for name, values in arrays.items():
-            content = io.BytesIO()
-            np.lib.format.write_array(content, values, allow_pickle=False)
-            archive.writestr(_member_info(f"{name}.npy"), content.getvalue(), compresslevel=9)
-        content = io.BytesIO()
-        examples.to_parquet(content, index=False, compression="zstd")
-        archive.writestr(_member_info("examples.parquet"), content.getvalue(), compresslevel=9)
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(whole.getvalue())
-    partial.replace(path)
-
-
-def _member_info(name: str) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(name, ZIP_DATE)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    info.external_attr = 0o644 << 16
-    return info

@@ -251,7 +251,7 @@ def test_options_that_do_not_go_together(arguments, capsys):
 
 
 def test_demo_tells_where_it_is_or_how_to_make_it(run, tmp_path, monkeypatch):
-    assert "demo must be one of 'fashion': got 'mnist'" in run("demo", "mnist")[2]
+    assert "demo must be one of 'fashion', 'compression', 'adult': got 'mnist'" in run("demo", "mnist")[2]
     shipped = tmp_path / "fashion.zip"
     monkeypatch.setattr("backend.demo.demo_path", lambda name: shipped)
     assert "demo fashion --rebuild" in run("demo", "fashion")[2]

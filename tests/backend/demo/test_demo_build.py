@@ -1,43 +1,20 @@
 """Training the demo again, small: from images that ship in the demo itself."""
 
 import gzip
-import struct
-import zipfile
-from io import BytesIO
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from backend.bundle import read_bundle
 from backend.core.errors import InputError, JobCancelled
 from backend.core.progress import ignore_progress
-from backend.demo import demo_path, fashion
+from backend.demo import fashion
 from backend.demo.images import decode_png, encode_png, image_attributes, read_idx, read_split
 from backend.demo.networks import Network, Recipe, input_gradients, train_network
 from backend.difficulty import variance_of_gradients
 
 SMALL = {"n_train": 150, "n_models": 2, "epochs": 2, "workers": 1}
-
-
-def write_idx(path, values):
-    header = struct.pack(f">4B{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
-    path.write_bytes(gzip.compress(header + values.tobytes()))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """A folder like Debian's, holding 200 images to train on and 80 to test."""
-    folder = tmp_path_factory.mktemp("fashion")
-    with zipfile.ZipFile(demo_path()) as archive:
-        images = pd.read_parquet(BytesIO(archive.read("examples.parquet")))["image"]
-        labels = np.load(BytesIO(archive.read("labels.npy"))).astype(np.uint8)
-    pixels = np.stack([decode_png(image) for image in images[:280]])
-    for part, rows in (("train", slice(0, 200)), ("t10k", slice(200, 280))):
-        write_idx(folder / f"{part}-images-idx3-ubyte.gz", pixels[rows])
-        write_idx(folder / f"{part}-labels-idx1-ubyte.gz", labels[:280][rows])
-    return folder
 
 
 @pytest.fixture(scope="module")

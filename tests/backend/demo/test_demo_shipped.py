@@ -124,5 +124,7 @@ def test_finding_it_loads_no_torch():
 
 
 def test_an_unknown_demo_is_refused():
-    with pytest.raises(InputError, match="demo must be one of 'fashion': got 'cars'"):
+    with pytest.raises(
+        InputError, match="demo must be one of 'fashion', 'compression', 'adult': got 'cars'"
+    ):
         demo_path("cars")

@@ -13,6 +13,7 @@ PAGES = {
     "spotlights": ("Spotlights", ":material/flare:"),
     "hardest": ("Hardest", ":material/trending_up:"),
     "compression": ("Compression", ":material/compress:"),
+    "subgroups": ("Subgroups", ":material/groups:"),
     "flagged": ("Flagged", ":material/sell:"),
     "bundles": ("Bundles", ":material/database:"),
 }

@@ -19,6 +19,7 @@ from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
 from backend.core.statistics import mean_interval
 from backend.populations.audit import (
+    RATES,
     audit,
     audit_gaps,
     group_losses,
@@ -201,7 +202,7 @@ def served(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> 
     """The audit of one model: its bundle's predictions, or one model of a population.
 
     Tables: ``audit`` with the intervals of all rates and the mean loss of each group, ``gaps``
-    between the best and the worst group. Without labels or predictions only losses are compared.
+    between the best and the worst group, over rates out of ``min_n`` examples or more. Without labels or predictions only losses are compared.
     In target mode the rows have a class, and no mean loss.
     """
     attributes = _chosen(data, options)
@@ -223,10 +224,15 @@ def served(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> 
         order=order,
         min_n=min_n,
     )
-    wide = table.join(rate_intervals(table).drop(columns=_KNOWN))
+    intervals = rate_intervals(table)
+    wide = table.join(intervals.drop(columns=_KNOWN))
+    # A rate out of a handful says nothing of its group, however large that is.
+    sound = table.copy()
+    for rate in RATES:
+        sound.loc[intervals[f"{rate}_of"] < min_n, rate] = np.nan
     for name in ("mean_loss", "mean_loss_low", "mean_loss_high"):
         wide[name] = losses[name]
-    return Answer(tables={"audit": wide, "gaps": audit_gaps(table)})
+    return Answer(tables={"audit": wide, "gaps": audit_gaps(sound)})
 
 
 _KNOWN = ["error_low", "error_high"]  # already beside the audit's rates

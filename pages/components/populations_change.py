@@ -274,8 +274,7 @@ def show_subgroups(bundle: Bundle, held: Comparison) -> None:
         )  # fmt: skip
     with fourth:
         order = st.segmented_control(
-            "Combine", [1, 2, 3], format_func=lambda one: "single" if one == 1 else f"up to {one}",
-            default=2, required=True, key="change_order",
+            "Combined up to", [1, 2, 3], default=2, required=True, key="change_order",
         )  # fmt: skip
     if positive is None or positive not in names:
         return

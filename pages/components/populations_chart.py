@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from numpy.typing import NDArray
+from plotly.colors import sample_colorscale, unlabel_rgb
 
 from pages.components import palette, tables, text
 
@@ -46,7 +48,12 @@ def show_chart(
         showlegend=False,
         hoverlabel={"align": "left"},
         dragmode=False,
+        font={"color": palette.text_colour()},
     )
+    # The theme's own grey is too faint for small text.
+    ink = {"color": palette.text_colour()}
+    figure.update_xaxes(tickfont=ink, title_font=ink)
+    figure.update_yaxes(tickfont=ink, title_font=ink)
     chosen: dict[str, Any] = {}
     if on_select is not None:
         chosen = {"on_select": on_select, "selection_mode": "points"}
@@ -126,3 +133,33 @@ def rows_axis(names: Sequence[object], *, limit: int = 38) -> dict[str, Any]:
 
 def zero_line(figure: go.Figure, x: float = 0.0) -> None:
     figure.add_vline(x=x, line={"dash": "dot", "width": 1, "color": palette.text_colour()})
+
+
+MOST_WORDS = 400
+"""Cells of a heat map up to which each has its words."""
+
+
+def write_cells(
+    figure: go.Figure, values: NDArray[np.float64], words: NDArray[Any], scale: str
+) -> None:
+    """Words on the cells of a heat map, dark on bright and bright on dark.
+
+    As annotations: words of a heat map have one colour, and words of points fade when one is
+    clicked.
+    """
+    if values.size > MOST_WORDS:
+        return
+    held = values[np.isfinite(values)]
+    low, span = (float(held.min()), float(np.ptp(held)) or 1.0) if held.size else (0.0, 1.0)
+    for down, across in np.ndindex(values.shape):
+        value = values[down, across]
+        colour = palette.text_colour()
+        if np.isfinite(value):
+            share = (value - low) / span
+            red, green, blue = unlabel_rgb(sample_colorscale(scale, [share])[0])
+            bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 120
+            colour = "#111111" if bright else "#ffffff"
+        figure.add_annotation(
+            x=across, y=down, text=words[down, across], showarrow=False,
+            font={"size": 12, "color": colour},
+        )  # fmt: skip

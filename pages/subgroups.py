@@ -1,0 +1,104 @@
+"""Whom does the model serve worst? Rates per group and combination of groups."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from backend.bundle import Bundle
+from backend.core.errors import BackendError
+from pages.components import frame, populations, text
+from pages.components.audit_controls import Asked, choose, rate_words, sources_of
+from pages.components.audit_view import (
+    chosen_group,
+    show_all,
+    show_crossed,
+    show_gaps,
+    show_target,
+    show_worst,
+)
+from pages.components.panel import show_group
+
+TARGET = (
+    "Inside each group every class takes its turn as the positive one, everybody else of the group "
+    "being negative. The pooled column adds them up: there PPV, TPR and accuracy are one number, and "
+    "FPR is the error."
+)
+
+
+def page() -> None:
+    bundle = frame.choose_bundle()
+    if bundle is None:
+        return
+    st.header(
+        "Whom does the model serve worst?",
+        anchor=False,
+        help="Error rates of groups and of their combinations: a model can serve each attribute's "
+        "groups alike and still fail where two of them meet (Buolamwini, Gebru 2018). Standard "
+        "definitions of the rates; the published rows called PPV and TPR behave as recall and "
+        "precision.",
+    )
+    columns = populations.columns_of(bundle)
+    if not columns.usable:
+        why = "; ".join(
+            f"{text.plain(name)}: {reason}" for name, reason in columns.left_out.items()
+        )
+        populations.show_empty(
+            "This bundle has no column that groups its examples. Add columns such as age or device "
+            "to its examples table." + (f" Left out: {why}." if why else ""),
+            key="subgroups",
+            demos=("adult", "fashion"),
+        )
+        return
+    if not sources_of(bundle):
+        st.info(
+            "Without labels and predictions only mean losses can be compared.",
+            icon=":material/info:",
+        )
+    asked = choose(bundle, columns)
+    if not asked.attributes:
+        st.info("Choose at least one attribute.")
+        return
+    try:
+        show_audit(bundle, asked)
+    except BackendError as error:
+        st.error(text.plain(error, limit=600))
+
+
+def show_audit(bundle: Bundle, asked: Asked) -> None:
+    found = populations.ask(bundle, "audit", doing="Auditing subgroups", **asked.options())
+    if found is None:
+        return
+    table = found.tables["audit"]
+    left, right = st.columns([7, 5], gap="medium")
+    with left:
+        st.markdown(f"**{rate_words(asked.metric, asked.positive)}**")
+        show_target(bundle, asked, table) if asked.mode == "target" else show_crossed(
+            bundle, asked, table
+        )
+    with right:
+        if "gaps" in found.tables:
+            show_gaps(found.tables["gaps"], asked.metric, asked.min_n)
+        elif asked.mode == "target":
+            st.caption(TARGET)
+            show_all(table, asked)
+        else:
+            show_worst(table, asked, bundle)
+    if asked.mode != "target":
+        ranked, everything = st.tabs(["Groups worst first", "All groups"], key="audit_tabs")
+        with ranked:
+            if "gaps" in found.tables:
+                show_worst(table, asked, bundle)
+        with everything:
+            show_all(table, asked)
+    choice = chosen_group(bundle, asked, table)
+    if choice is None:
+        return
+    st.subheader(
+        f"{text.plain(choice.name, limit=120)} · {text.count(choice.group.n_members)} examples · "
+        f"mean loss {text.number(choice.group.member_loss)} ({text.times(choice.group.ratio)} base)",
+        anchor=False,
+    )
+    show_group(bundle, choice, [choice])
+
+
+page()

@@ -1,15 +1,26 @@
 // A page of examples: pictures or texts with their true and predicted label, loss, weight and tags.
-// Click or space picks an example, Enter or a double click opens it, arrow keys move.
-// Data never becomes markup: every string goes in through textContent or alt.
+// Everything works by keyboard; the sheet (?) says how. Strings go in through textContent or alt:
+// data never becomes markup.
 
 const states = new WeakMap();
+const PICK_MS = 140;
+const TURN_MS = 6000;
 
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
+const SHEET = [
+  ["← → ↑ ↓", "move"],
+  ["Home, End", "first, last on the page"],
+  ["Page Down, Page Up", "next, previous page"],
+  ["Space", "pick or drop"],
+  ["Shift with an arrow", "pick a range"],
+  ["Ctrl A", "pick the page"],
+  ["Esc", "drop all picks"],
+  ["1 to 9", "tag and go on; what is picked, when several are"],
+  ["Shift with 1 to 9", "take the tag off"],
+  ["u, Shift U", "undo, redo"],
+  ["t", "type a tag’s name"],
+  ["Enter", "open the example; there ← → go on, 1 to 9 tag"],
+  ["?", "this sheet"],
+];
 
 function tileOf(item) {
   const tile = element("div", "tile");
@@ -17,118 +28,358 @@ function tileOf(item) {
   tile.tabIndex = -1;
   tile.dataset.id = item.id;
   tile.title = item.id;
+  const media = element("div", "media");
   if (item.src) {
     const picture = element("img");
-    picture.src = item.src;
-    picture.alt = item.alt;
     picture.loading = "lazy";
-    tile.append(picture);
-  } else if (item.text) {
-    tile.append(element("p", "text", item.text));
-  } else {
-    tile.append(element("p", "id", item.id));
+    picture.decoding = "async";
+    picture.draggable = false;
+    picture.alt = "";
+    picture.src = item.src;
+    media.append(picture);
   }
-  if (item.label !== null) {
-    tile.append(element("div", "outcome", item.label));
-    if (item.prediction !== null) {
-      const name = "outcome " + (item.wrong ? "wrong" : "right");
-      tile.append(element("div", name, "→ " + item.prediction));
-    }
+  tile.append(media);
+  if (item.text) tile.append(element("p", "text", item.text));
+  tile.append(element("div", item.src || item.text ? "id" : "id alone", item.id));
+  const outcomes = element("div", "outcomes");
+  if (item.label !== null) outcomes.append(element("span", "label", item.label));
+  if (item.prediction !== null) {
+    outcomes.append(element("span", "arrow", "→"));
+    outcomes.append(element("span", item.wrong ? "wrong" : "right", item.prediction));
   }
   const numbers = element("div", "numbers");
-  numbers.append(element("span", "", item.loss));
+  numbers.append(element("span", "loss", item.loss));
   if (item.weight) numbers.append(element("span", "weight", item.weight));
-  tile.append(numbers, element("div", "tags"));
+  tile.append(outcomes, numbers, element("div", "tags"));
   return tile;
 }
 
-function showTags(tile, tags) {
-  const holder = tile.querySelector(".tags");
-  holder.replaceChildren(...tags.map((tag) => element("span", "tag", tag)));
+function sheetOf() {
+  const sheet = element("dialog", "sheet");
+  sheet.setAttribute("aria-label", "Keys");
+  const list = element("dl");
+  for (const [key, meaning] of SHEET) list.append(element("dt", "", key), element("dd", "", meaning));
+  const assigned = element("dl", "assigned");
+  const close = element("button", "close", "Close");
+  close.addEventListener("click", () => sheet.close());
+  sheet.append(element("h3", "", "Keys"), list, element("h3", "", "Tags"), assigned, close);
+  return sheet;
 }
 
-function showPicked(state) {
-  for (const tile of state.tiles) {
-    const on = state.picked.has(tile.dataset.id);
-    tile.classList.toggle("picked", on);
-    tile.setAttribute("aria-selected", String(on));
+class Gallery {
+  constructor(parent) {
+    this.grid = parent.querySelector(".grid");
+    this.sheet = sheetOf();
+    parent.append(this.sheet);
+    this.tiles = [];
+    this.picked = new Set();
+    this.base = null; // what was picked before a range was begun, and where it began
+    this.at = 0;
+    this.key = null;
+    this.data = null;
+    this.channel = null;
+    this.turning = null;
+    this.held = [];
+    this.opens = Date.now();
+    this.calls = 0;
+    this.watch = () => this.showTags();
+    this.grid.addEventListener("click", (event) => this.clicked(event));
+    this.grid.addEventListener("dblclick", (event) => this.doubled(event));
+    this.grid.addEventListener("keydown", (event) => this.pressed(event));
+    this.grid.addEventListener("focusin", (event) => {
+      const index = this.tiles.indexOf(this.tileFrom(event));
+      if (index >= 0) this.settle(index);
+      window.errorscopeActive = this;
+    });
+    this.sheet.addEventListener("close", () => this.focus(this.at));
+    this.outside = (event) => this.pressedOutside(event);
+  }
+
+  tileFrom(event) {
+    return event.target.closest && event.target.closest(".tile");
+  }
+
+  update(data, send) {
+    this.send = send;
+    const had = this.data;
+    this.data = data;
+    const channel = data.tagging ? channelOf(data.gallery) : null;
+    if (this.channel && channel !== this.channel) this.channel.watchers.delete(this.watch);
+    this.channel = channel;
+    if (channel) {
+      channel.watchers.add(this.watch);
+      channel.act = (digit, off) => this.tag(digit, off);
+      channel.turnTo = (page) => this.turnTo(page);
+      if (channel.page !== data.page || channel.pages !== data.pages) {
+        channel.page = data.page;
+        channel.pages = data.pages;
+        channel.tell();
+      }
+    }
+    document.addEventListener("keydown", this.outside);
+    if (this.key !== data.key) this.rebuild(data, had);
+    this.grid.className = `grid ${data.density}${data.texts ? " texts" : ""}${data.pictures ? " pictures" : ""}`;
+    this.grid.setAttribute("aria-label", data.label);
+    this.showTags();
+    this.showPicked();
+  }
+
+  rebuild(data, had) {
+    const dropped = this.picked.size > 0;
+    clearTimeout(this.picking);
+    const inside = this.grid.contains(this.grid.getRootNode().activeElement);
+    const back = had && had.page > data.page && this.turning;
+    this.key = data.key;
+    this.picked = new Set();
+    this.base = null;
+    this.tiles = data.items.map(tileOf);
+    this.grid.replaceChildren(...this.tiles);
+    this.settle(back ? this.tiles.length - 1 : 0);
+    if (inside || this.turning) this.focus(this.at);
+    if (dropped) this.send("picked", []);
+    if (this.turning) {
+      clearTimeout(this.turning);
+      this.turning = null;
+      const held = this.held;
+      this.held = [];
+      for (const press of held) this.act(press);
+    }
+  }
+
+  settle(index) {
+    for (const tile of this.tiles) tile.tabIndex = -1;
+    this.at = Math.max(0, Math.min(index, this.tiles.length - 1));
+    if (this.tiles[this.at]) this.tiles[this.at].tabIndex = 0;
+  }
+
+  focus(index) {
+    if (!this.tiles.length) return;
+    this.settle(index);
+    this.tiles[this.at].focus({ preventScroll: true });
+    this.tiles[this.at].scrollIntoView({ block: "nearest" });
+  }
+
+  get columns() {
+    const top = this.tiles[0].offsetTop;
+    const second = this.tiles.findIndex((tile) => tile.offsetTop !== top);
+    return second < 0 ? this.tiles.length : second;
+  }
+
+  // Another page; keys pressed until it is there wait for it.
+  turn(by) {
+    return this.turnTo(this.data.page + by);
+  }
+
+  turnTo(to) {
+    if (!(to >= 1 && to <= this.data.pages) || to === this.data.page) return false;
+    clearTimeout(this.turning);
+    const ask = () => {
+      this.opens += 1;
+      this.send("turned", { to, count: this.opens });
+      this.turning = setTimeout(ask, TURN_MS);
+    };
+    ask();
+    return true;
+  }
+
+  move(by, range) {
+    const to = this.at + by;
+    if (range) {
+      if (!this.base) this.base = { from: this.at, picked: new Set(this.picked) };
+    } else {
+      this.base = null;
+      if (to >= this.tiles.length && by === 1 && this.turn(1)) return;
+      if (to < 0 && by === -1 && this.turn(-1)) return;
+    }
+    if (to < 0 || to >= this.tiles.length) return;
+    this.focus(to);
+    if (range) this.pickRange(this.base, to);
+  }
+
+  pickRange(base, to) {
+    const [low, high] = base.from < to ? [base.from, to] : [to, base.from];
+    this.picked = new Set(base.picked);
+    for (let i = low; i <= high; i += 1) this.picked.add(this.tiles[i].dataset.id);
+    this.sendPicked();
+  }
+
+  toggle(index) {
+    const id = this.tiles[index].dataset.id;
+    this.base = null;
+    if (!this.picked.delete(id)) this.picked.add(id);
+    this.sendPicked();
+  }
+
+  pick(ids) {
+    this.base = null;
+    this.picked = new Set(ids);
+    this.sendPicked();
+  }
+
+  sendPicked() {
+    this.showPicked();
+    clearTimeout(this.picking);
+    this.picking = setTimeout(() => this.send("picked", [...this.picked]), PICK_MS);
+  }
+
+  open(index) {
+    const id = this.tiles[index].dataset.id;
+    this.opens += 1;
+    const request = { id, count: this.opens };
+    if (this.channel && this.channel.open) this.channel.open(request);
+    else this.send("opened", request);
+  }
+
+  // Tag what is picked when it is several or the one in focus, else the one in focus, and go on.
+  tag(digit, off) {
+    const channel = this.channel;
+    if (!channel || !this.tiles.length) return;
+    const name = channel.said.keys[digit];
+    if (!name) {
+      channel.say(`Key ${digit} has no tag yet. Open “Keys” above to give it one.`);
+      return;
+    }
+    const here = this.tiles[this.at].dataset.id;
+    const wanted = this.picked.size > 1 ? [...this.picked] : [here];
+    const ids = wanted.filter((id) => channel.has(id, name) === off);
+    if (ids.length) {
+      channel.push({ kind: off ? "untag" : "tag", bundle: this.data.bundle, ids, tag: name });
+    }
+    if (wanted.length === 1) {
+      if (this.picked.delete(here)) this.sendPicked();
+      this.move(1, false);
+    }
+  }
+
+  act(press) {
+    if (this.turning) {
+      this.held.push(press);
+      return true;
+    }
+    if (!this.tiles.length) return false;
+    const { key, ctrl, shift, digit, off } = press;
+    if (ctrl) {
+      if (key !== "a" && key !== "A") return false;
+      this.pick(this.tiles.map((tile) => tile.dataset.id));
+      return true;
+    }
+    const wide = this.data.density === "rows" ? 1 : this.columns;
+    const moves = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: wide, ArrowUp: -wide };
+    if (key in moves) this.move(moves[key], shift);
+    else if (key === "Home") this.move(-this.at, shift);
+    else if (key === "End") this.move(this.tiles.length - 1 - this.at, shift);
+    else if (key === "PageDown") return this.turn(1);
+    else if (key === "PageUp") return this.turn(-1);
+    else if (key === " " && this.data.opening) this.open(this.at);
+    else if (key === " ") this.toggle(this.at);
+    else if (key === "Enter") this.open(this.at);
+    else if (key === "Escape" && this.picked.size) this.pick([]);
+    else if (this.channel && digit) this.tag(digit, off);
+    else if (this.channel && (key === "u" || key === "U")) {
+      this.channel.push({ kind: key === "U" ? "redo" : "undo", bundle: this.data.bundle });
+    } else if (key === "t") return typeTag();
+    else if (key === "?") this.showSheet();
+    else return false;
+    return true;
+  }
+
+  pressed(event) {
+    if (event.altKey || !this.tileFrom(event)) return;
+    if (this.act(pressOf(event))) {
+      event.preventDefault();
+      event.stopPropagation();
+    }
+  }
+
+  // Keys pressed while nothing has the focus go to the gallery that had it last.
+  pressedOutside(event) {
+    const idle = !document.activeElement || document.activeElement === document.body;
+    const active = window.errorscopeActive;
+    if (!idle || event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (isTyping(event) || document.querySelector("[role=dialog]")) return;
+    if (active && active !== this && active.grid.isConnected) return;
+    const press = pressOf(event);
+    if (!(press.digit || "uU?".includes(press.key)) || !this.channel) return;
+    if (press.key !== "?" && active !== this) return;
+    if (this.act(press)) event.preventDefault();
+  }
+
+  clicked(event) {
+    const tile = this.tileFrom(event);
+    if (!tile || event.detail > 1) return;
+    const from = this.at;
+    const index = this.tiles.indexOf(tile);
+    this.focus(index);
+    if (this.data.opening) this.open(index);
+    else if (event.shiftKey) this.pickRange({ from, picked: new Set(this.picked) }, index);
+    else this.toggle(index);
+  }
+
+  doubled(event) {
+    const tile = this.tileFrom(event);
+    if (!tile || this.data.opening) return;
+    const index = this.tiles.indexOf(tile);
+    this.toggle(index); // the first click of the two picked it; opening leaves picks as they were
+    this.open(index);
+  }
+
+  showPicked() {
+    for (const tile of this.tiles) {
+      const on = this.picked.has(tile.dataset.id);
+      tile.classList.toggle("picked", on);
+      tile.setAttribute("aria-selected", String(on));
+    }
+  }
+
+  showTags() {
+    for (const tile of this.tiles) {
+      const tags = this.channel ? this.channel.tagsOf(tile.dataset.id) : [];
+      const said = JSON.stringify(tags);
+      if (tile.dataset.tags === said) continue;
+      tile.dataset.tags = said;
+      tile.querySelector(".tags").replaceChildren(...tagChips(tags));
+    }
+  }
+
+  showSheet() {
+    const keys = Object.entries((this.channel && this.channel.said.keys) || {});
+    const rows = keys.flatMap(([digit, name]) => [element("dt", "", digit), element("dd", "", name)]);
+    const none = [element("dt", "", "–"), element("dd", "", "No key has a tag yet. Open “Keys”.")];
+    this.sheet.querySelector(".assigned").replaceChildren(...(rows.length ? rows : none));
+    this.sheet.showModal();
+  }
+
+  leave() {
+    document.removeEventListener("keydown", this.outside);
+    clearTimeout(this.turning);
+    if (this.channel) this.channel.watchers.delete(this.watch);
   }
 }
 
-function columnsOf(state) {
-  const top = state.tiles[0].offsetTop;
-  const second = state.tiles.findIndex((tile) => tile.offsetTop !== top);
-  return second < 0 ? state.tiles.length : second;
+function pressOf(event) {
+  return {
+    key: event.key,
+    ctrl: event.ctrlKey || event.metaKey,
+    shift: event.shiftKey,
+    digit: digitOf(event),
+    off: takesOff(event),
+  };
+}
+
+function typeTag() {
+  const box = document.querySelector(".st-key-tag_name input");
+  if (!box) return false;
+  box.focus();
+  return true;
 }
 
 export default function ({ data, parentElement, setStateValue }) {
-  const grid = parentElement.querySelector(".grid");
-  let state = states.get(parentElement);
-  if (!state) {
-    state = { key: null, tiles: [], picked: new Set(), send: null };
-    states.set(parentElement, state);
-
-    const tileFrom = (event) => event.target.closest && event.target.closest(".tile");
-    const toggle = (tile) => {
-      const id = tile.dataset.id;
-      if (!state.picked.delete(id)) state.picked.add(id);
-      showPicked(state);
-      state.send("picked", [...state.picked]);
-    };
-    const open = (tile) => {
-      state.opens += 1;
-      state.send("opened", { id: tile.dataset.id, count: state.opens });
-    };
-    const focus = (index) => {
-      if (index < 0 || index >= state.tiles.length) return;
-      for (const tile of state.tiles) tile.tabIndex = -1;
-      state.tiles[index].tabIndex = 0;
-      state.tiles[index].focus();
-    };
-    state.opens = Date.now();
-    grid.addEventListener("click", (event) => {
-      const tile = tileFrom(event);
-      if (!tile || event.detail > 1) return;
-      focus(state.tiles.indexOf(tile));
-      toggle(tile);
-    });
-    grid.addEventListener("dblclick", (event) => {
-      const tile = tileFrom(event);
-      if (!tile) return;
-      toggle(tile); // the first click of the two picked it; opening leaves picks as they were
-      open(tile);
-    });
-    grid.addEventListener("keydown", (event) => {
-      const tile = tileFrom(event);
-      if (!tile || event.ctrlKey || event.metaKey || event.altKey) return;
-      const at = state.tiles.indexOf(tile);
-      const moves = {
-        ArrowRight: 1, ArrowLeft: -1, ArrowDown: columnsOf(state), ArrowUp: -columnsOf(state),
-      };
-      if (event.key in moves) focus(at + moves[event.key]);
-      else if (event.key === " ") toggle(tile);
-      else if (event.key === "Enter") open(tile);
-      else if (event.key === "Escape" && state.picked.size) {
-        state.picked.clear();
-        showPicked(state);
-        state.send("picked", []);
-      } else return;
-      event.preventDefault();
-      event.stopPropagation();
-    });
+  let gallery = states.get(parentElement);
+  if (!gallery) {
+    gallery = new Gallery(parentElement);
+    states.set(parentElement, gallery);
   }
-  state.send = setStateValue;
-  if (state.key !== data.key) {
-    const had = state.picked.size > 0;
-    state.key = data.key;
-    state.picked = new Set();
-    state.tiles = data.items.map(tileOf);
-    if (state.tiles.length) state.tiles[0].tabIndex = 0;
-    grid.classList.toggle("texts", data.texts);
-    grid.setAttribute("aria-label", data.label);
-    grid.replaceChildren(...state.tiles);
-    if (had) setStateValue("picked", []);
-  }
-  data.items.forEach((item, index) => showTags(state.tiles[index], item.tags));
-  showPicked(state);
+  gallery.update(data, setStateValue);
+  const call = (gallery.calls += 1);
+  return () => call === gallery.calls && gallery.leave(); // only the latest call may clean up
 }

@@ -181,8 +181,8 @@ def test_blind_tiles_do_not_say_how_the_model_did(digest: str, home: Path) -> No
     from pages.components import gallery
 
     bundle = services.bundle_of(digest)
-    open_item = gallery._item(bundle, 0, [], None)
-    hidden = gallery._item(bundle, 0, [], None, hide_loss=True)
+    [open_item] = gallery.items_of(bundle, np.array([0]))
+    [hidden] = gallery.items_of(bundle, np.array([0]), hide_loss=True)
     assert open_item["loss"] and open_item["prediction"] is not None
     assert hidden["loss"] == "" and hidden["prediction"] is None and not hidden["wrong"]
 

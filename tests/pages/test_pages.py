@@ -242,4 +242,4 @@ def test_images_reach_the_gallery_as_pictures(app: Any, tmp_path: Path) -> None:
     digest = import_bundle(folder).digest[:12]
     at = app("hardest", bundle=digest, quantile="20.0")
     component = at.get("bidi_component")[0]
-    assert "data:image/" in str(component.proto)
+    assert "/11/thumbnail" in str(component.proto)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from backend.core.arrays import as_numpy
 from backend.core.errors import InputError
 
 Codes = NDArray[np.int32]
+BLOCK = 2**18  # values worked on at once
 ADVICE = {
     1: "One model is a row: pass predictions[None, :].",
     3: "Pass predicted classes, not probabilities: take argmax over the classes.",
@@ -51,13 +53,7 @@ def encode(**arrays: Any) -> Encoded:
         raise InputError(f"class labels must be all numbers or all names: {told}.")
     if "names" in kinds.values():
         return _encode_names(list(labels.values()))
-    shapes = [array.shape for array in labels.values()]
-    codes, names = _number_codes(np.concatenate([array.ravel() for array in labels.values()]))
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-    parts = np.split(codes.astype(np.int32), ends[:-1])
-    return Encoded(
-        tuple(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)), names
-    )
+    return _encode_numbers(list(labels.values()))
 
 
 def check_populations(labels: Any = None, **populations: Any) -> Encoded:
@@ -157,12 +153,36 @@ def _encode_names(arrays: list[NDArray[Any]]) -> Encoded:
     return Encoded(tuple(rank[codes] for codes in parts), names[order])
 
 
-def _number_codes(flat: NDArray[Any]) -> tuple[NDArray[np.integer[Any]], NDArray[Any]]:
-    """Codes and sorted values of whole numbers; a table look-up where their range is small."""
-    low, high = int(flat.min()), int(flat.max())
+def _encode_numbers(arrays: list[NDArray[Any]]) -> Encoded:
+    """Whole numbers as codes, some models at a time; a table look-up where their range is small."""
+    low = min(int(array.min()) for array in arrays)
+    high = max(int(array.max()) for array in arrays)
+    parts = tuple(np.empty(array.shape, dtype=np.int32) for array in arrays)
     if high - low > 2**20:
-        names, codes = np.unique(flat, return_inverse=True)
-        return codes, names
-    shifted = flat.astype(np.int64) - low
-    held = np.bincount(shifted, minlength=high - low + 1) > 0
-    return (np.cumsum(held) - 1)[shifted], np.flatnonzero(held) + low
+        names = np.unique(np.concatenate([np.unique(array) for array in arrays]))
+        for array, codes in zip(arrays, parts, strict=True):
+            for own, rows in _model_blocks(codes, array):
+                own[:] = np.searchsorted(names, rows)
+        return Encoded(parts, names)
+    held = np.zeros(high - low + 1, dtype=bool)
+    for array in arrays:
+        for _, rows in _model_blocks(array, array):
+            held[rows.astype(np.int64) - low] = True
+    rank = (np.cumsum(held) - 1).astype(np.int32)
+    for array, codes in zip(arrays, parts, strict=True):
+        for own, rows in _model_blocks(codes, array):
+            own[:] = rank[rows.astype(np.int64) - low]
+    return Encoded(parts, np.flatnonzero(held) + low)
+
+
+def _model_blocks(
+    first: NDArray[Any], second: NDArray[Any]
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Views of the same models in two arrays (m, n) or (n,), about a quarter million values each.
+
+    What is computed of a block is small beside the arrays, however many models there are.
+    """
+    first, second = np.atleast_2d(first), np.atleast_2d(second)
+    step = max(1, BLOCK // max(1, second.shape[-1]))
+    for start in range(0, len(second), step):
+        yield first[start : start + step], second[start : start + step]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.arrays import check_choice
-from backend.populations.encode import Codes, check_populations
+from backend.populations.encode import BLOCK, Codes, check_populations
 
 TIES = ("largest", "smallest")
 
@@ -48,9 +49,24 @@ def modes(codes: Codes, tie: str) -> tuple[Codes, NDArray[np.bool_]]:
     """Modal code (n,) of codes (m, n), and where it was tied.
 
     Each column is sorted, then runs are counted row by row: memory and time do not depend on the
-    number of classes.
+    number of classes. Some columns at a time, so that the sorted copy is small and stays in the
+    processor's cache.
     """
     check_choice("tie", tie, TIES)
+    best, tied = np.empty(codes.shape[1], codes.dtype), np.empty(codes.shape[1], dtype=bool)
+    for at in column_blocks(*codes.shape):
+        best[at], tied[at] = _modes(codes[:, at], tie)
+    return best, tied
+
+
+def column_blocks(m: int, n: int) -> Iterator[slice]:
+    """Slices of n examples, each with about a quarter million answers of m models."""
+    step = max(1, BLOCK // max(1, m))
+    for start in range(0, n, step):
+        yield slice(start, start + step)
+
+
+def _modes(codes: Codes, tie: str) -> tuple[Codes, NDArray[np.bool_]]:
     ordered = np.sort(codes, axis=0)
     best = ordered[0].copy()
     best_count = np.ones(len(best), dtype=np.int32)
@@ -91,6 +107,13 @@ def taxicab(baseline: Any, compressed: Any) -> NDArray[np.float64]:
     Hooker et al., Characterising Bias in Compressed Models, 2020, arXiv:2010.03058.
     """
     first, second = check_populations(baseline=baseline, compressed=compressed).parts
+    distance = np.empty(first.shape[1])
+    for at in column_blocks(len(first) + len(second), first.shape[1]):
+        distance[at] = _taxicab(first[:, at], second[:, at])
+    return distance
+
+
+def _taxicab(first: Codes, second: Codes) -> NDArray[np.float64]:
     # Whole-number shares (each model of one population counts as many votes as the other has
     # models) keep the sum exact: equal answers give 0, not 1e-17.
     votes = np.array([len(second), -len(first)])

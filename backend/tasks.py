@@ -237,6 +237,64 @@ def _check_spotlights(options: Options) -> None:
     check_choice("precision", options["precision"], ("spherical", "diagonal", "full"))
 
 
+# --- regions --------------------------------------------------------------------------------------
+
+
+def run_regions(
+    bundle: Bundle | None, options: Options, progress: Progress, part: WritePart
+) -> tuple[Arrays, Meta]:
+    """A short list of regions within and across labels, judged on examples that did not find them.
+
+    Arrays as ``backend.spotlight.region_arrays`` says; ``meta["regions"]`` holds the facts of each
+    region, ``meta["notes"]`` what a reader should know. Labels count where they are classes;
+    ``groups`` names a column whose rows of one value stay on one side of the split.
+    """
+    import torch
+
+    from backend.core.device import choose_device
+    from backend.spotlight import find_regions, region_arrays, region_facts
+
+    bundle = _needs_bundle("regions", bundle)
+    began = time.perf_counter()
+    device = choose_device("auto")
+    codes, names = bundle.label_codes, bundle.class_names
+    groups = None
+    if options["groups"] is not None:
+        if options["groups"] not in bundle.examples:
+            raise InputError(f"there is no column {options['groups']!r} in this bundle.")
+        groups = bundle.examples[options["groups"]].to_numpy()
+    found = find_regions(
+        bundle.embeddings,
+        bundle.losses,
+        labels=None if codes is None or names is None else np.asarray(names)[codes],
+        groups=groups,
+        n_regions=int(options["n_regions"]),
+        seed=int(options["seed"]),
+        device=device,
+        progress=progress,
+    )
+    return region_arrays(found), {
+        "version": TASKS["regions"].version,
+        "options": options,
+        "device": str(device),
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
+        "regions": region_facts(found, bundle.losses),
+        "notes": list(found.notes),
+        "labelled": codes is not None,
+        "n_candidates": found.n_candidates,
+        "base_loss": found.mean_loss,
+        "loss_cap": found.loss_cap,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def _check_regions(options: Options) -> None:
+    _check_count("n_regions", options["n_regions"], 1, 50)
+    _check_count("seed", options["seed"], 0, 2**63 - 1)
+    if options["groups"] is not None and not isinstance(options["groups"], str):
+        raise InputError(f"groups must name a column or be None: got {options['groups']!r}.")
+
+
 # --- assess ---------------------------------------------------------------------------------------
 
 
@@ -612,6 +670,12 @@ TASKS: dict[str, Task] = {
         },
         check=_check_spotlights,
     ),
+    "regions": Task(
+        "backend.tasks:run_regions",
+        version=1,
+        defaults={"n_regions": 5, "seed": 0, "groups": None},
+        check=_check_regions,
+    ),
     "methods": Task(
         "backend.tasks:run_methods",
         version=1,
@@ -635,7 +699,7 @@ TASKS: dict[str, Task] = {
     ),
     "report": Task(
         "backend.report.task:run_report",
-        version=1,
+        version=2,
         defaults={"spotlights": None, "claim": True, "methods": None, "log": 0},
         check=_check_report,
     ),

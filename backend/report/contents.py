@@ -16,7 +16,16 @@ import backend
 from backend.bundle import Bundle
 from backend.core.errors import BackendError, InputError
 from backend.core.groups import Group, weighted_group
-from backend.describe import attribute_tables, describe_group, token_table
+from backend.describe import (
+    AttributeColumn,
+    WordIndex,
+    compare_columns,
+    compare_with,
+    describe_group,
+    index_words,
+    read_columns,
+    tokens_of,
+)
 from backend.projection import project
 from backend.report.blind import BlindSummary, blind_summary
 from backend.report.hypothesis import hypotheses
@@ -97,7 +106,8 @@ def gather(
     regions : cache Entry of the task ``spotlights``, Spotlights, or iterable of Group, optional
         Without any the report says that none were searched.
     assessment : Assessment, or its ``to_dict()``, optional
-        How sure the regions are; one entry per region, in the same order.
+        How sure the regions are, one entry per region, in the same order; the meta of a task
+        ``assess`` will do.
     methods : DataFrame, optional
         A table that compares methods; shown as it is.
     xy : array of shape (n, 2), optional
@@ -127,6 +137,7 @@ def gather(
         if xy.shape != (bundle.n, 2):
             raise InputError(f"xy must be ({bundle.n}, 2): got shape {xy.shape}.")
     facts = facts_of(bundle)
+    described = _Described(bundle, facts)
     when = (now or datetime.now(UTC)).astimezone(UTC)
     return Contents(
         bundle=bundle,
@@ -142,7 +153,7 @@ def gather(
         },
         options=dict(meta.get("options") or {}),
         regions=tuple(
-            _region(bundle, facts, at, group, names.get(key, ""), outcome, claim)
+            _region(described, at, group, names.get(key, ""), outcome, claim)
             for at, (group, key, outcome, claim) in enumerate(
                 zip(groups, keys, outcomes, claims, strict=True), start=1
             )
@@ -201,15 +212,31 @@ def _groups(bundle: Bundle, regions: Any) -> tuple[list[Group], Mapping[str, Any
     return groups, meta, [f"{key}:{index}" for index in range(len(groups))]
 
 
+class _Described:
+    """What regions are described from, read once for all of them."""
+
+    def __init__(self, bundle: Bundle, facts: pd.DataFrame):
+        self.bundle, self.facts = bundle, facts
+        self.columns: list[AttributeColumn] = read_columns(facts)
+        self.words: WordIndex | None = None
+        if bundle.has_text:
+            try:
+                self.words = index_words(
+                    bundle.examples["text"].tolist(), tokens_of, max_length=1, min_count=1
+                )
+            except InputError:  # no document holds a word
+                self.words = None
+
+
 def _region(
-    bundle: Bundle,
-    facts: pd.DataFrame,
+    described: _Described,
     number: int,
     group: Group,
     name: str,
     outcome: Mapping[str, Any],
     claim: Mapping[str, Any],
 ) -> Region:
+    bundle, facts = described.bundle, described.facts
     ended = str(outcome.get("status", "converged"))
     return Region(
         number=number,
@@ -218,8 +245,8 @@ def _region(
         outcome="" if ended == "converged" else str(outcome.get("message", ended)),
         claim=claim,
         cards=tuple(_card(bundle, facts, int(row)) for row in group.rows[:GALLERY]),
-        tokens=_tokens(bundle, group),
-        columns=_columns(bundle, facts, group),
+        tokens=_tokens(described, group),
+        columns=_columns(described, group),
     )
 
 
@@ -260,21 +287,16 @@ def _card(bundle: Bundle, facts: pd.DataFrame, row: int) -> Card:
     )
 
 
-def _tokens(bundle: Bundle, group: Group) -> pd.DataFrame | None:
-    if not bundle.has_text:
+def _tokens(described: _Described, group: Group) -> pd.DataFrame | None:
+    if described.words is None:
         return None
-    try:
-        return token_table(bundle.examples["text"].tolist(), group.weights, top=TOKENS)
-    except InputError:  # no document holds a word
-        return None
+    comparison = compare_with(group.weights, members=group.rows, of="document")
+    return described.words.compare(comparison, top=TOKENS).table
 
 
-def _columns(
-    bundle: Bundle, facts: pd.DataFrame, group: Group
-) -> tuple[tuple[str, pd.DataFrame], ...]:
-    if facts.empty:
-        return ()
-    found = attribute_tables(facts, group.weights, bundle.losses)
+def _columns(described: _Described, group: Group) -> tuple[tuple[str, pd.DataFrame], ...]:
+    comparison = compare_with(group.weights, members=group.rows)
+    found = compare_columns(described.columns, comparison, described.bundle.losses)
     return tuple((one.name, one.table.head(VALUES)) for one in found[:COLUMNS])
 
 

@@ -53,7 +53,9 @@ def model_card_section(contents: Contents, *, level: int = 2) -> str:
     if contents.regions:
         claimed = any(region.claim for region in contents.regions)
         header = ["#", "What its members share", "Members", "Weighted loss", "× base"]
-        header += ["Held-out loss", "95 % interval", "p, adjusted", "Verdict"] if claimed else []
+        header += (
+            ["Held-out × base", "95 % interval", "p", "p, adjusted", "Verdict"] if claimed else []
+        )
         lines += _table(header, (_region(region, claimed) for region in contents.regions))
     else:
         lines.append("No regions were searched.")
@@ -91,10 +93,11 @@ def _region(region: Any, claimed: bool) -> list[str]:
         number(group.ratio),
     ]
     if claimed:
-        held = claim.get("held_out_loss") or {}
+        held = claim.get("held_out_lift") or {}
         cells += [
             number(held.get("value")),
             interval(held.get("low"), held.get("high")),
+            number(claim.get("p_value")),
             number(claim.get("p_adjusted")),
             escape(claim.get("verdict", "–")),
         ]

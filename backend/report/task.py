@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +33,8 @@ def run_report(
     spotlights : dict or None
         Options of the task ``spotlights``. Its result is taken from the cache, or searched now.
     claim : bool
-        Whether the regions are tested on held-out halves, which takes about two more searches.
+        Whether the report says how sure the regions are. That is taken from the task ``assess`` with
+        the same search options, or computed now, which takes up to a minute.
     methods : dict or None
         Options of the task ``methods``, whose table is added; None leaves it out.
     log : int
@@ -45,15 +45,21 @@ def run_report(
     -------
     arrays, meta
         ``html`` and ``markdown``, uint8 arrays of UTF-8; ``name`` is a file name without its ending.
+
+    Notes
+    -----
+    Searches, assessments and comparisons of the bundle are read from the cache, where the pages find
+    them too: what a report says is what was on screen.
     """
     if bundle is None:
         raise InputError("task 'report' works on a bundle: got no digest.")
     began = time.perf_counter()
     wanted = complete_options("spotlights", options["spotlights"] or {})
-    found = _result("spotlights", bundle, wanted, _between(progress, 0.0, 0.3))
+    found = _result("spotlights", bundle, wanted, _between(progress, 0.0, 0.1))
     assessment = methods = None
     if options["claim"]:
-        assessment = claim(bundle, wanted, _between(progress, 0.3, 0.5))
+        asked = complete_options("assess", wanted)
+        assessment = _result("assess", bundle, asked, _between(progress, 0.1, 0.5)).meta
     if options["methods"] is not None:
         asked = complete_options("methods", options["methods"])
         compared = _result("methods", bundle, asked, _between(progress, 0.5, 0.9))
@@ -69,26 +75,11 @@ def run_report(
     made = {"html": render_report(contents), "markdown": model_card_section(contents).encode()}
     arrays = {name: np.frombuffer(data, dtype=np.uint8) for name, data in made.items()}
     return arrays, {
-        "version": 1,
+        "version": TASKS["report"].version,
         "options": options,
         "name": file_name(bundle.name),
         "seconds": time.perf_counter() - began,
     }
-
-
-def claim(bundle: Bundle, wanted: Mapping[str, Any], progress: Progress) -> Any:
-    """How sure the regions of a search are, by what each half of the data says of the other."""
-    from backend.spotlight import assess_spotlights  # loads torch
-
-    return assess_spotlights(
-        bundle.embeddings,
-        bundle.losses,
-        labels=bundle.label_codes,
-        n_permutations=0,
-        n_bootstrap=0,
-        progress=progress,
-        **wanted,
-    )
 
 
 def file_name(name: str) -> str:
@@ -115,16 +106,17 @@ def methods_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _result(task: str, bundle: Bundle, wanted: dict[str, Any], progress: Progress) -> Entry:
-    """What a task makes, as the cache holds it or as it would."""
+    """What a task makes: from the cache, or computed and kept there."""
     row = TASKS[task]
     key = key_of(task, bundle.digest, wanted, row.version)
-    kept = Cache().read(key)
+    cache = Cache()
+    kept = cache.read(key)
     if kept is not None:
         return kept
     module, _, function = row.entry.partition(":")
     made = getattr(import_module(module), function)
     arrays, meta = made(bundle, wanted, progress, lambda arrays, meta: None)
-    return Entry(key, meta, arrays)
+    return cache.write(key, arrays, meta)
 
 
 def _between(progress: Progress, low: float, high: float) -> Progress:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.core.errors import BackendError
-from backend.tasks import default_options
-from pages.components import services, text, waiting
+from pages.components import services, text, trust, waiting
 
 ASKED = "_report_asked"
 CLAIM = "report_claim"
+METHODS = "report_methods"
 
 
 def show_report(bundle: Bundle) -> None:
     """Make the report when it is asked for, then offer it."""
-    search = default_options("spotlights")
+    search = trust.last_search(bundle)
+    size = search["size"]
+    each = text.percent(size) if size < 1 else f"{text.count(round(size))} examples"
     st.caption(
         "One HTML file that opens without a network: the bundle, its regions, tags, hypotheses "
-        f"and blind checks. Regions: {search['n_spotlights']} of {text.percent(search['size'])} "
-        f"each, solver {search['solver']}, seed {search['seed']}."
+        f"and blind checks. Regions: those of the last search, {search['n_spotlights']} of {each}, "
+        f"solver {search['solver']}, seed {search['seed']}."
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
@@ -29,14 +33,21 @@ def show_report(bundle: Bundle) -> None:
             type="primary",
             icon=":material/description:",
             on_click=_ask,
-            args=(bundle.digest,),
+            args=(bundle.digest, search),
         )
         st.toggle(
-            "Test the regions on held-out halves",
+            "Say whether the regions are real",
             value=True,
             key=CLAIM,
-            help="Each half of the data says of the other how sure its regions are. Takes about "
-            "two more searches.",
+            help="What the view “Is it real?” says of each region. Takes up to a minute when it is "
+            "not known yet.",
+            persist_state="session",
+        )
+        st.toggle(
+            "Compare other methods",
+            value=False,
+            key=METHODS,
+            help="Adds the table of the view “Other methods”.",
             persist_state="session",
         )
     asked = st.session_state.get(ASKED)
@@ -52,8 +63,18 @@ def show_report(bundle: Bundle) -> None:
     _offer(bundle, job.result(), asked["options"]["log"])
 
 
-def _ask(digest: str) -> None:
-    options = {"claim": bool(st.session_state.get(CLAIM, True)), "log": latest(digest)}
+def _ask(digest: str, search: dict[str, Any]) -> None:
+    compared = {
+        "size": search["size"],
+        "n_groups": search["n_spotlights"],
+        "seed": search["seed"],
+    }
+    options = {
+        "spotlights": search,
+        "claim": bool(st.session_state.get(CLAIM, True)),
+        "methods": compared if st.session_state.get(METHODS, False) else None,
+        "log": latest(digest),
+    }
     st.session_state[ASKED] = {"digest": digest, "options": options}
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.jobs import Job
+from backend.tasks import default_options
 from pages.components import palette, services, text
 from pages.components.groups import Choice
 from pages.components.waiting import RUNNING, show_progress
@@ -23,6 +24,7 @@ HELP = (
     "twice the smaller of the two and pays for every region searched. A real region can still be "
     "unimportant, and a chance one can be a true story with too few examples."
 )
+ASSESSED = "_assessed"
 CHARTS = 12
 """Regions that get a line and a chart of their own; all are in the table."""
 LEGEND = (
@@ -34,7 +36,16 @@ LEGEND = (
 
 def ask(bundle: Bundle, options: Mapping[str, Any]) -> Job:
     """The assessment of the regions these search options find."""
+    st.session_state[ASSESSED] = {"digest": bundle.digest, "options": dict(options)}
     return services.ask("assess", bundle.digest, **options)
+
+
+def last_search(bundle: Bundle) -> dict[str, Any]:
+    """Options of the search that was last looked at in this session; the defaults before any."""
+    asked = st.session_state.get(ASSESSED) or {}
+    if asked.get("digest") == bundle.digest:
+        return default_options("spotlights") | asked["options"]
+    return default_options("spotlights")
 
 
 def verdicts(job: Job) -> dict[str, str]:

@@ -200,7 +200,7 @@ def test_markdown_has_no_markup_but_its_own(contents):
     assert "http://" not in section
     tables = [line for line in body if line.startswith("|")]
     cells = {len(re.split(r"(?<!\\)\|", line)) for line in tables}
-    assert cells == {11, 10}  # every row of a table has the columns of its head
+    assert cells == {12, 10}  # every row of a table has the columns of its head
     assert report.model_card_section(contents, level=3).startswith("### Where the model")
 
 
@@ -231,8 +231,9 @@ def test_it_says_what_was_found(folder, store):
         n_spotlights=2,
         starts=4,
         found=found,
-        n_permutations=0,
-        n_bootstrap=0,
+        n_permutations=39,
+        n_bootstrap=2,
+        time_budget_s=600,
     )
     report.keep_hypothesis(bundle, store, "Winter is hard", "season = winter")
     made = report.gather(bundle, store=store, regions=found, assessment=assessment, now=NOW)
@@ -240,6 +241,8 @@ def test_it_says_what_was_found(folder, store):
     assert "winter" in first.name
     assert len(first.cards) == 12
     assert first.tokens.loc[0, "token"] == "blurred"
+    assert first.tokens.loc[0, "p_adjusted"] < 1e-6 and first.columns[0][1]["p_adjusted"][0] < 1e-6
+    assert first.claim["verdict"] == "real" and first.claim["search_p"] == 1 / 40
     assert {name for name, _ in first.columns} >= {"season", "label"}
     page = report.render_report(made)
     assert page == report.render_report(made)
@@ -248,6 +251,12 @@ def test_it_says_what_was_found(folder, store):
     assert bundle.digest in said
     assert "Winter is hard" in said
     assert first.claim["sentence"] in said
+    assert "39 searches on shuffled losses, 2 on resampled examples; level 0.05" in said
+    steady, lift = first.claim["stability"], first.claim["held_out_lift"]
+    for value in (first.claim["p_claim"], 0.025, steady["value"], lift["value"]):
+        assert f'<td class="n">{number(value)}</td>' in page.decode()
+    assert interval(lift["low"], lift["high"]) in said
+    assert f"numpy {np.__version__}" in said
     assert "2026-11-22 12:00 UTC" in said
     assert said.count("data:") == 0
     assert page.count(b"data:image/png;base64,") == 1 + 12 * 2
@@ -336,6 +345,13 @@ def test_the_task_writes_the_report_of_what_the_cache_holds(hostile, home, monke
     )
     seen = []
     arrays, meta = run_report(hostile, options, lambda f, told: seen.append(f), lambda a, m: None)
+    from backend.cache import Cache, key_of
+    from backend.tasks import TASKS, run_spotlights
+
+    searched = complete_options("spotlights", options["spotlights"])
+    asked = complete_options("assess", searched)
+    key = key_of("assess", hostile.digest, asked, TASKS["assess"].version)
+    assert Cache().read(key).meta["n_bootstrap"] == 20  # kept for the page
     page = arrays["html"].tobytes()
     assert arrays["html"].dtype == np.uint8
     assert page.startswith(b"<!doctype html>")
@@ -346,17 +362,23 @@ def test_the_task_writes_the_report_of_what_the_cache_holds(hostile, home, monke
     assert meta["name"] == "run-report"
     assert seen == sorted(seen)
 
-    from backend.cache import Cache, key_of
-    from backend.tasks import TASKS, run_spotlights
-
     wanted = complete_options("spotlights", {**options["spotlights"], "n_spotlights": 1})
     found = run_spotlights(hostile, wanted, lambda f, told: None, lambda a, m: None)
     key = key_of("spotlights", hostile.digest, wanted, TASKS["spotlights"].version)
     Cache().write(key, *found)
     Store().rename_region(hostile, f"{key}:0", "a name of mine")
+    tested = complete_options("assess", wanted)
+    said = {"regions": [{"sentence": "as it was on screen"}], "note": "", "level": 0.05}
+    said |= {"n_candidates": 2, "base_loss": 1.0}
+    key = key_of("assess", hostile.digest, tested, TASKS["assess"].version)
+    Cache().write(key, {}, said)
+    kept = complete_options("report", {"spotlights": wanted, "log": 1})
+    arrays, _ = run_report(hostile, kept, lambda f, told: None, lambda a, m: None)
+    page = arrays["html"].tobytes()
+    assert b"a name of mine" in page and b"as it was on screen" in page
     kept = complete_options("report", {"spotlights": wanted, "claim": False, "log": 1})
     arrays, _ = run_report(hostile, kept, lambda f, told: None, lambda a, m: None)
-    assert b"a name of mine" in arrays["html"].tobytes()
+    assert b"as it was on screen" not in arrays["html"].tobytes()
 
 
 @pytest.mark.parametrize(

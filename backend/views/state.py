@@ -131,6 +131,16 @@ class View:
             "steps": [{"do": one.operation, "what": _plain(one.what)} for one in self.steps],
         }
 
+    def told(self) -> dict[str, Any]:
+        """For the record of a tag: as ``to_dict``, without the filters that are off, and with ids
+        counted instead of listed (the tagged ids are in the record already).
+        """
+        told = replace(self, filters=tuple(one for one in self.filters if one.on)).to_dict()
+        for part in (*told["filters"], *told["steps"]):
+            if "ids" in part["what"]:
+                part["what"] = {"ids": len(part["what"]["ids"]), "name": part["what"]["name"]}
+        return told
+
     @classmethod
     def from_dict(cls, given: Any) -> View:
         """Read what ``to_dict`` wrote.

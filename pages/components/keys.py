@@ -29,11 +29,13 @@ PATH_CHOICE = "path_choice"
 REGION_NAME = "region_name"
 BRUSHED = "brushed"
 BRUSH_DOES = "brush_does"
+HIDE_FILTERED = "hide_filtered"
 
 # fields of one session
 STATE_READ = "_state_read"
 VIEW_OF = "_view_of_"
 SAVED_COUNTS = "_saved_counts"
+PINNED = "_pinned"
 WATCHER = "_watcher"
 SHAPE = "_shape"
 DRAWN = "_drawn"

@@ -145,8 +145,11 @@ def _everything(n: int) -> NDArray[np.bool_]:
 # --- the bar --------------------------------------------------------------------------------------
 
 
-def show_bar(bundle: Bundle, looked: Looked) -> None:
-    """How many examples are there, pass and are selected; the rules that say so, each with a switch."""
+def show_bar(bundle: Bundle, looked: Looked, *more: Callable[[], None]) -> None:
+    """How many examples are there, pass and are selected; the rules that say so, each with a switch.
+
+    ``more`` draws what else belongs into the bar.
+    """
     view = looked.view
     with st.container(key="view_bar", horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(_counts(bundle, looked), width="content")
@@ -172,6 +175,8 @@ def show_bar(bundle: Bundle, looked: Looked) -> None:
                     args=(bundle,),
                     help="Esc on the map does the same.",
                 )
+        for draw in more:
+            draw()
     for problem in looked.problems:
         st.warning(text.plain(problem, limit=300), icon=":material/filter_alt_off:")
 

@@ -228,3 +228,12 @@ def test_a_selection_of_too_many_steps_is_refused():
     with pytest.raises(ViewError, match="at most 60 steps"):
         view.selected(Query("loss > 1"), "add")
     assert len(view.selected(Query("loss > 1")).steps) == 1
+
+
+def test_the_record_of_a_tag_counts_ids_and_leaves_out_what_is_off():
+    view = View().filtered(Query("loss > 1")).filtered(Query("loss > 2")).switched(1, on=False)
+    told = view.selected(Ids(("a", "b"), "two")).told()
+    assert told == {
+        "filters": [{"what": {"rule": "loss > 1"}, "on": True}],
+        "steps": [{"do": "new", "what": {"ids": 2, "name": "two"}}],
+    }

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
+from backend.core.groups import Group
+from backend.describe import describe_facts, read_columns
 from backend.report import (
     RuleError,
     columns_of,
@@ -25,16 +27,21 @@ from backend.report import (
     keep_hypothesis,
     parse,
 )
-from backend.rules.syntax import Value, name_text, value_text
+from backend.rules.syntax import MAX_TOP, Value, name_text, value_text
+from backend.rules.write import joined, level_rule, near_rule, value_rule
 from pages.components import frame, keys, services, tagging, text
-from pages.components.groups import rows_of_ids
+from pages.components.groups import Choice, rows_of_ids
 
+SHEET_NAME = "Hypotheses"  # the tab of the flagged page, as it stands in the address
 SENTENCE = "hypothesis_sentence"
 RULE = "hypothesis_rule"
 SUGGESTION = "hypothesis_suggestion"
 SEEN = "hypothesis_seen"
 LATEST = "_hypothesis_latest"
+ORIGIN = "_hypothesis_origin"
+ASKED = "_hypothesis_asked"
 NOTHING = "nothing"
+GROUP = "group"
 REGIONS = "regions"
 SHOWN = 12
 ICONS = {"supported": ":material/check_circle:", "refused": ":material/do_not_disturb_on:"}
@@ -52,6 +59,103 @@ COLUMNS = (
     "author",
     "time",
 )
+
+
+# --- from anywhere to the form --------------------------------------------------------------------
+
+
+def start_form(bundle: Bundle, choice: Choice) -> None:
+    """A button that opens the form with a rule for this group, its members set aside."""
+    start_button(
+        bundle,
+        choice,
+        sentence=choice.name,
+        rule=None,
+        key="hypothesis_start",
+        label="Hypothesis",
+        help="Write a hypothesis about this group: what is it that makes it hard? Opens the form with a "
+        "rule for what its members share. The members themselves are set aside: they suggested it.",
+    )
+
+
+def start_button(
+    bundle: Bundle,
+    choice: Choice,
+    *,
+    sentence: str,
+    rule: str | None,
+    key: str,
+    label: str = "Write as hypothesis",
+    help: str | None = None,
+) -> None:
+    """A button that opens the form with this sentence and rule; None for what the group shares."""
+    st.button(
+        label,
+        key=key,
+        icon=":material/rule:",
+        type="tertiary",
+        on_click=_start,
+        args=(bundle, choice, sentence, rule),
+        help=help,
+    )
+
+
+def _start(bundle: Bundle, choice: Choice, sentence: str, rule: str | None) -> None:
+    """Fill the form. A callback, because a click must not be lost to a rerun of a polling part."""
+    group = choice.group
+    if rule is None:
+        rule = group_rule(bundle, group)
+    source = {
+        name: choice.source[name] for name in ("kind", "key", "index") if name in choice.source
+    }
+    st.session_state[ORIGIN] = {
+        "digest": bundle.digest,
+        "name": choice.name,
+        "rows": group.rows,
+        "source": {"kind": "group", "name": choice.name, "from": source},
+    }
+    st.session_state[SENTENCE] = text.shorten(sentence, 1000)
+    st.session_state[RULE] = rule
+    st.session_state[SEEN] = GROUP
+    st.session_state[ASKED] = True
+
+
+def open_if_asked(bundle: Bundle) -> None:
+    """Go to the form when the run before asked for it."""
+    if st.session_state.pop(ASKED, False):
+        st.switch_page(
+            "pages/flagged.py", query_params={"bundle": bundle.digest[:12], "sheet": SHEET_NAME}
+        )
+
+
+def group_rule(bundle: Bundle, group: Group) -> str:
+    """What the members of a group share, as a rule; else the examples nearest to the first member.
+
+    Labels and columns are named, predictions are not: what the model answered is no property of
+    the example.
+    """
+    if not group.n_members:
+        return ""
+    names = bundle.class_names
+    labels = None
+    if names is not None and bundle.label_codes is not None:
+        labels = np.asarray(names, dtype=object)[bundle.label_codes]
+    columns = bundle.examples[[name for name in bundle.attributes if name != "label"]]
+    parts: list[str | None] = []
+    if labels is not None or not columns.empty:
+        members = np.isin(np.arange(bundle.n), group.rows)
+        facts = describe_facts(members, labels=labels, examples=columns)
+        known = columns_of_bundle(bundle.digest, bundle)
+        for name, value in zip(facts["column"], facts["value"], strict=True):
+            if name == "label" and labels is not None:
+                parts.append(value_rule("label", value))
+                continue
+            (column,) = read_columns(columns[[name]])
+            code = int(np.flatnonzero(column.levels == value)[0])
+            free = f"{name} (attribute)"
+            parts.append(level_rule(free if free in known else name, column, code))
+    nearest = near_rule([str(bundle.ids[group.rows[0]])], min(group.n_members, MAX_TOP))
+    return joined(parts) or nearest or ""
 
 
 def show_hypotheses(bundle: Bundle) -> None:
@@ -228,12 +332,18 @@ def _reading(bundle: Bundle, rule: str) -> bool:
 def _seen(bundle: Bundle) -> str:
     """What the hypothesis was found by looking at."""
     counts = services.store().tag_counts(bundle.digest)
-    options = [NOTHING, *([REGIONS] if len(_region_rows(bundle)) else [])]
+    origin = _origin(bundle)
+    options = [GROUP] if origin else []
+    options += [NOTHING, *([REGIONS] if len(_region_rows(bundle)) else [])]
     options += [f"tag:{name}" for name in counts]
     if st.session_state.get(SEEN) not in options:
         st.session_state.pop(SEEN, None)
 
     def name(option: str) -> str:
+        if origin and option == GROUP:
+            return (
+                f"{text.shorten(origin['name'], 60)} · {text.count(len(origin['rows']))} examples"
+            )
         if option == NOTHING:
             return "Nothing in particular"
         if option == REGIONS:
@@ -261,8 +371,17 @@ def _region_rows(bundle: Bundle) -> NDArray[np.int64]:
     return rows_of_ids(bundle, tags.loc[tags["source_seq"].isin(regions), "id"].unique())
 
 
+def _origin(bundle: Bundle) -> dict[str, Any] | None:
+    """The group the form was opened from, while this bundle is open."""
+    origin = st.session_state.get(ORIGIN)
+    return origin if origin and origin["digest"] == bundle.digest else None
+
+
 def used_rows(bundle: Bundle, found_by: str) -> NDArray[np.int64] | None:
     """Rows set aside by this choice; None for a random half."""
+    origin = _origin(bundle)
+    if found_by == GROUP and origin:
+        return np.asarray(origin["rows"])
     if found_by == NOTHING:
         return None
     if found_by == REGIONS:
@@ -284,9 +403,12 @@ def _test(bundle: Bundle, sentence: str, rule: str, found_by: str, readable: boo
     if not readable:
         st.info("The rule cannot be read yet: see the place marked above.")
         return
-    source = {"kind": "tag", "tag": found_by.removeprefix("tag:")}
+    source: dict[str, Any] = {"kind": "tag", "tag": found_by.removeprefix("tag:")}
+    origin = _origin(bundle)
     if found_by in (NOTHING, REGIONS):
         source = {"kind": "regions"}
+    elif found_by == GROUP and origin:
+        source = origin["source"]
     try:
         with st.spinner("Testing on unused examples"):
             _, event = keep_hypothesis(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from backend.bundle import Bundle
-from pages.components import tagging, views
+from pages.components import hypotheses, tagging, views
 from pages.components.groups import Choice
 
 
@@ -23,6 +23,7 @@ def show_group(
     ``more`` are views only this page has: name and what shows it. One that shows a group of its own
     returns it, with the ids picked in it: that is what is tagged then.
     """
+    hypotheses.open_if_asked(bundle)
     more = more or {}
     without = [view for view in views.REGION_VIEWS if view not in more]
     if len(choices) < 2:
@@ -31,6 +32,7 @@ def show_group(
     with st.container(horizontal=True, vertical_alignment="center", key="group_bar"):
         with st.container(width="content"):
             view = views.choose_view(bundle, without=tuple(without))
+        ask = st.container(width="content")
         bar = st.container(width="stretch")
     picked: list[str] = []
     if view in more:
@@ -41,3 +43,5 @@ def show_group(
         picked = views.show_view(bundle, view, choice, choices, tags)
     with bar:
         tagging.show_bar(bundle, choice, picked)
+    with ask:
+        hypotheses.start_form(bundle, choice)

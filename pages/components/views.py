@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from backend.bundle import Bundle
-from backend.core.errors import BackendError
-from backend.describe import WeightedSummary, attribute_tables, token_table
-from pages.components import gallery, keys, tables, text
+from pages.components import columns, gallery, keys, tables, text, words
 from pages.components.groups import Choice
 
-REGION_VIEWS = ("Is it real?", "Other methods")
+REGION_VIEWS = ("Breakdown", "Is it real?", "Other methods")
 VIEWS = ("Members", "Side by side", "Table", "Words", "Columns", *REGION_VIEWS)
 STRIP = 12
 """Examples shown per group where groups stand side by side."""
@@ -49,11 +45,8 @@ def show_view(
         return show_beside(bundle, choices, tags)
     if view == "Table":
         return show_table(bundle, choice, tags)
-    if view == "Words":
-        show_words(bundle, choice)
-    else:
-        show_columns(bundle, choice)
-    return []
+    show = words.show_words if view == "Words" else columns.show_columns
+    return show(bundle, choice, tags)
 
 
 def show_beside(bundle: Bundle, choices: list[Choice], tags: pd.DataFrame) -> list[str]:
@@ -106,67 +99,3 @@ def members_frame(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> pd.Data
     for name in others.columns:
         frame[name if name not in frame else f"{name} (column)"] = others[name].to_numpy()
     return frame
-
-
-def show_words(bundle: Bundle, choice: Choice) -> None:
-    st.caption(
-        "Words over-represented in the group. Ratio = (0.005 + share of the group's weight in documents "
-        "with the word) / (0.005 + share of all documents with it); each document counts a word once "
-        "(d'Eon et al. 2021, section 3.3)."
-    )
-    _or_sentence(lambda: tables.ratio_table(_tokens(bundle, choice), "token", key="tokens"))
-
-
-def _tokens(bundle: Bundle, choice: Choice) -> pd.DataFrame:
-    return token_table(bundle.examples["text"].tolist(), choice.group.weights, top=20)
-
-
-def show_columns(bundle: Bundle, choice: Choice) -> None:
-    """Every column of the bundle: which values the group holds more often than the whole set."""
-    st.caption(
-        "Values over-represented in the group, against all examples. Ratio = share in the group / "
-        "share in the data. Mean loss and count are over all examples with the value. Numbers are cut "
-        "into ranges of equal count. Many rows are looked at: the top one is always somewhat high."
-    )
-
-    def show() -> None:
-        found = attribute_tables(columns_of(bundle), choice.group.weights, bundle.losses)
-        for start in range(0, len(found), 2):
-            pair = found[start : start + 2]
-            for place, comparison in zip(st.columns(2), pair, strict=False):
-                with place:
-                    st.markdown(f"**{text.plain(comparison.name)}**{_means(comparison.summary)}")
-                    tables.ratio_table(comparison.table, "value", key=f"column_{comparison.name}")
-
-    _or_sentence(show)
-
-
-def _means(summary: WeightedSummary | None) -> str:
-    """The mean of a numeric column in the group beside the mean of all."""
-    if summary is None:
-        return ""
-    return f" · mean {text.number(summary.group_mean)} (all {text.number(summary.base_mean)})"
-
-
-def columns_of(bundle: Bundle) -> pd.DataFrame:
-    """What the column tables are made of: label, prediction, confusion, and the user's columns."""
-    frame = bundle.examples[bundle.attributes].copy()
-    names = bundle.class_names
-    extra: dict[str, object] = {}
-    if names is not None and bundle.label_codes is not None:
-        labels = np.asarray(names, dtype=object)[bundle.label_codes]
-        extra["label"] = labels
-        if bundle.prediction_codes is not None:
-            predictions = np.asarray(names, dtype=object)[bundle.prediction_codes]
-            extra["prediction"] = predictions
-            extra["label → prediction"] = labels + " → " + predictions
-    for at, (name, values) in enumerate(extra.items()):
-        frame.insert(at, name if name not in frame else f"{name} (model)", values)
-    return frame
-
-
-def _or_sentence(show: Callable[[], None]) -> None:
-    try:
-        show()
-    except BackendError as error:
-        st.info(text.plain(error, limit=400))

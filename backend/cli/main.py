@@ -141,6 +141,21 @@ def _fit(add: Adder, add_map: Mapper) -> None:
     fit.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     add_map(fit)
 
+    regions = add(
+        "regions",
+        "failures:regions",
+        "List regions within and across labels, judged on examples that did not find them.",
+    )
+    regions.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
+    regions.add_argument("--out", metavar="FILE.npz", help="where to write them (default: nowhere)")
+    regions.add_argument("--regions", type=int, default=5, help="at most so many (default: 5)")
+    regions.add_argument(
+        "--groups", metavar="COLUMN", help="examples of one value stay on one side of the split"
+    )
+    regions.add_argument("--seed", type=int, default=0)
+    regions.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
+    add_map(regions)
+
     describe = add(
         "describe",
         "regions:describe",

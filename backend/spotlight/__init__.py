@@ -20,20 +20,27 @@ if TYPE_CHECKING:
     from backend.spotlight.membership import effective_size, members
     from backend.spotlight.objective import SpotlightObjective, spotlight_objective
     from backend.spotlight.outcome import Outcome
+    from backend.spotlight.regions.find import find_regions
+    from backend.spotlight.regions.result import Regions
+    from backend.spotlight.regions.saved import region_arrays, region_facts
 
 _HOMES = {
     "Assessment": "findings",
     "Outcome": "outcome",
     "Region": "find",
     "RegionAssessment": "findings",
+    "Regions": "regions.result",
     "SpotlightObjective": "objective",
     "Spotlights": "find",
     "assess_spotlight": "assess",
     "assess_spotlights": "assess",
     "effective_size": "membership",
+    "find_regions": "regions.find",
     "find_spotlights": "find",
     "iterate_spotlights": "find",
     "members": "membership",
+    "region_arrays": "regions.saved",
+    "region_facts": "regions.saved",
     "spotlight_objective": "objective",
 }
 
@@ -42,14 +49,18 @@ __all__ = [
     "Outcome",
     "Region",
     "RegionAssessment",
+    "Regions",
     "SpotlightObjective",
     "Spotlights",
     "assess_spotlight",
     "assess_spotlights",
     "effective_size",
+    "find_regions",
     "find_spotlights",
     "iterate_spotlights",
     "members",
+    "region_arrays",
+    "region_facts",
     "spotlight_objective",
 ]
 

@@ -1,0 +1,56 @@
+"""Where climbs begin: k-means centers of rows drawn by their loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_DRAWN, _TRIALS, _LLOYD = 1500, 3, 4
+
+
+def loss_centers(
+    points: Tensor, losses: Tensor, count: int, generator: np.random.Generator
+) -> Tensor:
+    """(count, d) centers of high-loss rows; fewer when there are fewer distinct rows.
+
+    Rows are drawn without replacement in proportion to their loss above the median (all alike
+    where no row is), then clustered: greedy k-means++ and a few steps of Lloyd.
+    """
+    values = losses.double().cpu().numpy()
+    excess = np.maximum(values - np.median(values), 0.0)
+    able = int((excess > 0).sum())
+    if able < count:
+        excess, able = np.ones(len(values)), len(values)
+    # The largest of u^(1/w) are a weighted draw without replacement (Efraimidis and Spirakis 2006).
+    with np.errstate(divide="ignore"):
+        keys = np.where(excess > 0, np.log(generator.random(len(values))) / excess, -np.inf)
+    drawn = np.argsort(-keys, kind="stable")[: min(_DRAWN, able)]
+    rows = points[torch.from_numpy(drawn).to(points.device)].double()
+    return _lloyd(rows, _plus_plus(rows, count, generator))
+
+
+def _plus_plus(rows: Tensor, count: int, generator: np.random.Generator) -> Tensor:
+    """Spread-out rows: of a few drawn by squared distance, the one that leaves least."""
+    first = int(generator.integers(len(rows)))
+    chosen = [first]
+    nearest = (rows - rows[first]).square().sum(1)
+    while len(chosen) < count and bool((nearest > 0).any()):
+        running = torch.cumsum(nearest, 0)
+        ticks = torch.from_numpy(generator.random(_TRIALS)).to(running) * running[-1]
+        tried = torch.searchsorted(running, ticks, right=True).clamp_max(len(rows) - 1)
+        left = torch.minimum(nearest, torch.cdist(rows[tried], rows).square())
+        best = int(left.sum(1).argmin())
+        chosen.append(int(tried[best]))
+        nearest = left[best]
+    return rows[chosen]
+
+
+def _lloyd(rows: Tensor, centers: Tensor) -> Tensor:
+    for _ in range(_LLOYD):
+        nearest = torch.cdist(rows, centers).argmin(1)
+        member = torch.nn.functional.one_hot(nearest, len(centers)).to(rows.dtype)
+        counts = member.sum(0)
+        means = (member.T @ rows) / counts.clamp_min(1.0)[:, None]
+        centers = torch.where((counts > 0)[:, None], means, centers)
+    return centers

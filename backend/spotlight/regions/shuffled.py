@@ -1,0 +1,130 @@
+"""How often would shuffled losses look as good? Max-T over all candidates, on held-out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.spotlight.regions.pool import Found, Ground
+from backend.spotlight.regions.settings import Settings
+
+# Numbers of a kernel that are held at once.
+_BLOCK = 2**24
+
+
+def claim(
+    ground: Ground,
+    pool: list[Found],
+    groups: NDArray[np.int64] | None,
+    settings: Settings,
+    generator: np.random.Generator,
+    tick: Callable[[float], None],
+) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+    """z and p of every candidate, in the order of the pool.
+
+    A candidate found on one half has, on the other, ``z = sum k r / sd`` with residuals ``r``: the
+    clipped loss minus the mean of its label there. Given the half that found it, shuffling the
+    residuals within labels changes nothing where no slice inside any label exists; so the largest
+    ``z`` of all candidates under each shuffle is what the observed one is compared with (Westfall
+    and Young 1993). ``p = 2 (1 + b) / (1 + B)`` pays for looking in both directions.
+
+    Rows of one group count as one: their mean residual is shuffled among groups.
+    """
+    zs: list[NDArray[np.float64]] = [np.full(len(found.balls), -np.inf) for found in pool]
+    ps = [np.ones(len(found.balls)) for found in pool]
+    for turn, first in enumerate((True, False)):
+        numbers = [at for at, found in enumerate(pool) if found.first == first]
+        other = np.flatnonzero(ground.side != first)
+        if not numbers or len(other) < 2:
+            continue
+        if len(other) > settings.claim_rows:
+            other = np.sort(generator.choice(other, settings.claim_rows, replace=False))
+        cells = _Cells(ground, other, groups)
+        shuffled = cells.shuffled(settings.shuffles, generator)
+        highest = torch.full((settings.shuffles,), -torch.inf, dtype=torch.float64)
+        for done, at in enumerate(numbers):
+            tick((turn + done / len(numbers)) / 2)
+            z, null = cells.compare(pool[at], shuffled, settings)
+            zs[at] = z
+            highest = torch.maximum(highest, null)
+        sorted_null = np.sort(highest.numpy())
+        for at in numbers:
+            above = len(sorted_null) - np.searchsorted(sorted_null, zs[at] - 1e-9, side="left")
+            ps[at] = np.minimum(1.0, 2.0 * (1 + above) / (1 + settings.shuffles))
+    return zs, ps
+
+
+class _Cells:
+    """Held-out rows with their residuals; rows of one group and label make one cell."""
+
+    def __init__(self, ground: Ground, rows: NDArray[np.int64], groups: NDArray[np.int64] | None):
+        self.ground = ground
+        self.place = np.full(len(ground.side), -1, np.int64)
+        codes = ground.codes[rows]
+        if groups is None:
+            self.place[rows] = np.arange(len(rows))
+            self.count, cell_codes, weight = len(rows), codes, np.ones(len(rows))
+        else:
+            pairs = groups[rows] * (int(ground.codes.max()) + 1) + codes
+            _, firsts, inverse = np.unique(pairs, return_index=True, return_inverse=True)
+            self.place[rows] = inverse
+            self.count, cell_codes = len(firsts), codes[firsts]
+            weight = np.bincount(inverse).astype(float)
+        losses = ground.losses.double().cpu().numpy()[rows]
+        sums = np.bincount(self.place[rows], weights=losses, minlength=self.count)
+        means = np.bincount(codes, weights=losses) / np.maximum(np.bincount(codes), 1)
+        self.residual = sums / weight - means[cell_codes]
+        self.order = np.argsort(cell_codes, kind="stable")
+        ends = np.cumsum(np.bincount(cell_codes))
+        self.blocks = [(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True) if b > a]
+        # Each label has its own spread; a cell alone in its label cannot be shuffled.
+        spread = np.zeros(self.count)
+        ordered = self.residual[self.order]
+        for start, stop in self.blocks:
+            part = ordered[start:stop] - ordered[start:stop].mean()
+            self.residual[self.order[start:stop]] = part
+            spread[self.order[start:stop]] = np.square(part).sum() / max(1, stop - start - 1)
+        self.variance = torch.from_numpy(spread).to(ground.points.device, ground.points.dtype)
+
+    def shuffled(self, count: int, generator: np.random.Generator) -> Tensor:
+        """(cells, 1 + count) residuals as they are, and shuffled within labels."""
+        out = np.empty((self.count, 1 + count), np.float32)
+        ordered = self.residual[self.order]
+        for column in range(1 + count):
+            values = ordered.copy()
+            if column:
+                for start, stop in self.blocks:
+                    generator.shuffle(values[start:stop])
+            out[self.order, column] = values
+        return torch.from_numpy(out).to(self.ground.points.device, self.ground.points.dtype)
+
+    def compare(
+        self, found: Found, shuffled: Tensor, settings: Settings
+    ) -> tuple[NDArray[np.float64], Tensor]:
+        """(k,) z, and the largest z of each shuffle."""
+        view = found.view
+        places = self.place[view.scope.rows]
+        inside = np.flatnonzero(places >= 0)
+        rows, cells = self.ground.at(inside), self.ground.at(places[inside])
+        k = len(found.balls)
+        sums = torch.zeros((k, shuffled.shape[1]), dtype=torch.float64, device=shuffled.device)
+        squares = torch.zeros(k, dtype=torch.float64, device=shuffled.device)
+        whole = self.count == int((self.place >= 0).sum())
+        step = max(1, _BLOCK // k) if whole else max(1, len(rows))
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            kernel = found.balls.weights(view.points[rows[part]], view.squares[rows[part]])
+            at = cells[part]
+            if not whole:
+                at, inverse = torch.unique(at, return_inverse=True)
+                kernel = kernel.new_zeros((k, len(at))).index_add_(1, inverse, kernel)
+            sums += (kernel @ shuffled[at]).double()
+            squares += (kernel.square() @ self.variance[at]).double()
+        z = (sums / squares.sqrt().clamp_min(1e-12)[:, None]).cpu()
+        z[torch.from_numpy(found.effective < settings.min_effective)] = -torch.inf
+        null = z[:, 1:].amax(0) if k else torch.full((shuffled.shape[1] - 1,), -torch.inf)
+        return z[:, 0].numpy(), null

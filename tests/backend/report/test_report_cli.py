@@ -46,7 +46,7 @@ def test_a_report_is_written_from_a_search_or_from_a_file(run, upload, tmp_path)
     assert status == 0
     assert f"Written to {page} and {card}." in said
     assert page.read_text().count("<section>") == 5
-    assert "Held-out loss" in card.read_text()
+    assert "Held-out × base" in card.read_text()
     assert run("fit", upload, "--out", regions, "--size", 20, "--spotlights", 2)[0] == 0
     status, said, _ = run("report", upload, "--out", page, "--regions", regions, "--json")
     assert [one["region"] for one in json.loads(said)["regions"]] == [1, 2]

@@ -10,6 +10,7 @@ import streamlit as st
 
 from backend.bundle import Bundle, BundleInfo, delete_bundle, inspect_upload, list_bundles
 from backend.core.errors import BackendError
+from backend.demo import DEMOS, demo_path
 from backend.jobs import Job
 from pages.components import frame, keys, link, services, tagging, text, uploads
 from pages.components.streamed import streamed_upload
@@ -77,6 +78,27 @@ def add_bundle() -> None:
             start_import(path, Path(path.name).stem if path.is_file() else "upload")
             st.rerun()
     show_import()
+    offer_demos()
+
+
+def offer_demos() -> None:
+    """One button for each demo that is on this machine; opening one again opens what is there."""
+    st.markdown("**Or open a demo**")
+    for name, demo in DEMOS.items():
+        path = demo_path(name)
+        if path.is_file():
+            about, button = st.columns([5, 2], vertical_alignment="center")
+            about.caption(demo.about)
+            button.button(
+                f"Open {name}",
+                key=f"demo_{name}",
+                icon=":material/play_circle:",
+                width="stretch",
+                on_click=start_import,
+                args=(path, demo.title),
+            )
+        else:
+            st.caption(f"{demo.about} Made on request: `python -m backend demo {name}`.")
 
 
 def pick_from_data_folder() -> None:

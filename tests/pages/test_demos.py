@@ -1,0 +1,54 @@
+"""The Bundles page offers the demos that are on this machine, and says how to make the others."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from backend.bundle import import_bundle, list_bundles
+from backend.demo import demo_path
+from pages.components import services, text
+from tests.bundles import npz
+
+APP = Path(__file__).parents[2] / "app.py"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "home"
+    monkeypatch.setenv("ERRORSCOPE_HOME", str(folder))
+    st.cache_resource.clear()
+    yield folder
+    services.jobs().close()
+    services.store().close()
+    st.cache_resource.clear()
+
+
+def small_bundle(path: Path, shift: float) -> Path:
+    path.write_bytes(npz(embeddings=[[shift, 1.0], [2.0, 3.0]], losses=[0.1, 0.2]))
+    return path
+
+
+def test_demos_open_with_one_click_and_stay_where_they_are(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_bundle(small_bundle(tmp_path / "open.npz", 0.0))
+    shipped = small_bundle(tmp_path / "demo.npz", 9.0)
+    places = {"compression": shipped, "fashion": tmp_path / "none.zip", "adult": demo_path("adult")}
+    monkeypatch.setattr("backend.demo.demo_path", places.__getitem__)
+    at = AppTest.from_file(APP, default_timeout=60).run()
+    at.switch_page("pages/bundles.py").run()
+    assert [button.label for button in at.button if button.label.startswith("Open ")] == [
+        "Open compression"
+    ]
+    assert "python -m backend demo adult" in "".join(str(caption.value) for caption in at.caption)
+    at.button(key="demo_compression").click().run()
+    deadline = time.monotonic() + 120
+    while at.get("progress") and time.monotonic() < deadline:
+        at.run()
+    assert [info.name for info in list_bundles()].count("fashion-mnist compression") == 1
+    assert shipped.is_file()
+    assert text.plain("fashion-mnist compression") in [header.value for header in at.subheader]

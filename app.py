@@ -14,6 +14,7 @@ PAGES = {
     "hardest": ("Hardest", ":material/trending_up:"),
     "compression": ("Compression", ":material/compress:"),
     "subgroups": ("Subgroups", ":material/groups:"),
+    "stress": ("Stress", ":material/casino:"),
     "flagged": ("Flagged", ":material/sell:"),
     "bundles": ("Bundles", ":material/database:"),
 }

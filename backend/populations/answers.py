@@ -31,7 +31,7 @@ from backend.populations.compare import compare_populations
 from backend.populations.disaggregate import disaggregate
 from backend.populations.ensemble import Ensemble
 from backend.populations.modal import modes, taxicab
-from backend.populations.overlap import disagreement, failure_iou, family_overlap
+from backend.populations.overlap import failure_iou, family_overlap, pair_disagreements
 from backend.populations.pies import pie_representation
 from backend.populations.stress import deviation_pca
 from backend.populations.stress_tests import group_tests
@@ -274,7 +274,8 @@ def tests(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> A
     """Accuracy of every model of one population on groups of examples, and disagreement there.
 
     Tables: ``metrics`` (M, 1 + Q), ``sizes`` as ``group_tests``, and ``disagreement`` with
-    ``metric``, ``n`` and ``disagreement`` (NaN for one model).
+    ``metric``, ``n``, ``disagreement`` (the mean over pairs of models) and ``low`` and ``high``,
+    the pairs that agree most and least; NaN for one model.
     """
     ensemble, _ = _labelled(data)
     name = options["population"]
@@ -284,8 +285,10 @@ def tests(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> A
     shares = []
     for metric in metrics.columns:
         own = models if metric == "iid" else models[:, groups[metric]]
-        shares.append(disagreement(own) if len(models) > 1 else np.nan)
-    table = pd.DataFrame({"metric": metrics.columns, "n": sizes["n"], "disagreement": shares})
+        pairs = pair_disagreements(own) if len(models) > 1 else np.array([np.nan])
+        shares.append((pairs.mean(), pairs.min(), pairs.max()))
+    table = pd.DataFrame(shares, columns=["disagreement", "low", "high"])
+    table = pd.DataFrame({"metric": metrics.columns, "n": sizes["n"]}).join(table)
     return Answer(tables={"metrics": metrics, "sizes": sizes, "disagreement": table})
 
 
@@ -307,7 +310,8 @@ def _groups(data: Evaluation, options: Mapping[str, Any]) -> dict[str, NDArray[n
 def components(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
     """Principal components of how the models of a population deviate from their mean.
 
-    Of the scores that came with the bundle (population "") or of right and wrong answers.
+    Of the scores that came with the bundle (population "", and ``models``, the rows meant: all
+    when empty) or of right and wrong answers.
 
     Arrays: ``explained`` (k,), ``loadings`` (3 at most, e), ``scores`` (M, 3 at most).
     """
@@ -315,7 +319,7 @@ def components(data: Evaluation, options: Mapping[str, Any], progress: Progress)
         ensemble, _ = _labelled(data)
         values: Any = ensemble.correct(options["population"]).astype(np.float64)
     elif data.scores is not None:
-        values = data.scores
+        values = data.scores[options["models"]] if options["models"] else data.scores
     else:
         raise InputError("the bundle has no scores of models on examples.")
     found = deviation_pca(values)

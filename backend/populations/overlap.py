@@ -65,6 +65,14 @@ def disagreement(predictions: Any) -> float:
     float
         In [0, 1].
     """
+    return float(np.mean(pair_disagreements(predictions)))
+
+
+def pair_disagreements(predictions: Any) -> NDArray[np.float64]:
+    """Share of examples answered differently, of every pair of models: shape (m (m - 1) / 2,).
+
+    ``predictions`` are (m, n) with m of 2 or more.
+    """
     (codes,) = check_populations(predictions=predictions).parts
     if len(codes) < 2:
         raise InputError(f"predictions must come from 2 or more models: got {len(codes)}.")
@@ -73,7 +81,7 @@ def disagreement(predictions: Any) -> float:
         for first in range(len(codes))
         for second in range(first)
     ]
-    return float(np.mean(pairs))
+    return np.array(pairs)
 
 
 def _check_failed(failed: Any) -> NDArray[np.bool_]:

@@ -166,6 +166,14 @@ def fisher_interval(r: float, n: int) -> tuple[float, float]:
     return float(np.tanh(np.arctanh(r) - half)), float(np.tanh(np.arctanh(r) + half))
 
 
+def rank_correlation(first: Any, second: Any) -> float:
+    """Spearman's correlation of two vectors, average ranks for ties; NaN when one is constant."""
+    x, y = check_vector("first", first), check_vector("second", second)
+    if len(x) != len(y):
+        raise InputError(f"first and second must be equally long: got {len(x)} and {len(y)}.")
+    return _correlation(_ranks(x), _ranks(y))
+
+
 def sampling_sd(accuracy: Any, n: int) -> NDArray[np.float64]:
     """Rough noise of an accuracy in [0, 1] measured on n examples: ``sqrt(p (1 - p) / n)``."""
     p = check_vector("accuracy", np.atleast_1d(as_numpy(accuracy)))

@@ -140,7 +140,13 @@ MOST_WORDS = 400
 
 
 def write_cells(
-    figure: go.Figure, values: NDArray[np.float64], words: NDArray[Any], scale: str
+    figure: go.Figure,
+    values: NDArray[np.float64],
+    words: NDArray[Any],
+    scale: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
 ) -> None:
     """Words on the cells of a heat map, dark on bright and bright on dark.
 
@@ -150,12 +156,14 @@ def write_cells(
     if values.size > MOST_WORDS:
         return
     held = values[np.isfinite(values)]
-    low, span = (float(held.min()), float(np.ptp(held)) or 1.0) if held.size else (0.0, 1.0)
+    if low is None or high is None:
+        low, high = (float(held.min()), float(held.max())) if held.size else (0.0, 1.0)
+    span = (high - low) or 1.0
     for down, across in np.ndindex(values.shape):
         value = values[down, across]
         colour = palette.text_colour()
         if np.isfinite(value):
-            share = (value - low) / span
+            share = float(np.clip((value - low) / span, 0, 1))
             red, green, blue = unlabel_rgb(sample_colorscale(scale, [share])[0])
             bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 120
             colour = "#111111" if bright else "#ffffff"

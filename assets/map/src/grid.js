@@ -1,0 +1,33 @@
+// The point next to the pointer: rows sorted into 256 x 256 cells of the lattice, once per layout.
+
+export function createGrid(places) {
+  const n = places.length / 2;
+  const starts = new Uint32Array(65537);
+  const cell = (i) => ((places[2 * i + 1] >> 8) << 8) | (places[2 * i] >> 8);
+  for (let i = 0; i < n; i++) starts[cell(i) + 1]++;
+  for (let at = 1; at < starts.length; at++) starts[at] += starts[at - 1];
+  const rows = new Uint32Array(n);
+  const next = starts.slice();
+  for (let i = 0; i < n; i++) rows[next[cell(i)]++] = i;
+
+  /** The nearest usable row to (x, y), in lattice steps; pixels per step and reach in pixels. */
+  return function nearest(x, y, perX, perY, reach, usable) {
+    const clamp = (value) => Math.max(0, Math.min(255, value >> 8));
+    const left = clamp(x - reach / perX), right = clamp(x + reach / perX);
+    const low = clamp(y - reach / perY), high = clamp(y + reach / perY);
+    let best = -1;
+    let least = reach * reach;
+    for (let row = low; row <= high; row++) {
+      for (let at = starts[(row << 8) | left]; at < starts[((row << 8) | right) + 1]; at++) {
+        const i = rows[at];
+        const dx = (places[2 * i] - x) * perX, dy = (places[2 * i + 1] - y) * perY;
+        const away = dx * dx + dy * dy;
+        if (away <= least && usable(i)) {
+          best = i;
+          least = away;
+        }
+      }
+    }
+    return best;
+  };
+}

@@ -1,0 +1,150 @@
+"""A map as a picture, for browsers that cannot draw it themselves."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from backend.core.errors import InputError
+
+WIDTH, HEIGHT = 1600, 800
+MARGIN = 0.02
+"""Share of the map left free on each side, so that points on the border are whole."""
+SELECTED, FILTERED_OUT = 1, 2
+_HEX = re.compile(r"#([0-9a-fA-F]{6})")
+_RGB = re.compile(r"rgb\(([0-9.]{1,8}),([0-9.]{1,8}),([0-9.]{1,8})\)")
+
+
+def css_colour(colour: str) -> str:
+    """A colour given as ``#rrggbb`` or ``rgb(r, g, b)``, as ``#rrggbb``.
+
+    Raises
+    ------
+    InputError
+        For any other text; nothing else reaches a page as a colour.
+    """
+    if _HEX.fullmatch(colour):
+        return colour.lower()
+    found = _RGB.fullmatch(colour.replace(" ", ""))
+    try:
+        parts = [round(float(part)) for part in found.groups()] if found else []
+    except ValueError:
+        parts = []
+    if not parts or max(parts) > 255:
+        raise InputError(f"a colour must be #rrggbb or rgb(r, g, b): got {colour[:40]!r}.")
+    return "#" + "".join(f"{part:02x}" for part in parts)
+
+
+def drawing_order(
+    codes: NDArray[np.uint8],
+    state: NDArray[np.uint8],
+    *,
+    by_code: bool = False,
+    hide_filtered: bool = False,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows in the order they are drawn, what matters most last; and the layer of each of them.
+
+    Layers: 0 set aside by the filters, 1 context beside a selection, 2 in its own colour, 3 selected.
+    Within layers 2 and 3, rare codes come after frequent ones, or high ones after low ones with
+    ``by_code``. Ties keep the order of rows.
+    """
+    any_selected = bool((state & SELECTED).any())
+    layer = np.full(len(codes), 1 if any_selected else 2, dtype=np.int64)
+    layer[(state & SELECTED) > 0] = 3
+    layer[(state & FILTERED_OUT) > 0] = 0
+    if by_code:
+        rank = np.arange(256)
+    else:
+        frequent = np.argsort(-np.bincount(codes, minlength=256), kind="stable")
+        rank = np.empty(256, dtype=np.int64)
+        rank[frequent] = np.arange(256)
+    order = np.argsort(layer * 256 + np.where(layer >= 2, rank[codes], 0), kind="stable")
+    if hide_filtered:
+        order = order[layer[order] > 0]
+    return order, layer[order]
+
+
+def draw_raster(
+    steps: NDArray[np.uint16],
+    codes: NDArray[np.uint8],
+    state: NDArray[np.uint8],
+    colours: Sequence[str],
+    *,
+    context: str,
+    accent: str,
+    by_code: bool = False,
+    hide_filtered: bool = False,
+) -> bytes:
+    """The map as a PNG on a transparent ground.
+
+    Parameters
+    ----------
+    steps : uint16 array of shape (n, 2)
+        Positions as packed for drawing; the picture holds the whole lattice and a small margin.
+    codes, state : uint8 arrays of shape (n,)
+        As for the map drawn by the browser.
+    colours : sequence of str
+        ``#rrggbb`` per code; ``context`` and ``accent`` likewise.
+
+    Returns
+    -------
+    bytes
+        1600 x 800 pixels. The more points on a pixel, the less of the ground shows through;
+        selected points are drawn larger, with a rim of the accent.
+    """
+    order, layer = drawing_order(codes, state, by_code=by_code, hide_filtered=hide_filtered)
+    palette = np.array([_rgb(one) for one in colours], dtype=np.uint8)
+    scale = (1 - 2 * MARGIN) / 65_535
+    x = ((MARGIN + steps[order, 0] * scale) * (WIDTH - 1)).astype(np.int64)
+    y = ((1 - MARGIN - steps[order, 1] * scale) * (HEIGHT - 1)).astype(np.int64)
+    ink = palette[codes[order]]
+    ink[layer < 2] = _rgb(context)
+    radius = 3 if len(codes) <= 5_000 else 2 if len(codes) <= 100_000 else 1
+    alpha = np.array([0.2, 0.5, 0.8, 0.999])[layer]
+    if len(codes) > 100_000:
+        alpha[layer < 3] *= 0.6
+    picture = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
+    cover = np.zeros((HEIGHT, WIDTH))  # -log of what still shows through
+    for chosen, size, colour in (
+        (layer < 3, radius, ink),
+        (layer == 3, radius + 2, np.broadcast_to(np.array(_rgb(accent), np.uint8), ink.shape)),
+        (layer == 3, radius, ink),
+    ):
+        if chosen.any():
+            at = x[chosen], y[chosen]
+            _stamp(picture, cover, *at, colour[chosen], -np.log1p(-alpha[chosen]), size)
+    covered = np.round(-np.expm1(-cover) * 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.dstack([picture, covered]))
+    image.save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def _stamp(
+    picture: NDArray[np.uint8],
+    cover: NDArray[np.float64],
+    x: NDArray[np.int64],
+    y: NDArray[np.int64],
+    colour: NDArray[Any],
+    weight: NDArray[np.float64],
+    radius: int,
+) -> None:
+    """Discs of one size; where two overlap the later one's colour stays.
+
+    The margin is wider than any disc, so none reaches the edge.
+    """
+    centres = np.bincount(y * WIDTH + x, weight, cover.size).reshape(cover.shape)
+    reach = range(-radius, radius + 1)
+    for dx, dy in ((i, j) for i in reach for j in reach if i * i + j * j <= radius * radius + 1):
+        picture[y + dy, x + dx] = colour
+        cover += np.roll(centres, (dy, dx), axis=(0, 1))
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)

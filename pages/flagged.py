@@ -11,12 +11,25 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.groups import sharp_group
 from backend.export import export_flagged
-from pages.components import frame, gallery, keys, services, tables, tagging, text
+from backend.rules import RuleError, evaluate
+from pages.components import (
+    frame,
+    gallery,
+    hypotheses,
+    keys,
+    link,
+    services,
+    tables,
+    tagging,
+    text,
+    views,
+)
 from pages.components.blind import show_blind_check
-from pages.components.groups import rows_of_ids
+from pages.components.groups import Choice, rows_of_ids
 from pages.components.hypotheses import show_hypotheses
 from pages.components.report import latest, show_report
 
+SHARED = "of"  # the group whose words and columns are open; in the address
 SHEET = "sheet"  # the open tab; its name in the address
 
 
@@ -24,6 +37,7 @@ def page() -> None:
     bundle = frame.choose_bundle()
     if bundle is None:
         return
+    hypotheses.open_if_asked(bundle, here=True)
     st.header("What did we flag?", anchor=False)
     counts = services.store().tag_counts(bundle.digest)
     chosen = choose_tags(counts) if counts else []
@@ -37,6 +51,7 @@ def page() -> None:
     sheets: dict[str, Callable[[], None]] = {
         "Table": lambda: show_table(bundle, chosen) if counts else show_nothing(),
         "Gallery": lambda: show_gallery(bundle, chosen) if counts else show_nothing(),
+        "What they share": lambda: show_shared(bundle, chosen),
         "Hypotheses": lambda: show_hypotheses(bundle),
         "Blind check": lambda: show_blind_check(bundle),
         "Report": lambda: show_report(bundle),
@@ -139,6 +154,72 @@ def show_gallery(bundle: Bundle, chosen: list[str]) -> None:
 def untag(digest: str, ids: list[str], tag: str) -> None:
     """Take a tag off some examples."""
     services.store().untag(digest, ids, tag, author=frame.author())
+
+
+def show_shared(bundle: Bundle, chosen: list[str]) -> None:
+    """Words and columns of what is tagged, or of what the rule of a hypothesis means."""
+    choices = shared_choices(bundle, chosen)
+    if not choices:
+        show_nothing()
+        return
+    by_key = {choice.key: choice for choice in choices}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        key = st.selectbox(
+            "Group",
+            list(by_key),
+            format_func=lambda key: (
+                f"{text.shorten(by_key[key].name, 80)} · "
+                f"{text.count(by_key[key].group.n_members)} examples"
+            ),
+            label_visibility="collapsed",
+            width=420,
+            **link.bound(SHARED, list(by_key)),
+        )
+        view = views.choose_view(bundle, without=views.NOT_SHARED)
+        hypotheses.start_form(bundle, by_key[str(key)])
+    views.show_view(bundle, view, by_key[str(key)], choices, tagging.tags_of(bundle))
+
+
+def shared_choices(bundle: Bundle, chosen: list[str]) -> list[Choice]:
+    """Everything tagged, each tag, and the rule of each hypothesis, as groups; empty ones left out."""
+    seq, held = latest(bundle.digest), tagged(bundle, chosen)
+    named = {
+        f"tag:{tag}": (f"tag {tag}", rows_of_ids(bundle, rows["id"]), {"kind": "tag", "tag": tag})
+        for tag, rows in held.groupby("tag")
+    }
+    if len(named) > 1:
+        every = rows_of_ids(bundle, held["id"].unique())
+        named = {"tags": ("everything tagged", every, {"kind": "tag"})} | named
+    for event in services.store().hypotheses(bundle.digest):
+        card = event.payload["card"]
+        rows = rule_rows(bundle.digest, card.get("rule", ""), seq, bundle)
+        if len(rows):
+            source = {"kind": "rule", "rule": card["rule"]}
+            named[f"rule:{event.payload['key']}"] = (f"rule {card['rule']}", rows, source)
+    return [
+        Choice(key, name, sharp_group("tag", by_loss(bundle, rows), bundle.losses), source)
+        for key, (name, rows, source) in named.items()
+        if len(rows)
+    ]
+
+
+@st.cache_resource(show_spinner="Reading the rules", max_entries=64)
+def rule_rows(digest: str, rule: str, seq: int, _bundle: Bundle) -> np.ndarray:
+    """Rows a rule means as the log stands at event ``seq``.
+
+    None where it cannot be read any more, for instance because its tag is gone.
+    """
+    try:
+        mask = evaluate(rule, _bundle, tagging.tags_of(_bundle)) if rule else np.zeros(_bundle.n)
+    except RuleError:
+        mask = np.zeros(_bundle.n)
+    return np.flatnonzero(mask)
+
+
+def by_loss(bundle: Bundle, rows: np.ndarray) -> np.ndarray:
+    """Rows, highest loss first."""
+    rows = np.sort(rows)
+    return rows[np.argsort(-bundle.losses[rows], kind="stable")]
 
 
 def show_history(bundle: Bundle) -> None:

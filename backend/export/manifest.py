@@ -11,12 +11,16 @@ A JSON object of format ``errorscope-export``, version 1::
                   "tag": "coat-like shirts", "ids": [...], "source": 0},
                  {"seq": 2, "author": "Ada", "time": "...Z", "kind": "rename_region",
                   "key": "...", "name": "shirts"}],
+     "hypotheses": [{"key": "...", "author": "Ada", "time": "...Z", "sentence": "...",
+                     "rule": "label = \\"Shirt\\"", "source": null, "verdict": {...}}],
      "columns": [{"name": "id", "kind": "text"}, ...],
      "csv":     {"sha256": "...", "bytes": 123, "rows": 212}}
 
 ``events`` are those in force, oldest first: changes that were taken back are left out, and so are
 other tags. ``source`` counts into ``sources`` (one entry per distinct source), or is null.
 Method, options, seed and method version stand in each source, since tags may come from several.
+``hypotheses`` are all cards of the bundle as they stood, whatever their tags, for people and other
+programs: replay carries them along and reads nothing from them. Manifests without them are read too.
 """
 
 from __future__ import annotations
@@ -109,7 +113,22 @@ def manifest_content(
         "tags": sorted(tags),
         "sources": [json.loads(text) for text in sources],
         "events": sorted(kept, key=lambda event: event["seq"]),
+        "hypotheses": _cards(live),
     }
+
+
+def _cards(live: Sequence[Event]) -> list[dict[str, Any]]:
+    """The hypotheses that stand, the first written first; ``live`` events newest first."""
+    cards: dict[str, dict[str, Any]] = {}
+    for event in reversed(live):
+        if event.kind != "hypothesis":
+            continue
+        key, card = event.payload["key"], event.payload["card"]
+        if card is None:
+            cards.pop(key, None)
+        else:
+            cards[key] = {**card, "key": key, "author": event.author, "time": event.time}
+    return list(cards.values())
 
 
 def read_manifest(data: bytes | str | dict[str, Any], *, complete: bool = True) -> Manifest:
@@ -147,6 +166,12 @@ def read_manifest(data: bytes | str | dict[str, Any], *, complete: bool = True) 
     for place, source in enumerate(sources):
         if not isinstance(source, dict):
             raise InputError(f"sources[{place}] of the manifest must be an object.")
+    if "hypotheses" in content:
+        for place, card in enumerate(_take(content, "hypotheses", list)):
+            if not isinstance(card, dict) or not isinstance(card.get("sentence"), str):
+                raise InputError(
+                    f"hypotheses[{place}] of the manifest must be an object with a 'sentence'."
+                )
     tags = tuple(_named(clean_tag, tag, "tags") for tag in _take(content, "tags", list))
     steps, places = _steps(_take(content, "events", list), len(sources))
     sha256 = None

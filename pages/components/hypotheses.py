@@ -117,12 +117,13 @@ def _start(bundle: Bundle, choice: Choice, sentence: str, rule: str | None) -> N
     st.session_state[SENTENCE] = text.shorten(sentence, 1000)
     st.session_state[RULE] = rule
     st.session_state[SEEN] = GROUP
+    st.session_state["sheet"] = SHEET_NAME  # the tabs of the page with the form
     st.session_state[ASKED] = True
 
 
-def open_if_asked(bundle: Bundle) -> None:
-    """Go to the form when the run before asked for it."""
-    if st.session_state.pop(ASKED, False):
+def open_if_asked(bundle: Bundle, *, here: bool = False) -> None:
+    """Go to the form when the run before asked for it; ``here`` on the page that has it."""
+    if st.session_state.pop(ASKED, False) and not here:
         st.switch_page(
             "pages/flagged.py", query_params={"bundle": bundle.digest[:12], "sheet": SHEET_NAME}
         )

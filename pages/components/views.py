@@ -12,6 +12,8 @@ from pages.components.groups import Choice
 
 REGION_VIEWS = ("Breakdown", "Is it real?", "Other methods")
 VIEWS = ("Members", "Side by side", "Table", "Words", "Columns", *REGION_VIEWS)
+NOT_SHARED = tuple(view for view in VIEWS if view not in ("Words", "Columns"))
+"""Views that do not say what a group shares."""
 STRIP = 12
 """Examples shown per group where groups stand side by side."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backend.bundle import import_bundle, read_bundle, write_bundle
+from backend.bundle import import_bundle, list_bundles, open_bundle, read_bundle, write_bundle
 from backend.core.errors import InputError, StoreError
 from backend.export import export_flagged, kernel_weights, read_export, replay
 from backend.export.weights import Shape
@@ -156,3 +156,42 @@ def test_refitting_does_not_follow_any_options(exported, options, message):
     manifest["sources"][0]["options"] = options
     with pytest.raises(InputError, match=message):
         replay(manifest, home=there, refit=True)
+
+
+def test_hypotheses_travel_with_the_manifest_and_change_no_row(exported):
+    export, other_home = exported
+    assert export.manifest["hypotheses"] == []
+    before = replay(export.manifest, home=other_home)
+    [info] = list_bundles(other_home)
+    store = Store(home=other_home)
+    store.tag(info.digest, ["e001", "e002"], "mine", author="Ada")
+    for key, sentence in (("a", "first"), ("b", "second"), ("c", "third")):
+        card = {"sentence": sentence, "rule": "width > 1", "source": None, "verdict": {"p": 0.5}}
+        store.write_hypothesis(info.digest, key, card, author="Ada")
+    store.write_hypothesis(info.digest, "b", None, author="Ada")
+    store.write_hypothesis(info.digest, "a", {"sentence": "first, reworded"}, author="Bob")
+    bundle = open_bundle(info.digest, other_home)
+    again = export_flagged(bundle, store, tags=["mine"])
+    cards = again.manifest["hypotheses"]
+    assert [(card["key"], card["sentence"], card["author"]) for card in cards] == [
+        ("a", "first, reworded", "Bob"),
+        ("c", "third", "Ada"),
+    ]
+    assert [card["key"] for card in cards] == [
+        event.payload["key"] for event in store.hypotheses(info.digest)
+    ]
+    assert cards[1]["rule"] == "width > 1" and cards[1]["verdict"] == {"p": 0.5}
+    replayed = replay(again.manifest_json, home=other_home)
+    assert replayed.identical and replayed.csv == again.csv
+    assert replayed.manifest["hypotheses"] == cards
+    # The cards play no part: without them, and in manifests from before, the rows are the same.
+    old = {name: part for name, part in again.manifest.items() if name != "hypotheses"}
+    assert replay(old, home=other_home).identical
+    assert before.identical
+
+
+@pytest.mark.parametrize("cards", [{}, [1], [{}], [{"sentence": 1}]])
+def test_hypotheses_of_a_manifest_are_checked(exported, cards):
+    export, other_home = exported
+    with pytest.raises(InputError, match="hypotheses"):
+        replay(export.manifest | {"hypotheses": cards}, home=other_home)

@@ -23,6 +23,21 @@ _ROUNDING = {torch.float64: 1e-12, torch.float32: 3e-7}
 _SHRINK, _SHORTEST = 0.35, 1e-3
 
 
+@dataclass(frozen=True)
+class Race:
+    """After ``steps`` steps, climbers more than ``gap`` behind the best stop; ``keep`` never do."""
+
+    steps: int
+    gap: float
+    keep: int
+
+    def running(self, value: Tensor, best: Tensor) -> Tensor:
+        """Which of the climbers still on their way go on, beside the best value of all so far."""
+        close = value >= best - self.gap
+        rank = torch.argsort(torch.argsort(value, descending=True, stable=True))
+        return close | (rank < self.keep)
+
+
 @dataclass
 class Memory:
     """(k, m, p) past steps and slope falls along them, newest first; ``inverse`` is 0 if blank."""
@@ -148,6 +163,7 @@ def ascend(
     max_steps: int,
     tolerance: float,
     tick: Callable[[], None],
+    race: Race | None = None,
 ) -> Climbers:
     """Climb from every start until no step improves, or ``max_steps`` are tried.
 
@@ -163,6 +179,8 @@ def ascend(
         A start has arrived when its slope promises less than this twice, in loss deviations.
     tick : callable
         Called before each step; may raise to stop.
+    race : Race, optional
+        Lets those that fall behind stop early.
 
     Returns
     -------
@@ -209,10 +227,13 @@ def ascend(
         length = torch.where(better, torch.ones_like(length), length * _SHRINK)
         calm = torch.where(promise < tolerance, calm + 1, torch.zeros_like(calm))
         arrived = (calm >= 2) | (length < _SHORTEST)
-        if bool(arrived.any()) or step == max_steps:
+        racing = race is not None and step == race.steps
+        if bool(arrived.any()) or step == max_steps or racing:
             tries = torch.full_like(ids, step)
             ended[ids] = Climbers(parameters, sizes, memory, tries, arrived)
             stay = ~arrived
+            if race is not None and racing:
+                stay &= race.running(sizes.value, ended.sizes.value.max())
             if not bool(stay.any()):
                 break
             ids, parameters, distances = ids[stay], parameters[stay], distances[stay]

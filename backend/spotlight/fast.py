@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.spotlight.ascent import Climbers, ascend
+from backend.spotlight.ascent import Climbers, Race, ascend
 from backend.spotlight.kernels import Kernel
 from backend.spotlight.rows import EXACT_NUMBERS, Rows
 from backend.spotlight.shapes import SHAPES, Shape, Spherical
@@ -242,11 +242,10 @@ class FastSearch:
         tight = shape.patience
         if self.rows.dtype == torch.float32:
             tight = max(tight, _ROUNDING)
-        if len(climbers.steps) > count:
-            climbers = self._climb(shape, climbers, stages[:1], tight, _RACE_STEPS)
-            behind = climbers.sizes.value[0] - climbers.sizes.value
-            climbers = climbers[: max(count, int((behind <= _RACE_GAP).sum()))]
-        return self._climb(shape, climbers, stages, tight, self.max_steps)
+        race = Race(_RACE_STEPS, _RACE_GAP, count) if len(climbers.steps) > count else None
+        climbers = self._climb(shape, climbers, stages, tight, self.max_steps, race)
+        behind = climbers.sizes.value[0] - climbers.sizes.value
+        return climbers[: max(count, int((behind <= _RACE_GAP).sum()))]
 
     def _climb(
         self,
@@ -255,15 +254,25 @@ class FastSearch:
         stages: list[Problem],
         tolerance: float,
         max_steps: int,
+        race: Race | None = None,
     ) -> Climbers:
-        """Ascents one after the other, as many climbers at once as fit; best first at the end."""
+        """Ascents one after the other, as many climbers at once as fit; best first at the end.
+
+        Those that fit at once race in the first ascent.
+        """
         together = max(1, _WEIGHTS // max(1, shape.rows.most))
         arrived = []
         for first in range(0, len(climbers.steps), together):
             group = climbers[first : first + together]
-            for stage in stages:
+            for number, stage in enumerate(stages):
                 group = ascend(
-                    shape, group, stage, max_steps=max_steps, tolerance=tolerance, tick=self.tick
+                    shape,
+                    group,
+                    stage,
+                    max_steps=max_steps,
+                    tolerance=tolerance,
+                    tick=self.tick,
+                    race=race if number == 0 else None,
                 )
             arrived.append(group)
         climbers = Climbers.joined(arrived)

@@ -192,6 +192,9 @@ def squared_distances(
         # A copy: torch takes no read-only array, and a memory-mapped bundle is read-only.
         block = torch.from_numpy(np.array(rows[start : start + step], dtype=np.float64))
         block -= middle
+        if shape.ndim == 0:
+            out[start : start + step] = torch.linalg.vecdot(block, block).mul_(shape)
+            continue
         other = block @ shape if shape.ndim == 2 else block * shape
-        out[start : start + step] = (block * other).sum(1)
+        out[start : start + step] = torch.linalg.vecdot(block, other)
     return out.clamp_min_(0.0).numpy()  # rounding of a semidefinite form can dip below 0

@@ -18,6 +18,9 @@ from backend.spotlight.ranks import ALONE, Ranks
 RESIDENT_BYTES = 2**29
 # Numbers per block of the working copy, for matrix products.
 BLOCK = 2**22
+# Rows whose products are added in single precision before they join a float64 sum. On a GPU a block
+# is one product: its own sums are taken in tiles.
+_PIECE = 2**11
 # For up to this many centers a product is faster with the rows first.
 _FEW = 8
 # Up to this many numbers the working copy is float64: it costs little and loses nothing.
@@ -177,7 +180,9 @@ class Rows:
         for start, block in self.blocks():
             stop = start + len(block)
             own = self.squares[None, start:stop] if weights is None else weights @ block.square().T
-            if len(centers) <= _FEW:
+            if len(centers) == 1:  # twice over: one column alone takes longer
+                part = (block @ pulled.expand(2, -1).T).T[:1] + own
+            elif len(centers) <= _FEW:
                 part = (block @ pulled.T).T + own
             else:
                 part = torch.addmm(own, pulled, block.T)
@@ -207,8 +212,11 @@ class Rows:
     def _pulled(self, weights: Tensor, squared: bool) -> Tensor:
         total = torch.zeros((len(weights), self.d), dtype=torch.float64, device=self.device)
         for start, block in self.blocks():
-            part = weights[:, start : start + len(block)]
-            total += part @ (block.square() if squared else block)
+            step = len(block) if self.device.type == "cuda" else _PIECE
+            for low in range(0, len(block), step):
+                piece = block[low : low + step]
+                part = weights[:, start + low : start + low + len(piece)]
+                total += part @ (piece.square() if squared else piece)
         return total
 
     def scatter(self, weights: Tensor) -> Tensor:

@@ -27,6 +27,9 @@ from backend.spotlight.ranks import ALONE, Ranks
 # Data has unit size. Beyond these bounds a region is everything, or a single point.
 LOG_PRECISION_BOUNDS = (-27.0, 27.0)
 _NEWTON_STEPS = 60
+# On a GPU the host asks whether all roots are found only after so many steps: each question waits
+# for the device, and a step more costs less.
+_CUDA_STEPS = 4
 # A level this far above the weighted loss (in standard deviations of the loss) asks for growth.
 _SLACK = 1e-9
 
@@ -103,18 +106,26 @@ def solve_sizes(
     low = torch.full_like(guess, LOG_PRECISION_BOUNDS[0])
     high = torch.full_like(guess, LOG_PRECISION_BOUNDS[1])
     now = guess.clamp(*LOG_PRECISION_BOUNDS)
-    for _ in range(_NEWTON_STEPS):
-        total, value, level, slope = _sums(distances, now, problem)
-        gap = torch.log(total / problem.min_weight)
-        done = (gap.abs() < tolerance) | (high - low < 1e-12)
-        if bool(done.all()):
+    total, value, level, gap = (torch.zeros_like(now) for _ in range(4))
+    ids, near = torch.arange(len(now), device=now.device), distances
+    asked = _CUDA_STEPS if distances.is_cuda else 1
+    for step in range(_NEWTON_STEPS):
+        total[ids], value[ids], level[ids], slope = _sums(near, now[ids], problem)
+        gap[ids] = torch.log(total[ids] / problem.min_weight)
+        done = (gap[ids].abs() < tolerance) | (high[ids] - low[ids] < 1e-12)
+        if step % asked == asked - 1 and bool(done.all()):
             break
-        low = torch.where(gap > 0, now, low)
-        high = torch.where(gap > 0, high, now)
-        relative = gap * total / (SLOPE[problem.kernel] * slope)  # Newton's step of tau over tau
-        new = now + torch.log1p(relative.clamp(-0.9, 9.0))
-        inside = (new > low) & (new < high)  # false for NaN, too
-        now = torch.where(done, now, torch.where(inside, new, 0.5 * (low + high)))
+        at, apart = now[ids], gap[ids]
+        low[ids] = torch.where(apart > 0, at, low[ids])
+        high[ids] = torch.where(apart > 0, high[ids], at)
+        # Newton's step of tau over tau
+        relative = apart * total[ids] / (SLOPE[problem.kernel] * slope)
+        new = at + torch.log1p(relative.clamp(-0.9, 9.0))
+        inside = (new > low[ids]) & (new < high[ids])  # false for NaN, too
+        new = torch.where(inside, new, 0.5 * (low[ids] + high[ids]))
+        now[ids] = torch.where(done, at, new)
+        if asked == 1 and 2 * int(done.sum()) >= len(ids):  # sums are taken for the others only
+            ids, near = ids[~done], near[~done]
     slack = gap > tolerance
     value = torch.where(slack, value, value - (level - value) * gap)
     sizes = Sizes(now, total, value, level, slack)

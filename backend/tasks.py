@@ -388,7 +388,7 @@ def _check_projection(options: Options) -> None:
 
 # --- methods --------------------------------------------------------------------------------------
 
-_SPOTLIGHTS = "spotlights"
+_OWN_METHODS = ("regions", "spotlights")
 
 
 def run_methods(
@@ -401,6 +401,7 @@ def run_methods(
     holds weights and members of one method. Methods that miss a field of the bundle are left out,
     with the reason in ``meta["skipped"]``; when that leaves none, the first reason is raised.
     """
+    from backend.report.compared import region_groups, spotlight_groups
     from backend.slices import METHODS, compare_groups, find_groups
 
     bundle = _needs_bundle("methods", bundle)
@@ -424,8 +425,18 @@ def run_methods(
             progress(share * (done + fraction), message)
 
         try:
-            if method == _SPOTLIGHTS:
-                found = _spotlight_groups(bundle, fields, options, step)
+            if method in _OWN_METHODS:
+                make = spotlight_groups if method == "spotlights" else region_groups
+                sized = {"size": options["size"]} if method == "spotlights" else {}
+                found = make(
+                    bundle.embeddings,
+                    bundle.losses,
+                    fields=fields,
+                    n_groups=options["n_groups"],
+                    seed=options["seed"],
+                    progress=step,
+                    **sized,
+                )
             else:
                 sized = {"size": options["size"]} if METHODS[method].takes_size else {}
                 found = find_groups(
@@ -471,62 +482,11 @@ def run_methods(
     }
 
 
-def _spotlight_groups(
-    bundle: Bundle, fields: Mapping[str, Any], options: Options, progress: Progress
-) -> FoundGroups:
-    """Spotlights in the form of the other methods; unseen rows get the kernel's weight."""
-    from backend.slices.found import found_groups
-    from backend.slices.inputs import Inputs, check_inputs
-    from backend.spotlight import iterate_spotlights, spotlight_objective
-
-    n = bundle.n
-
-    def fit(inputs: Inputs, *, progress: Progress) -> FoundGroups:
-        size = options["size"]
-        regions: list[Region] = list(
-            iterate_spotlights(
-                inputs.embeddings,
-                inputs.losses,
-                size=size if size < 1 else size * len(inputs) / n,
-                n_spotlights=options["n_groups"],
-                seed=options["seed"],
-                progress=progress,
-            )
-        )
-
-        def rule(unseen: Inputs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            nothing = np.zeros(len(unseen))
-            weights = np.stack(
-                [
-                    spotlight_objective(
-                        unseen.embeddings, nothing, region.center, region.precision, min_weight=0
-                    ).weights
-                    for region in regions
-                ]
-            )
-            return weights, weights
-
-        return found_groups(
-            _SPOTLIGHTS,
-            inputs,
-            rule,
-            fit,
-            names=[f"spotlight {at + 1}" for at in range(len(regions))],
-            kinds=["all"] * len(regions),
-            notes=[],
-            parameters={name: options[name] for name in ("size", "n_groups", "seed")},
-        )
-
-    return fit(
-        check_inputs(_SPOTLIGHTS, bundle.embeddings, bundle.losses, **fields), progress=progress
-    )
-
-
 def _check_methods(options: Options) -> None:
     from backend.slices.methods import METHODS
 
     methods = options["methods"]
-    allowed = (_SPOTLIGHTS, *METHODS)
+    allowed = (*_OWN_METHODS, *METHODS)
     if not isinstance(methods, list | tuple) or not methods:
         raise InputError(
             f"methods must list at least one of {', '.join(allowed)}: got {methods!r}."
@@ -678,9 +638,10 @@ TASKS: dict[str, Task] = {
     ),
     "methods": Task(
         "backend.tasks:run_methods",
-        version=1,
+        version=2,
         defaults={
             "methods": [
+                "regions",
                 "spotlights",
                 "mixture",
                 "george",

@@ -252,8 +252,10 @@ def test_methods_compares_what_the_bundle_allows(jobs, imported):
     # This bundle has no labels: three methods say so, the others run.
     assert sorted(meta["skipped"]) == ["directions", "george", "mixture"]
     assert meta["skipped"]["george"].startswith("george_clusters needs labels")
-    assert sorted(meta["methods"]) == ["error_clusters", "highest_loss", "spotlights"]
-    assert [row["method"] for row in meta["table"]][:2] == ["spotlights", "spotlights"]
+    assert sorted(meta["methods"]) == ["error_clusters", "highest_loss", "regions", "spotlights"]
+    named = [row["method"] for row in meta["table"]]
+    assert named[0] == "regions" and named.count("spotlights") == 2
+    assert meta["table"][0]["group"] == "region 1, all examples"
     assert result["overlap"].shape == (len(meta["table"]),) * 2
     for method in meta["methods"]:
         assert result[f"weights_{method}"].dtype == np.float32
@@ -261,10 +263,10 @@ def test_methods_compares_what_the_bundle_allows(jobs, imported):
         assert np.isin(best[best >= 0][:10], PLANTED).all()
     same = find_spotlights(embeddings, losses, size=40, n_spotlights=2)
     np.testing.assert_allclose(result["weights_spotlights"], same.weights, atol=1e-5)
-    first = meta["table"][0]
-    assert first["held_out_ratio"] > 3 and first["p"] == 0.01
+    for first in (meta["table"][0], meta["table"][named.index("spotlights")]):
+        assert first["held_out_ratio"] > 3 and first["p"] == 0.01
     parts = [part.meta["method"] for part in job.partial()]
-    assert not parts or parts == ["spotlights", "error_clusters", "highest_loss"]
+    assert not parts or parts == ["regions", "spotlights", "error_clusters", "highest_loss"]
 
 
 def test_methods_without_a_field_they_need_are_refused_together(jobs, imported):
@@ -281,8 +283,11 @@ def test_methods_runs_beside_searches_never_before_them():
 @pytest.mark.parametrize(
     "options, text",
     [
-        ({"methods": []}, r"methods must list at least one of spotlights, mixture.*: got \[\]"),
-        ({"methods": ["domino"]}, "methods must be one of 'spotlights'.*: got 'domino'"),
+        (
+            {"methods": []},
+            r"methods must list at least one of regions, spotlights, mixture.*: got \[\]",
+        ),
+        ({"methods": ["domino"]}, "methods must be one of 'regions'.*: got 'domino'"),
         ({"methods": ["george", "george"]}, "methods must list each once"),
         ({"held_out": 1}, "held_out must be true or false: got 1"),
         ({"n_groups": 0}, "n_groups must be a whole number from 1 to 50: got 0"),

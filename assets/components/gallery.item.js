@@ -57,7 +57,13 @@ class Item {
     back.addEventListener("click", () => this.step(-1));
     on.addEventListener("click", () => this.step(1));
     this.tags = element("div", "tags");
-    top.append(back, on, element("span", "place", data.place), element("code", "id", data.id), this.tags);
+    const keys = element("div", "keys");
+    for (const [digit, name] of Object.entries(this.channel.said.keys)) {
+      const key = element("span", "key");
+      key.append(element("kbd", "", digit), element("span", "", name));
+      keys.append(key);
+    }
+    top.append(back, on, element("span", "place", data.place), element("code", "id", data.id), this.tags, keys);
     const left = element("div", "left");
     if (data.src) {
       const picture = element("img");

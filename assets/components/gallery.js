@@ -118,7 +118,7 @@ class Gallery {
     }
     document.addEventListener("keydown", this.outside);
     if (this.key !== data.key) this.rebuild(data, had);
-    this.grid.className = `grid ${data.density}${data.texts ? " texts" : ""}${data.pictures ? " pictures" : ""}`;
+    this.grid.className = `grid ${data.density}${data.texts ? " texts" : ""}${data.pictures ? " pictures" : ""}${data.tagging ? "" : " untagged"}`;
     this.grid.setAttribute("aria-label", data.label);
     this.showTags();
     this.showPicked();
@@ -337,7 +337,9 @@ class Gallery {
       const said = JSON.stringify(tags);
       if (tile.dataset.tags === said) continue;
       tile.dataset.tags = said;
-      tile.querySelector(".tags").replaceChildren(...tagChips(tags));
+      const holder = tile.querySelector(".tags");
+      holder.replaceChildren(...tagChips(tags));
+      holder.title = tags.map((tag) => tag.name).join(", ");
     }
   }
 

@@ -204,7 +204,7 @@ def bars_of(bundle: Bundle, row: int, *, top: int = 5) -> list[dict[str, Any]]:
 
 def _near(shown: Shown, row: int) -> None:
     """The nearest examples in representation space; opening one shows it in place."""
-    from pages.components import gallery
+    from pages.components.tiles import neighbour_tiles  # which open examples themselves
 
     bundle, key = shown.bundle, shown.key
     if bundle.n < 2:
@@ -218,7 +218,7 @@ def _near(shown: Shown, row: int) -> None:
         return
     found = neighbours_of(bundle.digest, row, bundle)
     st.caption("Nearest in representation space, Euclidean distance d. A click opens one.")
-    opened = gallery.neighbour_tiles(bundle, found, key=f"{key}_near")
+    opened = neighbour_tiles(bundle, found, key=f"{key}_near")
     if opened is not None:
         st.session_state[keys.EXAMPLE]["row"] = opened
         st.rerun(scope="fragment")

@@ -220,15 +220,13 @@ def keys_popover(bundle: Bundle, key: str) -> None:
         type="tertiary",
         key=f"{key}_keys_popover",
         on_change="rerun",
-        help="Digits 1 to 9 tag the example in focus and go on to the next. All keys: press ?",
+        help="Digits 1 to 9 tag the example in focus and go on to the next. New tags take the next "
+        "free digit. Press ? in the gallery for all keys.",
     )
     if not place.open:
         return
     table = digit_tags(bundle.digest)
     with place, st.form(f"{key}_keys_form", border=False):
-        st.caption(
-            "Each digit tags the example in focus and goes on. New tags take the next free digit."
-        )
         for row in range(3):
             for place_of, digit in zip(st.columns(3, gap="small"), DIGITS[3 * row :], strict=False):
                 place_of.text_input(

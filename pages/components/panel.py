@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from backend.bundle import Bundle
-from pages.components import hypotheses, tagging, views
+from pages.components import example, hypotheses, tagging, views
 from pages.components.groups import Choice
 
 
@@ -23,6 +23,8 @@ def show_group(
     ``more`` are views only this page has: name and what shows it. One that shows a group of its own
     returns it, with the ids picked in it: that is what is tagged then.
     """
+    tagging.follow_others(bundle)
+    example.know_groups(bundle, choices)
     hypotheses.open_if_asked(bundle)
     more = more or {}
     without = [view for view in views.REGION_VIEWS if view not in more]

@@ -12,8 +12,11 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.export import export_flagged
-from pages.components import frame, keys, services, text
+from pages.components import frame, history, keyboard, keys, services, text
 from pages.components.groups import Choice
+
+FOLLOW_S = 3.0
+REST_S = 1.5
 
 
 def show_bar(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
@@ -86,50 +89,62 @@ def _tag(digest: str, ids: list[str], source: dict[str, Any]) -> None:
     # Read now, not when the button was drawn: the name may have been typed just before the click.
     name = st.session_state.get(keys.TAG_NAME)
     if not name:
-        _notify("Type a name for the tag first, then press the button again.", ":material/info:")
+        history.notify(
+            "Type a name for the tag first, then press the button again.", ":material/info:"
+        )
         return
     try:
         services.store().tag(digest, ids, name, author=frame.author(), source=source)
     except BackendError as error:
-        _notify(text.plain(error, limit=400), ":material/error:")
+        history.notify(text.plain(error, limit=400), ":material/error:")
         return
-    _notify(
-        f"Tagged {text.count(len(ids))} examples “{text.plain(name)}”. Undo takes it back.",
+    history.notify(
+        f"Tagged {text.count(len(ids))} examples “{text.plain(name)}”. Ctrl+Z takes it back.",
         ":material/sell:",
     )
 
 
 def history_buttons(bundle: Bundle) -> None:
-    """Undo and redo over this author's changes to this bundle."""
-    store = services.store()
-    for word, shortcut, icon, act, next_one in (
-        ("Undo", "Ctrl+Z", ":material/undo:", store.undo, store.undoable),
-        ("Redo", "Ctrl+Shift+Z", ":material/redo:", store.redo, store.redoable),
-    ):
-        change = next_one(bundle.digest, frame.author())
-        st.button(
-            word,
-            key=word.lower(),
-            icon=icon,
-            type="tertiary",
-            shortcut=shortcut,
-            disabled=change is None,
-            on_click=_step,
-            args=(act, bundle.digest, word),
-            help=f"{word}: {text.plain(change.summary, limit=120)}" if change else None,
-        )
+    """Undo and redo over this author's changes to this bundle, and the list of everybody's."""
+    history.show_buttons(bundle)
 
 
-def _step(act: Any, digest: str, word: str) -> None:
-    try:
-        event = act(digest, frame.author())
-    except BackendError as error:
-        _notify(text.plain(error, limit=400), ":material/error:")
+def follow_others(bundle: Bundle) -> None:
+    """Have the page show what changed meanwhile, in another browser or by keys; call it once.
+
+    A glance at the number of the last event every few seconds. When it has grown the page runs
+    again, but not under somebody's fingers: only once no key has tagged for a moment.
+    """
+    seen = services.store().last_seq(bundle.digest)
+    st.session_state[keys.FOLLOWED] = (bundle.digest, seen)
+    _follow(bundle.digest)
+
+
+@st.fragment(run_every=FOLLOW_S)
+def _follow(digest: str) -> None:
+    known, seen = st.session_state.get(keys.FOLLOWED, ("", 0))
+    if known != digest or keyboard.rested_s() < REST_S:
         return
-    if event is None:
-        _notify(f"Nothing to {word.lower()}.", ":material/info:")
-    else:
-        _notify(text.plain(event.summary, limit=160), ":material/history:")
+    store = services.store()
+    try:
+        last = store.last_seq(digest)
+        if last <= seen:
+            return
+        news = store.events(digest, limit=min(50, last - seen))
+    except BackendError:
+        return  # the page itself says what is wrong with the database, at its next run
+    others = [
+        one
+        for one in news
+        if one.seq > seen and one.author != frame.author() and one.kind not in history.HIDDEN
+    ]
+    if others and keys.NOTICE not in st.session_state:
+        more = f", and {text.count(len(others) - 1)} more changes" if len(others) > 1 else ""
+        history.notify(
+            f"{text.plain(others[0].author, limit=40)} {text.plain(others[0].summary)}{more}.",
+            ":material/group:",
+        )
+    st.rerun()
 
 
 def download_button(bundle: Bundle, tags: list[str] | None = None) -> None:
@@ -169,15 +184,9 @@ def _stem(bundle: Bundle) -> str:
     return kept.strip("-")[:60] or "bundle"
 
 
-def _notify(words: str, icon: str) -> None:
-    st.session_state[keys.NOTICE] = (words, icon)
-
-
 def show_notice() -> None:
     """What the last action did, once."""
-    notice = st.session_state.pop(keys.NOTICE, None)
-    if notice:
-        st.toast(notice[0], icon=notice[1], duration="long")
+    history.show_notice()
 
 
 def tags_of(bundle: Bundle) -> pd.DataFrame:

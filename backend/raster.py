@@ -13,7 +13,7 @@ from PIL import Image
 
 from backend.core.errors import InputError
 
-WIDTH, HEIGHT = 1600, 800
+WIDTH, HEIGHT = 1280, 576
 MARGIN = 0.02
 """Share of the map left free on each side, so that points on the border are whole."""
 SELECTED, FILTERED_OUT = 1, 2
@@ -95,54 +95,58 @@ def draw_raster(
     Returns
     -------
     bytes
-        1600 x 800 pixels. The more points on a pixel, the less of the ground shows through;
+        1280 x 576 pixels. The more points on a pixel, the less of the ground shows through;
         selected points are drawn larger, with a rim of the accent.
     """
     order, layer = drawing_order(codes, state, by_code=by_code, hide_filtered=hide_filtered)
-    palette = np.array([_rgb(one) for one in colours], dtype=np.uint8)
     scale = (1 - 2 * MARGIN) / 65_535
     x = ((MARGIN + steps[order, 0] * scale) * (WIDTH - 1)).astype(np.int64)
     y = ((1 - MARGIN - steps[order, 1] * scale) * (HEIGHT - 1)).astype(np.int64)
-    ink = palette[codes[order]]
-    ink[layer < 2] = _rgb(context)
+    place = y * WIDTH + x
     radius = 3 if len(codes) <= 5_000 else 2 if len(codes) <= 100_000 else 1
     alpha = np.array([0.2, 0.5, 0.8, 0.999])[layer]
     if len(codes) > 100_000:
         alpha[layer < 3] *= 0.6
-    picture = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
+    above = np.zeros(HEIGHT * WIDTH, dtype=np.int64)
     cover = np.zeros((HEIGHT, WIDTH))  # -log of what still shows through
-    for chosen, size, colour in (
-        (layer < 3, radius, ink),
-        (layer == 3, radius + 2, np.broadcast_to(np.array(_rgb(accent), np.uint8), ink.shape)),
-        (layer == 3, radius, ink),
-    ):
-        if chosen.any():
-            at = x[chosen], y[chosen]
-            _stamp(picture, cover, *at, colour[chosen], -np.log1p(-alpha[chosen]), size)
+    chosen = layer == 3
+    for which, size in ((~chosen, radius), (chosen, radius + 1)):
+        rows = np.flatnonzero(which)
+        if len(rows):
+            rim = radius if size > radius else size + 1
+            _stamp(above, cover, place[rows], rows, -np.log1p(-alpha[rows]), size, rim)
+    ink = np.array([_rgb(one) for one in colours], dtype=np.uint8)[codes[order]]
+    ink[layer < 2] = _rgb(context)
+    # Entry 0 is no point; then each point's colour and the colour of its rim take turns.
+    both = np.zeros((2 + 2 * len(order), 3), dtype=np.uint8)
+    both[2::2] = ink
+    both[3::2] = _rgb(accent)
     covered = np.round(-np.expm1(-cover) * 255).astype(np.uint8)
+    pixels = np.dstack([both[above].reshape(HEIGHT, WIDTH, 3), covered])
     buffer = io.BytesIO()
-    image = Image.fromarray(np.dstack([picture, covered]))
-    image.save(buffer, "PNG", compress_level=3)
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()
 
 
 def _stamp(
-    picture: NDArray[np.uint8],
+    above: NDArray[np.int64],
     cover: NDArray[np.float64],
-    x: NDArray[np.int64],
-    y: NDArray[np.int64],
-    colour: NDArray[Any],
+    place: NDArray[np.int64],
+    rows: NDArray[np.int64],
     weight: NDArray[np.float64],
     radius: int,
+    rim: int,
 ) -> None:
-    """Discs of one size; where two overlap the later one's colour stays.
+    """Discs of one size. ``above`` holds 2 + 2 * row of the last point on a pixel, + 1 on its rim.
 
     The margin is wider than any disc, so none reaches the edge.
     """
-    centres = np.bincount(y * WIDTH + x, weight, cover.size).reshape(cover.shape)
+    centres = np.bincount(place, weight, cover.size).reshape(cover.shape)
     reach = range(-radius, radius + 1)
     for dx, dy in ((i, j) for i in reach for j in reach if i * i + j * j <= radius * radius + 1):
-        picture[y + dy, x + dx] = colour
+        at = place + (dy * WIDTH + dx)
+        # Rows ascend, and of equal places numpy keeps the last value written: the highest row.
+        above[at] = np.maximum(above[at], 2 + 2 * rows + (dx * dx + dy * dy > rim * rim))
         cover += np.roll(centres, (dy, dx), axis=(0, 1))
 
 

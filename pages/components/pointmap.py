@@ -249,17 +249,33 @@ def _picture(
     hide: bool,
 ) -> dict[str, Any]:
     """Address of the map drawn here."""
-    content = draw_raster(
-        packed.steps,
-        codes,
-        state,
+    look = (*colours, palette.context_colour(), palette.accent(), isinstance(legend, Scale), hide)
+    known = hashlib.blake2b(digest_size=16)
+    for plane in (packed.steps, codes, state):
+        known.update(np.ascontiguousarray(plane).data)
+    content = _drawn(f"{known.hexdigest()}:{look}", packed, codes, state, look)
+    return {"picture": media.offer(content, "image/png", compress=False)}
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _drawn(
+    known: str,
+    _packed: Packed,
+    _codes: NDArray[np.uint8],
+    _state: NDArray[np.uint8],
+    _look: tuple[Any, ...],
+) -> bytes:
+    *colours, context, accent, by_code, hide = _look
+    return draw_raster(
+        _packed.steps,
+        _codes,
+        _state,
         colours,
-        context=css_colour(palette.context_colour()),
-        accent=css_colour(palette.accent()),
-        by_code=isinstance(legend, Scale),
+        context=css_colour(context),
+        accent=css_colour(accent),
+        by_code=by_code,
         hide_filtered=hide,
     )
-    return {"picture": media.offer(content, "image/png", compress=False)}
 
 
 def _contours(contours: Sequence[Contour], packed: Packed) -> str | None:

@@ -19,8 +19,8 @@ const TOOLS = [
   ["pan", "Move the view (V)", "M10 2.500v15M2.500 10h15M10 2.500l-2 2M10 2.500l2 2M10 17.500l-2-2M10 17.500l2-2M2.500 10l2-2M2.500 10l2 2M17.500 10l-2-2M17.500 10l-2 2"],
 ];
 const OPERATIONS = [
-  ["add", "Add to the selection (Shift)", "M10 4v12M4 10h12"],
-  ["remove", "Take away from the selection (Alt)", "M4 10h12"],
+  ["add", "Add to the selection (Shift)", "M6 13H3V3h10v3M13 9.500v7M9.500 13h7"],
+  ["remove", "Take away from the selection (Alt)", "M6 13H3V3h10v3M9.500 13h7"],
 ];
 const ACTIONS = [
   ["fit", "Show everything (0)", "M3 7V3h4M13 3h4v4M17 13v4h-4M7 17H3v-4"],
@@ -326,7 +326,7 @@ class PointMap {
     this.points.draw({
       view: this.camera.view(),
       size: this.pointSize() * this.ratio,
-      rim: 1.6 * this.ratio,
+      rim: Math.min(1.5, 0.9 + 0.1 * this.pointSize()) * this.ratio,
       opacity: Math.min(1, this.opacity()),
       only: this.only,
       selecting: this.shown.selecting,
@@ -470,9 +470,11 @@ class PointMap {
   }
 
   takeContours(bytes) {
-    if (this.contoursFrom === bytes) return;
+    const { text } = this.data.theme;
+    if (this.contoursFrom === bytes && this.contoursOn === text) return;
     this.contoursFrom = bytes;
-    this.contours = bytes ? createContours(JSON.parse(new TextDecoder().decode(bytes))) : [];
+    this.contoursOn = text;
+    this.contours = bytes ? createContours(JSON.parse(new TextDecoder().decode(bytes)), text) : [];
   }
 
   /** Buttons, legend and the line below the map. */

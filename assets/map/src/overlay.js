@@ -3,9 +3,10 @@
 
 const LINE = { 0.5: 2, 0.8: 1.25 };
 
-export function createContours(regions) {
+export function createContours(regions, towards) {
   return regions.map((region) => ({
     ...region,
+    line: mixed(region.colour, towards, 0.35),
     paths: region.levels.map((level) => {
       const path = new Path2D();
       for (const line of level.lines) {
@@ -18,6 +19,13 @@ export function createContours(regions) {
       return { share: level.share, path };
     }),
   }));
+}
+
+/** A colour moved towards another: lines stand out from points of the same colour. */
+function mixed(colour, other, share) {
+  const part = (text, at) => parseInt(text.slice(at, at + 2), 16);
+  const parts = [1, 3, 5].map((at) => Math.round((1 - share) * part(colour, at) + share * part(other, at)));
+  return `rgb(${parts.join(", ")})`;
 }
 
 function luminance(colour) {
@@ -89,20 +97,20 @@ export function drawOverlay(canvas, { camera, contours, theme, shape, hovered, p
       const placed = new Path2D();
       placed.addPath(path, matrix);
       const width = LINE[share] || 1.5;
-      context.globalAlpha = share >= 0.8 ? 0.55 : 0.85;
+      context.globalAlpha = share >= 0.8 ? 0.5 : 0.8;
       context.setLineDash([]);
-      context.lineWidth = width + 2;
+      context.lineWidth = width + 2.5;
       context.strokeStyle = theme.paper;
       context.stroke(placed);
       context.globalAlpha = 1;
       context.setLineDash(share >= 0.8 ? [4, 3] : []);
       context.lineWidth = width;
-      context.strokeStyle = region.colour;
+      context.strokeStyle = region.line;
       context.stroke(placed);
     }
   }
   context.setLineDash([]);
-  context.font = '600 12px "Source Sans", system-ui, sans-serif';
+  context.font = `600 12px ${theme.font}`;
   context.textAlign = "center";
   context.textBaseline = "middle";
   const put = [];

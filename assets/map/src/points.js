@@ -31,12 +31,13 @@ void main() {
     alpha *= 0.45;
   } else if (selecting && !chosen) {
     ink = context;
-    alpha *= 0.6;
+    alpha *= 0.7;
   } else if (chosen) {
-    alpha = min(1.0, 1.5 * opacity);
-    across = size + 2.0 * rim;
+    alpha = min(1.0, 1.6 * opacity);
+    across = size + 1.4 * rim;
     ringed = rim;
   }
+  if (!chosen && ink.rgb == context.rgb) alpha *= 0.8; // context, whatever code it has
   ink = vec4(ink.rgb, 1.0) * alpha;
   radius = 0.5 * across;
   gl_Position = vec4(place * view.xy + view.zw, 0.0, 1.0);

@@ -66,8 +66,8 @@ def density_lines(
     Notes
     -----
     A weighted histogram is blurred with a Gaussian whose width follows the weighted spread and the
-    effective number of members (Scott's rule in two dimensions). The level of a share is the
-    density of the last cell taken when cells are taken densest first until they hold the share.
+    effective number of members (Scott's rule in two dimensions). The level of a share lies
+    just below the last cell taken when cells are taken densest first until they hold the share.
 
     Raises
     ------
@@ -139,5 +139,8 @@ def _kernel(size: int, width: float) -> NDArray[np.float64]:
 def _threshold(mass: NDArray[np.float64], density: NDArray[np.float64], share: float) -> float:
     order = np.argsort(-density, axis=None, kind="stable")
     gathered = np.cumsum(mass.ravel()[order])
-    last = int(np.searchsorted(gathered, share * gathered[-1]))
-    return float(density.ravel()[order[min(last, len(order) - 1)]])
+    sorted_density = density.ravel()[order]
+    last = min(int(np.searchsorted(gathered, share * gathered[-1])), len(order) - 1)
+    # Between the last cell taken and the next lower one: a line at the height of a peak is none.
+    lower = sorted_density[sorted_density < sorted_density[last]]
+    return float(0.5 * (sorted_density[last] + (lower[0] if len(lower) else 0.0)))

@@ -92,11 +92,11 @@ def summary_table(counts: pd.DataFrame, accuracy: pd.DataFrame) -> pd.DataFrame:
     )
     if accuracy.empty:
         return table
-    held = accuracy.set_index(["population", "subset", "side"])["accuracy"]
+    held = accuracy.set_index(["population", "subset", "side"])["accuracy"].to_dict()
     for subset, words in SUBSETS.items():
         for side, title in (("baseline", "before"), ("compressed", "after")):
             table[f"{words}: {title}"] = [
-                held.loc[(name, subset, side)] for name in table["population"]
+                held[(name, subset, side)] for name in table["population"]
             ]
     return table
 
@@ -129,7 +129,7 @@ def counts_figure(counts: pd.DataFrame, names: list[str]) -> go.Figure:
 
 def accuracy_figure(accuracy: pd.DataFrame, order: list[str]) -> go.Figure:
     """Dumbbells: open circles before, filled after, one panel per subset, one scale for all."""
-    sizes = accuracy.groupby(["population", "subset"])["n"].first()
+    sizes = accuracy.groupby(["population", "subset"])["n"].first().to_dict()
     titles = list(SUBSETS.values())
     figure = make_subplots(
         cols=3,
@@ -138,9 +138,12 @@ def accuracy_figure(accuracy: pd.DataFrame, order: list[str]) -> go.Figure:
         horizontal_spacing=0.03,
         subplot_titles=titles,
     )
-    held = accuracy.set_index(["subset", "side", "population"])
     for column, subset in enumerate(SUBSETS, start=1):
-        sides = {side: held.loc[(subset, side)].loc[order] for side in ("baseline", "compressed")}
+        own = accuracy[accuracy["subset"] == subset]
+        sides = {
+            side: own[own["side"] == side].set_index("population").loc[order]
+            for side in ("baseline", "compressed")
+        }
         ends = np.array([100 * sides[side]["accuracy"].to_numpy() for side in sides])
         for at in range(len(order)):
             figure.add_scatter(

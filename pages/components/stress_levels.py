@@ -121,7 +121,7 @@ def levels_figure(table: pd.DataFrame, levels: list[Level], shown: list[str]) ->
         if np.isfinite(value[-1]):
             ends.append((float(value[-1]), at))
     low, high = figure_range(table[table["metric"].isin(shown)])
-    for place, (_, at) in zip(
+    for height, (_, at) in zip(
         spaced([end for end, _ in ends], 0.052 * (high - low)), ends, strict=True
     ):
         colour = palette.text_colour() if at == 0 else palette.MORE_HUES[at - 1]

@@ -1,0 +1,188 @@
+"""The compression page: all interventions, votes, attributes, classes, subgroups, the review."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from backend.bundle import open_bundle
+from backend.populations import pie_accuracy, select_pies
+from pages.components import populations, services
+from pages.components.populations_examples import votes_table
+from tests.pages.population_bundles import HOSTILE, awkward, fields, kept
+
+APP = str(Path(__file__).parents[2] / "app.py")
+PARTS = ("Overview", "Examples", "Attributes", "Classes", "Subgroups", "Review")
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One home folder, and so one set of warm workers, for all tests of this file."""
+    folder = tmp_path_factory.mktemp("compression") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ERRORSCOPE_HOME", str(folder))
+        st.cache_resource.clear()
+        yield folder
+        services.jobs().close()
+        services.store().close()
+        st.cache_resource.clear()
+
+
+@pytest.fixture(scope="module")
+def digest(home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return kept(tmp_path_factory.mktemp("bundle"), "plain", **fields())
+
+
+def opened(digest: str, **query: str) -> AppTest:
+    at = AppTest.from_file(APP, default_timeout=60)
+    at.query_params["bundle"] = digest
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.switch_page("pages/compression.py").run()
+    assert not at.exception, [element.message for element in at.exception]
+    return at
+
+
+def texts(at: AppTest) -> str:
+    kinds = ("markdown", "caption", "info", "warning", "error", "text", "subheader", "code")
+    return "\n".join(str(element.value) for kind in kinds for element in at.get(kind))
+
+
+def full(digest: str) -> str:
+    return next(one for one in services.known_bundles() if one.startswith(digest))
+
+
+def table(at: AppTest, *columns: str) -> pd.DataFrame:
+    """The last table on the page that has these columns."""
+    return [one.value for one in at.dataframe if set(columns) <= set(one.value.columns)][-1]
+
+
+def test_the_overview_holds_every_intervention(digest: str) -> None:
+    at = opened(digest)
+    shown = table(at, "population", "PIE", "models", "PIE share").set_index("population")
+    assert shown.index.tolist() == ["pruned-50", "pruned-90"]  # in order of their level
+    bundle = open_bundle(full(digest))
+    before, after = bundle.populations["baseline"], bundle.populations["pruned-90"]
+    pies = select_pies(before, after, bundle.labels)
+    twin = pie_accuracy(before, after, bundle.labels, pies.mask).set_index(["population", "subset"])
+    row = shown.loc["pruned-90"]
+    assert row["PIE"] == pies.n_pies
+    assert row["on PIE: before"] == pytest.approx(twin.loc[("baseline", "pie"), "accuracy"])
+    assert row["on all examples: after"] == pytest.approx(
+        twin.loc[("compressed", "all"), "accuracy"]
+    )
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("kind", ["modal", "taxicab"])
+def test_every_part_opens(digest: str, part: str, kind: str) -> None:
+    at = opened(digest, part=part, kind=kind, intervention="pruned-90")
+    assert not at.error
+
+
+def test_attributes_the_changed_examples_share_come_first(digest: str) -> None:
+    at = opened(digest, part="Attributes", intervention="pruned-90")
+    shown = table(at, "p_adjusted", "attribute")
+    first = shown.iloc[0]
+    assert first["attribute"] == "place"
+    assert shown["p"].is_monotonic_increasing
+    far = shown[shown["value"] == "far"].iloc[0]
+    assert far["ratio"] > 1.5 and far["p_adjusted"] < 0.001
+
+
+def test_the_votes_of_an_example_add_up() -> None:
+    shown = votes_table(np.array([0, 0, 2]), np.array([1, 0]), ("a", "b", "c", "d"))
+    assert shown["label"].tolist() == ["a", "b", "c"]
+    assert shown["baseline"].tolist() == pytest.approx([2 / 3, 0, 1 / 3])
+    assert shown["compressed"].tolist() == pytest.approx([0.5, 0.5, 0])
+
+
+def test_the_review_stores_answers_and_takes_them_back(digest: str) -> None:
+    store = services.store()
+    at = opened(digest, part="Review", intervention="pruned-90")
+    shown = [at.text[1].value]
+    at.button(key="review_atypical").click().run()
+    shown.append(at.text[1].value)
+    at.button(key="review_skip").click().run()
+    at.button(key="review_noisy").click().run()
+    assert shown[0] != shown[1]
+    held = store.tags(full(digest))
+    assert held["tag"].tolist() == ["atypical", "noisy"]
+    assert held["id"].tolist()[0] == shown[0] and shown[1] not in held["id"].tolist()
+    events = store.events(full(digest), kind="tag")
+    kinds = {event.source["of"] for event in events}
+    assert kinds <= {"pie", "random"} and all(event.source["kind"] == "review" for event in events)
+    assert "2 of " in at.get("progress")[0].proto.text
+    at.toggle(key="review_result").set_value(True).run()
+    result = table(at, "answer", "kind")
+    assert result["count"].sum() == 2
+    at.button(key="review_undo").click().run()
+    assert store.tags(full(digest))["tag"].tolist() == ["atypical"]
+    at.run()
+    assert table(at, "answer", "kind")["count"].sum() == 1
+
+
+def test_answers_of_the_review_say_nothing_of_the_models(digest: str) -> None:
+    at = opened(digest, part="Review", intervention="pruned-90")
+    said = texts(at).split("What is it?")[0].split("reviewed by")[-1]
+    assert "models" not in said and "loss" not in said.split("accuracy")[-1].split("labelled")[-1]
+    assert not at.get("bidi_component")
+
+
+@pytest.mark.parametrize("name", awkward())
+@pytest.mark.parametrize("part", PARTS)
+def test_awkward_bundles_get_a_sentence(home: Path, tmp_path: Path, name: str, part: str) -> None:
+    at = opened(kept(tmp_path, "odd", **awkward()[name]), part=part)
+    said = texts(at)
+    assert not at.error
+    if name == "nothing but losses":
+        assert "holds no populations" in said
+        assert at.button(key="demo_compression").label == "Open the demo bundle"
+    elif name == "one population":
+        assert "A second one is needed" in said
+    elif name == "one model each":
+        assert "is one model" in said
+        if part == "Classes":
+            assert "No test" in said
+    elif name == "no labels" and part in ("Classes", "Subgroups"):
+        assert "need" in said and "true labels" in said
+    elif name == "identical populations" and part in ("Examples", "Attributes", "Review"):
+        assert "nothing to" in said
+    if name == "classes nobody says" and part == "Classes":
+        assert "Without examples, so undefined: cow" in said
+
+
+@pytest.mark.parametrize("part", [part for part in PARTS if part != "Review"])
+def test_hostile_names_stay_text(home: Path, tmp_path: Path, part: str) -> None:
+    digest = kept(tmp_path, "odd", **awkward()["hostile names"])
+    at = opened(digest, part=part, intervention=HOSTILE.replace("/", "|"))
+    for element in at.markdown:
+        assert not re.search(r"(?<!\\)<img|(?<!\\)\]\(", element.value)
+    charts = at.get("plotly_chart")
+    assert charts
+    for chart in charts:  # Plotly reads some tags in texts
+        assert "<img" not in chart.proto.spec
+
+
+def test_a_large_bundle_is_computed_by_a_worker(
+    digest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inline = table(opened(digest, part="Classes"), "normalized_change")
+    monkeypatch.setattr(populations, "INLINE_CELLS", 0)
+    at = opened(digest, part="Classes")
+    for _ in range(200):
+        if any("normalized_change" in one.value for one in at.dataframe):
+            break
+        at.run()
+    shown = table(at, "normalized_change")
+    numbers = [one.drop(columns="label").to_numpy(float) for one in (shown, inline)]
+    assert numbers[0] == pytest.approx(numbers[1], nan_ok=True)
+    assert shown["label"].tolist() == inline["label"].tolist()

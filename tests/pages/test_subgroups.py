@@ -1,0 +1,218 @@
+"""The subgroups page: rates per group, gaps, two attributes crossed, the chosen group's members."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from backend.bundle import open_bundle
+from backend.core.statistics import wilson_interval
+from backend.populations import audit
+from pages.components import populations, services
+from pages.components.audit_view import pair_start, rows_per_group, singles_start
+from tests.pages.population_bundles import HOSTILE, awkward, fields, kept
+
+APP = str(Path(__file__).parents[2] / "app.py")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One home folder, and so one set of warm workers, for all tests of this file."""
+    folder = tmp_path_factory.mktemp("subgroups") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ERRORSCOPE_HOME", str(folder))
+        st.cache_resource.clear()
+        yield folder
+        services.jobs().close()
+        services.store().close()
+        st.cache_resource.clear()
+
+
+@pytest.fixture(scope="module")
+def digest(home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return kept(tmp_path_factory.mktemp("bundle"), "plain", **fields(400))
+
+
+def opened(digest: str, **query: str) -> AppTest:
+    at = AppTest.from_file(APP, default_timeout=60)
+    at.query_params["bundle"] = digest
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.switch_page("pages/subgroups.py").run()
+    assert not at.exception, [element.message for element in at.exception]
+    return at
+
+
+def texts(at: AppTest) -> str:
+    kinds = ("markdown", "caption", "info", "warning", "error", "text", "subheader")
+    return "\n".join(str(element.value) for kind in kinds for element in at.get(kind))
+
+
+def table(at: AppTest, *columns: str) -> pd.DataFrame:
+    """The last table on the page that has these columns."""
+    return [one.value for one in at.dataframe if set(columns) <= set(one.value.columns)][-1]
+
+
+def plain_bundle(digest: str):
+    full = next(one for one in services.known_bundles() if one.startswith(digest))
+    return open_bundle(full)
+
+
+def test_rates_are_those_of_the_audit(digest: str) -> None:
+    bundle = plain_bundle(digest)
+    shown = table(opened(digest, metric="fnr", positive="dog"), "tp", "fnr low").set_index("group")
+    names = np.asarray(bundle.class_names)
+    place = bundle.examples["place"].to_numpy()
+    twin = audit(
+        names[bundle.label_codes], names[bundle.prediction_codes], {"place": place}, positive="dog"
+    ).set_index("group")
+    for group in ("all", "place=far", "place=near"):
+        row, other = shown.loc[group], twin.loc[group]
+        assert [row[one] for one in ("n", "tp", "fp", "fn", "tn")] == [
+            other[one] for one in ("n", "tp", "fp", "fn", "tn")
+        ]
+        assert row["fnr"] == pytest.approx(other["fnr"])
+        low, high = wilson_interval(other["fn"], other["fn"] + other["tp"])
+        assert (row["fnr low"], row["fnr high"]) == pytest.approx((float(low), float(high)))
+
+
+def test_the_worst_group_is_opened_with_its_members(digest: str) -> None:
+    at = opened(digest)
+    said = texts(at)
+    assert "Worst: **place\\=far" in said
+    heading = next(one.value for one in at.subheader if "examples" in one.value)
+    assert heading.startswith("place\\=far & ".replace("&", "\\&")) or "place\\=far" in heading
+
+
+def test_a_clicked_line_opens_its_group(digest: str) -> None:
+    at = opened(digest)
+    shown = table(at, "tp", "small")
+    line = shown["group"].tolist().index("place=near")
+    at.session_state["_audit_place"] = (
+        (plain_bundle(digest).digest, "generic", "the bundle's predictions", ("place", "size"), 2),
+        line,
+    )
+    at.run()
+    size = int(shown["n"][line])
+    assert any(f"place\\=near · {size} examples" in one.value for one in at.subheader)
+
+
+def test_a_place_of_another_audit_is_not_taken(digest: str) -> None:
+    at = opened(digest)
+    at.session_state["_audit_place"] = (("another",), 2)
+    at.run()
+    assert any("place\\=far" in one.value for one in at.subheader)
+
+
+def test_the_target_axis_lists_every_class_per_group(digest: str) -> None:
+    at = opened(digest, audit="target")
+    shown = table(at, "class", "tp")
+    bundle = plain_bundle(digest)
+    assert rows_per_group(shown) == 4
+    far = shown[shown["group"] == "place=far"]
+    assert far["class"].tolist() == ["all", "cat", "cow", "dog"]
+    assert far["tp"].iloc[0] == far["tp"].iloc[1:].sum()
+    held = (bundle.examples["place"] == "far").to_numpy()
+    assert far["n"].iloc[0] == held.sum()
+
+
+def test_without_labels_losses_are_compared(home: Path, tmp_path: Path) -> None:
+    at = opened(kept(tmp_path, "odd", **awkward()["no labels"]))
+    shown = table(at, "mean loss")
+    assert "only mean losses can be compared" in texts(at)
+    rows = shown.set_index("group")["mean loss"]
+    assert rows["place=far"] > rows["all"] > rows["place=near"]
+
+
+def test_another_models_answers_can_be_audited(digest: str) -> None:
+    own = table(opened(digest), "tp", "error").set_index("group")["error"]
+    at = opened(digest, answers="pruned-90")
+    other = table(at, "tp", "error").set_index("group")["error"]
+    assert other["place=far"] > own["place=far"] + 0.2
+    at.number_input(key="audit_model").set_value(2).run()
+    bundle = plain_bundle(digest)
+    wrong = bundle.populations["pruned-90"][1] != bundle.labels
+    # Of one class against the rest: mistakes between the two others do not count.
+    assert table(at, "tp", "error").set_index("group")["error"]["all"] <= wrong.mean()
+
+
+@pytest.mark.parametrize("name", awkward())
+@pytest.mark.parametrize("mode", ["generic", "target"])
+def test_awkward_bundles_get_a_sentence(home: Path, tmp_path: Path, name: str, mode: str) -> None:
+    at = opened(kept(tmp_path, "odd", **awkward()[name]), audit=mode)
+    assert not at.error
+    if name in ("nothing but losses", "no columns"):
+        assert "has no column that groups" in texts(at)
+        assert at.button(key="demo_subgroups").label == "Open the demo bundle"
+    else:
+        assert len(at.get("plotly_chart")) >= 1
+
+
+@pytest.mark.parametrize("mode", ["generic", "target"])
+def test_hostile_names_stay_text(home: Path, tmp_path: Path, mode: str) -> None:
+    at = opened(kept(tmp_path, "odd", **awkward()["hostile names"]), audit=mode)
+    name = HOSTILE.replace("/", "|")
+    at.multiselect(key="audit_columns").set_value([name, "place"]).run()
+    assert not at.exception and not at.error
+    for element in [*at.markdown, *at.subheader]:
+        assert not re.search(r"(?<!\\)<img|(?<!\\)\]\(", element.value)
+    charts = at.get("plotly_chart")
+    assert charts and not any("<img" in chart.proto.spec for chart in charts)
+
+
+def test_nobody_in_a_group_is_said_and_undefined(home: Path, tmp_path: Path) -> None:
+    given = fields(200)
+    given["examples/near or far"] = np.where(given["examples/place"] == "far", "yes", "no")
+    at = opened(kept(tmp_path, "empty", **given))
+    at.multiselect(key="audit_columns").set_value(["place", "near or far"]).run()
+    shown = table(at, "tp", "error").set_index("group")
+    row = shown.loc["place=far & near or far=no"]
+    assert row["n"] == 0 and np.isnan(row["error"])
+    line = shown.index.tolist().index("place=far & near or far=no")
+    at.session_state["_audit_place"] = (
+        (
+            plain_bundle_digest(at),
+            "generic",
+            "the bundle's predictions",
+            ("place", "near or far"),
+            2,
+        ),
+        line,
+    )
+    at.run()
+    assert "Nobody is in" in texts(at)
+
+
+def plain_bundle_digest(at: AppTest) -> str:
+    short = at.query_params["bundle"]
+    short = short[0] if isinstance(short, list) else short
+    return next(one for one in services.known_bundles() if one.startswith(short))
+
+
+def test_positions_of_crossed_groups_follow_the_audit() -> None:
+    columns = {"a": list("xyx"), "b": list("uvw"), "c": list("ppq")}
+    names = audit([0, 1, 1], [0, 1, 0], columns)["group"].tolist()
+    sizes = {name: len(set(values)) for name, values in columns.items()}
+    order = tuple(columns)
+    starts = singles_start(order, sizes)
+    assert names[starts["b"]] == "b=u" and names[starts["c"]] == "c=p"
+    assert names[pair_start(order, sizes, "a", "c")] == "a=x & c=p"
+    assert names[pair_start(order, sizes, "b", "c")] == "b=u & c=p"
+
+
+def test_columns_that_make_no_groups_are_named(home: Path, tmp_path: Path) -> None:
+    given = fields(200)
+    given["examples/serial"] = np.array([f"s{row}" for row in range(200)])
+    given["examples/same"] = np.full(200, "x")
+    digest = kept(tmp_path, "names", **given)
+    full = next(one for one in services.known_bundles() if one.startswith(digest))
+    held = populations.columns_of(open_bundle(full))
+    assert set(held.left_out) == {"serial", "same"}
+    assert held.usable == ("place", "size") and held.first[0] == "place"

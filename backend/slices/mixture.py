@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.special import logsumexp
+from threadpoolctl import threadpool_limits
 
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
@@ -159,6 +160,7 @@ def mixture_slices(
     return _fit(inputs, options, progress)
 
 
+@threadpool_limits.wrap(limits=1)  # many small products: threads would only wait for each other
 def _fit(inputs: Inputs, options: _Options, progress: Progress = ignore_progress) -> FoundGroups:
     n = len(inputs)
     random = np.random.default_rng(options.seed)
@@ -206,6 +208,7 @@ def _fit(inputs: Inputs, options: _Options, progress: Progress = ignore_progress
     )
 
 
+@threadpool_limits.wrap(limits=1)
 def _rule(
     mixture: _Mixture,
     axes: Axes,

@@ -29,18 +29,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         report = _command(options.run)(options)
     except (BackendError, OSError) as error:
-        return _refuse(error, as_json=options.json)
+        # Of processes that work together, only the first prints what programs read.
+        return _refuse(error, as_json=options.json and os.environ.get("RANK", "0") == "0")
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped.\n")
         return 130
+    if report is None:  # one of several processes, of which another reports
+        return 0
     said = json.dumps(report.data, ensure_ascii=False) if options.json else printable(report.text)
     return _say(said)
 
 
-def _command(place: str) -> Callable[[argparse.Namespace], Report]:
+def _command(place: str) -> Callable[[argparse.Namespace], Report | None]:
     """A command by ``module:function``, imported when it is the one that runs."""
     module, _, function = place.partition(":")
-    found: Callable[[argparse.Namespace], Report] = getattr(import_module(module), function)
+    found: Callable[[argparse.Namespace], Report | None] = getattr(import_module(module), function)
     return found
 
 
@@ -139,6 +142,13 @@ def _fit(add: Adder, add_map: Mapper) -> None:
     fit.add_argument("--precision", choices=("spherical", "diagonal", "full"), default="spherical")
     fit.add_argument("--seed", type=int, default=0)
     fit.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    fit.add_argument(
+        "--patience",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="under torchrun: how long to wait for another process (default: 300)",
+    )
     add_map(fit)
 
     regions = add(

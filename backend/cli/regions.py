@@ -6,7 +6,7 @@ import io
 import zipfile
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,12 +20,20 @@ from backend.describe import attribute_tables, describe_group, token_table
 from backend.difficulty import high_loss
 from backend.store import Store
 
+if TYPE_CHECKING:
+    from backend.spotlight import Spotlights
 
-def fit(options: Namespace) -> Report:
+
+def fit(options: Namespace) -> Report | None:
     """Find regions with high losses and write them as ``.npz``."""
     check_target(options.out)
+    from backend.cli.shared_fit import fit_together, started_together
+
+    if started_together():
+        shared = fit_together(options)
+        return None if shared is None else _written(*shared, options)
     bundle = find_bundle(options.bundle, home=options.home, columns=column_map(options.map))
-    from backend.spotlight import find_spotlights, members  # loads torch
+    from backend.spotlight import find_spotlights  # loads torch
 
     found = find_spotlights(
         bundle.embeddings,
@@ -39,6 +47,13 @@ def fit(options: Namespace) -> Report:
         device=options.device,
         progress=StderrProgress(),
     )
+    return _written(bundle, found, options)
+
+
+def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
+    """Write what was found, and say it."""
+    from backend.spotlight import members
+
     sink = io.BytesIO()
     np.savez(
         sink,
@@ -204,6 +219,8 @@ def _words(bundle: Bundle, group: Group) -> str:
     sharp = np.zeros(bundle.n)
     sharp[group.rows] = 1.0
     named = _named(bundle)
+    if not named and not bundle.attributes and not bundle.has_text:
+        return ""  # embeddings and losses alone
     return describe_group(
         sharp,
         labels=named.get("label"),

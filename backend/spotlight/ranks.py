@@ -9,7 +9,8 @@ process's numbers are taken. ``torchrun`` starts the processes and tells each wh
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Protocol
@@ -21,10 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.core.device import choose_device
-from backend.core.errors import InputError, RankError
+from backend.core.errors import BackendError, InputError, RankError
+from backend.core.progress import Progress
 
 PATIENCE = 300.0
 """Seconds that a process waits for the others, unless told otherwise."""
+_HEARTBEAT = 2.0
 
 
 class Ranks(Protocol):
@@ -150,6 +153,41 @@ def agree(own: dict[str, Any], control: Any, patience: float) -> list[dict[str, 
     with _answered(patience):
         dist.all_gather_object(said, own, group=control)
     return said
+
+
+def first_does(
+    work: Callable[[Progress], str], control: Any, patience: float, progress: Progress
+) -> str:
+    """What the first process's ``work(progress)`` returns, on every process; its error likewise.
+
+    The others hear that it goes on whenever the work tells its progress, so that it may take longer
+    than anybody's patience.
+    """
+    if dist.get_rank() > 0:
+        while True:
+            heard = agree({}, control, patience)[0]
+            if "fault" in heard:
+                raise InputError(f"process 0: {heard['fault']}")
+            if "done" in heard:
+                return str(heard["done"])
+    last = time.monotonic()
+
+    def tell(fraction: float, message: str) -> None:
+        nonlocal last
+        progress(fraction, message)
+        if time.monotonic() - last > min(_HEARTBEAT, patience / 4):
+            agree({}, control, patience)
+            last = time.monotonic()
+
+    try:
+        done = work(tell)
+    except RankError:
+        raise
+    except BackendError as error:
+        agree({"fault": str(error)}, control, patience)
+        raise
+    agree({"done": done}, control, patience)
+    return done
 
 
 def _gathered(own: NDArray[Any], control: Any, world: int) -> NDArray[Any]:

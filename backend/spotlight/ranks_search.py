@@ -90,21 +90,45 @@ def find_spotlights_on_ranks(
     }
     own = own_device(device)
     with meeting(own, patience) as control:
-        mine = _checked(embeddings, losses, counts)
-        ranks = _agreed(mine, options, control, patience)
-        values, loss, count = mine["values"], mine["losses"], mine["counts"]
-        task = check_task(
-            values,
-            ranks.gathered(loss),
-            counts=None if count is None else ranks.gathered(count),
-            solver="fast",
+        return search_together(
+            embeddings,
+            losses,
+            options,
+            counts=counts,
             device=own,
             progress=progress,
-            barrier_scale=None,
-            ranks=ranks,
-            **options,
+            control=control,
+            patience=patience,
         )
-        return collected(task, list(run_fast(task)))
+
+
+def search_together(
+    embeddings: Any,
+    losses: Any,
+    options: dict[str, Any],
+    *,
+    counts: Any = None,
+    device: torch.device,
+    progress: Progress | None,
+    control: Any,
+    patience: float,
+) -> Spotlights:
+    """``find_spotlights_on_ranks`` of processes that have met; ``options`` are of the search."""
+    mine = _checked(embeddings, losses, counts)
+    ranks = _agreed(mine, options, control, patience)
+    count = mine["counts"]
+    task = check_task(
+        mine["values"],
+        ranks.gathered(mine["losses"]),
+        counts=None if count is None else ranks.gathered(count),
+        solver="fast",
+        device=device,
+        progress=progress,
+        barrier_scale=None,
+        ranks=ranks,
+        **options,
+    )
+    return collected(task, list(run_fast(task)))
 
 
 def _checked(embeddings: Any, losses: Any, counts: Any) -> dict[str, Any]:

@@ -183,12 +183,14 @@ def show_shared(bundle: Bundle, chosen: list[str]) -> None:
 def shared_choices(bundle: Bundle, chosen: list[str]) -> list[Choice]:
     """Everything tagged, each tag, and the rule of each hypothesis, as groups; empty ones left out."""
     seq, held = latest(bundle.digest), tagged(bundle, chosen)
+    held = held.assign(row=pd.Index(bundle.ids).get_indexer(held["id"]))
+    held = held[held["row"] >= 0]
     named = {
-        f"tag:{tag}": (f"tag {tag}", rows_of_ids(bundle, rows["id"]), {"kind": "tag", "tag": tag})
+        f"tag:{tag}": (f"tag {tag}", rows["row"].to_numpy(), {"kind": "tag", "tag": tag})
         for tag, rows in held.groupby("tag")
     }
     if len(named) > 1:
-        every = rows_of_ids(bundle, held["id"].unique())
+        every = held["row"].unique()
         named = {"tags": ("everything tagged", every, {"kind": "tag"})} | named
     for event in services.store().hypotheses(bundle.digest):
         card = event.payload["card"]

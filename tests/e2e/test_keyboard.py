@@ -1,0 +1,278 @@
+"""Looking and tagging with the keyboard alone, in a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, Request, expect
+
+from backend.bundle import import_bundle
+from backend.store import Event, Store
+from tests.bundles import npz, planted
+from tests.e2e.conftest import PROJECT, Server, settled, start_server
+
+N = 600
+HARDEST = 120  # what the page shows at 20 %
+HOSTILE = (
+    "<img src=http://evil.invalid/a.png onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    "![x](http://evil.invalid/b.png)",
+    "=HYPERLINK(http://evil.invalid/c)",
+)
+
+
+def prepared(home: Path, seed: int, **more: np.ndarray) -> tuple[str, list[str]]:
+    """Import a bundle of its own for each seed: its digest, and its ids from the highest loss down."""
+    home.mkdir(parents=True, exist_ok=True)
+    fields = planted(N, 4, seed=seed, share=0.2)
+    fields.pop("planted")
+    path = home.parent / f"bundle-{seed}.npz"
+    path.write_bytes(npz(**(fields | more)))
+    bundle = import_bundle(path, home=home)
+    order = np.argsort(-fields["losses"], kind="stable")
+    return bundle.digest, bundle.ids[order].tolist()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests that do not end it; each has a bundle of its own."""
+    home = tmp_path_factory.mktemp("keyboard") / "home"
+    prepared(home, 0)  # else it would open the demo first
+    one = start_server(home)
+    yield one
+    one.kill()
+
+
+def opened(page: Page, server: Server, digest: str) -> Locator:
+    """The hardest examples; returns their tiles."""
+    page.goto(f"{server.url}/hardest?bundle={digest[:12]}&quantile=20.0")
+    tiles = page.locator(".st-key-gallery .tile")
+    expect(tiles).to_have_count(48)
+    settled(page)
+    return tiles
+
+
+def name_key_one(page: Page, name: str) -> None:
+    """Type a tag's name into the tag box: it takes the first free digit."""
+    box = page.locator(".st-key-tag_name input")
+    box.fill(name)
+    page.get_by_role("option").filter(has_text=name).first.click()
+    expect(page.locator(".st-key-gallery_keys .key").filter(has_text=name)).to_be_visible()
+
+
+def saved(page: Page) -> None:
+    """Wait until every keystroke is acknowledged."""
+    expect(page.locator(".st-key-gallery_keys .status")).to_have_attribute("data-pending", "0")
+
+
+def log_of(home: Path, digest: str) -> list[Event]:
+    """Every change, oldest first, as another process reads it; what authors set for themselves is none."""
+    with closing(Store(home=home)) as store:
+        return [event for event in reversed(store.events(digest)) if event.kind != "setting"]
+
+
+def test_a_hundred_examples_at_ten_keys_a_second(page: Page, server: Server) -> None:
+    digest, ids = prepared(server.home, 1)
+    tiles = opened(page, server, digest)
+    name_key_one(page, "blurry")
+    tiles.first.focus()
+    page.keyboard.type("1" * 100, delay=100)  # over two page turns
+    saved(page)
+    expect(tiles.nth(4)).to_be_focused()
+    events = log_of(server.home, digest)
+    assert [event.kind for event in events] == ["tag"] * 100
+    assert [event.ids for event in events] == [(one,) for one in ids[:100]]
+
+    page.keyboard.type("u" * 10, delay=100)
+    saved(page)
+    with closing(Store(home=server.home)) as store:
+        assert store.tag_counts(digest) == {"blurry": 90}
+    page.keyboard.press("PageUp")
+    expect(page.locator(".st-key-gallery_controls")).to_contain_text("49–96 of 120")
+    expect(page.locator(".st-key-gallery .tag")).to_have_count(90 - 48)
+
+
+def test_a_server_that_dies_under_the_keys_loses_and_doubles_nothing(
+    page: Page, serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    digest, ids = prepared(home, 2)
+    server = serve()
+    tiles = opened(page, server, digest)
+    name_key_one(page, "blurry")
+    tiles.first.focus()
+    page.keyboard.type("1" * 10, delay=60)
+    server.kill()
+    page.keyboard.type("1" * 10, delay=30)  # nobody hears these yet
+    with server.log.open("ab") as sink:
+        server.process = subprocess.Popen(
+            server.process.args,
+            cwd=PROJECT,
+            env={**os.environ, "ERRORSCOPE_HOME": str(home)},
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
+    saved(page)
+    assert [event.ids for event in log_of(home, digest)] == [(one,) for one in ids[:20]]
+    server.kill()
+
+
+def test_arrows_move_space_picks_shift_extends(page: Page, server: Server) -> None:
+    digest, _ = prepared(server.home, 0)
+    tiles = opened(page, server, digest)
+    picked = page.locator(".st-key-gallery .tile.picked")
+    tiles.first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(tiles.nth(2)).to_be_focused()
+    page.keyboard.press("Space")
+    expect(tiles.nth(2)).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Shift+ArrowLeft")
+    expect(picked).to_have_count(2)
+    expect(page.get_by_role("button", name=re.compile("Tag picked · 2"))).to_be_visible()
+    page.keyboard.press("Home")
+    expect(tiles.first).to_be_focused()
+    page.keyboard.press("End")
+    expect(tiles.nth(47)).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(picked).to_have_count(0)
+    expect(page.get_by_role("button", name=re.compile("Tag picked"))).to_have_count(0)
+
+
+def test_the_sheet_opens_and_closes_and_focus_comes_back(page: Page, server: Server) -> None:
+    digest, _ = prepared(server.home, 0)
+    tiles = opened(page, server, digest)
+    tiles.nth(3).focus()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_contain_text("tag and go on")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
+    expect(tiles.nth(3)).to_be_focused()
+
+
+def test_what_is_typed_into_a_box_is_no_key(page: Page, server: Server) -> None:
+    digest, _ = prepared(server.home, 0)
+    tiles = opened(page, server, digest)
+    name_key_one(page, "never set")
+    tiles.first.focus()
+    box = page.locator(".st-key-tag_name input")
+    box.click()
+    page.keyboard.type("1u21?")
+    expect(box).to_have_value("1u21?")
+    page.keyboard.press("Escape")
+    page.locator(".st-key-gallery_keys .pager input").click()
+    page.keyboard.type("1u")
+    saved(page)
+    expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
+    assert log_of(server.home, digest) == []
+
+
+def test_one_example_is_walked_through_and_tagged(page: Page, server: Server) -> None:
+    digest, ids = prepared(server.home, 3)
+    tiles = opened(page, server, digest)
+    name_key_one(page, "seen whole")
+    tiles.nth(1).focus()
+    page.keyboard.press("Enter")
+    item = page.get_by_role("dialog", name="Example")
+    expect(item.locator(".place")).to_have_text("2 of 120")
+    expect(item.locator(".st-key-gallery_near .tile")).to_have_count(10)
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    expect(item.locator(".place")).to_have_text("5 of 120")
+    page.keyboard.press("ArrowLeft")
+    expect(item.locator(".place")).to_have_text("4 of 120")
+    page.keyboard.press("1")
+    expect(item.locator(".place")).to_have_text("5 of 120")
+    page.keyboard.press("ArrowLeft")
+    expect(item.locator(".tag")).to_have_text("seen whole")
+    expect(item.locator(".events li")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(item).to_have_count(0)
+    expect(tiles.nth(3).locator(".tag")).to_have_text("seen whole")
+    tiles.nth(3).focus()
+    page.keyboard.press("u")
+    saved(page)
+    expect(page.locator(".st-key-gallery .tag")).to_have_count(0)
+    assert [(event.kind, event.ids) for event in log_of(server.home, digest)] == [
+        ("tag", (ids[3],)),
+        ("undo", ()),
+    ]
+
+
+def test_two_browsers_see_the_union(context: BrowserContext, page: Page, server: Server) -> None:
+    digest, _ = prepared(server.home, 4)
+    other = context.new_page()
+    for one, name in ((page, "mine"), (other, "theirs")):
+        opened(one, server, digest)
+        name_key_one(one, name)
+    for one in (page, other):
+        one.locator(".st-key-gallery .tile").first.focus()
+    page.keyboard.type("1" * 12, delay=40)
+    other.keyboard.type("1" * 12, delay=40)
+    for one in (page, other):
+        saved(one)
+        tags = one.locator(".st-key-gallery .tile").nth(11).locator(".tag")
+        expect(tags).to_have_text(["mine", "theirs"])
+    with closing(Store(home=server.home)) as store:
+        assert store.tag_counts(digest) == {"mine": 12, "theirs": 12}
+
+
+def test_hostile_texts_stay_text_and_fetch_nothing(page: Page, server: Server) -> None:
+    ids = np.array([f"{HOSTILE[row % 4]} {row}" for row in range(N)])
+    texts = np.array([f"{HOSTILE[(row + 1) % 4]} and {row}" for row in range(N)])
+    columns = {"examples/id": ids, "examples/text": texts, "examples/remark": texts}
+    digest, worst_first = prepared(server.home, 5, classes=np.array(HOSTILE[:3]), **columns)
+    foreign: list[str] = []
+
+    def watch(request: Request) -> None:
+        if not request.url.startswith((server.url, "data:", "blob:")):
+            foreign.append(request.url)
+
+    page.on("request", watch)
+    page.on("dialog", lambda dialog: foreign.append(dialog.message))
+    tiles = opened(page, server, digest)
+    name_key_one(page, HOSTILE[2])
+    tiles.first.focus()
+    page.keyboard.press("1")
+    saved(page)
+    expect(tiles.first.locator(".tag")).to_have_text(HOSTILE[2])
+    worst = ids.tolist().index(worst_first[0])
+    expect(tiles.first.locator(".text")).to_have_text(str(texts[worst]))
+    assert page.locator(".st-key-gallery .tile img").count() == 0
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    item = page.get_by_role("dialog", name="Example")
+    expect(item.locator(".whole")).to_have_text(str(texts[worst]))
+    expect(item.locator(".top .id")).to_have_text(str(ids[worst]))
+    expect(item.locator(".events li")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(item).to_have_count(0)
+    page.get_by_role("button", name="History").click()
+    expect(page.get_by_text("tagged 1 example").first).to_be_visible()
+    assert log_of(server.home, digest)[0].ids == (str(ids[worst]),)
+    assert foreign == []
+
+
+def test_a_page_of_tiles_is_bounded_while_paging(page: Page, server: Server) -> None:
+    digest, _ = prepared(server.home, 0)
+    tiles = opened(page, server, digest)
+    tiles.first.focus()
+    for _ in range(3):
+        for to, text in (("PageDown", "49–96"), ("PageDown", "97–120")):
+            page.keyboard.press(to)
+            expect(page.locator(".st-key-gallery_controls")).to_contain_text(text)
+        expect(tiles).to_have_count(HARDEST - 96)
+        page.locator(".st-key-gallery_keys .pager input").fill("1")
+        page.keyboard.press("Enter")
+        expect(page.locator(".st-key-gallery_controls")).to_contain_text("1–48 of 120")
+        expect(tiles).to_have_count(48)
+        tiles.first.focus()

@@ -2,166 +2,166 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from backend.bundle import Bundle
-from backend.core.sampling import MapSample, sample_for_map
+from backend.cache import Entry
 from backend.tasks import default_options
 from pages.components import (
-    fitting,
+    breakdown,
+    claims,
+    filtering,
     frame,
     groups,
     keys,
     link,
+    mapview,
     methods,
-    scatter,
+    saved,
+    search,
+    selection,
     services,
     tagging,
-    text,
     trust,
 )
+from pages.components.groups import Choice
 from pages.components.panel import show_group
+from pages.components.selection import Looked
 from pages.components.waiting import RUNNING, follow, show_progress
+
+BASELINE_SHARE = 0.02
+"""Size of the high-loss set and the random sample where the search takes no size."""
 
 
 def page() -> None:
     bundle = frame.choose_bundle()
     if bundle is None:
         return
+    tags = tagging.tags_of(bundle)
     with st.container(horizontal=True, vertical_alignment="center", key="title_bar"):
         st.header(
             "Where does the model fail together?",
             anchor=False,
             width="stretch",
-            help="A spotlight is a region of representation space with the highest weighted loss at a "
-            "given size (d'Eon et al. 2021, arXiv:2107.00758). No labels are needed to find it.",
+            help="Regions of representation space in which the loss is high, after the spotlights of "
+            "d'Eon et al. 2021 (arXiv:2107.00758).",
         )
-        colour_by, method = map_controls(bundle)
-        options = default_options("spotlights") | fitting.fit_options(bundle)
-    job = services.ask("spotlights", bundle.digest, **options)
+        method = search.choose_method()
+        options = search.options_of(bundle, method)
+        colour_by, projection, hide = mapview.controls(bundle, tags)
+    job = services.ask(method, bundle.digest, **options)
     map_place, list_place = st.columns([7, 5])
     done = job.state == "done"  # read once: it may end between two looks
     with list_place:
-        found = groups.parts_of(job.result()) if done else job.partial()
-        choices = groups.region_choices(bundle, found, options, job.key)
+        result = job.result() if done else None
+        found = groups.parts_of(result) if result else job.partial()
+        regions = groups.region_choices(bundle, found, options, job.key, method)
         if not done and show_progress(job, what="Searching regions", key="fit"):
             st.rerun()  # it ended just now, and nothing polls any more
+    looked = selection.look(bundle, mapview.layouts(bundle))
+    choices = offered_groups(bundle, regions, looked, options) if regions or done else []
     with map_place:
-        selection = show_map(bundle, choices, colour_by, method, rested=done)
-    if not choices and not done:
-        if job.state in RUNNING:
-            list_place.skeleton(height=scatter.HEIGHT - 60)
-        return
-    checked = trust.ask(bundle, options) if done else None
-    choices += groups.baselines(bundle, options["size"], seed=options["seed"])
-    if selection is not None:
-        choices.append(selection)
-    with list_place:
-        choice = groups.choose_group(
-            choices, final=done, verdicts=trust.verdicts(checked) if checked else {}
+        mapview.show_map(
+            bundle,
+            [choice for choice in choices if choice.colour],
+            chosen_before(choices),
+            looked,
+            tags,
+            colour_by=colour_by,
+            method=projection,
+            hide=hide,
+            rested=done,
         )
+    if not choices:
+        if job.state in RUNNING:
+            list_place.skeleton(height=mapview.HEIGHT - 60)
+        return
+    trusted = Trusted(bundle, method, options, result, choices)
+    with list_place:
+        if done and not regions:
+            st.info("No region stands out from the rest: the losses are equal, or too few.")
+        choice = groups.choose_group(choices, final=done, verdicts=trusted.verdicts())
         with st.container(horizontal=True, vertical_alignment="center"):
-            if checked:
-                follow(checked, what="Check whether they are real")
+            trusted.follow()
             if choice.source["kind"] == "region":
                 tagging.rename_form(bundle, choice)
-    more = {"Other methods": lambda: methods.show_methods(bundle, options)}
-    if checked:
-        more = {"Is it real?": lambda: trust.show_trust(checked, choices), **more}
-    show_group(bundle, choice, choices, more=more)
-
-
-def map_controls(bundle: Bundle) -> tuple[str, str]:
-    """What the colour says, and how the map is laid out."""
-    colourings = scatter.colourings(bundle)
-    colour_by = st.selectbox(
-        "Colour by",
-        colourings,
-        **link.bound(keys.COLOUR, colourings),
-        label_visibility="collapsed",
-        width=170,
-        format_func=lambda name: f"Colour: {name}",
-    )
-    method = st.segmented_control(
-        "Projection",
-        ["PCA", "UMAP"],
-        default="PCA",
-        required=True,
-        key=keys.MAP_METHOD,
-        bind="query-params",
-        label_visibility="collapsed",
-        help="PCA keeps large distances, UMAP (McInnes et al. 2018) keeps neighbours. "
-        "Regions are found in the full space, never on the map.",
-    )
-    return colour_by, method or "PCA"
-
-
-def show_map(
-    bundle: Bundle, choices: list[groups.Choice], colour_by: str, method: str, *, rested: bool
-) -> groups.Choice | None:
-    """The map; the group drawn on it, if any."""
-    pca = services.ask("projection", bundle.digest, method="pca")
-    # The slow layout starts when nothing on screen waits for the processor any more.
-    ready = pca.state == "done" and (rested or method == "UMAP")
-    umap = services.ask("projection", bundle.digest, method="umap") if ready else pca
-    job = umap if method == "UMAP" else pca
-    if not show_progress(job, what=f"Laying out the map ({method})", key="projection"):
-        if job.state in RUNNING:
-            st.skeleton(height=scatter.HEIGHT)
-        return None
-    result = job.result()
-    points = result["xy"]
-    shape = scatter.current_shape(bundle.digest, method)
-    members = [choice.group.rows for choice in choices]
-    keep = np.concatenate(members) if members else np.empty(0, dtype=np.int64)
-    sample = sample_for_map(bundle.n, keep)
-    layers = [
-        scatter.Layer(choice.name, choice.group.rows, choice.colour, choice.number)
-        for choice in choices
-    ]
-    scatter.show_map(
-        bundle,
-        points,
-        sample,
-        layers,
-        projection=method,
-        colour_by=colour_by,
-        values=scatter.values_for(bundle, colour_by),
-    )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(map_note(sample, result.meta), width="stretch")
-        if umap is not job and umap is not pca:
-            follow(umap, what="UMAP layout")
-        if shape is not None:
-            st.button(
-                "Clear selection",
-                on_click=scatter.clear_shape,
-                type="tertiary",
-                icon=":material/close:",
-                key="clear_shape",
-            )
-    if shape is None:
-        return None
-    rows = shape.rows(points)
-    if len(rows) == 0:
-        st.caption("The shape holds no example.")
-        return None
-    return groups.selection_choice(bundle, rows, shape.to_dict())
-
-
-def map_note(sample: MapSample, meta: Mapping[str, Any]) -> str:
-    """What the map shows and does not show."""
-    parts = [text.plain(meta.get("note", ""), limit=200)]
-    if not sample.complete:
-        parts.append(
-            f"{text.count(len(sample.rows))} of {text.count(sample.n)} points drawn, all members of the "
-            "regions among them; selections count every example"
+    with st.container(horizontal=True, vertical_alignment="center", key="acting_bar"):
+        selection.show_bar(
+            bundle,
+            looked,
+            lambda: filtering.show_popover(bundle),
+            lambda: saved.show_popover(bundle, looked),
         )
-    return " · ".join(part for part in parts if part)
+        bar = st.container(width="stretch")
+    saved.check_opened(looked)
+    more: dict[str, Any] = {"Breakdown": lambda: breakdown.show_breakdown(bundle, looked)}
+    if done:
+        more["Is it real?"] = trusted.show
+        plain = default_options(search.SPOTLIGHTS)
+        asked = options if method == search.SPOTLIGHTS else plain | {"seed": options["seed"]}
+        more["Other methods"] = lambda: methods.show_methods(bundle, asked)
+    show_group(bundle, choice, choices, more=more, bar=bar)
+    selection.write_link(bundle)
+
+
+class Trusted:
+    """What is known of whether the regions are real: from the search itself, or from a job after it."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        method: str,
+        options: dict[str, Any],
+        result: Entry | None,
+        choices: list[Choice],
+    ) -> None:
+        self._meta = result.meta if result is not None else None
+        self._choices = choices
+        self._job = None
+        if result is not None and method == search.SPOTLIGHTS:
+            self._job = trust.ask(bundle, options)
+
+    def verdicts(self) -> dict[str, str]:
+        """Group key -> a few words, as far as they are known."""
+        if self._job is not None:
+            return trust.verdicts(self._job)
+        return claims.verdicts(self._meta["regions"]) if self._meta else {}
+
+    def follow(self) -> None:
+        """A line on what is still being checked."""
+        if self._job is not None:
+            follow(self._job, what="Check whether they are real")
+
+    def show(self) -> None:
+        """The numbers behind the verdicts."""
+        if self._job is not None:
+            trust.show_trust(self._job, self._choices)
+        elif self._meta is not None:
+            claims.show_claims(self._choices, self._meta)
+
+
+def offered_groups(
+    bundle: Bundle, regions: list[Choice], looked: Looked, options: dict[str, Any]
+) -> list[Choice]:
+    """Regions, what they are compared with, what the filters show and what is selected."""
+    size = options.get("size", BASELINE_SHARE)
+    choices = regions + groups.baselines(bundle, size, seed=options["seed"])
+    said = looked.view.told()
+    if looked.filtering:
+        choices = groups.within(choices, looked.shown, bundle.losses, said["filters"])
+        if looked.shown.any():
+            choices.append(groups.filtered_choice(bundle, looked.shown, said["filters"]))
+    if len(looked.selected):
+        choices.append(groups.selection_choice(bundle, looked.selected, said))
+    return choices
+
+
+def chosen_before(choices: list[Choice]) -> Choice | None:
+    """The group that was chosen in the last run, for colours drawn before the list is."""
+    key = link.chosen(keys.GROUP)
+    return next((choice for choice in choices if choice.key == key), next(iter(choices), None))
 
 
 page()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,37 +30,46 @@ class Choice:
     number: str = ""
     colour: str = ""
     note: str = ""
+    scope: str = ""
+    """Among which examples a region was looked for, where not among all."""
+    whole: int | None = None
+    """Members before filters took some away; None where none did."""
 
 
 def region_choices(
-    bundle: Bundle, found: list[Any], options: dict[str, Any], job_key: str
+    bundle: Bundle, found: list[Any], options: dict[str, Any], job_key: str, method: str
 ) -> list[Choice]:
-    """One choice per region of a finished search, or of the parts a running one has written."""
+    """One choice per region of a finished search, or of the parts a running one has written.
+
+    ``method`` is the task that searched: ``regions`` or ``spotlights``.
+    """
     names = services.store().region_names(bundle.digest)
     choices = []
     for index, part in enumerate(found):
         group = _region(bundle.digest, job_key, index, part, bundle.losses)
         identity = f"{job_key}:{index}"
         described = names.get(identity) or _description(bundle, identity, group)
+        name = described or f"region {index + 1}"
         outcome = part.meta["outcome"]
         choices.append(
             Choice(
                 key=f"region-{index + 1}",
-                name=described or f"region {index + 1}",
+                name=name,
                 group=group,
                 number=str(index + 1),
                 colour=palette.region_hue(index),
                 note="" if outcome["status"] == "converged" else outcome["message"],
+                scope=str(part.meta.get("scope", "")),
                 source={
                     "kind": "region",
                     "index": index,
                     "key": identity,
-                    "name": described or f"region {index + 1}",
+                    "name": name,
                     "center": np.asarray(part["center"], dtype=float).tolist(),
                     "precision": np.asarray(part["precision"], dtype=float).tolist(),
-                    "kernel": options["kernel"],
+                    "kernel": options.get("kernel", "gaussian"),
                     "options": options,
-                    "method": "spotlights",
+                    "method": method,
                     "version": part.meta["version"],
                     "weighted_loss": group.weighted_loss,
                     "total_weight": group.total_weight,
@@ -150,11 +159,46 @@ def _high_loss(digest: str, _losses: NDArray[Any], quantile: float) -> NDArray[n
     return high_loss(_losses, quantile=quantile)
 
 
-def selection_choice(bundle: Bundle, rows: NDArray[np.int64], shape: dict[str, Any]) -> Choice:
-    """What was drawn on the map, highest loss first."""
-    rows = rows[np.argsort(-bundle.losses[rows], kind="stable")]
+def selection_choice(bundle: Bundle, rows: NDArray[np.int64], said: dict[str, Any]) -> Choice:
+    """The selection, highest loss first; ``said`` are the filters and gestures that made it."""
     group = sharp_group("selection", rows, bundle.losses)
-    return Choice("selection", "drawn on the map", group, {"kind": "lasso", **shape}, number="S")
+    return Choice("selection", "selection", group, {"kind": "selection", **said}, number="S")
+
+
+def within(
+    choices: list[Choice], shown: NDArray[np.bool_], losses: NDArray[Any], rules: list[Any]
+) -> list[Choice]:
+    """The groups as far as the filters show them; one may be empty then."""
+    found = []
+    for choice in choices:
+        rows = choice.group.rows[shown[choice.group.rows]]
+        group = part_of(choice.group, rows, shown, losses)
+        source = {**choice.source, "within": rules}
+        found.append(replace(choice, group=group, source=source, whole=choice.group.n_members))
+    return found
+
+
+def part_of(
+    group: Group, rows: NDArray[np.int64], shown: NDArray[np.bool_], losses: NDArray[Any]
+) -> Group:
+    """These members of a group, with the weight that the shown examples have in it."""
+    weights = np.where(shown, group.weights, 0).astype(np.float32)
+    if len(rows) and weights.any():
+        return weighted_group(group.kind, rows, weights, losses)
+    nothing = float("nan")
+    return Group(
+        group.kind, rows, weights, len(rows), nothing, nothing, 0.0, 0.0, group.base_loss, nothing
+    )
+
+
+def filtered_choice(bundle: Bundle, shown: NDArray[np.bool_], rules: list[Any]) -> Choice:
+    """Everything that the filters show, highest loss first."""
+    rows = np.flatnonzero(shown)
+    rows = rows[np.argsort(-bundle.losses[rows], kind="stable")]
+    group = sharp_group("filtered", rows, bundle.losses)
+    return Choice(
+        "filtered", "what the filters show", group, {"kind": "filter", "rules": rules}, "F"
+    )
 
 
 def choose_group(
@@ -200,6 +244,12 @@ def _caption(choice: Choice, verdict: str | None) -> str:
         )
     else:
         line += f" ({text.times(group.ratio)} base)"
+    if choice.scope:
+        line = f"{text.plain(choice.scope)} · {text.count(group.n_members)}, loss {text.number(group.member_loss)}"
+    if choice.whole is not None and choice.whole != group.n_members:
+        line = f"{text.count(group.n_members)} of {text.count(choice.whole)} pass the filters" + (
+            f" · loss {text.number(group.member_loss)}" if group.n_members else ""
+        )
     if choice.source["kind"] == "region" and group.weighted_loss <= group.base_loss:
         line += " · not above the base loss"
     if group.small:

@@ -17,6 +17,8 @@ TIE = "tie"
 QUANTILE = "quantile"
 TAG_FILTER = "tag"
 STATE = "state"
+METHOD = "search"
+TOGETHER = "together"
 
 # widgets of one session
 AUTHOR = "author"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from backend.bundle import Bundle
 from pages.components import example, hypotheses, tagging, views
@@ -17,11 +18,13 @@ def show_group(
     choices: list[Choice],
     *,
     more: Mapping[str, Callable[[], tuple[Choice, list[str]] | None]] | None = None,
+    bar: DeltaGenerator | None = None,
 ) -> None:
     """Look at the chosen group and tag it; ``choices`` are the groups it can stand beside.
 
     ``more`` are views only this page has: name and what shows it. One that shows a group of its own
-    returns it, with the ids picked in it: that is what is tagged then.
+    returns it, with the ids picked in it: that is what is tagged then. ``bar`` is where tagging
+    goes; beside the views by default.
     """
     tagging.follow_others(bundle)
     example.know_groups(bundle, choices)
@@ -35,7 +38,7 @@ def show_group(
         with st.container(width="content"):
             view = views.choose_view(bundle, without=tuple(without))
         ask = st.container(width="content")
-        bar = st.container(width="stretch")
+        bar = bar or st.container(width="stretch")
     picked: list[str] = []
     if view in more:
         own = more[view]()

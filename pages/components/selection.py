@@ -151,7 +151,13 @@ def show_bar(bundle: Bundle, looked: Looked, *more: Callable[[], None]) -> None:
     ``more`` draws what else belongs into the bar.
     """
     view = looked.view
-    with st.container(key="view_bar", horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(
+        key="view_bar",
+        horizontal=True,
+        vertical_alignment="center",
+        gap="small",
+        width="content",
+    ):
         st.markdown(_counts(bundle, looked), width="content")
         for at, one in enumerate(view.filters):
             _chip(bundle, at, one)

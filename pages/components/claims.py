@@ -1,0 +1,129 @@
+"""Is a region of the label-aware search real? What the half that did not find it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from pages.components import palette, text
+from pages.components.groups import Choice
+
+LEVEL = 0.05
+HELP = (
+    "Each region was found on one half of the examples. Held-out loss is its weighted mean loss on the "
+    "other half; losses above the 90 % quantile count as that much. p asks how often the best of all "
+    "candidates looks as good when the held-out losses are shuffled within every label, so it covers the "
+    "whole search. A label that fails evenly as a whole gives no claim: then the finding is the label."
+)
+
+
+def verdicts(regions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Group key -> a few words."""
+    return {f"region-{at}": _words(region) for at, region in enumerate(regions, start=1)}
+
+
+def _words(region: Mapping[str, Any]) -> str:
+    base = region["held_out_base"]
+    lift = region["held_out_loss"] / base if base > 0 else None
+    if region["p_value"] <= LEVEL:
+        return f"held-out {text.times(lift)}, p {text.p_value(region['p_value'])}"
+    like = "like its whole label" if region["bound"] else "not distinguishable from chance"
+    return f"{like} (p {text.p_value(region['p_value'])})"
+
+
+def show_claims(choices: Sequence[Choice], meta: Mapping[str, Any]) -> None:
+    """Every region's numbers on the other half, as a chart and a table."""
+    st.caption(text.plain(HELP, limit=700))
+    regions = meta["regions"]
+    named = [choice for choice in choices if choice.source["kind"] == "region"]
+    if not regions:
+        st.info("No region was found, so there is nothing to check.")
+        return
+    left, right = st.columns([5, 7], gap="medium")
+    with left:
+        _chart(named, regions)
+    with right:
+        table = pd.DataFrame(
+            [_row(choice, region) for choice, region in zip(named, regions, strict=False)]
+        )
+        st.dataframe(
+            table,
+            hide_index=True,
+            lazy=False,
+            column_config={
+                name: st.column_config.NumberColumn(format="%.3g", help=words)
+                for name, words in COLUMNS.items()
+            },
+        )
+    st.caption(
+        f"{text.count(int(meta['n_candidates']))} candidates were compared. "
+        + " ".join(text.plain(note, limit=300) for note in meta["notes"])
+    )
+
+
+COLUMNS = {
+    "held-out loss": "Weighted mean loss on the half that did not find the region.",
+    "± standard error": "Of the held-out loss.",
+    "base": "Mean loss of all examples of that half.",
+    "held-out n": "(sum k)² / sum k²: how many examples of that half the weights amount to.",
+    "p": "Family-wise over all candidates: max-T permutation within labels, 199 shuffles, both directions.",
+}
+
+
+def _row(choice: Choice, region: Mapping[str, Any]) -> dict[str, Any]:
+    real = "real" if region["p_value"] <= LEVEL else "not shown to be real"
+    return {
+        "region": f"{choice.number} {choice.name}",
+        "looked for": region["scope"],
+        "verdict": real,
+        "members": choice.group.n_members,
+        "held-out loss": region["held_out_loss"],
+        "± standard error": region["held_out_error"],
+        "base": region["held_out_base"],
+        "held-out n": region["held_out_size"],
+        "p": region["p_value"],
+    }
+
+
+def _chart(choices: Sequence[Choice], regions: Sequence[Mapping[str, Any]]) -> None:
+    """Held-out losses with two standard errors to both sides, and the base."""
+    figure = go.Figure()
+    for at, (choice, region) in enumerate(zip(choices, regions, strict=False)):
+        real = region["p_value"] <= LEVEL
+        figure.add_scatter(
+            x=[region["held_out_loss"]],
+            y=[at],
+            error_x={"array": [2 * region["held_out_error"]], "thickness": 2},
+            mode="markers",
+            marker={
+                "size": 11,
+                "color": choice.colour if real else palette.context_colour(),
+                "symbol": "circle" if real else "circle-open",
+            },
+            hovertemplate="held-out loss %{x:.3g}<extra></extra>",
+            showlegend=False,
+        )
+    figure.add_vline(
+        x=regions[0]["held_out_base"], line={"dash": "dot", "color": palette.text_colour()}
+    )
+    figure.add_annotation(
+        x=regions[0]["held_out_base"], y=1, yref="paper", text="base loss", showarrow=False,
+        xanchor="left", xshift=4,
+    )  # fmt: skip
+    figure.update_layout(
+        height=60 + 44 * len(regions),
+        margin={"l": 0, "r": 0, "t": 18, "b": 0},
+        xaxis={"title": {"text": "held-out loss ± 2 standard errors"}, "rangemode": "tozero"},
+        yaxis={
+            "tickvals": list(range(len(regions))),
+            "ticktext": [text.chart(choice.number) for choice in choices],
+            "autorange": "reversed",
+        },
+    )
+    st.plotly_chart(
+        figure, config={"displaylogo": False}, key="claims", alt="Held-out losses of the regions."
+    )

@@ -1,0 +1,171 @@
+"""The map of a bundle: every example a point; what is drawn on it becomes the selection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.jobs import Job
+from backend.views import Drawn
+from pages.components import colours, keys, link, media, pointmap, selection, services, text
+from pages.components.colours import Coding
+from pages.components.groups import Choice
+from pages.components.selection import Looked
+from pages.components.waiting import RUNNING, follow, show_progress
+
+HEIGHT = 352
+METHODS = ("PCA", "UMAP")
+SELECTED, FILTERED_OUT = np.uint8(1), np.uint8(2)
+"""Bits of an example's state."""
+
+
+def controls(bundle: Bundle, tags: pd.DataFrame) -> tuple[str, str, bool]:
+    """What the colour says, how the map is laid out, and whether set-aside points are hidden."""
+    offered = colours.offered(bundle, sorted(set(tags["tag"])))
+    colour_by = st.selectbox(
+        "Colour by",
+        offered,
+        **link.bound(keys.COLOUR, offered),
+        label_visibility="collapsed",
+        width=190,
+        format_func=lambda name: f"Colour: {text.shorten(name, 40)}",
+    )
+    method = st.segmented_control(
+        "Projection",
+        list(METHODS),
+        default=METHODS[0],
+        required=True,
+        key=keys.MAP_METHOD,
+        bind="query-params",
+        label_visibility="collapsed",
+        help="PCA keeps large distances, UMAP (McInnes et al. 2018) keeps neighbours. "
+        "Regions are found in the full space, never on the map.",
+    )
+    hide = st.toggle(
+        "Hide filtered",
+        key=keys.HIDE_FILTERED,
+        help="Off: what the filters set aside stays on the map in grey. On: it is not drawn.",
+    )
+    return colour_by or offered[0], method or METHODS[0], hide
+
+
+def layouts(bundle: Bundle) -> Callable[[str], tuple[str, NDArray[Any]] | None]:
+    """Positions by the name of the projection, for resolving what was drawn; None until laid out."""
+
+    def positions(name: str) -> tuple[str, NDArray[Any]] | None:
+        if name not in METHODS:
+            return None
+        job = services.ask("projection", bundle.digest, method=name.lower())
+        return (job.key, job.result()["xy"]) if job.state == "done" else None
+
+    return positions
+
+
+def show_map(
+    bundle: Bundle,
+    choices: list[Choice],
+    chosen: Choice | None,
+    looked: Looked,
+    tags: pd.DataFrame,
+    *,
+    colour_by: str,
+    method: str,
+    hide: bool,
+    rested: bool,
+) -> None:
+    """Draw it, and take in what was drawn on it; a skeleton while it is laid out."""
+    pca = services.ask("projection", bundle.digest, method="pca")
+    # The slow layout starts when nothing on screen waits for the processor any more.
+    ready = pca.state == "done" and (rested or method == "UMAP")
+    umap = services.ask("projection", bundle.digest, method="umap") if ready else pca
+    job = umap if method == "UMAP" else pca
+    if not show_progress(job, what=f"Laying out the map ({method})", key="projection"):
+        if job.state in RUNNING:
+            st.skeleton(height=HEIGHT)
+        return
+    result = job.result()
+    coded = colours.coding(bundle, colour_by, choices, chosen, tags)
+    state = _state(bundle.n, looked)
+    gesture = pointmap.show(
+        keys.MAP_CHART,
+        digest=bundle.digest,
+        projection=job.key,
+        xy=result["xy"],
+        codes=coded.codes,
+        palette=list(coded.colours),
+        legend=_legend(coded, colour_by, looked),
+        state=state,
+        contours=_contours(bundle, job, choices, result["xy"]),
+        item_prefix=media.item_url(bundle.digest),
+        height=HEIGHT,
+        hide_filtered=hide,
+        label=f"Map of {bundle.n} examples, {method}, coloured by {colour_by}.",
+    )
+    _notes(result.meta, umap if umap is not job and umap is not pca else None)
+    if gesture is not None:
+        _take(bundle, gesture, job, method)
+        st.rerun()
+
+
+def _take(bundle: Bundle, gesture: pointmap.Gesture, job: Job, method: str) -> None:
+    if gesture.kind == "clear":
+        selection.clear(bundle)
+    elif gesture.kind == "pin":
+        st.session_state[keys.PINNED] = (bundle.digest, gesture.row)
+    else:
+        drawn = Drawn(method, job.key, gesture.kind, gesture.points)
+        selection.select(bundle, drawn, gesture.op)
+
+
+def _notes(meta: Mapping[str, Any], waiting: Job | None) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(text.plain(meta.get("note", ""), limit=200), width="stretch")
+        if waiting is not None:
+            follow(waiting, what="UMAP layout")
+
+
+def _state(n: int, looked: Looked) -> NDArray[np.uint8]:
+    state = np.zeros(n, dtype=np.uint8)
+    state[looked.selected] |= SELECTED
+    state[~looked.shown] |= FILTERED_OUT
+    return state
+
+
+def _legend(coded: Coding, colour_by: str, looked: Looked) -> pointmap.Kinds | pointmap.Scale:
+    """Kinds with their counts; "47 / 412" where something is selected or filtered."""
+    if coded.numbers:
+        return pointmap.Scale(colour_by, coded.low, coded.high)
+    part = looked.shown
+    if len(looked.selected):
+        part = np.zeros(len(coded.codes), dtype=bool)
+        part[looked.selected] = True
+    return pointmap.Kinds(
+        tuple(
+            pointmap.Kind(code, name, total, held)
+            for code, (name, (total, held)) in enumerate(
+                zip(coded.names, colours.counts(coded, part), strict=True)
+            )
+            if total
+        )
+    )
+
+
+def _contours(
+    bundle: Bundle, job: Job, choices: list[Choice], xy: NDArray[Any]
+) -> list[pointmap.Contour]:
+    return [
+        pointmap.Contour(one.number, one.colour, _lines(job.key, one.source["key"], xy, one))
+        for one in choices
+        if one.colour
+    ]
+
+
+@st.cache_resource(show_spinner=False, max_entries=128)
+def _lines(layout: str, region: str, _xy: NDArray[Any], _choice: Choice) -> Any:
+    return pointmap.density_lines(_xy, _choice.group.weights)

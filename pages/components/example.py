@@ -145,12 +145,18 @@ def _facts(shown: Shown, at: int, row: int, *, elsewhere: bool) -> dict[str, Any
                 "time": event.time[:16].replace("T", " "),
                 "who": event.author,
                 "what": f"{'tagged' if event.kind == 'tag' else 'took off'} '{event.tag}'"
-                + (f", with {text.count(event.n_ids - 1)} others" if event.n_ids > 1 else ""),
+                + _with_others(event.n_ids - 1),
                 "undone": event.undone,
             }
             for event in reversed(services.store().events_of(bundle.digest, str(bundle.ids[row])))
         ],
     }
+
+
+def _with_others(n: int) -> str:
+    if n < 1:
+        return ""
+    return f", with {text.count(n)} " + ("other" if n == 1 else "others")
 
 
 def names_of(bundle: Bundle, row: int) -> tuple[str | None, str | None]:

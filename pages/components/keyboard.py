@@ -140,6 +140,8 @@ def _apply(shown: Shown) -> None:
 
 def _do(shown: Shown, action: Action) -> Event | None:
     store, author = services.store(), frame.author()
+    if action.bundle != shown.bundle.digest and action.bundle not in services.known_bundles():
+        raise InputError("The keys were meant for a bundle that is not imported here.")
     if action.kind not in TAGGING:
         act = store.undo if action.kind == "undo" else store.redo
         return act(action.bundle, author, operation=action.operation)

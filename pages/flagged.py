@@ -186,7 +186,7 @@ def shared_choices(bundle: Bundle, chosen: list[str]) -> list[Choice]:
     held = held.assign(row=pd.Index(bundle.ids).get_indexer(held["id"]))
     held = held[held["row"] >= 0]
     named = {
-        f"tag:{tag}": (f"tag {tag}", rows["row"].to_numpy(), {"kind": "tag", "tag": tag})
+        f"tag:{tag}": (f"tag: {tag}", rows["row"].to_numpy(), {"kind": "tag", "tag": tag})
         for tag, rows in held.groupby("tag")
     }
     if len(named) > 1:
@@ -197,7 +197,7 @@ def shared_choices(bundle: Bundle, chosen: list[str]) -> list[Choice]:
         rows = rule_rows(bundle.digest, card.get("rule", ""), seq, bundle)
         if len(rows):
             source = {"kind": "rule", "rule": card["rule"]}
-            named[f"rule:{event.payload['key']}"] = (f"rule {card['rule']}", rows, source)
+            named[f"rule:{event.payload['key']}"] = (f"rule: {card['rule']}", rows, source)
     return [
         Choice(key, name, sharp_group("tag", by_loss(bundle, rows), bundle.losses), source)
         for key, (name, rows, source) in named.items()

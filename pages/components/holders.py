@@ -63,7 +63,7 @@ def show_holders(
             hypotheses.start_button(
                 bundle,
                 choice,
-                sentence=f"{choice.name}: {what}",
+                sentence=f"Higher loss: {what}",
                 rule=rule or "",
                 key=f"hypothesis_{key}",
                 help="Opens the form with a rule for all examples that hold it. The members of this "

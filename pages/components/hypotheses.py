@@ -69,7 +69,7 @@ def start_form(bundle: Bundle, choice: Choice) -> None:
     start_button(
         bundle,
         choice,
-        sentence=choice.name,
+        sentence=f"Higher loss: {choice.name}",
         rule=None,
         key="hypothesis_start",
         label="Hypothesis",
@@ -104,7 +104,8 @@ def _start(bundle: Bundle, choice: Choice, sentence: str, rule: str | None) -> N
     """Fill the form. A callback, because a click must not be lost to a rerun of a polling part."""
     group = choice.group
     if rule is None:
-        rule = group_rule(bundle, group)
+        own = choice.source["kind"] == "rule"
+        rule = str(choice.source["rule"]) if own else group_rule(bundle, group)
     source = {
         name: choice.source[name] for name in ("kind", "key", "index") if name in choice.source
     }

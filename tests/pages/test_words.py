@@ -186,6 +186,9 @@ def test_a_marked_word_becomes_a_hypothesis(bundle: Bundle, store: Store) -> Non
         bundle.digest, "flagged", sheet="What they share", of=f"rule:{event.payload['key']}"
     )
     assert "Compared with all 200 examples; the group has 40 members." in said(at)
+    at.button(key="hypothesis_start").click().run()
+    assert at.text_input(key="hypothesis_rule").value == f'text contains "{token}"'
+    assert at.text_input(key="hypothesis_sentence").value.startswith("Higher loss: rule: text")
 
 
 def test_scripts_topics_and_columns(bundle: Bundle) -> None:
@@ -218,7 +221,7 @@ def test_a_hypothesis_about_a_group_names_what_it_shares(bundle: Bundle) -> None
     rule = at.text_input(key="hypothesis_rule").value
     assert "topic" in rule or "width" in rule
     assert evaluate(rule, bundle).tolist() == HARD.tolist()
-    assert at.text_input(key="hypothesis_sentence").value == "highest losses"
+    assert at.text_input(key="hypothesis_sentence").value == "Higher loss: highest losses"
 
 
 def test_a_group_that_shares_nothing_gets_a_rule_of_neighbours(bundle: Bundle) -> None:

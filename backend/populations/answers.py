@@ -298,8 +298,9 @@ def _groups(data: Evaluation, options: Mapping[str, Any]) -> dict[str, NDArray[n
     for name, values in _chosen(data, options).items():
         texts = pd.Series(values, dtype=object)
         texts = texts.mask(texts.isna() | (texts == ""), "unknown").astype(str)
-        for level in sorted(texts.unique()):
-            groups[f"{name}={level}"] = (texts == level).to_numpy(dtype=bool)
+        codes, levels = pd.factorize(texts)
+        for level in np.argsort(levels.astype(str), kind="stable"):
+            groups[f"{name}={levels[level]}"] = codes == level
     for name, rows in options["tags"].items():
         held = np.zeros(len(data.losses), dtype=bool)
         held[rows] = True

@@ -21,17 +21,17 @@ class Ensemble:
 
     Attributes
     ----------
-    populations : {name: int32 array of shape (m, n)}
+    populations : {name: int16 or int32 array of shape (m, n)}
         Predicted classes, as positions in ``names``; the numbers of models may differ.
-    labels : int32 array of shape (n,) or None
+    labels : int16 or int32 array of shape (n,) or None
         True classes, likewise.
     names : tuple of str
         Classes: those given, in their order, then any others that occur. Without given classes
         whole numbers are ordered by value and names by text.
     """
 
-    populations: Mapping[str, NDArray[np.int32]]
-    labels: NDArray[np.int32] | None
+    populations: Mapping[str, NDArray[Any]]
+    labels: NDArray[Any] | None
     names: tuple[str, ...]
 
     @property
@@ -93,7 +93,9 @@ def make_ensemble(
     ordered = sorted(new) if numeric else sorted({str(value) for value in new})
     for value in ordered:
         known.setdefault(str(value), len(known))
-    coded = [_coded(array, classes, known) for array in every]
+    # Thirty models on a million examples are 60 MB in two bytes each; the margin is for arithmetic.
+    dtype = np.dtype(np.int16 if len(known) < 2**14 else np.int32)
+    coded = [_coded(array, classes, known, dtype) for array in every]
     return Ensemble(
         dict(zip(arrays, coded, strict=False)),
         None if truth is None else coded[-1],
@@ -117,10 +119,13 @@ def _named(value: Any, classes: Sequence[str] | None) -> Any:
 
 
 def _coded(
-    array: NDArray[Any], classes: Sequence[str] | None, known: Mapping[str, int]
-) -> NDArray[np.int32]:
+    array: NDArray[Any],
+    classes: Sequence[str] | None,
+    known: Mapping[str, int],
+    dtype: np.dtype[Any],
+) -> NDArray[Any]:
     """Codes of an array, row by row: Python objects of one model exist at a time."""
-    codes = np.empty(array.shape, dtype=np.int32)
+    codes = np.empty(array.shape, dtype=dtype)
     for own, row in zip(np.atleast_2d(codes), np.atleast_2d(array), strict=True):
         local, values = pd.factorize(row if row.dtype.kind in "iu" else row.astype(object))
         own[:] = np.array([known[str(_named(value, classes))] for value in values.tolist()])[local]

@@ -93,7 +93,7 @@ def stress_report(iid: Any, stress: Any, groups: Any = None) -> StressReport:
         "pearson_low",
         "pearson_high",
     ]
-    between = [[_correlation(own, other) for other in ranks.T] for own in ranks.T]
+    between = _correlations(ranks)
     return StressReport(
         spread=spread,
         predictability=pd.DataFrame(rows, columns=columns),
@@ -225,6 +225,20 @@ def _correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> flo
     a, b = first - first.mean(), second - second.mean()
     r = float(a @ b / np.sqrt((a @ a) * (b @ b)))
     return r if abs(r) < 1 - 1e-15 else float(np.sign(r))
+
+
+def _correlations(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pearson's correlation between every two columns, as ``_correlation`` of each pair."""
+    constant = values.min(0) == values.max(0)
+    centred = values - values.mean(0)
+    norm = np.sqrt((centred**2).sum(0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = (centred.T @ centred) / np.outer(norm, norm)
+    r = np.where(np.abs(r) < 1 - 1e-15, r, np.sign(r))
+    np.fill_diagonal(r, 1.0)
+    r[constant] = np.nan
+    r[:, constant] = np.nan
+    return r
 
 
 def _codes(groups: Any, n_models: int) -> NDArray[np.intp]:

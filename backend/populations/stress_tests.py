@@ -215,7 +215,7 @@ def group_tests(
             raise InputError(f"group {name!r} must be booleans, one per example: got {mask.shape}.")
         size = int(mask.sum())
         if size >= max(1, min_n):
-            columns[name] = right[:, mask].mean(1)
+            columns[name] = right[:, np.flatnonzero(mask)].mean(1)
             sizes[name] = size
     metrics = pd.DataFrame(columns)
     n = np.array(list(sizes.values()))

@@ -117,11 +117,9 @@ def representation_figure(table: pd.DataFrame) -> go.Figure:
         hovertemplate="%{customdata[0]}<br>%{x:.1f} %, ×%{customdata[1]} the data<br>"
         "n %{customdata[3]}, adjusted p %{customdata[2]}<extra></extra>",
     )
-    for place, row in zip(at, table.itertuples(), strict=True):
-        figure.add_annotation(
-            x=1, xref="paper", y=int(place), showarrow=False, xanchor="right", font={"size": 11},
-            text=f"×{text.number(row.ratio)} · n {text.count(row.n)}",
-        )  # fmt: skip
+    charts.write_margin(
+        figure, [f"×{text.number(row.ratio)} · n {text.count(row.n)}" for row in table.itertuples()]
+    )
     top = max(float(np.nanmax(high)), float(100 * table["share"].max()))
     figure.update_layout(
         xaxis={"title": "% of the changed examples", "range": [0, 1.25 * top], "zeroline": False},
@@ -369,14 +367,14 @@ def subgroups_figure(table: pd.DataFrame) -> go.Figure:
             "n %{customdata[3]}, positive %{customdata[4]}<extra></extra>",
         )
     )  # fmt: skip
-    for place, row in zip(at, table.itertuples(), strict=True):
-        change = text.DASH
-        if np.isfinite(row.difference_percent):
-            change = f"{row.difference_percent:+.1f} %"
-        figure.add_annotation(
-            x=1, xref="paper", y=int(place), showarrow=False, xanchor="right", font={"size": 11},
-            text=f"{change} · n {text.count(row.n)}",
-        )  # fmt: skip
+    charts.write_margin(
+        figure,
+        [
+            f"{f'{row.difference_percent:+.1f} %' if np.isfinite(row.difference_percent) else text.DASH}"
+            f" · n {text.count(row.n)}"
+            for row in table.itertuples()
+        ],
+    )
     charts.zero_line(figure)
     ends = np.concatenate([value, low[np.isfinite(low)], high[np.isfinite(high)], [0.0]])
     width = float(np.ptp(ends)) or 1.0

@@ -135,7 +135,7 @@ def zero_line(figure: go.Figure, x: float = 0.0) -> None:
     figure.add_vline(x=x, line={"dash": "dot", "width": 1, "color": palette.text_colour()})
 
 
-MOST_WORDS = 400
+MOST_WORDS = 300
 """Cells of a heat map up to which each has its words."""
 
 
@@ -159,6 +159,7 @@ def write_cells(
     if low is None or high is None:
         low, high = (float(held.min()), float(held.max())) if held.size else (0.0, 1.0)
     span = (high - low) or 1.0
+    notes = []
     for down, across in np.ndindex(values.shape):
         value = values[down, across]
         colour = palette.text_colour()
@@ -167,7 +168,32 @@ def write_cells(
             red, green, blue = unlabel_rgb(sample_colorscale(scale, [share])[0])
             bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 120
             colour = "#111111" if bright else "#ffffff"
-        figure.add_annotation(
-            x=across, y=down, text=words[down, across], showarrow=False,
-            font={"size": 12, "color": colour},
-        )  # fmt: skip
+        font = {"size": 12, "color": colour}
+        notes.append({"x": across, "y": down, "text": words[down, across], "font": font})
+    write_notes(figure, notes)
+
+
+def write_notes(figure: go.Figure, notes: Sequence[Mapping[str, Any]]) -> None:
+    """Annotations without arrows, all at once: adding them one by one takes quadratic time."""
+    figure.layout.annotations = (
+        *figure.layout.annotations,
+        *({"showarrow": False, **note} for note in notes),
+    )
+
+
+def write_margin(figure: go.Figure, words: Sequence[str]) -> None:
+    """Words at the right end of each line of a chart that has one line per group."""
+    write_notes(
+        figure,
+        [
+            {
+                "x": 1,
+                "xref": "paper",
+                "xanchor": "right",
+                "y": at,
+                "text": one,
+                "font": {"size": 11},
+            }
+            for at, one in enumerate(words)
+        ],
+    )

@@ -100,47 +100,45 @@ def spread_figure(held: Stressed, spread: pd.DataFrame) -> go.Figure:
     values = np.column_stack([held.iid, held.stress.to_numpy()])[:, : len(spread)]
     away = values - values.mean(0)
     best = int(held.iid.argmax())
-    figure = go.Figure()
+    lines = np.arange(len(spread))
+    sd = spread["sd"].to_numpy()
+    figure = go.Figure(
+        go.Bar(
+            base=-sd, x=2 * sd, y=lines, width=0.6, orientation="h", hoverinfo="skip",
+            marker={"color": palette.context_colour(), "opacity": 0.35, "line": {"width": 0}},
+        )
+    )  # fmt: skip
+    reach = float(np.abs(away).max()) or 1.0
     noise = None
     if held.sizes is not None:
         noise = held.sizes.set_index("metric")["noise"].reindex(spread["metric"]).to_numpy()
-    reach = float(np.abs(away).max()) or 1.0
-    if noise is not None:
         reach = max(reach, min(2 * reach, float(noise.max())))
-    for at, row in enumerate(spread.itertuples()):
-        figure.add_shape(
-            type="rect", x0=-row.sd, x1=row.sd, y0=at - 0.3, y1=at + 0.3, layer="below",
-            line={"width": 0}, fillcolor=palette.context_colour(), opacity=0.35,
-        )  # fmt: skip
-        if noise is not None and noise[at] <= reach:
-            for side in (-1, 1):
-                figure.add_shape(
-                    type="line", x0=side * noise[at], x1=side * noise[at], y0=at - 0.3, y1=at + 0.3,
-                    line={"width": 1, "dash": "dot", "color": palette.text_colour()},
-                )  # fmt: skip
+        shown = lines[noise <= reach]
         figure.add_scatter(
-            x=away[:, at],
-            y=np.full(len(away), at),
+            x=np.concatenate([-noise[shown], noise[shown]]), y=np.concatenate([shown, shown]),
+            mode="markers", hoverinfo="skip",
+            marker={"symbol": "line-ns", "size": 15, "line": {"width": 1, "color": palette.text_colour()}},
+        )  # fmt: skip
+    for models, symbol, size, colour in (
+        (np.flatnonzero(np.arange(len(away)) != best), "circle", 8, palette.text_colour()),
+        (np.array([best]), "diamond", 12, palette.accent()),
+    ):
+        figure.add_scatter(
+            x=away[models].ravel(),
+            y=np.tile(lines, len(models)),
             mode="markers",
-            marker={
-                "size": np.where(np.arange(len(away)) == best, 12, 8),
-                "symbol": np.where(np.arange(len(away)) == best, "diamond", "circle"),
-                "color": np.where(
-                    np.arange(len(away)) == best, palette.accent(), palette.text_colour()
-                ),
-                "opacity": 0.8,
-            },
-            customdata=np.column_stack([np.arange(1, len(away) + 1), values[:, at]]),
+            marker={"size": size, "symbol": symbol, "color": colour, "opacity": 0.8},
+            customdata=np.column_stack([np.repeat(models + 1, len(lines)), values[models].ravel()]),
             hovertemplate="model %{customdata[0]:.0f}: %{customdata[1]:.4g}<extra></extra>",
         )
-        figure.add_annotation(
-            x=1, xref="paper", xanchor="right", y=at, showarrow=False, font={"size": 11},
-            text=f"{text.number(row.mean)} ± {text.number(row.sd)}",
-        )  # fmt: skip
+    charts.write_margin(
+        figure,
+        [f"{text.number(row.mean)} ± {text.number(row.sd)}" for row in spread.itertuples()],
+    )
     charts.zero_line(figure)
     names = [held.iid_name, *spread["metric"].tolist()[1:]]
     figure.update_layout(
-        xaxis={"title": "less the mean of the test" + (", dotted: sampling noise" if noise is not None else ""),
+        xaxis={"title": "less the mean of the test" + (", thin lines: sampling noise" if noise is not None else ""),
                "range": [-1.1 * reach, 1.7 * reach], "zeroline": False},
         yaxis=charts.rows_axis(names, limit=30),
     )  # fmt: skip

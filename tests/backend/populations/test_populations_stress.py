@@ -167,3 +167,21 @@ def test_sampling_sd():
 def test_errors(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_correlations_between_many_tests_are_those_of_each_pair():
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(7)
+    stress = rng.integers(0, 4, (6, 9)).astype(float)
+    stress[:, 4] = 2.0  # a test on which all models are alike
+    stress[:, 5] = -stress[:, 0]
+    between = stress_report(rng.normal(size=6), stress).between.to_numpy()
+    for first in range(9):
+        for second in range(9):
+            if 4 in (first, second):
+                assert np.isnan(between[first, second])
+            else:
+                twin = spearmanr(stress[:, first], stress[:, second]).statistic
+                assert between[first, second] == pytest.approx(twin)
+    assert between[0, 5] == -1

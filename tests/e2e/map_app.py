@@ -125,4 +125,5 @@ def page() -> None:
 if __name__ == "__main__":
     page()
 else:
-    app = st.App(__file__, routes=media.ROUTES)
+    base = st.get_option("server.baseUrlPath")
+    app = st.App(__file__, routes=media.below(base, media.ROUTES))

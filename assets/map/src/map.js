@@ -232,12 +232,17 @@ class PointMap {
 
   nearest([x, y]) {
     if (!this.shown.grid) return -1;
-    const { state } = this.shown;
-    const usable = (row) => !(state && this.data.hide && state[row] & 2);
+    const usable = (row) => this.drawnHere(row);
     const reach = Math.max(REACH, this.pointSize());
     return this.shown.grid(
       ...this.camera.toLattice(x, y), this.camera.perX, this.camera.perY, reach, usable,
     );
+  }
+
+  /** Whether a row is on the map at all: filters may have set it aside, and hidden it. */
+  drawnHere(row) {
+    const { state } = this.shown;
+    return !(state && this.data.hide && state[row] & 2);
   }
 
   hover(place) {
@@ -400,6 +405,7 @@ class PointMap {
       await (data.picture ? this.takePicture(data) : this.takePoints(data));
       if (this.data !== data) return; // a newer update is on its way
       this.parts.veil.hidden = true;
+      if (this.hovered >= 0 && !this.drawnHere(this.hovered)) this.unhover();
       this.showing = [data.points, data.codes, data.state, data.picture]
         .map((one) => (one ? one.split("/").pop().slice(0, 8) : "-")).join(" ");
       this.redraw();

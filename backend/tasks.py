@@ -178,8 +178,10 @@ def run_spotlights(
     found: list[Arrays] = []
     numbers: list[Meta] = []
     regions: list[Region] = []
+    embeddings, said, notes = _prepared(bundle, options, progress)
+    common["notes"] = notes
     for region in iterate_spotlights(
-        bundle.embeddings, bundle.losses, **options, device=device, progress=progress
+        embeddings, bundle.losses, **said, device=device, progress=progress
     ):
         rows = members(region.weights, region.total_weight)
         arrays: Arrays = {
@@ -207,6 +209,23 @@ def run_spotlights(
     }, {**common, "regions": numbers, "seconds": time.perf_counter() - began}
 
 
+def _prepared(
+    bundle: Bundle, options: Options, progress: Progress
+) -> tuple[NDArray[Any], Options, list[str]]:
+    """Embeddings as the search takes them, the options that are left, and what was done."""
+    from backend.core.preparation import prepare_embeddings
+
+    left = dict(options)
+    ready = prepare_embeddings(
+        bundle.embeddings,
+        left.pop("prepare"),
+        components=left.pop("components"),
+        seed=options["seed"],
+        tick=lambda: progress(0.0, "Preparing the embeddings"),
+    )
+    return ready.values, left, [ready.note] if ready.note else []
+
+
 def region_numbers(
     region: Region, rows: NDArray[np.int64], losses: NDArray[np.floating[Any]], size: float
 ) -> Meta:
@@ -228,6 +247,12 @@ def region_numbers(
 
 
 def _check_spotlights(options: Options) -> None:
+    from backend.core.preparation import check_preparation
+
+    check_preparation(options["prepare"], options["components"])
+    check_choice("mode", options["mode"], ("successive", "distinct"))
+    if options["mode"] == "distinct" and options["solver"] == "adam":
+        raise InputError("mode 'distinct' needs solver 'fast': Adam has a single start.")
     _check_number("size", options["size"], above=0)
     _check_count("n_spotlights", options["n_spotlights"], 1, 50)
     _check_count("starts", options["starts"], 1, 1024)
@@ -309,7 +334,7 @@ def run_assess(
     known (``meta["pending"]``: more regions may become real) and when verdicts are final; what is
     not known yet is empty in them.
     """
-    from backend.spotlight import Assessment, assess_spotlights
+    from backend.spotlight import Assessment, assess_spotlights, find_spotlights
 
     bundle = _needs_bundle("assess", bundle)
     began = time.perf_counter()
@@ -318,10 +343,19 @@ def run_assess(
     def early(assessment: Assessment) -> None:
         part(assessment.arrays(), {**assessment.to_dict(), **common})
 
+    embeddings, asked, _ = _prepared(bundle, options, progress)
+    known: dict[str, Any] = {}
+    if asked.pop("mode") == "distinct":  # there may be fewer than asked for
+        search = {name: asked[name] for name in default_options("spotlights") if name in asked}
+        found = find_spotlights(
+            embeddings, bundle.losses, mode="distinct", **search, progress=progress
+        )
+        known, asked["n_spotlights"] = {"found": found}, len(found)
     said = assess_spotlights(
-        bundle.embeddings,
+        embeddings,
         bundle.losses,
-        **options,
+        **asked,
+        **known,
         labels=bundle.label_codes,
         progress=progress,
         early=early,
@@ -627,6 +661,9 @@ TASKS: dict[str, Task] = {
             "kernel": "gaussian",
             "precision": "spherical",
             "starts": 16,
+            "mode": "successive",
+            "prepare": "none",
+            "components": None,
         },
         check=_check_spotlights,
     ),

@@ -140,6 +140,19 @@ def _fit(add: Adder, add_map: Mapper) -> None:
     fit.add_argument("--solver", choices=("fast", "adam"), default="fast")
     fit.add_argument("--kernel", choices=("gaussian", "squared_distance"), default="gaussian")
     fit.add_argument("--precision", choices=("spherical", "diagonal", "full"), default="spherical")
+    fit.add_argument(
+        "--mode",
+        choices=("successive", "distinct"),
+        default="successive",
+        help="take each region's losses away before the next, or keep the optima of one search",
+    )
+    fit.add_argument(
+        "--prepare",
+        choices=("none", "standardise", "pca", "projection"),
+        default="none",
+        help="what to do with the embeddings before the search (default: none)",
+    )
+    fit.add_argument("--components", type=int, help="dimensions that pca and projection leave")
     fit.add_argument("--seed", type=int, default=0)
     fit.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     fit.add_argument(

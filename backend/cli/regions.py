@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from argparse import Namespace
 from pathlib import Path
@@ -44,6 +45,9 @@ def fit(options: Namespace) -> Report | None:
         seed=options.seed,
         kernel=options.kernel,
         precision=options.precision,
+        mode=options.mode,
+        prepare=options.prepare,
+        components=options.components,
         device=options.device,
         progress=StderrProgress(),
     )
@@ -63,6 +67,7 @@ def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
         weighted_losses=found.weighted_losses,
         total_weights=found.total_weights,
         ids=bundle.ids,
+        **({"options": json.dumps(found.options)} if found.preparation else {}),
     )
     write_file(options.out, sink.getvalue())
     regions = []
@@ -88,6 +93,7 @@ def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
         "name": bundle.name,
         "base_loss": bundle.base_loss,
         "out": str(options.out),
+        "notes": list(found.notes),
         "regions": regions,
     }
     header = ["region", "members", "weighted loss", "member loss", "status", "what they share"]
@@ -102,8 +108,9 @@ def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
         ]
         for one in regions
     ]
+    notes = "".join(f"{note}\n" for note in found.notes)
     text = (
-        f"{bundle.name}: {bundle.n:,} examples, mean loss {bundle.base_loss:.4g}\n\n"
+        f"{bundle.name}: {bundle.n:,} examples, mean loss {bundle.base_loss:.4g}\n{notes}\n"
         f"{aligned(table, header)}\n\nWritten to {options.out}."
     )
     return Report(plain(data), text)

@@ -30,6 +30,11 @@ def fit_together(options: Namespace) -> tuple[Bundle, Spotlights] | None:
     """
     if options.solver != "fast":
         raise InputError("solver 'adam' runs in one process: start it without torchrun.")
+    if options.prepare != "none":
+        raise InputError(
+            f"--prepare {options.prepare} runs in one process: prepare the embeddings first, or "
+            "start it without torchrun."
+        )
     from backend.spotlight.ranks import first_does, meeting, own_device  # loads torch
     from backend.spotlight.ranks_search import search_together
 
@@ -59,7 +64,7 @@ def fit_together(options: Namespace) -> tuple[Bundle, Spotlights] | None:
                 "starts": 16,
                 "flip": False,
                 "seed": options.seed,
-                "mode": "successive",
+                "mode": options.mode,
                 "max_steps": None,
             },
             device=device,

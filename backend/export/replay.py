@@ -24,6 +24,9 @@ _REFIT_OPTIONS: dict[str, tuple[type, ...]] = {
     "kernel": (str,),
     "precision": (str,),
     "starts": (int,),
+    "prepare": (str,),
+    "components": (int, type(None)),
+    "mode": (str,),
 }
 _MOST = {"n_spotlights": 100, "starts": 1000}
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
+from backend.core.preparation import check_preparation, fit_preparation
 
 KERNELS = ("gaussian", "squared_distance")
 _BLOCK = 2**22  # numbers per block: 32 MB of float64
@@ -22,16 +23,19 @@ class Shape:
     Parameters
     ----------
     center : float64 array of shape (d,)
-        In the units of the embeddings.
+        In the units of the embeddings, or in those of the prepared ones.
     precision : float64 array of shape (), (d,) or (d, d)
         Spherical, diagonal or full.
     kernel : str
         ``"gaussian"`` or ``"squared_distance"``.
+    preparation : tuple of str, int or None, int
+        How the embeddings were prepared before the search, with components and seed.
     """
 
     center: NDArray[np.float64]
     precision: NDArray[np.float64]
     kernel: str
+    preparation: tuple[str, int | None, int] = ("none", None, 0)
 
     @classmethod
     def from_source(cls, source: dict[str, Any] | None, d: int, *, told: str) -> Shape | None:
@@ -60,6 +64,8 @@ class Shape:
         if not isinstance(kernel, str):
             raise InputError(f"kernel of {told} must be text: got {type(kernel).__name__}.")
         check_choice(f"kernel of {told}", kernel, KERNELS)
+        preparation = _preparation(source.get("options"), d, told)
+        d = preparation[1] or d
         if center.shape != (d,):
             raise InputError(
                 f"center of {told} must have the {d} numbers of an embedding: "
@@ -72,7 +78,7 @@ class Shape:
             )
         if precision.ndim < 2 and not (precision >= 0).all():
             raise InputError(f"precision of {told} must not be negative: got {precision.min():g}.")
-        return cls(center, precision, kernel)
+        return cls(center, precision, kernel, preparation)
 
 
 def kernel_weights(
@@ -99,11 +105,18 @@ def kernel_weights(
     """
     k = len(embeddings) if rows is None else len(rows)
     weights = np.empty(k, dtype=np.float64)
-    step = max(1, _BLOCK // max(1, len(shape.center)))
+    prepare, components, seed = shape.preparation
+    prepared = None
+    if prepare != "none":
+        prepared = fit_preparation(embeddings, prepare, components=components, seed=seed)
+    step = max(1, _BLOCK // max(1, embeddings.shape[1]))
     for start in range(0, k, step):
         stop = min(k, start + step)
         chosen = slice(start, stop) if rows is None else rows[start:stop]
-        difference = np.asarray(embeddings[chosen], dtype=np.float64) - shape.center
+        block = embeddings[chosen]
+        if prepared is not None:
+            block = prepared.apply(block)
+        difference = np.asarray(block, dtype=np.float64) - shape.center
         other = (
             difference @ shape.precision
             if shape.precision.ndim == 2
@@ -114,6 +127,22 @@ def kernel_weights(
             np.exp(-0.5 * q) if shape.kernel == "gaussian" else np.maximum(0.0, 1.0 - q)
         )
     return weights
+
+
+def _preparation(options: Any, d: int, told: str) -> tuple[str, int | None, int]:
+    """How embeddings were prepared, from the options of a search, which may be anything."""
+    given = options if isinstance(options, dict) else {}
+    prepare, components = given.get("prepare", "none"), given.get("components")
+    if prepare == "none":
+        return "none", None, 0
+    seed = given.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise InputError(f"seed of {told} must be a whole number from 0: got {str(seed)[:40]!r}.")
+    try:
+        check_preparation(prepare, components, d)
+    except InputError as error:
+        raise InputError(f"the preparation of {told}: {error}") from error
+    return str(prepare), components, seed
 
 
 def _numbers(what: str, value: Any) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from backend.spotlight.membership import effective_size, members
     from backend.spotlight.objective import SpotlightObjective, spotlight_objective
     from backend.spotlight.outcome import Outcome
+    from backend.spotlight.ranks_search import find_spotlights_on_ranks
     from backend.spotlight.regions.find import find_regions
     from backend.spotlight.regions.result import Regions
     from backend.spotlight.regions.saved import region_arrays, region_facts
@@ -37,6 +38,7 @@ _HOMES = {
     "effective_size": "membership",
     "find_regions": "regions.find",
     "find_spotlights": "find",
+    "find_spotlights_on_ranks": "ranks_search",
     "iterate_spotlights": "find",
     "members": "membership",
     "region_arrays": "regions.saved",
@@ -57,6 +59,7 @@ __all__ = [
     "effective_size",
     "find_regions",
     "find_spotlights",
+    "find_spotlights_on_ranks",
     "iterate_spotlights",
     "members",
     "region_arrays",

@@ -34,6 +34,8 @@ def find_spotlights(
     mode: str = "successive",
     barrier_scale: float | None = None,
     max_steps: int | None = None,
+    prepare: str = "none",
+    components: int | None = None,
 ) -> Spotlights:
     """Regions of embedding space where the model does badly, the worst first.
 
@@ -80,6 +82,11 @@ def find_spotlights(
     max_steps : int, optional
         Steps per ascent. "fast": 200 for round regions, which rarely need 50, and 1000 for others;
         "adam": 5000, over which the schedule of the barrier is stretched.
+    prepare : {"none", "standardise", "pca", "projection"}
+        What is done to the embeddings before the search: see ``prepare_embeddings``. Centers and
+        precisions are then those of the prepared embeddings.
+    components : int, optional
+        Dimensions that "pca" and "projection" leave.
 
     Returns
     -------
@@ -124,6 +131,8 @@ def find_spotlights(
         mode=mode,
         barrier_scale=barrier_scale,
         max_steps=max_steps,
+        prepare=prepare,
+        components=components,
     )
     return collected(task, list(_run(task)))
 
@@ -146,6 +155,8 @@ def iterate_spotlights(
     mode: str = "successive",
     barrier_scale: float | None = None,
     max_steps: int | None = None,
+    prepare: str = "none",
+    components: int | None = None,
 ) -> Iterator[Region]:
     """The regions of ``find_spotlights``, each as soon as it is found.
 
@@ -169,6 +180,8 @@ def iterate_spotlights(
         mode=mode,
         barrier_scale=barrier_scale,
         max_steps=max_steps,
+        prepare=prepare,
+        components=components,
     )
     return _run(task)
 
@@ -189,4 +202,5 @@ def collected(task: Task, regions: list[Region]) -> Spotlights:
         outcomes=tuple(region.outcome for region in regions),
         mean_loss=float(np.average(task.losses, weights=task.counts)),
         options=task.options(),
+        preparation=task.preparation,
     )

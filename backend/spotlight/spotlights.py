@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.core.preparation import Preparation
 from backend.spotlight.outcome import Outcome
 
 
@@ -66,6 +67,9 @@ class Spotlights:
         Of all examples: what a weighted loss is to be compared with.
     options : dict
         What was asked for, by name; ``min_weight`` is the smallest allowed size in examples.
+    preparation : Preparation, optional
+        What was done to the embeddings before the search: ``preparation.apply(rows)`` gives the
+        coordinates that centers and precisions refer to.
     """
 
     weights: NDArray[np.float64]
@@ -77,6 +81,12 @@ class Spotlights:
     outcomes: tuple[Outcome, ...]
     mean_loss: float
     options: dict[str, Any]
+    preparation: Preparation | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to the embeddings, as sentences."""
+        return () if self.preparation is None else (self.preparation.note,)
 
     def __len__(self) -> int:
         return len(self.outcomes)
@@ -85,4 +95,6 @@ class Spotlights:
         """Plain lists, numbers and texts, for JSON; no digit is lost."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         plain |= {name: value.tolist() for name, value in plain.items() if hasattr(value, "tolist")}
-        return plain | {"outcomes": [outcome.to_dict() for outcome in self.outcomes]}
+        plain["preparation"] = None if self.preparation is None else self.preparation.to_dict()
+        outcomes = [outcome.to_dict() for outcome in self.outcomes]
+        return plain | {"outcomes": outcomes, "notes": list(self.notes)}

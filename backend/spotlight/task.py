@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from backend.core.arrays import check_choice, check_matrix, check_vector
 from backend.core.device import choose_device
 from backend.core.errors import InputError
+from backend.core.preparation import Preparation, check_preparation, prepare_embeddings
 from backend.core.progress import Progress, ignore_progress
 from backend.spotlight.kernels import Kernel, check_kernel
 from backend.spotlight.objective import check_counts
@@ -50,12 +51,14 @@ class Task:
     max_steps: int | None
     progress: Progress
     ranks: Ranks = ALONE
+    preparation: Preparation | None = None
 
     def options(self) -> dict[str, float | str | bool | None]:
         """What the result depends on besides the data."""
         shared = ("min_weight", "n_spotlights", "kernel", "precision", "solver", "flip")
         own = ("barrier_scale",) if self.solver == "adam" else ("mode", "starts", "seed")
-        return {name: getattr(self, name) for name in (*shared, *own, "max_steps")}
+        prepared = {"prepare": "none"} if self.preparation is None else self.preparation.to_dict()
+        return prepared | {name: getattr(self, name) for name in (*shared, *own, "max_steps")}
 
 
 def check_task(
@@ -76,6 +79,8 @@ def check_task(
     mode: str,
     barrier_scale: float | None,
     max_steps: int | None,
+    prepare: str = "none",
+    components: int | None = None,
     ranks: Ranks = ALONE,
 ) -> Task:
     """The arguments of ``find_spotlights`` in one piece, or an ``InputError`` about one of them.
@@ -83,7 +88,13 @@ def check_task(
     Processes that share a search have checked their own rows before.
     """
     values = check_matrix("embeddings", embeddings) if ranks.world == 1 else embeddings
-    d = values.shape[1]
+    check_preparation(prepare, components, values.shape[1])
+    if prepare != "none" and ranks.world > 1:
+        raise InputError(
+            f"prepare {prepare!r} runs in one process: prepare the embeddings first, or start it "
+            "without torchrun."
+        )
+    d = values.shape[1] if components is None else components
     _, n, _ = ranks.place(len(values))
     loss = check_vector("losses", losses, n)
     count = check_counts(counts, n)
@@ -109,8 +120,20 @@ def check_task(
     _check_whole("seed", seed, least=0)
     if max_steps is not None:
         _check_whole("max_steps", max_steps)
+    report = progress or ignore_progress
+    prepared = (
+        prepare_embeddings(
+            values,
+            prepare,
+            components=components,
+            seed=seed,
+            tick=lambda: report(0.0, "Preparing the embeddings"),
+        )
+        if prepare != "none"
+        else None
+    )
     return Task(
-        values=values,
+        values=values if prepared is None else prepared.values,
         losses=loss,
         counts=count,
         whole=whole,
@@ -126,8 +149,9 @@ def check_task(
         device=choose_device(device),
         barrier_scale=1.0 if barrier_scale is None else float(barrier_scale),
         max_steps=None if max_steps is None else int(max_steps),
-        progress=progress or ignore_progress,
+        progress=report,
         ranks=ranks,
+        preparation=None if prepared is None else prepared.preparation,
     )
 
 

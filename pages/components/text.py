@@ -8,11 +8,16 @@ from html import escape
 
 DASH = "–"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=@/\"'])")
+_LINK = re.compile(r"(?i)(?<=http:)(?=//)|(?<=https:)(?=//)|(?<=www)(?=\.)|(?=@)")
+_JOINER = "\u2060"  # no width, no line break
 
 
 def plain(text: object, *, limit: int = 80) -> str:
-    """A string from the data, made safe for places that read Markdown, on one line."""
-    return _MARKDOWN.sub(r"\\\1", shorten(text, limit))
+    """A string from the data, made safe for places that read Markdown, on one line.
+
+    Addresses become links even where every sign is escaped, so a sign of no width parts them.
+    """
+    return _MARKDOWN.sub(r"\\\1", _LINK.sub(_JOINER, shorten(text, limit)))
 
 
 def count(value: int) -> str:

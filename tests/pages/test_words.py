@@ -17,7 +17,7 @@ from backend.bundle import Bundle, import_bundle
 from backend.describe import attribute_tables, token_table
 from backend.rules import evaluate
 from backend.store import Store
-from pages.components import columns, hypotheses, services
+from pages.components import columns, hypotheses, services, text
 from tests.bundles import npz
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -241,6 +241,21 @@ def test_tags_show_what_they_share(bundle: Bundle, store: Store) -> None:
     assert "topic" in at.dataframe[0].value["column"].tolist()
     at = opened(bundle.digest, "flagged", sheet="What they share", of="tag:**bold**", view="Words")
     assert set(at.dataframe[0].value["token"][:2]) == {"refund", "please"}
+
+
+@pytest.mark.parametrize(
+    ("address", "parted"),
+    [
+        ("see HTTPS://x.invalid/a", "HTTPS:\u2060//"),
+        ("http://x", "http:\u2060//"),
+        ("www.x.invalid", "www\u2060."),
+        ("ada@x.invalid", "ada\u2060@"),
+    ],
+)
+def test_an_address_is_parted_so_that_it_is_no_link(address: str, parted: str) -> None:
+    unescaped = text.plain(address).replace("\\", "")
+    assert parted in unescaped
+    assert unescaped.replace("\u2060", "") == address
 
 
 def test_hostile_texts_stay_texts(home: Path, tmp_path: Path) -> None:

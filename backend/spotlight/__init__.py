@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from backend.spotlight.assess import assess_spotlight, assess_spotlights
     from backend.spotlight.find import Region, Spotlights, find_spotlights, iterate_spotlights
     from backend.spotlight.findings import Assessment, RegionAssessment
-    from backend.spotlight.membership import effective_size, members
+    from backend.spotlight.membership import effective_size, members, shared_members
     from backend.spotlight.objective import SpotlightObjective, spotlight_objective
     from backend.spotlight.outcome import Outcome
     from backend.spotlight.ranks_search import find_spotlights_on_ranks
@@ -43,6 +43,7 @@ _HOMES = {
     "members": "membership",
     "region_arrays": "regions.saved",
     "region_facts": "regions.saved",
+    "shared_members": "membership",
     "spotlight_objective": "objective",
 }
 
@@ -64,6 +65,7 @@ __all__ = [
     "members",
     "region_arrays",
     "region_facts",
+    "shared_members",
     "spotlight_objective",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -67,3 +68,26 @@ def effective_size(weights: Any) -> float:
         return float("nan")
     weights = weights / largest
     return float(weights.sum() ** 2 / np.square(weights).sum())
+
+
+def shared_members(groups: Sequence[Any]) -> NDArray[np.float64]:
+    """How much groups overlap: which share of each one's members are members of another.
+
+    Parameters
+    ----------
+    groups : sequence of g int arrays
+        Rows of each group's members, each row at most once.
+
+    Returns
+    -------
+    float64 array of shape (g, g)
+        ``[a, b]`` is the share of group ``a`` that group ``b`` holds too, in [0, 1]; 1 on the
+        diagonal; a row of NaN where a group is empty.
+    """
+    sets = [np.asarray(rows, dtype=np.int64) for rows in groups]
+    shares = np.full((len(sets), len(sets)), np.nan)
+    for a, one in enumerate(sets):
+        for b, other in enumerate(sets):
+            if len(one):
+                shares[a, b] = len(np.intersect1d(one, other)) / len(one)
+    return shares

@@ -18,6 +18,19 @@ SOLVER_HELP = (
     "fast: keeps the size fixed exactly and climbs by loss-weighted mean shift from many starts. "
     "adam: the published optimizer, 5000 steps from the origin; slow, for comparison."
 )
+MODE_HELP = (
+    "successive, as published: after each region the losses of its members are taken away, and the "
+    "search starts again. distinct: the different peaks of one search on the losses as they are, "
+    "which may overlap, and may be fewer than asked for."
+)
+PREPARE_HELP = (
+    "none: distances are those of the embeddings. standardise: every dimension gets deviation 1; "
+    "for features of different units. pca: only the directions of largest variance are kept. "
+    "projection: a seeded random projection, for very many dimensions (the paper brought 300 000 "
+    "to 1000). Centers and exports refer to the prepared embeddings."
+)
+MOST_PCA = 4096
+"""Dimensions up to which principal components are offered."""
 
 
 def fit_options(bundle: Bundle) -> dict[str, Any]:
@@ -62,7 +75,7 @@ def fit_options(bundle: Bundle) -> dict[str, Any]:
             value=5,
             key=keys.N_REGIONS,
             bind="query-params",
-            help="Found one after another: what one region covers counts less for the next.",
+            help="At most so many. Page and report list them from the first found to the last.",
         )
         solver = st.selectbox(
             "Solver",
@@ -71,6 +84,18 @@ def fit_options(bundle: Bundle) -> dict[str, Any]:
             bind="query-params",
             help=SOLVER_HELP,
         )
+        mode = "successive"
+        if solver == "fast":  # Adam has a single start, hence a single optimum
+            mode = st.segmented_control(
+                "Mode",
+                ["successive", "distinct"],
+                default="successive",
+                required=True,
+                key=keys.MODE,
+                bind="query-params",
+                help=MODE_HELP,
+            )
+        prepare, components = _preparation(bundle.d)
         seed = st.number_input(
             "Seed",
             min_value=0,
@@ -80,4 +105,38 @@ def fit_options(bundle: Bundle) -> dict[str, Any]:
             bind="query-params",
             help="Draws the starting points. Same seed, same regions.",
         )
-    return {"size": size, "n_spotlights": int(n_regions), "solver": solver, "seed": int(seed)}
+    return {
+        "size": size,
+        "n_spotlights": int(n_regions),
+        "solver": solver,
+        "mode": mode or "successive",
+        "prepare": prepare,
+        "components": components,
+        "seed": int(seed),
+    }
+
+
+def _preparation(d: int) -> tuple[str, int | None]:
+    """What is done to embeddings of ``d`` dimensions before the search."""
+    offered = ["none", "standardise"]
+    if d > 1:
+        offered += ["pca", "projection"] if d <= MOST_PCA else ["projection"]
+    prepare = st.selectbox(
+        "Prepare the embeddings",
+        offered,
+        key=keys.PREPARE,
+        bind="query-params",
+        help=PREPARE_HELP,
+    )
+    if prepare not in ("pca", "projection"):
+        return prepare, None
+    components = st.number_input(
+        "Dimensions to keep",
+        min_value=1,
+        max_value=d - 1,
+        value=min(50 if prepare == "pca" else 1000, d - 1),
+        key=keys.COMPONENTS,
+        bind="query-params",
+        help="Fewer dimensions: faster, rounder regions. Too few hide what sets a failure apart.",
+    )
+    return prepare, int(components)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backend.core.errors import InputError
-from backend.spotlight.membership import effective_size, members
+from backend.spotlight.membership import effective_size, members, shared_members
 
 
 def test_the_heaviest_come_first():
@@ -53,3 +53,9 @@ def test_loads_no_torch():
         "from backend.spotlight import effective_size; raise SystemExit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_shared_members_by_hand():
+    shares = shared_members([[0, 1, 2, 3], [3, 9], []])
+    assert shares[:2].tolist() == [[1.0, 0.25, 0.0], [0.5, 1.0, 0.0]]
+    assert np.isnan(shares[2]).all()

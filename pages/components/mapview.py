@@ -62,9 +62,14 @@ def layouts(bundle: Bundle) -> Callable[[str], tuple[str, NDArray[Any]] | None]:
         if name not in METHODS:
             return None
         job = services.ask("projection", bundle.digest, method=name.lower())
-        return (job.key, job.result()["xy"]) if job.state == "done" else None
+        return (layout_name(job), job.result()["xy"]) if job.state == "done" else None
 
     return positions
+
+
+def layout_name(job: Job) -> str:
+    """Short name of a layout, for links."""
+    return job.key[:16]
 
 
 def show_map(
@@ -119,7 +124,7 @@ def _take(bundle: Bundle, gesture: pointmap.Gesture, job: Job, method: str) -> N
     elif gesture.kind == "pin":
         st.session_state[keys.PINNED] = (bundle.digest, gesture.row)
     else:
-        drawn = Drawn(method, job.key, gesture.kind, gesture.points)
+        drawn = Drawn(method, layout_name(job), gesture.kind, gesture.points)
         selection.select(bundle, drawn, gesture.op)
 
 

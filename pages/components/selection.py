@@ -164,22 +164,22 @@ def show_bar(bundle: Bundle, looked: Looked, *more: Callable[[], None]) -> None:
         if view.steps:
             with st.container(horizontal=True, gap=None, width="content", key="chip_selection"):
                 st.button(
-                    "Keep only the selection",
+                    "Keep only",
                     key="filter_selection",
                     icon=":material/filter_alt:",
                     on_click=_keep_selection,
                     args=(bundle, view, looked.selected),
                     disabled=not len(looked.selected),
-                    help="The selection becomes a filter; everything else is set aside.",
+                    help="The selection becomes a filter: everything else is set aside.",
                 )
                 st.button(
-                    "Clear selection",
+                    "Clear",
                     key="clear_selection",
                     icon=":material/close:",
                     type="tertiary",
                     on_click=clear,
                     args=(bundle,),
-                    help="Esc on the map does the same.",
+                    help="Nothing is selected any more. Esc on the map does the same.",
                 )
         for draw in more:
             draw()

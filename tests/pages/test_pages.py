@@ -19,7 +19,7 @@ from pages.components import services
 from tests.bundles import npz, picture, planted
 
 APP = str(Path(__file__).parents[2] / "app.py")
-PAGES = ("spotlights", "hardest", "compression", "flagged", "bundles")
+PAGES = ("spotlights", "hardest", "compression", "subgroups", "stress", "flagged", "bundles")
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +131,11 @@ def test_no_page_breaks_on_an_awkward_bundle(app: Any, tmp_path: Path, case: str
         at = app(page, bundle=digest)
         assert not at.exception, (page, [element.message for element in at.exception])
         assert at.get("header"), page
-    for view in ("Side by side", "Table", "Words", "Columns"):
+    for view in ("Side by side", "Table", "Words", "Columns", "Breakdown", "Is it real?"):
         at = app("spotlights", bundle=digest, view=view)
         assert not at.exception, (view, [element.message for element in at.exception])
+    at = app("spotlights", bundle=digest, search="spotlights", view="Is it real?")
+    assert not at.exception, [element.message for element in at.exception]
 
 
 def known_tag(home: Path, bundle: str, name: str) -> None:
@@ -147,18 +149,26 @@ def test_the_main_page_shows_regions_and_what_they_are_compared_with(
     app: Any, tmp_path: Path
 ) -> None:
     digest = import_fields(tmp_path, **ordinary(400))
-    at = app("spotlights", bundle=digest, share="5.0", regions="3")
+    at = app("spotlights", bundle=digest, search="spotlights", share="5.0", regions="3")
     radio = at.radio[0]
     assert [option.split("  ")[0].strip("* ") for option in radio.options] == list("123HR")
     assert radio.value == "region-1"
     assert "Where does the model fail together?" in texts(at)
 
 
+def test_regions_come_first_and_say_where_they_were_looked_for(app: Any, tmp_path: Path) -> None:
+    digest = import_fields(tmp_path, **ordinary(400))
+    at = app("spotlights", bundle=digest)
+    assert "".join(at.query_params["search"]) == "regions"
+    captions = [str(one) for one in at.radio[0].proto.captions]
+    assert "held-out ×" in captions[0] and "p " in captions[0]
+    assert any("among true label dog" in one for one in captions)
+
+
 def test_a_link_opens_the_same_view(app: Any, tmp_path: Path) -> None:
     digest = import_fields(tmp_path, **ordinary(400))
-    at = app(
-        "spotlights", bundle=digest, group="region-2", regions="2", colour="loss", view="Table"
-    )
+    asked = {"search": "spotlights", "group": "region-2", "regions": "2", "colour": "loss"}
+    at = app("spotlights", bundle=digest, **asked, view="Table")
     assert at.radio[0].value == "region-2"
     assert at.selectbox(key="colour").value == "loss"
     assert at.dataframe
@@ -175,7 +185,7 @@ def test_a_link_to_an_unknown_bundle_says_so(app: Any, tmp_path: Path) -> None:
 def test_tag_undo_redo_from_the_page(app: Any, tmp_path: Path, home: Path) -> None:
     digest = import_fields(tmp_path, **ordinary(401))
     known_tag(home, digest, "odd ones")
-    at = app("spotlights", bundle=digest, share="5.0")
+    at = app("spotlights", bundle=digest, search="spotlights", share="5.0")
     at.text_input(key="author").set_value("Ada").run()
     at.selectbox(key="tag_name").set_value("odd ones").run()
     at.button(key="tag_0").click().run()

@@ -1,0 +1,245 @@
+"""One filter and one selection: whatever makes them, the page shows and tags exactly those rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from backend.bundle import import_bundle
+from backend.store import Store
+from backend.tasks import default_options
+from backend.views import Drawn, Ids, Query, View, decode, encode
+from pages.components import breakdown, services
+from tests.bundles import npz, planted
+from tests.pages.test_pages import APP, ended, texts
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("selection") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ERRORSCOPE_HOME", str(folder))
+        st.cache_resource.clear()
+        yield folder
+        services.jobs().close()
+        services.store().close()
+        st.cache_resource.clear()
+
+
+@pytest.fixture(scope="module")
+def fields() -> dict[str, Any]:
+    made = planted(300, 5, seed=2)
+    made.pop("planted")
+    made["examples/width"] = np.round(np.random.default_rng(0).normal(size=300), 2)
+    return made
+
+
+@pytest.fixture(scope="module")
+def bundle(home: Path, fields: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    path = tmp_path_factory.mktemp("bundle") / "run.npz"
+    path.write_bytes(npz(**fields))
+    return import_bundle(path)
+
+
+@pytest.fixture(scope="module")
+def layout(bundle: Any) -> tuple[str, np.ndarray]:
+    """Key and positions of the PCA map."""
+    options = {**default_options("projection"), "method": "pca"}
+    job = services.jobs().submit("projection", bundle.digest, options, watcher="test")
+    job.wait(60)
+    return job.key, np.asarray(job.result()["xy"])
+
+
+def opened(bundle: Any, **query: str) -> AppTest:
+    at = AppTest.from_file(APP, default_timeout=60)
+    for name, value in {"bundle": bundle.digest[:12], **query}.items():
+        at.query_params[name] = value
+    at.run()
+    at.switch_page("pages/spotlights.py").run()
+    return ended(at)
+
+
+def counts(at: AppTest) -> tuple[int, int]:
+    """Filtered and selected, as the page says them."""
+    line = next(one.value for one in at.markdown if one.value.startswith("all **"))
+    numbers = [int(part.strip("*").replace(",", "")) for part in line.split() if "**" in part]
+    return numbers[1], numbers[2]
+
+
+def gesture(bundle: Any, key: str, number: int, low: Any, high: Any, do: str) -> dict[str, Any]:
+    return {
+        "number": number,
+        "kind": "box",
+        "op": do,
+        "points": [[float(low[0]), float(low[1])], [float(high[0]), float(high[1])]],
+        "map": f"{bundle.digest}:{key}",
+    }
+
+
+def inside(xy: np.ndarray, low: Any, high: Any) -> np.ndarray:
+    return ((xy >= np.asarray(low)) & (xy <= np.asarray(high))).all(axis=1)
+
+
+def test_what_is_drawn_is_selected_and_tagged(
+    bundle: Any, layout: tuple[str, np.ndarray], home: Path
+) -> None:
+    key, xy = layout
+    middle, corner = np.median(xy, axis=0), xy.max(axis=0)
+    quarter = (middle + corner) / 2
+    with closing(Store(home=home)) as store:
+        store.tag(bundle.digest, ["0"], "drawn", author="Bob")
+    at = opened(bundle)
+    drawn = [gesture(bundle, key, 1, middle, corner, "new")]
+    at.session_state["map_chart"] = {"gestures": drawn}
+    at.run()
+    assert counts(at) == (300, int(inside(xy, middle, corner).sum()))
+    drawn.append(gesture(bundle, key, 2, quarter, corner, "remove"))
+    at.session_state["map_chart"] = {"gestures": drawn}
+    at.run()
+    expected = inside(xy, middle, corner) & ~inside(xy, quarter, corner)
+    assert counts(at) == (300, int(expected.sum()))
+    assert at.radio[0].value == "selection"
+    at.selectbox(key="tag_name").set_value("drawn").run()
+    assert at.button(key="tag_0").label.endswith(f"· {expected.sum()}")
+    at.button(key="tag_0").click().run()
+    with closing(Store(home=home)) as store:
+        tagged = set(store.tags(bundle.digest)["id"]) - {"0"}
+        events = store.events(bundle.digest)
+    source = next(
+        event.source for event in events if event.kind == "tag" and event.author == "local"
+    )
+    assert tagged == set(bundle.ids[expected]) - {"0"}
+    assert source["kind"] == "selection" and len(source["steps"]) == 2
+    drawn.append({**drawn[0], "number": 3, "kind": "clear", "points": []})
+    at.session_state["map_chart"] = {"gestures": drawn}
+    at.run()
+    assert counts(at) == (300, 0)
+    assert "selection" not in at.radio[0].options
+
+
+def test_a_link_opens_the_same_rows(bundle: Any, layout: tuple[str, np.ndarray]) -> None:
+    key, xy = layout
+    low, high = np.quantile(xy, 0.2, axis=0), np.quantile(xy, 0.9, axis=0)
+    corners = ((float(low[0]), float(low[1])), (float(high[0]), float(high[1])))
+    view = View().filtered(Query("label = dog")).selected(Drawn("PCA", key[:16], "box", corners))
+    at = opened(bundle, state=encode(view), group="selection")
+    names = np.array(["cat", "dog", "cow"])[bundle.label_codes]
+    dogs = names == "dog"
+    assert counts(at) == (int(dogs.sum()), int((dogs & inside(xy, low, high)).sum()))
+    assert at.radio[0].value == "selection"
+    assert decode("".join(at.query_params["state"])) == view
+    captions = " ".join(at.radio[0].proto.captions)
+    assert "pass the filters" in captions
+
+
+def test_chips_switch_filters_off_and_remove_them(bundle: Any) -> None:
+    view = View().filtered(Query("correct = no")).filtered(Query("loss > 1"))
+    at = opened(bundle, state=encode(view))
+    wrong, high = ~bundle.correct, bundle.losses > 1
+    assert counts(at)[0] == (wrong & high).sum()
+    at.button(key="chip_switch_0").click().run()
+    assert counts(at)[0] == high.sum()
+    at.button(key="chip_switch_0").click().run()
+    at.button(key="chip_remove_1").click().run()
+    assert counts(at)[0] == wrong.sum()
+    at.button(key="chip_remove_0").click().run()
+    assert counts(at)[0] == 300
+    assert "state" not in at.query_params
+
+
+def test_the_selection_can_become_a_filter(bundle: Any) -> None:
+    view = View().selected(Query("loss > 1")).selected(Ids(("0", "1"), "two"), "add")
+    at = opened(bundle, state=encode(view))
+    held = counts(at)[1]
+    at.button(key="filter_selection").click().run()
+    assert counts(at) == (held, 0)
+
+
+def test_filters_are_added_by_hand(bundle: Any, fields: dict[str, Any]) -> None:
+    at = opened(bundle)
+    at.selectbox(key="filter_column").set_value("width").run()
+    at.slider(key="filter_range_width").set_value((-0.5, 0.5)).run()
+    at.button(key="filter_add_range").click().run()
+    width = fields["examples/width"]
+    assert counts(at)[0] == ((width >= -0.5) & (width <= 0.5)).sum()
+    at.text_input(key="filter_rule").set_value("los > 1").run()
+    at.button(key="filter_add_rule").click().run()
+    assert "no column" in at.toast[0].value or "los" in at.toast[0].value
+    at.text_input(key="filter_rule").set_value("width > 0.2").run()
+    at.button(key="filter_add_rule").click().run()
+    assert counts(at)[0] == ((width > 0.2) & (width <= 0.5)).sum()
+
+
+def test_a_filter_that_does_not_fit_is_left_out_and_said(bundle: Any) -> None:
+    corners = ((0.0, 0.0), (1.0, 1.0))
+    view = View().filtered(Query("nothing = 3")).filtered(Query("loss > 1"))
+    at = opened(bundle, state=encode(view.selected(Drawn("PCA", "other", "box", corners))))
+    assert not at.exception
+    assert counts(at) == (int((bundle.losses > 1).sum()), 0)
+    said = texts(at).replace("\\", "")
+    assert "Left out: nothing" in said and "another layout" in said
+
+
+def test_a_damaged_link_is_told_and_opens_everything(bundle: Any) -> None:
+    at = opened(bundle, state="zAAAA")
+    assert not at.exception
+    assert counts(at) == (300, 0)
+
+
+def test_filters_that_leave_nothing_show_no_blank_page(bundle: Any) -> None:
+    at = opened(bundle, state=encode(View().filtered(Query("loss > 1e9"))))
+    assert not at.exception
+    assert counts(at) == (0, 0)
+    for view in ("Side by side", "Table", "Columns", "Breakdown"):
+        at.button_group(key="view").set_value(view).run()
+        assert not at.exception, view
+
+
+def test_a_saved_view_opens_again_and_tells_what_changed(bundle: Any, home: Path) -> None:
+    with closing(Store(home=home)) as store:
+        store.tag(bundle.digest, ["1", "2"], "later", author="Ada")
+    at = opened(bundle, state=encode(View().filtered(Query("tagged later"))))
+    at.text_input(key="saved_view_name").set_value("the later ones")
+    next(one for one in at.button if one.label == "Save view").click().run()
+    with closing(Store(home=home)) as store:
+        (view,) = store.views(bundle.digest)
+        store.tag(bundle.digest, ["3"], "later", author="Ada")
+    fresh = opened(bundle)
+    assert counts(fresh)[0] == 300
+    fresh.button(key=f"open_view_{view.key}").click().run()
+    assert counts(fresh)[0] == 3
+    assert "showed 2" in texts(fresh)
+    fresh.button(key=f"delete_view_{view.key}").click().run()
+    with closing(Store(home=home)) as store:
+        assert store.views(bundle.digest) == []
+
+
+def test_confusions_are_counted() -> None:
+    labels, predictions = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 0, 0, 1])
+    losses = np.arange(6.0)
+    table = breakdown.confusion_table(labels, predictions, ["a", "b", "c"], losses, mistakes=True)
+    assert table.to_dict("list") == {
+        "label": ["c", "a", "c"],
+        "prediction": ["a", "b", "b"],
+        "examples": [2, 1, 1],
+        "mean loss": [3.5, 1.0, 5.0],
+    }
+    whole = breakdown.confusion_table(labels, predictions, ["a", "b", "c"], losses, mistakes=False)
+    assert whole["examples"].sum() == 6
+
+
+@pytest.mark.parametrize(
+    ("values", "bars"),
+    [([1.0, 2.0, 5.0], 5), ([3.0, 3.0], 1), ([0.5, 0.5], 1), ([0.0, 0.1, 1.0], 48)],
+)
+def test_bars_hold_every_value(values: list[float], bars: int) -> None:
+    edges = breakdown.bar_edges(np.array(values))
+    assert len(edges) == bars + 1
+    assert np.histogram(values, edges)[0].sum() == len(values)

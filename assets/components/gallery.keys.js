@@ -5,6 +5,7 @@ const mounted = new WeakMap();
 
 class Line {
   constructor(parent) {
+    this.line = parent.querySelector(".line");
     this.legend = parent.querySelector(".legend");
     this.status = parent.querySelector(".status");
     this.pager = parent.querySelector(".pager");
@@ -22,7 +23,8 @@ class Line {
     this.send = (queue) => setStateValue("queue", queue);
     channel.send = this.send;
     channel.open = (request) => setStateValue("opened", request);
-    this.quiet = data.quiet;
+    this.quiet = data.quiet; // several strips on one page need not all say the same keys
+    this.line.classList.toggle("quiet", data.quiet);
     channel.hear(data);
   }
 

@@ -40,7 +40,8 @@ class Shown:
     """The tiles a line of keys belongs to.
 
     ``order`` are the rows of the whole group as sorted, ``first`` and ``rows`` the part of it on
-    screen; ``source`` is what the record of a tag says of where the examples came from.
+    screen; ``source`` is what the record of a tag says of where the examples came from; a ``quiet``
+    line does not list the keys.
     """
 
     bundle: Bundle

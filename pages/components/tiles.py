@@ -80,7 +80,15 @@ def tiles(
     )
     if not hide_loss:
         keyboard.show_line(
-            keyboard.Shown(bundle, key, whole, first, rows, example.source_of(bundle, whole))
+            keyboard.Shown(
+                bundle,
+                key,
+                whole,
+                first,
+                rows,
+                source=example.source_of(bundle, whole),
+                quiet=order is None,
+            )
         )
     shown = set(bundle.ids[rows].tolist())
     return [str(one) for one in (result.picked or []) if one in shown]

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from backend.bundle import import_bundle
 from backend.core.groups import sharp_group, weighted_group
 from backend.store import Store
-from pages.components import example, gallery, keyboard, services
+from pages.components import example, gallery, keyboard, services, text
 from tests.bundles import npz, planted
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -163,6 +163,21 @@ def test_chosen_digits_are_kept_per_author(digest: str, store: Store) -> None:
     assert line(opened(digest))["keys"] == {"1": "b", "5": "five"}
 
 
+def test_digits_are_chosen_in_the_popover(digest: str, store: Store) -> None:
+    at = opened(digest)
+    at.session_state["gallery_keys_popover"] = True
+    at.run()
+    at.text_input(key="gallery_digit_4").set_value("  coat-like ")
+    at.button(key="FormSubmitter:gallery_keys_form-Keep").click().run()
+    assert not at.exception
+    assert store.setting(digest, keyboard.SETTING) == {"4": "coat-like"}
+    assert line(at)["keys"] == {"4": "coat-like"}
+    at.text_input(key="gallery_digit_4").set_value("x\x07")
+    at.button(key="FormSubmitter:gallery_keys_form-Keep").click().run()
+    assert "control characters" in at.error[0].value
+    assert line(at)["keys"] == {"4": "coat-like"}
+
+
 def test_order_and_page_size(digest: str) -> None:
     at = opened(digest)
     assert tiles(at) == [str(row) for row in range(48)]
@@ -186,7 +201,7 @@ def test_the_history_lists_changes_and_takes_them_back(digest: str, store: Store
     said = [one.value for one in at.markdown if "UTC" in one.value]
     assert len(said) == 2
     assert "saved the view 'shirts'".replace("'", "\\'") in said[0] and "local" in said[0]
-    assert "\\[name\\]\\(http\\:\\/\\/x\\.invalid\\)" in said[1] and "Bob" in said[1]
+    assert text.plain("*odd* [name](http://x.invalid)") in said[1] and "Bob" in said[1]
     at.button(key="undo").click().run()
     assert store.views(digest) == []
     assert "Ctrl+Shift+Z" in at.toast[0].value

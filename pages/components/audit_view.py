@@ -90,7 +90,9 @@ def show_heat(
     for at in np.ndindex(cells.shape):
         said = value_text(metric, value[at])
         short = f"{said}{' †' if count[at] < asked.min_n else ''}"
-        words[at] = short.replace(" %", "") if dense else f"{short}<br>n {text.count(int(count[at]))}"
+        words[at] = (
+            short.replace(" %", "") if dense else f"{short}<br>n {text.count(int(count[at]))}"
+        )
         interval = ""
         if np.isfinite(low[at]):
             ends = (value_text(metric, end[at]) for end in (low, high))

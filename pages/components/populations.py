@@ -24,7 +24,7 @@ INLINE_CELLS = 40_000_000
 """Answers of models (models times examples) up to which a question takes well under two seconds."""
 MOST_VALUES = 60
 """Columns of text with more different values are names or texts, not groups."""
-_DEMO = "_demo_wanted"
+_DEMO = "_demo_job"
 
 
 def ask(bundle: Bundle, what: str, *, doing: str, **options: Any) -> Answer | None:
@@ -162,26 +162,22 @@ def choose_columns(
 def show_empty(sentence: str, *, key: str, demos: Sequence[str] = ("fashion",)) -> None:
     """Nothing to show yet: one sentence, and a button that opens a demo where there is something."""
     st.info(sentence, icon=":material/info:")
-    name = next((one for one in demos if one in DEMOS), "fashion")
+    name = next((one for one in demos if one in DEMOS and demo_path(one).exists()), "fashion")
     st.button(
         "Open the demo bundle",
         key=f"demo_{key}",
         icon=":material/folder_open:",
-        on_click=_want_demo,
+        on_click=_open_demo,
         args=(name,),
     )
-    wanted = st.session_state.get(_DEMO)
-    if wanted is None:
-        return
-    job = services.ask("import", "", path=str(demo_path(wanted)), name=DEMO_NAMES.get(wanted))
-    if waiting.show_progress(job, what="Opening the demo bundle", key=f"demo_{key}"):
+    job = services.jobs().get(st.session_state.get(_DEMO, ""))
+    if job is not None and waiting.show_progress(job, what="Opening the demo bundle", key=key):
         del st.session_state[_DEMO]
         link.put(keys.BUNDLE, job.result().meta["digest"][:12])
         st.rerun()
 
 
-DEMO_NAMES = {"fashion": "fashion-mnist test"}
-
-
-def _want_demo(name: str) -> None:
-    st.session_state[_DEMO] = name
+def _open_demo(name: str) -> None:
+    # By its key from now on: an import that has ended is never joined, only done again.
+    job = services.ask("import", "", path=str(demo_path(name)), name=DEMOS[name].title)
+    st.session_state[_DEMO] = job.key

@@ -193,11 +193,11 @@ def show_votes(bundle: Bundle, held: Comparison, row: int) -> None:
     """One example: what it is, what both populations say, and which models changed."""
     names = held.ensemble.names
     before, after = held.before[:, row], held.after[:, row]
-    picture, words = st.columns([1, 2], vertical_alignment="center")
-    with picture:
-        thumbnail = bundle.image(row) if bundle.has_images else None
-        if thumbnail:
-            st.image(thumbnail, width=96)
+    image = bundle.image(row) if bundle.has_images else None
+    words = st.container()
+    if image:
+        picture, words = st.columns([1, 2], vertical_alignment="center")
+        picture.image(image, width=96)
     with words:
         st.text(str(bundle.ids[row]))
         if held.ensemble.labels is not None:

@@ -12,11 +12,15 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.statistics import mean_interval
 from backend.populations import Level, compression_levels, read_stress_table, stress_columns
+from backend.populations.stress import IID
 from pages.components import palette, populations, text
 from pages.components import populations_chart as charts
-from pages.components.stress_source import TABLE, tagged_rows
+from pages.components.stress_source import EVERYBODY, TABLE, tagged_rows
 
 MOST_LINES = 8
+MARKS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
+SIGNS = "●■◆▲✚✖★⬢"
+"""The same marks as letters, for the names of the lines."""
 
 
 def show_levels(bundle: Bundle, source: str) -> None:
@@ -78,7 +82,9 @@ def levels_table(bundle: Bundle, source: str) -> pd.DataFrame | None:
         tags=tagged_rows(bundle, list(st.session_state.get("stress_tags") or [])),
         min_n=30,
     )
-    return None if found is None else found.tables["robustness"]
+    return (
+        None if found is None else found.tables["robustness"].replace({"metric": {IID: EVERYBODY}})
+    )
 
 
 def _table_levels(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -96,12 +102,11 @@ def _table_levels(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 def levels_figure(table: pd.DataFrame, levels: list[Level], shown: list[str]) -> go.Figure:
     figure = go.Figure()
     order = [level.name for level in levels]
-    marks = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
     ends: list[tuple[float, int]] = []
     for at, metric in enumerate(shown):
         rows = table[table["metric"] == metric].set_index("population").reindex(order)
         value = rows["accuracy"].to_numpy()
-        colour = palette.text_colour() if at == 0 else palette.MORE_HUES[at - 1]
+        colour = colour_of(at)
         x = np.arange(len(order)) + 0.03 * (at - len(shown) / 2)
         error = charts.error_bars(value, rows["low"], rows["high"], colour=colour)
         kinds = [level.kind for level in levels]
@@ -114,7 +119,7 @@ def levels_figure(table: pd.DataFrame, levels: list[Level], shown: list[str]) ->
             )  # fmt: skip
         figure.add_scatter(
             x=x, y=value, mode="markers", error_y={**error},
-            marker={"color": colour, "symbol": marks[at], "size": 9},
+            marker={"color": colour, "symbol": MARKS[at], "size": 9},
             customdata=[[text.chart(metric), text.chart(name)] for name in order],
             hovertemplate="%{customdata[0]}, %{customdata[1]}: %{y:.4g}<extra></extra>",
         )  # fmt: skip
@@ -124,10 +129,10 @@ def levels_figure(table: pd.DataFrame, levels: list[Level], shown: list[str]) ->
     for height, (_, at) in zip(
         spaced([end for end, _ in ends], 0.052 * (high - low)), ends, strict=True
     ):
-        colour = palette.text_colour() if at == 0 else palette.MORE_HUES[at - 1]
+        mark = f"<span style='color:{colour_of(at)}'>{SIGNS[at]}</span>"
         figure.add_annotation(
             x=1, xref="paper", xanchor="left", xshift=6, y=height, showarrow=False,
-            text=text.chart(text.shorten(shown[at], 26)), font={"color": colour, "size": 12},
+            text=f"{mark} {text.chart(text.shorten(shown[at], 26))}", font={"size": 12},
         )  # fmt: skip
     figure.update_layout(
         xaxis={
@@ -138,6 +143,11 @@ def levels_figure(table: pd.DataFrame, levels: list[Level], shown: list[str]) ->
         yaxis={"title": "mean over models", "zeroline": False, "range": [low, high]},
     )  # fmt: skip
     return figure
+
+
+def colour_of(at: int) -> str:
+    """The first line in the colour of text, the others in hues that can be told apart."""
+    return palette.text_colour() if at == 0 else palette.MORE_HUES[at - 1]
 
 
 def figure_range(table: pd.DataFrame) -> tuple[float, float]:

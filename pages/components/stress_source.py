@@ -17,6 +17,7 @@ from pages.components.groups import rows_of_ids
 
 TABLE = "table"
 ALL = "all populations"
+EVERYBODY = "all examples"
 LOWER_IS_BETTER = ("loss", "error", "nll", "ece", "mse", "rmse", "mae", "perplexity")
 
 
@@ -176,7 +177,7 @@ def _from_groups(bundle: Bundle, population: str, second: Any, third: Any) -> St
     return Stressed(
         metrics["iid"].to_numpy(),
         metrics.drop(columns="iid"),
-        "all examples",
+        EVERYBODY,
         None,
         found.tables["sizes"],
         found.tables["disagreement"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,6 +59,14 @@ def texts(at: AppTest) -> str:
 
 def full(digest: str) -> str:
     return next(one for one in services.known_bundles() if one.startswith(digest))
+
+
+def until(at: AppTest, there: Callable[[], bool]) -> None:
+    """Run again until it is there, or two minutes have passed."""
+    deadline = time.monotonic() + 120
+    while not there() and time.monotonic() < deadline:
+        at.run()
+    assert there()
 
 
 def table(at: AppTest, *columns: str) -> pd.DataFrame:
@@ -178,11 +187,15 @@ def test_a_large_bundle_is_computed_by_a_worker(
     inline = table(opened(digest, part="Classes"), "normalized_change")
     monkeypatch.setattr(populations, "INLINE_CELLS", 0)
     at = opened(digest, part="Classes")
-    for _ in range(200):
-        if any("normalized_change" in one.value for one in at.dataframe):
-            break
-        at.run()
+    until(at, lambda: any("normalized_change" in one.value for one in at.dataframe))
     shown = table(at, "normalized_change")
     numbers = [one.drop(columns="label").to_numpy(float) for one in (shown, inline)]
     assert numbers[0] == pytest.approx(numbers[1], nan_ok=True)
     assert shown["label"].tolist() == inline["label"].tolist()
+
+
+def test_the_empty_page_opens_the_demo(home: Path, tmp_path: Path) -> None:
+    at = opened(kept(tmp_path, "bare", **awkward()["nothing but losses"]))
+    at.button(key="demo_compression").click().run()
+    until(at, lambda: bool(at.tabs))
+    assert not at.exception and [tab.label for tab in at.tabs] == list(PARTS)

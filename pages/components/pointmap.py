@@ -83,11 +83,15 @@ class Scale:
 
 @dataclass(frozen=True)
 class Contour:
-    """A region on the map: its number, its colour, its lines."""
+    """A region on the map: its number, its colour, its lines.
+
+    Beside ``chosen`` ones, the others step back: a thin line, and no outer one.
+    """
 
     number: str
     colour: str
     lines: DensityLines
+    chosen: bool = False
 
 
 def show(
@@ -166,12 +170,14 @@ def show(
         "legend": _legend(legend, colours),
         "theme": _theme(),
         "contours": _contours(contours, packed),
+        "chosen": [one.number for one in contours if one.chosen],
         "selected": int(np.count_nonzero(state & SELECTED)),
         "hide": hide_filtered,
         "items": item_prefix,
         "height": height,
         "label": label,
         "done": last,
+        "again": None if known is None else str(known.get("missing") or "")[:60] or None,
         **(
             _picture(packed, codes, state, colours, legend, hide_filtered)
             if drawn_here

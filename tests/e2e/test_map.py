@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page, Response, expect
+from playwright.sync_api import Browser, Page, Response, Route, expect
 
 from backend.bundle import import_bundle, write_bundle
 from backend.core.geometry import rows_in_polygon
@@ -299,6 +299,31 @@ def test_without_webgl_the_server_draws_and_selection_still_works(opened: Any, p
     shown.holds(wanted - box_rows(2.5, 4.5, 2.5, 4.5))
     page.mouse.click(*shown.at(15, 15))
     expect(page.get_by_text("pin new 315")).to_be_visible()
+
+
+def test_bytes_the_server_no_longer_keeps_are_asked_for_again(page: Page, server: Server) -> None:
+    refused: list[str] = []
+
+    def refuse_once(route: Route) -> None:
+        if refused:
+            route.continue_()
+        else:
+            refused.append(route.request.url)
+            route.fulfill(status=404, body="gone")
+
+    page.route(re.compile("/content/.*/blob/"), refuse_once)  # first of all, the program itself
+    page.goto(f"{server.url}/?n={N}&layout=lattice")
+    expect(page.locator(".map[data-drawn]")).to_be_visible()
+    assert len(refused) == 1
+    page.unroute_all()
+    refused.clear()
+    page.route(re.compile("/content/.*/blob/"), refuse_once)  # then a plane of bytes
+    showing = page.locator(".map").get_attribute("data-showing") or ""
+    page.get_by_label("Colour").click()
+    page.get_by_role("option", name="loss").click()
+    expect(page.locator(".scale .title")).to_have_text("loss")
+    expect(page.locator(".map")).not_to_have_attribute("data-showing", showing)
+    assert len(refused) == 1
 
 
 def test_it_works_below_a_base_path(browser: Browser, tmp_path: Path) -> None:

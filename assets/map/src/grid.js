@@ -31,3 +31,24 @@ export function createGrid(places) {
     return best;
   };
 }
+
+/** Points inside a shape given in lattice steps: a box by two corners, else an outline (even-odd). */
+export function countInside(places, kind, corners, usable) {
+  const xs = corners.map(([x]) => x), ys = corners.map(([, y]) => y);
+  const left = Math.min(...xs), right = Math.max(...xs);
+  const low = Math.min(...ys), high = Math.max(...ys);
+  let inside = 0;
+  for (let i = 0; i < places.length / 2; i++) {
+    const x = places[2 * i], y = places[2 * i + 1];
+    if (x < left || x > right || y < low || y > high || !usable(i)) continue;
+    let odd = kind === "box";
+    if (!odd) {
+      for (let at = 0, last = corners.length - 1; at < corners.length; last = at++) {
+        if (ys[at] <= y !== ys[last] <= y &&
+            x < ((xs[last] - xs[at]) * (y - ys[at])) / (ys[last] - ys[at]) + xs[at]) odd = !odd;
+      }
+    }
+    if (odd) inside += 1;
+  }
+  return inside;
+}

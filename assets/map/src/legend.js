@@ -1,6 +1,6 @@
 // What the colours say: kinds with counts that follow the selection, or a scale of numbers.
 
-import { count, element } from "./dom.js";
+import { count, element, icon } from "./dom.js";
 
 function kindsOf(legend, palette, state) {
   const list = element("ul", "kinds");
@@ -40,17 +40,23 @@ function scaleOf(legend, palette) {
 }
 
 export function showLegend(holder, data, state) {
-  const told = JSON.stringify([data.legend, data.palette, state.only]);
+  const told = JSON.stringify([data.legend, data.palette, state.only, state.folded]);
   if (holder.dataset.told === told) return;
   holder.dataset.told = told;
   const { legend } = data;
   holder.hidden = !legend || (legend.kinds && !legend.kinds.length);
   if (holder.hidden) return holder.replaceChildren();
-  const focused = holder.contains(holder.getRootNode().activeElement)
-    ? [...holder.querySelectorAll("button")].indexOf(holder.getRootNode().activeElement)
-    : -1;
-  holder.replaceChildren(
-    legend.kinds ? kindsOf(legend, data.palette, state) : scaleOf(legend, data.palette),
-  );
+  const root = holder.getRootNode();
+  const focused = [...holder.querySelectorAll("button")].indexOf(root.activeElement);
+  const fold = element("button", "fold", state.folded ? "Legend" : "");
+  fold.type = "button";
+  fold.setAttribute("aria-expanded", String(!state.folded));
+  fold.setAttribute("aria-label", state.folded ? "Show the legend" : "Fold the legend");
+  fold.title = fold.getAttribute("aria-label");
+  fold.append(icon(state.folded ? "M6 8l4 4 4-4" : "M6 12l4-4 4 4"));
+  fold.addEventListener("click", () => state.fold());
+  const shown = legend.kinds ? kindsOf(legend, data.palette, state) : scaleOf(legend, data.palette);
+  holder.classList.toggle("folded", Boolean(state.folded));
+  holder.replaceChildren(fold, ...(state.folded ? [] : [shown]));
   if (focused >= 0) holder.querySelectorAll("button")[focused]?.focus();
 }

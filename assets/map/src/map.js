@@ -4,13 +4,14 @@ import { fetched } from "./bytes.js";
 import { createCamera, STEPS } from "./camera.js";
 import { count, element, icon } from "./dom.js";
 import { createDrawing } from "./drawing.js";
-import { createGrid } from "./grid.js";
+import { createGrid, countInside } from "./grid.js";
 import { showLegend } from "./legend.js";
 import { createContours, drawOverlay } from "./overlay.js";
 import { createPoints, drawingOrder } from "./points.js";
 import { createPreview } from "./preview.js";
 
 const REACH = 10; // pixels from the pointer within which an example is meant
+const COUNTED = 250_000; // more points than this are not counted while somebody draws
 const PICTURE_MARGIN = 0.02; // as drawn by the server
 
 const TOOLS = [
@@ -61,6 +62,7 @@ class PointMap {
     this.mode = "lasso";
     this.sticky = "new";
     this.only = -1;
+    this.folded = root.clientWidth < 480; // on a phone the map comes first
     this.number = 0;
     this.pending = [];
     this.contours = [];
@@ -78,17 +80,23 @@ class PointMap {
         this.redraw();
       },
     });
-    this.preview = createPreview(this.parts.preview, { close: () => this.unpin() });
+    this.preview = createPreview(this.parts.preview, {
+      close: () => this.unpin(),
+      refused: () => this.missed(new Error("403")),
+    });
     this.drawing = createDrawing(this.parts.overlay, {
       mode: () => this.mode,
       sticky: () => this.sticky,
       change: (shape) => {
         this.shape = shape;
         this.unhover();
+        this.root.classList.add("drawing");
         this.redraw(true);
       },
       abandon: () => {
         this.shape = null;
+        this.root.classList.remove("drawing");
+        this.tell();
         this.redraw(true);
       },
       finish: (shape, operation) => this.finish(shape, operation),
@@ -190,6 +198,7 @@ class PointMap {
 
   finish(shape, operation) {
     this.shape = { ...shape, operation, sent: true };
+    this.root.classList.remove("drawing");
     this.send({ kind: shape.kind, op: operation, points: shape.points.map((at) => this.toMap(at)) });
     this.redraw(true);
   }
@@ -293,7 +302,7 @@ class PointMap {
   /** Diameter in pixels: smaller the more points there are, larger the closer the view. */
   pointSize() {
     const n = Math.max(1, this.data?.n || 1);
-    const base = Math.min(7, Math.max(1.6, 7.5 - 1.15 * Math.log10(n / 300)));
+    const base = Math.min(7, Math.max(1.7, 7 - 1.5 * Math.log10(n / 300)));
     return Math.min(14, base * this.camera.scale ** 0.45);
   }
 
@@ -310,9 +319,11 @@ class PointMap {
       if (!this.data) return;
       if (this.stale) this.drawPoints();
       this.stale = false;
+      if (this.shape && !this.shape.sent) this.countShape();
       drawOverlay(this.parts.overlay, {
         camera: this.camera,
         contours: this.contours,
+        chosen: this.data.chosen,
         theme: { ...this.data.theme, font: getComputedStyle(this.root).fontFamily },
         shape: this.shape,
         hovered: this.place(this.hovered),
@@ -322,6 +333,15 @@ class PointMap {
       });
       if (this.pinned >= 0) this.preview.move(this.screenOf(this.pinned), this.size());
     });
+  }
+
+  /** How many points the shape holds so far; the page counts exactly, on unrounded positions. */
+  countShape() {
+    const { places } = this.shown;
+    if (!places || this.data.n > COUNTED) return;
+    const corners = this.shape.points.map(([x, y]) => this.camera.toLattice(x, y));
+    const inside = countInside(places, this.shape.kind, corners, (row) => this.drawnHere(row));
+    this.parts.hint.textContent = `about ${count(inside)} inside`;
   }
 
   drawPoints() {
@@ -359,6 +379,11 @@ class PointMap {
     this.drawn += 1;
     this.root.dataset.drawn = String(this.drawn);
     this.root.dataset.showing = this.showing || "";
+  }
+
+  fold() {
+    this.folded = !this.folded;
+    this.tell();
   }
 
   highlight(code) {

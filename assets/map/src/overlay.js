@@ -86,35 +86,43 @@ function outline(context, shape, theme) {
   context.restore();
 }
 
-export function drawOverlay(canvas, { camera, contours, theme, shape, hovered, pinned, ratio, size }) {
+export function drawOverlay(
+  canvas, { camera, contours, chosen, theme, shape, hovered, pinned, ratio, size },
+) {
   const context = canvas.getContext("2d");
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
   context.lineJoin = "round";
   const matrix = camera.matrix();
-  for (const region of contours) {
+  // The chosen region comes last and keeps both lines; beside it the others step back.
+  const ordered = [...contours].sort((a, b) => chosen.includes(a.number) - chosen.includes(b.number));
+  for (const region of ordered) {
+    const back = chosen.length > 0 && !chosen.includes(region.number);
     for (const { share, path } of region.paths) {
+      const outer = share >= 0.8;
+      if (back && outer) continue;
       const placed = new Path2D();
       placed.addPath(path, matrix);
-      const width = LINE[share] || 1.5;
-      context.globalAlpha = share >= 0.8 ? 0.5 : 0.8;
+      const width = (LINE[share] || 1.5) - (back ? 0.6 : 0);
       context.setLineDash([]);
+      context.globalAlpha = outer ? 0.45 : 0.75;
       context.lineWidth = width + 2.5;
       context.strokeStyle = theme.paper;
       context.stroke(placed);
-      context.globalAlpha = 1;
-      context.setLineDash(share >= 0.8 ? [4, 3] : []);
+      context.globalAlpha = back ? 0.75 : outer ? 0.8 : 1;
+      context.setLineDash(outer ? [4, 3] : []);
       context.lineWidth = width;
       context.strokeStyle = region.line;
       context.stroke(placed);
     }
   }
+  context.globalAlpha = 1;
   context.setLineDash([]);
   context.font = `600 12px ${theme.font}`;
   context.textAlign = "center";
   context.textBaseline = "middle";
   const put = [];
-  for (const region of contours) {
+  for (const region of ordered) {
     if (!region.anchor) continue;
     let [x, y] = camera.toScreen(...region.anchor);
     const wide = Math.max(20, 12 + 7 * region.number.length);

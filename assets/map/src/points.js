@@ -37,7 +37,7 @@ void main() {
     across = size + 1.4 * rim;
     ringed = rim;
   }
-  if (!chosen && ink.rgb == context.rgb) alpha *= 0.8; // context, whatever code it has
+  if (!chosen && ink.rgb == context.rgb) alpha *= 0.7; // context, whatever code it has
   ink = vec4(ink.rgb, 1.0) * alpha;
   radius = 0.5 * across;
   gl_Position = vec4(place * view.xy + view.zw, 0.0, 1.0);

@@ -5,7 +5,7 @@ import { element, number } from "./dom.js";
 const REST_MS = 110;
 const KEPT = 400;
 
-export function createPreview(holder, { close }) {
+export function createPreview(holder, { close, refused }) {
   const known = new Map();
   let waiting = null;
   let asked = null;
@@ -81,6 +81,7 @@ export function createPreview(holder, { close }) {
           put(place, size);
         } catch (error) {
           if (shown === wanted) shown = null; // the next move asks again
+          if (error.message === "403") refused();
         }
       }, pinned ? 0 : REST_MS);
     },

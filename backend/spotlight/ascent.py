@@ -68,6 +68,7 @@ class Memory:
         """Remember (k, p) steps and the fall of the slope along them, where ``which``."""
         product = (step * change).sum(1)
         which = which & (product > 1e-10 * step.norm(dim=1) * change.norm(dim=1))
+        which = which.nonzero()[:, 0]  # once: each use of a mask would wait for the device
         for kept, new in ((self.steps, step), (self.changes, change)):
             kept[which] = torch.cat([new[which, None], kept[which, :-1]], dim=1)
         inverse = 1.0 / product[which]
@@ -211,19 +212,20 @@ def ascend(
         tried_sizes = solve_sizes(tried_distances, sizes.log_precision, problem)
         gain = tried_sizes.value - sizes.value
         better = gain >= _ENOUGH * promise - _ROUNDING[distances.dtype]  # false for NaN, too
-        if bool(better.any()):
+        won = better.nonzero()[:, 0]
+        if len(won):
             new_slope, new_scale = _slopes(
-                shape, tried[better], tried_distances[better], tried_sizes[better], problem
+                shape, tried[won], tried_distances[won], tried_sizes[won], problem
             )
             change = torch.zeros_like(slope)
-            change[better] = slope[better] - new_slope
+            change[won] = slope[won] - new_slope
             memory.learn(better, move, change)
-            slope[better] = new_slope
+            slope[won] = new_slope
             scale = scale.clone()
-            scale[better] = new_scale
-            parameters[better] = tried[better]
-            distances[better] = tried_distances[better]
-            sizes[better] = tried_sizes[better]
+            scale[won] = new_scale
+            parameters[won] = tried[won]
+            distances[won] = tried_distances[won]
+            sizes[won] = tried_sizes[won]
         length = torch.where(better, torch.ones_like(length), length * _SHRINK)
         calm = torch.where(promise < tolerance, calm + 1, torch.zeros_like(calm))
         arrived = (calm >= 2) | (length < _SHORTEST)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
+DEMO = Path(__file__).resolve().parents[2] / "assets/demo/fashion-mnist.zip"
 
 
 def planted(
@@ -31,15 +37,33 @@ def planted(
     return x, rng.exponential(level)
 
 
-def varied(count: int, *, largest: int = 4000) -> list[tuple[str, Floats, Floats, float]]:
-    """(name, embeddings, losses, size) of problems that differ in every respect."""
-    shapes = [(1000, 8), (2000, 16), (3000, 32), (4000, 64), (4000, 256)]
+SIZES = (0.02, 0.05, 0.005, 0.1, 0.01)
+SHAPES = ((1000, 8), (2000, 16), (3000, 32), (4000, 64), (2000, 256), (1000, 1000))
+
+
+def varied(count: int, *, largest: int = 4000) -> Iterator[tuple[str, Floats, Floats, float]]:
+    """(name, embeddings, losses, size) of problems that differ in every respect.
+
+    Every fourth is real: test examples of the demo's network (64 dimensions) and its losses.
+    """
     kinds = ("exponential", "binary", "heavy")
-    problems = []
     for number in range(count):
-        n, d = shapes[number % len(shapes)]
-        n, kind = min(n, largest), kinds[number % len(kinds)]
+        share = SIZES[number % len(SIZES)]
+        if number % 4 == 3:
+            n = min(largest, 4000)
+            x, losses = demo(n, seed=number)
+            yield f"demo network {n} x {x.shape[1]}", x, losses, share * n
+            continue
+        n, d = SHAPES[number % len(SHAPES)]
+        n, kind = min(n, largest), kinds[number // 2 % len(kinds)]
         x, losses = planted(n, d, 100 + number, kind=kind, modes=(3, 8, 20)[number % 3])
-        size = (0.02, 0.05)[number // len(shapes) % 2] * n
-        problems.append((f"{kind} {n} x {d}", x, losses, size))
-    return problems
+        yield f"{kind} {n} x {d}", x, losses, share * n
+
+
+def demo(n: int, seed: int) -> tuple[Floats, Floats]:
+    """So many examples of the shipped demo: embeddings of a trained network, its losses."""
+    with zipfile.ZipFile(DEMO) as file:
+        x = np.load(io.BytesIO(file.read("embeddings.npy")), allow_pickle=False)
+        losses = np.load(io.BytesIO(file.read("losses.npy")), allow_pickle=False)
+    rows = np.random.default_rng(seed).choice(len(x), n, replace=False)
+    return x[rows], losses[rows].astype(np.float64)

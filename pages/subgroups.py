@@ -72,9 +72,10 @@ def show_audit(bundle: Bundle, asked: Asked) -> None:
     left, right = st.columns([7, 5], gap="medium")
     with left:
         st.markdown(f"**{rate_words(asked.metric, asked.positive)}**")
-        show_target(bundle, asked, table) if asked.mode == "target" else show_crossed(
-            bundle, asked, table
-        )
+        if asked.mode == "target":
+            show_target(bundle, asked, table)
+        else:
+            show_crossed(bundle, asked, table)
     with right:
         if "gaps" in found.tables:
             show_gaps(found.tables["gaps"], asked.metric, asked.min_n)

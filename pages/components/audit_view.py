@@ -19,7 +19,7 @@ from pages.components import populations_chart as charts
 from pages.components.audit_controls import RATES, Asked
 from pages.components.groups import Choice
 
-SHOWN = 20
+SHOWN = 14
 CELL = 44
 """Pixels of a cell of the heat map, high."""
 
@@ -242,8 +242,10 @@ def show_gaps(gaps: pd.DataFrame, metric: str, min_n: int) -> None:
             f"{text.percent(row['best'])}. Gap {text.percent(row['gap'])}"
             + (f", {text.times(row['ratio'])}." if np.isfinite(row["ratio"]) else ".")
         )
+    # The others are complements of these: their gaps are the same.
+    shown = gaps[gaps["metric"].isin(RATES)]
     charts.show_table(
-        gaps.rename(columns={"metric": "rate", "worst_group": "worst group", "best_group": "best group",
+        shown.rename(columns={"metric": "rate", "worst_group": "worst group", "best_group": "best group",
                              "n_groups": "groups"})[
             ["rate", "worst", "best", "gap", "ratio", "worst group", "best group", "groups"]
         ],
@@ -252,7 +254,6 @@ def show_gaps(gaps: pd.DataFrame, metric: str, min_n: int) -> None:
             **charts.percent_columns("worst", "best", "gap"),
             "ratio": st.column_config.NumberColumn(format="%.2f", help="Worst / best."),
         },
-        height=330,
     )  # fmt: skip
     st.caption(
         f"Over groups and combinations with at least {text.count(min_n)} examples to be wrong about "

@@ -378,10 +378,12 @@ def _check_assess(options: Options) -> None:
 
 
 def _check_report(options: Options) -> None:
-    for task in ("spotlights", "methods"):
+    for task in ("regions", "spotlights", "methods"):
         if options[task] is not None and not isinstance(options[task], Mapping):
             raise InputError(f"{task} must be options or None: got {options[task]!r}.")
         complete_options(task, options[task] or {})
+    if options["regions"] is not None and options["spotlights"] is not None:
+        raise InputError("a report is of regions or of spotlights: got options for both.")
     if not isinstance(options["claim"], bool):
         raise InputError(f"claim must be true or false: got {options['claim']!r}.")
     _check_count("log", options["log"], 0, 2**63 - 1)
@@ -698,7 +700,7 @@ TASKS: dict[str, Task] = {
     "report": Task(
         "backend.report.task:run_report",
         version=2,
-        defaults={"spotlights": None, "claim": True, "methods": None, "log": 0},
+        defaults={"regions": None, "spotlights": None, "claim": True, "methods": None, "log": 0},
         check=_check_report,
     ),
     "populations": Task(

@@ -117,6 +117,7 @@ class Trusted:
         result: Entry | None,
         choices: list[Choice],
     ) -> None:
+        trust.remember(bundle, method, options)
         self._meta = result.meta if result is not None else None
         self._choices = choices
         self._job = None

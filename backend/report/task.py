@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from backend.cache import Cache, Entry, key_of
 from backend.core.errors import InputError
 from backend.core.progress import Progress
+from backend.core.statistics import adjust_p
 from backend.report.contents import gather
 from backend.report.html import render_report
 from backend.report.markdown import model_card_section
@@ -30,11 +32,13 @@ def run_report(
 
     Options
     -------
-    spotlights : dict or None
-        Options of the task ``spotlights``. Its result is taken from the cache, or searched now.
+    spotlights, regions : dict or None
+        Options of one of these tasks; without any, spotlights with their defaults. Its result is
+        taken from the cache, or searched now.
     claim : bool
-        Whether the report says how sure the regions are. That is taken from the task ``assess`` with
-        the same search options, or computed now, which takes up to a minute.
+        Whether the report says how sure the regions are. Of spotlights that is taken from the task
+        ``assess`` with the same search options, or computed now, which takes up to a minute;
+        regions are tested where they are found.
     methods : dict or None
         Options of the task ``methods``, whose table is added; None leaves it out.
     log : int
@@ -54,10 +58,14 @@ def run_report(
     if bundle is None:
         raise InputError("task 'report' works on a bundle: got no digest.")
     began = time.perf_counter()
-    wanted = complete_options("spotlights", options["spotlights"] or {})
-    found = _result("spotlights", bundle, wanted, _between(progress, 0.0, 0.1))
-    assessment = methods = None
-    if options["claim"]:
+    search = "spotlights" if options["regions"] is None else "regions"
+    wanted = complete_options(search, options[search] or {})
+    found = _result(search, bundle, wanted, _between(progress, 0.0, 0.1))
+    assessment: Mapping[str, Any] | None = None
+    methods = None
+    if options["claim"] and search == "regions":
+        assessment = claims_of_regions(found.meta)
+    elif options["claim"]:
         asked = complete_options("assess", wanted)
         assessment = _result("assess", bundle, asked, _between(progress, 0.1, 0.5)).meta
     if options["methods"] is not None:
@@ -79,6 +87,49 @@ def run_report(
         "options": options,
         "name": file_name(bundle.name),
         "seconds": time.perf_counter() - began,
+    }
+
+
+def claims_of_regions(meta: Mapping[str, Any], *, level: float = 0.05) -> dict[str, Any]:
+    """What the task ``regions`` says of its regions, in the words of an assessment.
+
+    Intervals are 95 % (normal, the base taken as exact); p is that of the held-out test, family-wise
+    over all candidates already.
+    """
+    regions = []
+    adjusted = adjust_p([region["p_value"] for region in meta["regions"]])
+    for region, p_adjusted in zip(meta["regions"], adjusted, strict=True):
+        base, p = region["held_out_base"], region["p_value"]
+        reach = 1.96 * region["held_out_error"]
+        value = region["held_out_loss"]
+        loss = {"value": value, "low": value - reach, "high": value + reach}
+        chance = (
+            "not distinguishable from its whole label"
+            if region["bound"]
+            else "not distinguishable from chance"
+        )
+        verdict = "real" if p <= level else chance
+        against = f" ×{value / base:.2g} base" if base > 0 else f" loss {value:.3g}"
+        regions.append(
+            {
+                "p_value": p,
+                "p_claim": p,
+                "p_adjusted": float(p_adjusted),
+                "held_out_loss": loss,
+                "held_out_lift": {name: one / base for name, one in loss.items()}
+                if base > 0
+                else None,
+                "verdict": verdict,
+                "sentence": f"Looked for {region['scope']}: held-out{against}, p {p:.3f}: {verdict}.",
+            }
+        )
+    return {
+        "regions": regions,
+        "level": level,
+        "n_candidates": meta["n_candidates"],
+        "note": "Held-out losses count at most "
+        f"{meta['loss_cap']:.3g} each. p compares with losses shuffled within labels. "
+        + " ".join(meta["notes"]),
     }
 
 

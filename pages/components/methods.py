@@ -15,6 +15,7 @@ from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.core.groups import Group, weighted_group
 from backend.slices import METHODS
+from backend.tasks import default_options
 from pages.components import gallery, palette, services, tagging, text
 from pages.components.groups import Choice
 from pages.components.waiting import RUNNING, show_progress
@@ -30,7 +31,8 @@ def show_methods(bundle: Bundle, options: Mapping[str, Any]) -> tuple[Choice, li
 
     With the group come the ids picked in its gallery.
     """
-    wanted = (bundle.digest, options["size"], options["n_spotlights"], options["seed"])
+    asked = comparison_options(options)
+    wanted = (bundle.digest, *asked.values())
     if st.session_state.get(ASKED) != wanted:
         st.caption(
             "Runs other methods on the same data, tests every group on the half of the examples it "
@@ -45,13 +47,7 @@ def show_methods(bundle: Bundle, options: Mapping[str, Any]) -> tuple[Choice, li
         )
         show_definitions()
         return None
-    job = services.ask(
-        "methods",
-        bundle.digest,
-        size=options["size"],
-        n_groups=options["n_spotlights"],
-        seed=options["seed"],
-    )
+    job = services.ask("methods", bundle.digest, **asked)
     if not show_progress(job, what="Comparing methods", key="methods"):
         parts = job.partial()
         if parts:
@@ -77,6 +73,15 @@ def show_methods(bundle: Bundle, options: Mapping[str, Any]) -> tuple[Choice, li
                 st.markdown(f"**{text.plain(title_of(method))}** {text.plain(note, limit=300)}")
     show_definitions()
     return chosen
+
+
+def comparison_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the task ``methods``, from those of either search; regions have no size of their own."""
+    return {
+        "size": options.get("size", default_options("methods")["size"]),
+        "n_groups": options.get("n_spotlights", options.get("n_regions")),
+        "seed": options["seed"],
+    }
 
 
 def _ask(wanted: tuple[Any, ...]) -> None:

@@ -10,6 +10,7 @@ from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.core.errors import BackendError
 from pages.components import services, text, trust, waiting
+from pages.components.methods import comparison_options
 
 ASKED = "_report_asked"
 CLAIM = "report_claim"
@@ -18,13 +19,10 @@ METHODS = "report_methods"
 
 def show_report(bundle: Bundle) -> None:
     """Make the report when it is asked for, then offer it."""
-    search = trust.last_search(bundle)
-    size = search["size"]
-    each = text.percent(size) if size < 1 else f"{text.count(round(size))} examples"
+    task, search = trust.last_search(bundle)
     st.caption(
         "One HTML file that opens without a network: the bundle, its regions, tags, hypotheses "
-        f"and blind checks. Regions: those of the last search, {search['n_spotlights']} of {each}, "
-        f"solver {search['solver']}, seed {search['seed']}."
+        f"and blind checks. Regions: those of the last search, {_words(task, search)}."
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
@@ -33,7 +31,7 @@ def show_report(bundle: Bundle) -> None:
             type="primary",
             icon=":material/description:",
             on_click=_ask,
-            args=(bundle.digest, search),
+            args=(bundle.digest, task, search),
         )
         st.toggle(
             "Say whether the regions are real",
@@ -63,14 +61,22 @@ def show_report(bundle: Bundle) -> None:
     _offer(bundle, job.result(), asked["options"]["log"])
 
 
-def _ask(digest: str, search: dict[str, Any]) -> None:
-    compared = {
-        "size": search["size"],
-        "n_groups": search["n_spotlights"],
-        "seed": search["seed"],
-    }
+def _words(task: str, search: dict[str, Any]) -> str:
+    """A search in a few words."""
+    if task == "regions":
+        return f"{search['n_regions']} regions among all and within labels, seed {search['seed']}"
+    size = search["size"]
+    each = text.percent(size) if size < 1 else f"{text.count(round(size))} examples"
+    return (
+        f"{search['n_spotlights']} spotlights of {each}, solver {search['solver']}, "
+        f"seed {search['seed']}"
+    )
+
+
+def _ask(digest: str, task: str, search: dict[str, Any]) -> None:
+    compared = comparison_options(search)
     options = {
-        "spotlights": search,
+        task: search,
         "claim": bool(st.session_state.get(CLAIM, True)),
         "methods": compared if st.session_state.get(METHODS, False) else None,
         "log": latest(digest),

@@ -12,6 +12,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.core.groups import SMALL
 from backend.jobs import Job
 from backend.tasks import default_options
 from pages.components import palette, services, text
@@ -24,7 +25,7 @@ HELP = (
     "twice the smaller of the two and pays for every region searched. A real region can still be "
     "unimportant, and a chance one can be a true story with too few examples."
 )
-ASSESSED = "_assessed"
+SEARCHED = "_searched"
 CHARTS = 12
 """Regions that get a line and a chart of their own; all are in the table."""
 LEGEND = (
@@ -36,16 +37,20 @@ LEGEND = (
 
 def ask(bundle: Bundle, options: Mapping[str, Any]) -> Job:
     """The assessment of the regions these search options find."""
-    st.session_state[ASSESSED] = {"digest": bundle.digest, "options": dict(options)}
     return services.ask("assess", bundle.digest, **options)
 
 
-def last_search(bundle: Bundle) -> dict[str, Any]:
-    """Options of the search that was last looked at in this session; the defaults before any."""
-    asked = st.session_state.get(ASSESSED) or {}
+def remember(bundle: Bundle, task: str, options: Mapping[str, Any]) -> None:
+    """Keep which search is looked at in this session, for the report."""
+    st.session_state[SEARCHED] = {"digest": bundle.digest, "task": task, "options": dict(options)}
+
+
+def last_search(bundle: Bundle) -> tuple[str, dict[str, Any]]:
+    """Task and options of the search that was last looked at; regions by default before any."""
+    asked = st.session_state.get(SEARCHED) or {}
     if asked.get("digest") == bundle.digest:
-        return default_options("spotlights") | asked["options"]
-    return default_options("spotlights")
+        return asked["task"], default_options(asked["task"]) | asked["options"]
+    return "regions", default_options("regions")
 
 
 def verdicts(job: Job) -> dict[str, str]:
@@ -122,12 +127,22 @@ def _line(choice: Choice, region: Mapping[str, Any], *, pending: bool) -> str:
     steady = (region["stability"] or {}).get("value")
     if steady is not None:
         parts.append(f"refits share {text.percent(steady, digits=0)} of it")
-    if choice.group.small:
+    if _members(choice) < SMALL:
         parts.append("small: under 30 members")
     return (
         f"**{choice.number} {text.plain(choice.name, limit=60)}** · {icon} {verdict}  \n"
         f"{text.plain(' · '.join(parts), limit=400)}"
     )
+
+
+def _found(choice: Choice) -> float:
+    """Weighted loss of the whole region over the base, whatever the filters leave of it."""
+    base = choice.group.base_loss
+    return float(choice.source["weighted_loss"]) / base if base > 0 else float("nan")
+
+
+def _members(choice: Choice) -> int:
+    return choice.group.n_members if choice.whole is None else choice.whole
 
 
 def _span(
@@ -139,7 +154,7 @@ def _span(
     ends = [1.0, *(null / base).tolist()]
     for choice, region in pairs[:CHARTS]:
         lift = region["held_out_lift"] or {}
-        ends += [choice.group.ratio, lift.get("low"), lift.get("high"), lift.get("value")]
+        ends += [_found(choice), lift.get("low"), lift.get("high"), lift.get("value")]
     known = [float(end) for end in ends if end is not None and np.isfinite(end)]
     low, high = min(known), max(known)
     room = 0.06 * max(high - low, 0.1)
@@ -169,7 +184,7 @@ def _show_chart(
         )
     figure.add_vline(x=1, line={"dash": "dot", "width": 1, "color": palette.text_colour()})
     figure.add_scatter(
-        x=[choice.group.ratio],
+        x=[_found(choice)],
         y=[0],
         mode="markers",
         marker={
@@ -245,10 +260,10 @@ def _row(choice: Choice, region: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "region": f"{choice.number} {choice.name}",
         "verdict": region["verdict"],
-        "members": choice.group.n_members,
-        "small": "under 30" if choice.group.small else "",
+        "members": _members(choice),
+        "small": "under 30" if _members(choice) < SMALL else "",
         "effective size": choice.group.effective_size,
-        "found × base": choice.group.ratio,
+        "found × base": _found(choice),
         "held-out × base": lift.get("value"),
         "95 % interval": _range(lift),
         "p": region["p_value"],

@@ -381,6 +381,21 @@ def test_the_task_writes_the_report_of_what_the_cache_holds(hostile, home, monke
     assert b"as it was on screen" not in arrays["html"].tobytes()
 
 
+def test_the_task_writes_of_regions_too(folder, home, monkeypatch):
+    monkeypatch.delenv("ERRORSCOPE_DATABASE", raising=False)
+    fields = planted(400)
+    fields.pop("planted")
+    bundle = read_bundle(write_bundle(folder / "regions.npz", **fields))
+    options = complete_options("report", {"regions": {"n_regions": 2}})
+    arrays, _ = run_report(bundle, options, lambda f, told: None, lambda a, m: None)
+    reader = read(arrays["html"].tobytes())
+    said = " ".join("".join(reader.text).split())
+    assert reader.tags.count("section") == 2
+    assert "Looked for" in said and ": real." in said and "p compares with losses shuffled" in said
+    with pytest.raises(InputError, match="of regions or of spotlights"):
+        complete_options("report", {"regions": {}, "spotlights": {}})
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

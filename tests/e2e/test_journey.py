@@ -52,16 +52,24 @@ def tag(page: Page, name: str, button: str) -> None:
 
 def draw_box(page: Page, fractions: tuple[float, float, float, float]) -> None:
     """Drag a box over this part of the map: left, top, right, bottom in shares of its size."""
-    chart = page.locator(".st-key-map_chart")
-    chart.hover()
-    chart.locator("[data-attr=dragmode][data-val=select]").click()
-    area = chart.locator(".nsewdrag").first.bounding_box()
+    page.locator("[data-tool=box]").click()
+    area = page.locator(".overlay").bounding_box()
     assert area is not None
     left, top, right, bottom = fractions
     page.mouse.move(area["x"] + left * area["width"], area["y"] + top * area["height"])
     page.mouse.down()
     page.mouse.move(area["x"] + right * area["width"], area["y"] + bottom * area["height"], steps=8)
     page.mouse.up()
+
+
+def open_spotlights(page: Page) -> None:
+    """The main page with the published method's five regions, and what they stand beside."""
+    page.get_by_role("link", name="Spotlights").click()
+    expect(page.get_by_role("radio").first).to_be_attached()
+    page.locator(".st-key-search").get_by_text("Spotlights", exact=True).click()
+    expect(page.locator(".st-key-group_list [data-testid=stRadioOption]")).to_have_count(7)
+    expect(page).to_have_url(re.compile("search=spotlights"))
+    settled(page)
 
 
 def download(page: Page, button: str) -> bytes:
@@ -76,14 +84,11 @@ def test_upload_look_tag_draw_undo_and_export(page: Page, serve: Callable[..., S
     upload(page, server, "my run.npz", content)
     imported(page)
 
-    page.get_by_role("link", name="Spotlights").click()
-    expect(page.get_by_role("radio").first).to_be_attached()
-    expect(page.locator(".st-key-group_list [data-testid=stRadioOption]")).to_have_count(7)
-    expect(page.locator(".st-key-map_chart .nsewdrag").first).to_be_visible()
-    settled(page)
+    open_spotlights(page)
+    expect(page.locator(".map[data-drawn]")).to_be_visible()
     tag(page, "first region", "Tag group 1")
 
-    draw_box(page, (0.02, 0.02, 0.6, 0.9))
+    draw_box(page, (0.02, 0.2, 0.6, 0.9))
     expect(page.get_by_role("button", name=re.compile("Tag group S"))).to_be_visible()
     tag(page, "=drawn", "Tag group S")
     tag(page, "mistake", "Tag group S")
@@ -111,7 +116,8 @@ def oracle(fields: dict[str, np.ndarray], manifest: dict) -> list[list[str]]:
     distances = ((x - np.array(region["center"])) ** 2).sum(axis=1)
     weights = np.exp(-0.5 * region["precision"] * distances)
     members = np.argsort(-weights, kind="stable")[: round(weights.sum())]
-    low, high = sorted(drawn["x"]), sorted(drawn["y"])
+    box = np.array(drawn["steps"][0]["what"]["points"])
+    low, high = sorted(box[:, 0]), sorted(box[:, 1])
     # Two-dimensional embeddings are their own map.
     inside = np.flatnonzero(
         (x[:, 0] >= low[0]) & (x[:, 0] <= low[1]) & (x[:, 1] >= high[0]) & (x[:, 1] <= high[1])
@@ -148,9 +154,7 @@ def test_acknowledged_tags_survive_a_killed_server(
     _, content = bundle_bytes()
     upload(page, server, "run.npz", content)
     imported(page)
-    page.get_by_role("link", name="Spotlights").click()
-    expect(page.locator(".st-key-group_list [data-testid=stRadioOption]")).to_have_count(7)
-    settled(page)
+    open_spotlights(page)
     tag(page, "keep me", "Tag group 1")
     tag(page, "me too", "Tag group 1")
     server.kill()
@@ -184,10 +188,8 @@ def test_two_browsers_share_one_search(
     content = npz(**fields)
     upload(page, server, "run.npz", content)
     imported(page)
-    page.get_by_role("link", name="Spotlights").click()
-    expect(page.locator(".st-key-group_list [data-testid=stRadioOption]")).to_have_count(7)
     digest = list_bundles(server.home)[0].digest[:12]
-    slow = f"{server.url}/spotlights?bundle={digest}&solver=adam&regions=12"
+    slow = f"{server.url}/spotlights?bundle={digest}&search=spotlights&solver=adam&regions=12"
     page.goto(slow)
     expect(page.get_by_text(re.compile("Searching regions"))).to_be_visible()
     other = context.new_page()
@@ -215,7 +217,7 @@ def test_a_reload_finds_the_running_search(page: Page, serve: Callable[..., Serv
     upload(page, server, "run.npz", npz(**fields))
     imported(page)
     digest = next(info.digest[:12] for info in list_bundles(server.home) if info.n == 20_000)
-    page.goto(f"{server.url}/spotlights?bundle={digest}&solver=adam&regions=12")
+    page.goto(f"{server.url}/spotlights?bundle={digest}&search=spotlights&solver=adam&regions=12")
     job = watched_job(page)
     page.reload()
     assert watched_job(page) == job

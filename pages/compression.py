@@ -11,9 +11,12 @@ from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.populations import Ensemble
 from pages.components import frame, keys, link, populations, text
-from pages.components.populations_change import show_classes, show_representation, show_subgroups
-from pages.components.populations_examples import Comparison, make_comparison, show_examples
+from pages.components.populations_attributes import show_representation
+from pages.components.populations_change import show_classes
+from pages.components.populations_examples import show_examples
 from pages.components.populations_overview import show_overview
+from pages.components.populations_pair import Comparison, make_comparison
+from pages.components.populations_subgroups import show_subgroups
 from pages.components.review import show_review
 
 KINDS = {"modal": "Modal label (PIE)", "taxicab": "Taxicab (CIE)"}

@@ -8,14 +8,8 @@ from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from pages.components import frame, populations, text
 from pages.components.audit_controls import Asked, choose, rate_words, sources_of
-from pages.components.audit_view import (
-    chosen_group,
-    show_all,
-    show_crossed,
-    show_gaps,
-    show_target,
-    show_worst,
-)
+from pages.components.audit_heat import show_crossed, show_target
+from pages.components.audit_view import chosen_group, show_all, show_gaps, show_worst
 from pages.components.panel import show_group
 
 TARGET = (

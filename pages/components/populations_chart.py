@@ -16,6 +16,8 @@ from plotly.colors import sample_colorscale, unlabel_rgb
 from pages.components import palette, tables, text
 
 ASSETS = Path(__file__).parents[2] / "assets" / "components"
+SHOWN = 24
+"""Lines of a chart that has one per group; the table behind it has all."""
 ROW_HEIGHT = 24
 """Pixels per line of a chart that has one line per group."""
 
@@ -197,3 +199,10 @@ def write_margin(figure: go.Figure, words: Sequence[str]) -> None:
             for at, one in enumerate(words)
         ],
     )
+
+
+def of_all(shown: int, all_of_them: int, what: str) -> str:
+    """How many of how many are shown."""
+    if shown == all_of_them:
+        return f"{text.count(shown)} {what}"
+    return f"{text.count(shown)} of {text.count(all_of_them)} {what}"

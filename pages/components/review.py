@@ -16,7 +16,7 @@ from backend.populations import review_order, review_summary
 from backend.populations.review import ANSWERS
 from pages.components import frame, keys, palette, services, tagging, text
 from pages.components import populations_chart as charts
-from pages.components.populations_examples import Comparison
+from pages.components.populations_pair import Comparison
 
 MEANINGS = {
     "noisy": "Mislabelled, badly corrupted, or several objects: one label cannot be right.",

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from backend.bundle import open_bundle
 from backend.populations import pie_accuracy, select_pies
 from pages.components import populations, services
-from pages.components.populations_examples import votes_table
+from pages.components.populations_votes import votes_table
 from tests.pages.population_bundles import HOSTILE, awkward, fields, kept
 
 APP = str(Path(__file__).parents[2] / "app.py")

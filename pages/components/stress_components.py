@@ -35,7 +35,7 @@ def show_components(bundle: Bundle, source: str, population: str) -> None:
             )
             return
         models = models_of(bundle, population)
-        of_what = "scores"
+        of_what = f"scores{'' if models else ', those that came with the bundle,'}"
     else:
         models, of_what = [], "right and wrong answers"
     found = populations.ask(

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.spotlight.regions.pool import Found, Ground
+from backend.spotlight.regions.pool import Found
 from backend.spotlight.regions.ranking import Ranker
 from backend.spotlight.regions.settings import Settings
+from backend.spotlight.regions.views import Ground
 
 # Numbers of rankings that are held at once.
 _BLOCK = 2**24
@@ -97,7 +98,7 @@ def _jaccard(mask: NDArray[np.bool_], core: NDArray[np.int64], other: NDArray[np
 def _best(
     ground: Ground, pool: list[Found], settings: Settings, tick: Callable[[float], None]
 ) -> dict[bool, list[Pick]]:
-    """The best candidates of each kind, with their cores."""
+    """The best candidates of each scope by kind, with their cores."""
     picks: dict[bool, list[Pick]] = {True: [], False: []}
     for bound in picks:
         entries = [
@@ -105,12 +106,16 @@ def _best(
             for number, found in enumerate(pool)
             if found.view.scope.bound == bound
             for at in range(len(found.balls))
-            if found.effective[at] >= settings.min_effective and found.scores[at] > 0
+            if found.scores[at] > 0
         ]
         entries.sort(key=lambda entry: (-entry[0], entry[1], entry[2]))
         by_found: dict[int, list[int]] = {}
-        for _, number, at in entries[: settings.keep]:
-            by_found.setdefault(number, []).append(at)
+        taken: dict[tuple[int, ...], int] = {}
+        for _, number, at in entries:
+            scope = pool[number].view.scope.labels
+            taken[scope] = taken.get(scope, 0) + 1
+            if taken[scope] <= settings.keep:
+                by_found.setdefault(number, []).append(at)
         for done, (number, ats) in enumerate(sorted(by_found.items())):
             tick((done / len(by_found) + (not bound)) / 2)
             picks[bound] += _cores(ground, pool[number], ats, settings)
@@ -120,17 +125,15 @@ def _best(
 
 def _cores(ground: Ground, found: Found, ats: list[int], settings: Settings) -> list[Pick]:
     rows = found.view.scope.rows
-    ranker = Ranker.of(found.view, ground.points)
+    ranker = Ranker.of(found.view, settings.ranking)
     picks = []
     step = max(1, _BLOCK // len(rows))
     for start in range(0, len(ats), step):
         part = ats[start : start + step]
         balls = found.balls[ground.at(np.array(part))]
         scores, _ = ranker.rank(balls)
-        mine = (ground.side[rows] == found.first).mean()
         for row, at in enumerate(part):
-            size = float(found.balls.sizes[at]) / max(mine, 1e-9)
-            count = min(len(rows), max(settings.min_size, round(size)))
+            count = min(len(rows), max(settings.min_size, round(float(found.sizes[at]))))
             top = scores[row].topk(count).indices.cpu().numpy()
             picks.append(Pick(found, at, float(found.scores[at]), rows[np.sort(top)]))
     return picks

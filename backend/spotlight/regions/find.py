@@ -15,14 +15,14 @@ from backend.spotlight.origin import read_blocks
 from backend.spotlight.regions.call import Call, check_call
 from backend.spotlight.regions.choose import Pick, choose
 from backend.spotlight.regions.climb import solve_precisions
-from backend.spotlight.regions.pool import Found, Ground, find_candidates
-from backend.spotlight.regions.ranking import Ranker
+from backend.spotlight.regions.pool import Found, find_candidates, rank_all
 from backend.spotlight.regions.result import Regions
 from backend.spotlight.regions.scopes import Scope, make_scopes
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.shuffled import claim
 from backend.spotlight.regions.sides import deal
 from backend.spotlight.regions.space import Space, make_space, stored_anyhow
+from backend.spotlight.regions.views import Ground
 
 SETTINGS = Settings()
 # Fewer rows are not searched: a half would be too small to judge anything.
@@ -111,7 +111,7 @@ def run(call: Call, settings: Settings) -> Regions:
             if n < _FEWEST
             else "All losses are equal: no region is worse than another."
         )
-        return _collected(call, None, None, [], [], [], [], [], clipped, cap, (why,))
+        return _collected(call, None, None, [], [], [], [], [], clipped, cap, (why,), "")
     space = make_space(
         call.values,
         settings.components,
@@ -152,7 +152,9 @@ def run(call: Call, settings: Settings) -> Regions:
         settings,
         steps(0.85, 1.0, _LAST),
     )
-    return _collected(call, space, ground, order, pool, zs, ps, chosen, clipped, cap, ())
+    return _collected(
+        call, space, ground, order, pool, zs, ps, chosen, clipped, cap, (), settings.ranking
+    )
 
 
 def clip(losses: NDArray[np.float64], quantile: float) -> tuple[NDArray[np.float64], float]:
@@ -186,6 +188,7 @@ def _collected(
     clipped: NDArray[np.float64],
     cap: float,
     notes: tuple[str, ...],
+    ranking: str,
 ) -> Regions:
     """The chosen candidates in the caller's rows and units."""
     n, d = call.values.shape
@@ -203,7 +206,7 @@ def _collected(
         assert space is not None and ground is not None
         found, scope = pick.found, pick.found.view.scope
         ball = found.balls[ground.at(np.array([pick.at]))]
-        score, weight = Ranker.of(found.view, ground.points).rank(ball)
+        score, weight = rank_all(found.view, ball, ranking)
         at = order[scope.rows]
         scores[row, at] = score[0].double().cpu().numpy()
         weights[row, at] = weight[0].double().cpu().numpy()
@@ -212,18 +215,19 @@ def _collected(
         centers[row] = space.shift + space.scale * (space.axes @ inside)
         tau = float(ball.log_precisions.exp())
         roots[row] = np.sqrt(tau) / space.scale * (space.axes @ turn)
-        found_rows = ground.side[scope.rows] == found.first
-        size = float(ball.sizes) / found_rows.mean()
+        size = float(found.sizes[pick.at])
         rows = at[np.argsort(-scores[row, at], kind="stable")][: max(1, round(size))]
         members.append(rows.astype(np.int64))
-        theirs = clipped[order][ground.side != found.first].mean()
-        held = mean + spread * found.means[pick.at]
         number = places[id(found)]
-        error = spread * (found.means[pick.at] - pick.score) + mean - theirs
         numbers[:, row] = (
-            held, error, theirs, found.effective[pick.at], ps[number][pick.at],
-            zs[number][pick.at], size,
-        )  # fmt: skip
+            mean + spread * found.means[pick.at],
+            spread * found.errors[pick.at],
+            mean + spread * found.bases[pick.at],
+            len(found.held_out[pick.at]),
+            ps[number][pick.at],
+            zs[number][pick.at],
+            size,
+        )
     totals = np.maximum(weights.sum(axis=1), 1e-300)
     rounds = _round_precisions(
         call, centers, weights, [order[p.found.view.scope.rows] for p in chosen]
@@ -249,7 +253,7 @@ def _collected(
         members=tuple(members),
         found_first=np.array([pick.found.first for pick in chosen], bool),
         first_half=first_half,
-        geometries=tuple("" for pick in chosen),
+        geometries=tuple(pick.found.view.geometry for pick in chosen),
         n_candidates=sum(len(found.balls) for found in pool),
         mean_loss=float(call.losses.mean()),
         loss_cap=cap,

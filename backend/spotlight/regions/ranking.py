@@ -7,38 +7,38 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from backend.spotlight.regions.climb import Balls
-from backend.spotlight.regions.pool import View
+from backend.spotlight.regions.climb import Balls, squared_distances
+from backend.spotlight.regions.views import View
 
 _RIDGE = 0.05
 
 
 @dataclass(frozen=True)
 class Ranker:
-    """Rankings of the rows of one scope, for candidates in one geometry.
-
-    Built once per view: the covariance of the scope, and its inverse with a ridge.
+    """Rankings of the rows of one view; ``which`` are those it reads, ``mean`` and ``inverse`` the
+    moments of the scope, the covariance with a ridge.
     """
 
-    view: View
     plain: Tensor
+    points: Tensor
+    squares: Tensor
     mean: Tensor
     inverse: Tensor
+    ranking: str
 
     @classmethod
-    def of(cls, view: View, points: Tensor) -> Ranker:
-        """A ranker of the rows at (n, q) points of the whole space."""
-        plain = points[torch.from_numpy(view.scope.rows).to(points.device)]
+    def of(cls, view: View, ranking: str, which: Tensor | None = None) -> Ranker:
+        """A ranker of the rows at these positions in the view; of all by default."""
+        plain, points, squares = view.plain, view.points, view.squares
+        if which is not None:
+            plain, points, squares = plain[which], points[which], squares[which]
         mean = plain.double().mean(0)
         apart = plain - mean.to(plain.dtype)
         scatter = (apart.T @ apart).double() / len(plain)
         ridge = _RIDGE * scatter.diagonal().mean().clamp_min(1e-12)
         eye = torch.eye(len(scatter), dtype=torch.float64, device=plain.device)
-        return cls(view, plain, mean, torch.linalg.inv((1 - _RIDGE) * scatter + ridge * eye))
-
-    def kernels(self, balls: Balls) -> Tensor:
-        """(k, m) weights."""
-        return balls.weights(self.view.points, self.view.squares)
+        inverse = torch.linalg.inv((1 - _RIDGE) * scatter + ridge * eye)
+        return cls(plain, points, squares, mean, inverse, ranking)
 
     def rank(self, balls: Balls) -> tuple[Tensor, Tensor]:
         """(k, m) scores, higher first, and (k, m) weights.
@@ -47,18 +47,20 @@ class Ranker:
         of the kernel, and Fisher's linear discriminant of the kernel's rows against the scope,
         which reaches the part of a failure that a ball cannot cover. Losses have no say.
         """
-        weights = self.kernels(balls)
+        apart = squared_distances(balls.centers, self.points, self.squares)
+        precisions = torch.exp(balls.log_precisions).to(apart.dtype)
+        weights = torch.exp(apart * (-0.5 * precisions[:, None]))
+        ball = _standard(apart).neg_()
+        if self.ranking == "kernel":
+            return ball, weights
         mass = weights.sum(1, keepdim=True).double().clamp_min(1e-30)
         toward = (weights @ self.plain).double() / mass - self.mean
-        normal = (toward @ self.inverse).to(self.plain.dtype)
-        linear = normal @ self.plain.T
-        centers = balls.centers.to(self.plain.dtype)
-        ball = torch.addmm(self.view.squares[None], centers, self.view.points.T, alpha=-2.0)
-        return _standard(linear).sub_(_standard(ball)), weights
+        linear = _standard((toward @ self.inverse).to(self.plain.dtype) @ self.plain.T)
+        return (linear if self.ranking == "linear" else linear.add_(ball)), weights
 
 
 def _standard(values: Tensor) -> Tensor:
     """Rows with mean 0 and variance 1; a constant row becomes 0."""
     apart = values - values.mean(1, keepdim=True)
     spread = apart.square().mean(1, keepdim=True).sqrt()
-    return apart / spread.clamp_min(1e-12)
+    return apart.div_(spread.clamp_min(1e-12))

@@ -22,46 +22,62 @@ class Settings:
     iterations : int
         Steps of one search.
     geometries : tuple of str
-        ``x``: distances as they are. ``w``: after whitening the scope.
+        ``x``: distances as they are. ``w``: after whitening the scope. ``c`` before either: around
+        the mean of each label.
+    whiteness : float
+        How far whitening goes: 0 not at all, 1 to equal variances.
     components : int
         Principal components that are kept.
     quantile : float
         Losses above this quantile count as much as the quantile.
+    judged_by : str
+        ``members``: by the held-out rows that rank first. ``kernel``: by the held-out weights.
     caution : float
         Standard errors that are taken off a held-out mean.
-    min_effective : float
-        Smallest effective number of held-out rows of a candidate.
+    own_base : float
+        How far the mean that is taken off is the scope's, rather than that of all rows.
+    growth : float
+        Power of the size that a score is multiplied with.
+    min_held_out : int
+        Fewest held-out members of a candidate.
     most_labels : int
         Single labels that are searched alone.
     min_label : int
-        Fewest rows of a label that is searched alone.
+        Fewest rows of a label, or bundle of labels, that is searched alone.
     most_bundles : int
         Bundles of similar labels that are searched, where single labels leave rows out.
     keep : int
-        Candidates of each kind that the list is chosen from.
+        Candidates of each scope that the list is chosen from.
     apart : float
         Jaccard overlap from which a candidate repeats a chosen region.
+    ranking : str
+        Members by ``both``, ``kernel`` or ``linear``.
     shuffles : int
         Shuffles of held-out losses behind a p-value.
-    search_rows, claim_rows : int
-        Rows of one half that a search, and the claim, read at most.
+    search_rows, judge_rows : int
+        Rows of one half that a search, and a judgement, read at most.
     """
 
-    sizes: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1)
-    min_size: int = 10
+    sizes: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05)
+    min_size: int = 8
     starts: int = 8
     rounds: int = 2
     iterations: int = 12
     geometries: tuple[str, ...] = ("x", "w")
+    whiteness: float = 0.5
     components: int = 64
     quantile: float = 0.9
-    caution: float = 1.0
-    min_effective: float = 4.0
+    judged_by: str = "members"
+    caution: float = 1.5
+    own_base: float = 0.5
+    growth: float = 0.12
+    min_held_out: int = 4
     most_labels: int = 12
     min_label: int = 40
     most_bundles: int = 12
-    keep: int = 150
+    keep: int = 40
     apart: float = 0.5
+    ranking: str = "both"
     shuffles: int = 199
     search_rows: int = 2**15
-    claim_rows: int = 2**16
+    judge_rows: int = 2**16

@@ -9,11 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.spotlight.regions.pool import Found, Ground
+from backend.spotlight.regions.pool import Found
 from backend.spotlight.regions.settings import Settings
-
-# Numbers of a kernel that are held at once.
-_BLOCK = 2**24
+from backend.spotlight.regions.views import Ground
 
 
 def claim(
@@ -26,8 +24,8 @@ def claim(
 ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
     """z and p of every candidate, in the order of the pool.
 
-    A candidate found on one half has, on the other, ``z = sum k r / sd`` with residuals ``r``: the
-    clipped loss minus the mean of its label there. Given the half that found it, shuffling the
+    A candidate found on one half has members on the other, which no loss there chose. Its ``z`` is
+    the sum of their residuals, clipped losses minus the mean of their label, over its deviation. Given the half that found it, shuffling the
     residuals within labels changes nothing where no slice inside any label exists; so the largest
     ``z`` of all candidates under each shuffle is what the observed one is compared with (Westfall
     and Young 1993). ``p = 2 (1 + b) / (1 + B)`` pays for looking in both directions.
@@ -41,8 +39,6 @@ def claim(
         other = np.flatnonzero(ground.side != first)
         if not numbers or len(other) < 2:
             continue
-        if len(other) > settings.claim_rows:
-            other = np.sort(generator.choice(other, settings.claim_rows, replace=False))
         cells = _Cells(ground, other, groups)
         shuffled = cells.shuffled(settings.shuffles, generator)
         highest = torch.full((settings.shuffles,), -torch.inf, dtype=torch.float64)
@@ -106,25 +102,20 @@ class _Cells:
         self, found: Found, shuffled: Tensor, settings: Settings
     ) -> tuple[NDArray[np.float64], Tensor]:
         """(k,) z, and the largest z of each shuffle."""
-        view = found.view
-        places = self.place[view.scope.rows]
-        inside = np.flatnonzero(places >= 0)
-        rows, cells = self.ground.at(inside), self.ground.at(places[inside])
-        k = len(found.balls)
-        sums = torch.zeros((k, shuffled.shape[1]), dtype=torch.float64, device=shuffled.device)
-        squares = torch.zeros(k, dtype=torch.float64, device=shuffled.device)
-        whole = self.count == int((self.place >= 0).sum())
-        step = max(1, _BLOCK // k) if whole else max(1, len(rows))
-        for start in range(0, len(rows), step):
-            part = slice(start, start + step)
-            kernel = found.balls.weights(view.points[rows[part]], view.squares[rows[part]])
-            at = cells[part]
-            if not whole:
-                at, inverse = torch.unique(at, return_inverse=True)
-                kernel = kernel.new_zeros((k, len(at))).index_add_(1, inverse, kernel)
-            sums += (kernel @ shuffled[at]).double()
-            squares += (kernel.square() @ self.variance[at]).double()
-        z = (sums / squares.sqrt().clamp_min(1e-12)[:, None]).cpu()
-        z[torch.from_numpy(found.effective < settings.min_effective)] = -torch.inf
-        null = z[:, 1:].amax(0) if k else torch.full((shuffled.shape[1] - 1,), -torch.inf)
-        return z[:, 0].numpy(), null
+        device = shuffled.device
+        cells, weights, ends = [], [], [0]
+        for rows in found.held_out:
+            own, counts = np.unique(self.place[rows], return_counts=True)
+            known = own >= 0
+            cells.append(own[known])
+            weights.append(counts[known])
+            ends.append(ends[-1] + int(known.sum()))
+        at = torch.from_numpy(np.concatenate(cells)).to(device)
+        weight = torch.from_numpy(np.concatenate(weights)).to(device, shuffled.dtype)
+        begins = torch.tensor(ends[:-1], device=device)
+        bag = torch.nn.functional.embedding_bag
+        sums = bag(at, shuffled, begins, mode="sum", per_sample_weights=weight)
+        spread = bag(at, self.variance[:, None], begins, mode="sum", per_sample_weights=weight**2)
+        z = (sums / spread.sqrt().clamp_min(1e-12)).double().cpu()
+        z[torch.from_numpy(found.scores == -np.inf)] = -torch.inf
+        return z[:, 0].numpy(), z[:, 1:].amax(0)

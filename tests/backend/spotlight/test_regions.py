@@ -1,0 +1,314 @@
+"""Regions within and across labels: what is found, what is claimed, what must not matter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend.core.errors import InputError
+from backend.spotlight import find_regions, spotlight_objective
+
+
+def planted(n=900, d=12, n_labels=3, within=1, seed=0, share=0.05):
+    """Noise with one dense cluster of high loss: in one label, or (within=None) across labels."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(n, d))
+    labels = random.integers(0, n_labels, n)
+    losses = random.exponential(0.5, n)
+    inside = np.zeros(n, bool)
+    inside[random.permutation(n)[: int(share * n)]] = True
+    if within is not None:
+        labels[inside] = within
+    x[inside, :3] += 2.5
+    losses[inside] += 2.0
+    return x, losses, labels, inside
+
+
+def precision_of(found, inside, count=10):
+    return [inside[np.argsort(-row, kind="stable")[:count]].mean() for row in found.scores]
+
+
+# --- what is found --------------------------------------------------------------------------------
+
+
+def test_a_failure_inside_one_label_comes_first():
+    x, losses, labels, inside = planted()
+    names = np.array(["cat", "dog", "emu"])[labels]
+    found = find_regions(x, losses, labels=names)
+    assert found.scopes[0] == "among true label dog" and found.scope_labels[0] == ("dog",)
+    assert precision_of(found, inside)[0] == 1.0
+    assert found.p_values[0] <= 0.02
+    assert found.held_out_losses[0] - 2 * found.held_out_errors[0] > found.held_out_bases[0]
+
+
+def test_a_failure_across_labels_is_found_whatever_the_label():
+    x, losses, labels, inside = planted(within=None)
+    found = find_regions(x, losses, labels=labels)
+    across = [at for at, scope in enumerate(found.scopes) if scope == "whatever the label"]
+    assert across
+    assert max(precision_of(found, inside, 40)[at] for at in across) >= 0.9
+    assert found.p_values[across].min() <= 0.02
+
+
+def test_without_labels_everything_is_one_scope():
+    x, losses, _, inside = planted()
+    found = find_regions(x, losses)
+    assert set(found.scopes) == {"all examples"} and np.isfinite(found.scores).all()
+    assert precision_of(found, inside)[0] == 1.0 and found.p_values[0] <= 0.02
+
+
+def test_small_labels_are_bundled_when_they_are_many():
+    random = np.random.default_rng(0)
+    means = np.repeat(5 * random.normal(size=(4, 10)), 15, axis=0)
+    labels = np.repeat(np.arange(60), 16)
+    x = means[labels] + random.normal(size=(960, 10))
+    losses = random.exponential(0.3, 960)
+    inside = (labels // 15 == 2) & (x[:, 0] - means[labels, 0] > 0.9)
+    losses[inside] += 2
+    found = find_regions(x, losses, labels=labels)
+    bundles = [len(names) for names in found.scope_labels if names]
+    assert max(bundles) > 1
+    assert max(precision_of(found, inside)) >= 0.9
+
+
+def test_fields_agree_with_each_other():
+    x, losses, labels, _ = planted()
+    found = find_regions(x, losses, labels=labels, n_regions=4)
+    r, n, d = len(found), len(x), x.shape[1]
+    assert 1 <= r <= 4
+    assert found.scores.shape == found.weights.shape == (r, n)
+    assert found.centers.shape == (r, d) and found.precisions.shape == (r, d, d)
+    for at in range(r):
+        names = found.scope_labels[at]
+        inside = np.isin(labels, names) if names else np.ones(n, bool)
+        assert (np.isfinite(found.scores[at]) == inside).all()
+        assert (found.weights[at, ~inside] == 0).all()
+        told = spotlight_objective(
+            x, losses, found.centers[at], found.precisions[at], min_weight=5.0
+        )
+        np.testing.assert_allclose(told.weights[inside], found.weights[at, inside], atol=1e-8)
+        rows = found.members[at]
+        order = np.argsort(-found.scores[at], kind="stable")
+        assert rows.tolist() == order[: len(rows)].tolist()
+        weight = found.weights[at]
+        assert found.weighted_losses[at] == pytest.approx(weight @ losses / weight.sum())
+        around = ((x - found.centers[at]) ** 2).sum(1)
+        stand_in = np.exp(-0.5 * found.round_precisions[at] * around)
+        assert stand_in[inside].sum() == pytest.approx(weight.sum(), rel=0.01)
+    assert found.first_half.mean() == pytest.approx(0.5, abs=0.01)
+    assert ((found.p_values > 0) & (found.p_values <= 1)).all()
+
+
+def test_held_out_losses_are_of_members_on_the_other_half():
+    x, losses, labels, _ = planted()
+    found = find_regions(x, losses, labels=labels)
+    cut = np.minimum(losses, found.loss_cap)
+    for at in range(len(found)):
+        other = found.first_half != found.found_first[at]
+        order = np.argsort(-found.scores[at], kind="stable")
+        count = int(found.held_out_sizes[at])
+        first = order[other[order]][:count]
+        assert cut[first].mean() == pytest.approx(found.held_out_losses[at], rel=1e-6)
+
+
+def test_regions_of_one_kind_do_not_repeat_each_other():
+    x, losses, labels, _ = planted()
+    found = find_regions(x, losses, labels=labels)
+    for one in range(len(found)):
+        for two in range(one):
+            if found.scope_labels[one] == found.scope_labels[two]:
+                a, b = set(found.members[one]), set(found.members[two])
+                assert len(a & b) / len(a | b) < 0.7
+
+
+# --- what is claimed ------------------------------------------------------------------------------
+
+
+def test_noise_is_seldom_claimed():
+    claimed = 0
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        x, labels = random.normal(size=(150, 6)), random.integers(0, 2, 150)
+        losses = random.gamma(0.5, 2.0, 150) * (1 + labels)  # labels may differ: that is no slice
+        found = find_regions(x, losses, labels=labels, seed=seed)
+        claimed += bool((found.p_values <= 0.05).any())
+    assert claimed <= 3  # 5 % each: four or more of 12 have a chance of 0.2 %
+
+
+def test_groups_stay_on_one_side_and_copies_are_no_evidence():
+    random = np.random.default_rng(3)
+    patients = np.repeat(np.arange(60), 10)
+    x = np.repeat(random.normal(size=(60, 5)), 10, axis=0) + 0.01 * random.normal(size=(600, 5))
+    losses = np.repeat(random.exponential(1.0, 60), 10) + 0.01 * random.random(600)
+    found = find_regions(x, losses, groups=patients)
+    assert (found.first_half.reshape(60, 10) == found.first_half[::10, None]).all()
+    assert (found.p_values > 0.02).all()
+    assert (find_regions(x, losses).p_values <= 0.02).any()  # copies on both sides look real
+
+
+# --- what must not matter -------------------------------------------------------------------------
+
+
+def same(one, two, atol=1e-6):
+    assert one.scopes == two.scopes
+    np.testing.assert_allclose(one.weights, two.weights, atol=atol)
+    np.testing.assert_array_equal(one.p_values, two.p_values)
+
+
+def test_same_input_and_seed_give_the_same_regions():
+    x, losses, labels, _ = planted()
+    same(find_regions(x, losses, labels=labels), find_regions(x, losses, labels=labels), 0)
+
+
+def test_scale_shift_and_units_of_losses_do_not_matter():
+    x, losses, labels, _ = planted()
+    one = find_regions(x, losses, labels=labels)
+    two = find_regions(1e3 * x - 4e4, 7 * losses - 3, labels=labels)
+    same(one, two, 1e-4)
+    np.testing.assert_allclose(two.centers, 1e3 * one.centers - 4e4, rtol=1e-4, atol=5)
+
+
+def test_order_of_rows_and_names_of_labels_do_not_matter():
+    x, losses, labels, _ = planted()
+    order = np.random.default_rng(5).permutation(len(x))
+    one = find_regions(x, losses, labels=labels)
+    two = find_regions(x[order], losses[order], labels=np.array(["a", "b", "c"])[labels[order]])
+    np.testing.assert_allclose(one.weights[:, order], two.weights, atol=1e-4)
+    np.testing.assert_array_equal(one.p_values, two.p_values)
+
+
+def test_float16_tensors_and_memory_maps_are_read(tmp_path):
+    x, losses, labels, inside = planted()
+    path = tmp_path / "x.npy"
+    np.save(path, x.astype(np.float16))
+    mapped = np.load(path, mmap_mode="r")
+    one = find_regions(mapped, torch.from_numpy(losses), labels=torch.from_numpy(labels))
+    assert precision_of(one, inside)[0] == 1.0
+    same(one, find_regions(x.astype(np.float16), losses, labels=labels), 0)
+
+
+def test_constant_columns_and_one_far_outlier_do_not_hide_a_failure():
+    x, losses, labels, inside = planted()
+    x = np.hstack([x, np.full((len(x), 2), 7.0)])
+    x[np.flatnonzero(~inside)[0]] = 1e8
+    found = find_regions(x, losses, labels=labels)
+    assert precision_of(found, inside)[0] >= 0.9 and np.isfinite(found.centers).all()
+
+
+def test_many_dimensions_are_projected_and_centers_are_lifted_back():
+    x, losses, labels, inside = planted(d=100)
+    found = find_regions(x, losses, labels=labels)
+    assert found.roots.shape[2] == 64 and found.centers.shape[1] == 100
+    assert precision_of(found, inside)[0] >= 0.9
+    told = spotlight_objective(x, losses, found.centers[0], found.precisions[0], min_weight=5.0)
+    own = found.weights[0] > 0
+    np.testing.assert_allclose(told.weights[own], found.weights[0][own], atol=1e-4)
+
+
+# --- edges ----------------------------------------------------------------------------------------
+
+
+def test_equal_losses_and_few_rows_give_an_empty_list_with_a_reason():
+    x = np.random.default_rng(0).normal(size=(100, 4))
+    none = find_regions(x, np.full(100, 3.0), labels=np.arange(100) % 2)
+    assert len(none) == 0 and none.scores.shape == (0, 100) and none.precisions.shape[0] == 0
+    assert "All losses are equal" in none.notes[0]
+    few = find_regions(x[:10], np.arange(10.0))
+    assert len(few) == 0 and "Fewer than 20" in few.notes[0]
+
+
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("n", [20, 50])
+def test_small_data_works(n, d):
+    random = np.random.default_rng(n + d)
+    x, losses = random.normal(size=(n, d)), random.exponential(1.0, n)
+    found = find_regions(x, losses, labels=np.arange(n) % 2, n_regions=3)
+    assert len(found) <= 3 and np.isfinite(found.weights).all()
+
+
+def test_duplicates_zero_one_losses_and_a_label_per_row_work():
+    random = np.random.default_rng(0)
+    x = random.integers(0, 3, (400, 2)).astype(float)
+    losses = ((x[:, 0] == 2) & (random.random(400) < 0.8)).astype(float)
+    found = find_regions(x, losses)
+    assert x[found.members[0][0], 0] == 2
+    assert np.isfinite(find_regions(x, losses, labels=np.arange(400)).weights).all()
+    assert np.isfinite(find_regions(np.zeros((60, 3)), random.random(60)).weights).all()
+
+
+def test_progress_never_falls_and_can_cancel():
+    x, losses, labels, _ = planted(n=400)
+    told: list[float] = []
+    find_regions(x, losses, labels=labels, progress=lambda share, words: told.append(share))
+    assert told == sorted(told) and told[0] >= 0 and told[-1] <= 1 and len(told) > 20
+
+    class Stopped(Exception):
+        pass
+
+    def stop(share, words):
+        if share > 0.3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        find_regions(x, losses, labels=labels, progress=stop)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"losses": np.ones(7)}, "losses must be one per embedding"),
+        ({"losses": np.r_[np.nan, np.ones(39)]}, "losses must be finite"),
+        ({"embeddings": np.full((40, 2), np.inf)}, "embeddings must be finite"),
+        ({"labels": np.ones((40, 2))}, "labels must be one per embedding"),
+        ({"labels": np.r_[np.nan, np.ones(39)]}, "labels must not be NaN"),
+        ({"labels": np.array([None] * 40, object)}, "labels must not be missing"),
+        ({"groups": np.ones(3)}, "groups must be one per embedding"),
+        ({"n_regions": 0}, "n_regions must be a whole number"),
+        ({"n_regions": True}, "n_regions must be a whole number"),
+        ({"seed": -1}, "seed must be a whole number"),
+        ({"device": "abacus"}, "device must be"),
+    ],
+)
+def test_arguments_that_cannot_be_used_are_refused(changes, text):
+    random = np.random.default_rng(0)
+    call = {"embeddings": random.normal(size=(40, 2)), "losses": random.random(40)} | changes
+    with pytest.raises(InputError, match=text):
+        find_regions(call.pop("embeddings"), call.pop("losses"), **call)
+
+
+def test_labels_of_mixed_types_are_texts():
+    x, losses, labels, _ = planted(n=400)
+    mixed = np.array([0, "b", 2], object)[labels]
+    one, two = find_regions(x, losses, labels=mixed), find_regions(x, losses, labels=labels)
+    np.testing.assert_array_equal(one.weights, two.weights)
+    assert "among true label b" in one.scopes
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    n=st.integers(20, 60),
+    d=st.integers(1, 4),
+    scale=st.sampled_from([1e-30, 1e-6, 1.0, 1e6, 1e30]),
+    loss_scale=st.sampled_from([1e-200, 1e-9, 1.0, 1e9, 1e200]),
+    kind=st.sampled_from(["normal", "two points", "one far", "integers"]),
+    n_labels=st.integers(1, 30),
+    seed=st.integers(0, 5),
+)
+def test_hostile_numbers_end_in_finite_regions(n, d, scale, loss_scale, kind, n_labels, seed):
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(n, d))
+    if kind == "two points":
+        x = np.sign(x)
+    elif kind == "one far":
+        x[0] *= 1e6
+    elif kind == "integers":
+        x = x.round()
+    losses = random.standard_t(2, n) * loss_scale
+    labels = random.integers(0, n_labels, n)
+    found = find_regions(x * scale, losses, labels=labels, seed=seed, n_regions=3)
+    for values in (found.weights, found.centers, found.p_values, found.held_out_losses):
+        assert np.isfinite(values).all()
+    assert (found.weights <= 1 + 1e-9).all() and len(found) <= 3

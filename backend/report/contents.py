@@ -149,7 +149,7 @@ def gather(
                 str(k): str(v)
                 for k, v in (meta.get("versions") or {"numpy": np.__version__}).items()
             },
-            **({"spotlights": str(meta["version"])} if "version" in meta else {}),
+            **({_search_of(meta): str(meta["version"])} if "version" in meta else {}),
         },
         options=dict(meta.get("options") or {}),
         regions=tuple(
@@ -167,6 +167,10 @@ def gather(
         methods=methods,
         limits=_limits(bundle, groups, bool(assessed)),
     )
+
+
+def _search_of(meta: Mapping[str, Any]) -> str:
+    return "regions" if "n_regions" in (meta.get("options") or {}) else "spotlights"
 
 
 def facts_of(bundle: Bundle) -> pd.DataFrame:

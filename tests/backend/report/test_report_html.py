@@ -392,6 +392,7 @@ def test_the_task_writes_of_regions_too(folder, home, monkeypatch):
     said = " ".join("".join(reader.text).split())
     assert reader.tags.count("section") == 2
     assert "Looked for" in said and ": real." in said and "p compares with losses shuffled" in said
+    assert re.search(r"regions \d", said) and not re.search(r"spotlights \d", said)
     with pytest.raises(InputError, match="of regions or of spotlights"):
         complete_options("report", {"regions": {}, "spotlights": {}})
 

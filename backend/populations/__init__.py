@@ -1,6 +1,13 @@
 """Populations of models: who pays for compression, whom a model serves worst, seed to seed."""
 
-from backend.populations.answers import OWN, Answer, Evaluation, answer, cie_mask
+from backend.populations.answers import (
+    OWN,
+    Answer,
+    Evaluation,
+    answer,
+    cie_mask,
+    most_divergent,
+)
 from backend.populations.audit import (
     audit,
     audit_gaps,
@@ -69,6 +76,7 @@ __all__ = [
     "make_ensemble",
     "matched_non_pies",
     "modal_label",
+    "most_divergent",
     "pie_accuracy",
     "pie_representation",
     "rate_intervals",

@@ -116,9 +116,13 @@ def cie_mask(
     """
     if check_choice("kind", kind, (MODAL, TAXICAB)) == MODAL:
         return np.asarray(modes(baseline, tie)[0] != modes(compressed, tie)[0])
+    return most_divergent(taxicab(baseline, compressed), share)
+
+
+def most_divergent(divergence: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
+    """The ``round(share n)`` examples of largest divergence, as ``cie_mask`` takes them."""
     if not 0 < share <= 1:
         raise InputError(f"share must be in (0, 1]: got {share}.")
-    divergence = taxicab(baseline, compressed)
     size = max(1, round(share * len(divergence)))
     chosen = np.zeros(len(divergence), dtype=bool)
     chosen[np.argsort(-divergence, kind="stable")[:size]] = True

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.populations import Answer, Ensemble
+from backend.populations import Answer, Ensemble, most_divergent
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,7 @@ def make_comparison(
     modes, divergence = found.arrays["modes"], found.arrays["taxicab"][second]
     mask = np.asarray(modes[first] != modes[second])
     if kind != "modal":
-        order = np.argsort(-divergence, kind="stable")[: max(1, round(share * len(divergence)))]
-        mask = np.zeros(len(divergence), dtype=bool)
-        mask[order] = True
-        mask &= divergence > 0
+        mask = most_divergent(divergence, share)
     return Comparison(
         ensemble,
         baseline,

@@ -12,6 +12,7 @@ from backend.tasks import default_options
 from pages.components import (
     breakdown,
     claims,
+    differs,
     filtering,
     frame,
     groups,
@@ -96,7 +97,10 @@ def page() -> None:
         )
         bar = st.container(width="stretch")
     saved.check_opened(looked)
-    more: dict[str, Any] = {"Breakdown": lambda: breakdown.show_breakdown(bundle, looked)}
+    more: dict[str, Any] = {
+        "What differs": lambda: differs.show_differs(bundle, choice, looked),
+        "Breakdown": lambda: breakdown.show_breakdown(bundle, looked),
+    }
     if done:
         more["Is it real?"] = trusted.show
         plain = default_options(search.SPOTLIGHTS)

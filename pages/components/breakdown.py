@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.rules import columns_of, read_column
+from backend.rules.write import joined, value_rule
 from backend.views import Query
 from pages.components import keys, palette, selection, text
-from pages.components.filtering import range_rule, value_rule
+from pages.components.filtering import range_rule
 from pages.components.selection import Looked
 
 BARS = 48
@@ -278,7 +279,7 @@ def _pairs(bundle: Bundle, table: pd.DataFrame) -> None:
 
 def pair_rule(label: str, prediction: str) -> str:
     """A rule for one cell of a confusion matrix."""
-    return f"{value_rule('label', label)} and {value_rule('prediction', prediction)}"
+    return joined([value_rule("label", label), value_rule("prediction", prediction)])
 
 
 def _narrow(bundle: Bundle, what: Query) -> None:

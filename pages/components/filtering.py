@@ -8,7 +8,8 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.rules import columns_of, parse, read_column, to_text
-from backend.rules.syntax import Between, Compare, Name, OneOf, Value
+from backend.rules.syntax import Between, Name, Value
+from backend.rules.write import value_rule
 from backend.views import Query
 from pages.components import keys, selection, text
 
@@ -79,19 +80,9 @@ def _values(bundle: Bundle, column: str) -> None:
 
 
 def range_rule(column: str, low: float, high: float) -> str:
-    """A rule for a range of a column of numbers, with the digits it was given."""
-    return to_text(Between(Name(column), _number(low), _number(high)))
-
-
-def value_rule(column: str, *values: str) -> str:
-    """A rule for some values of a column."""
-    if len(values) == 1:
-        return to_text(Compare(Name(column), "=", Value(values[0])))
-    return to_text(OneOf(Name(column), tuple(Value(value) for value in values)))
-
-
-def _number(value: float) -> Value:
-    return Value(repr(float(value)), number=True)
+    """A rule for a range of a column of numbers, both ends included."""
+    lower, upper = (Value(repr(float(end)), number=True) for end in (low, high))
+    return to_text(Between(Name(column), lower, upper))
 
 
 def _add_range(bundle: Bundle, column: str) -> None:
@@ -101,8 +92,9 @@ def _add_range(bundle: Bundle, column: str) -> None:
 
 def _add_values(bundle: Bundle, column: str) -> None:
     chosen = st.session_state.get(f"filter_values_{column}") or []
-    if chosen:
-        selection.keep_only(bundle, Query(value_rule(column, *chosen)))
+    rule = value_rule(column, chosen[0] if len(chosen) == 1 else tuple(chosen)) if chosen else None
+    if rule:
+        selection.keep_only(bundle, Query(rule))
 
 
 def _add_rule(bundle: Bundle) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.jobs import Job
 from backend.views import Drawn
+from backend.views.state import SHAPES
 from pages.components import colours, keys, link, media, pointmap, selection, services, text
 from pages.components.colours import Coding
 from pages.components.groups import Choice
@@ -106,14 +107,14 @@ def show_map(
         palette=list(coded.colours),
         legend=_legend(coded, colour_by, looked),
         state=state,
-        contours=_contours(bundle, job, choices, result["xy"]),
+        contours=_contours(job, choices, chosen, result["xy"]),
         item_prefix=media.item_url(bundle.digest),
         height=HEIGHT,
         hide_filtered=hide,
         label=f"Map of {bundle.n} examples, {method}, coloured by {colour_by}.",
     )
     _notes(result.meta, umap if umap is not job and umap is not pca else None)
-    if gesture is not None:
+    if gesture is not None:  # a pinned preview needs nothing from here
         _take(bundle, gesture, job, method)
         st.rerun()
 
@@ -121,9 +122,7 @@ def show_map(
 def _take(bundle: Bundle, gesture: pointmap.Gesture, job: Job, method: str) -> None:
     if gesture.kind == "clear":
         selection.clear(bundle)
-    elif gesture.kind == "pin":
-        st.session_state[keys.PINNED] = (bundle.digest, gesture.row)
-    else:
+    elif gesture.kind in SHAPES:
         drawn = Drawn(method, layout_name(job), gesture.kind, gesture.points)
         selection.select(bundle, drawn, gesture.op)
 
@@ -162,10 +161,15 @@ def _legend(coded: Coding, colour_by: str, looked: Looked) -> pointmap.Kinds | p
 
 
 def _contours(
-    bundle: Bundle, job: Job, choices: list[Choice], xy: NDArray[Any]
+    job: Job, choices: list[Choice], chosen: Choice | None, xy: NDArray[Any]
 ) -> list[pointmap.Contour]:
     return [
-        pointmap.Contour(one.number, one.colour, _lines(job.key, one.source["key"], xy, one))
+        pointmap.Contour(
+            one.number,
+            one.colour,
+            _lines(job.key, one.source["key"], xy, one),
+            chosen=chosen is not None and chosen.key == one.key,
+        )
         for one in choices
         if one.colour
     ]

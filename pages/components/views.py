@@ -10,7 +10,7 @@ from backend.bundle import Bundle
 from pages.components import columns, gallery, keys, tables, text, words
 from pages.components.groups import Choice
 
-REGION_VIEWS = ("Breakdown", "Is it real?", "Other methods")
+REGION_VIEWS = ("What differs", "Breakdown", "Is it real?", "Other methods")
 VIEWS = ("Members", "Side by side", "Table", "Words", "Columns", *REGION_VIEWS)
 NOT_SHARED = tuple(view for view in VIEWS if view not in ("Words", "Columns"))
 """Views that do not say what a group shares."""

@@ -59,6 +59,8 @@ def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
     from backend.spotlight import members
 
     sink = io.BytesIO()
+    # What evaluates prepared regions again; others need their centers and precisions only.
+    asked: dict[str, Any] = {"options": json.dumps(found.options)} if found.preparation else {}
     np.savez(
         sink,
         weights=found.weights,
@@ -67,7 +69,7 @@ def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
         weighted_losses=found.weighted_losses,
         total_weights=found.total_weights,
         ids=bundle.ids,
-        **({"options": json.dumps(found.options)} if found.preparation else {}),
+        **asked,
     )
     write_file(options.out, sink.getvalue())
     regions = []

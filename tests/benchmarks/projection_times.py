@@ -1,7 +1,13 @@
-"""How long the maps take. Run with ``python -m tests.benchmarks.projection_times``."""
+"""How long the maps take, and what each says was laid out.
+
+    python -m tests.benchmarks.projection_times [--million]
+
+``--million`` adds a million examples of 64 dimensions, which takes minutes.
+"""
 
 from __future__ import annotations
 
+import argparse
 import time
 
 import numpy as np
@@ -9,6 +15,7 @@ import numpy as np
 from backend.projection import project
 
 SIZES = [("pca", 50_000, 512), ("pca", 100_000, 768), ("umap", 10_000, 512), ("umap", 50_000, 512)]
+MILLION = [("pca", 1_000_000, 64), ("umap", 1_000_000, 64)]
 
 
 def blobs(n: int, d: int) -> np.ndarray:
@@ -20,14 +27,17 @@ def blobs(n: int, d: int) -> np.ndarray:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--million", action="store_true", help="also a million examples")
+    sizes = SIZES + (MILLION if parser.parse_args().million else [])
     print("The first UMAP of a process also loads and compiles it.")
     print(f"{'method':8s}{'n':>10s}{'d':>6s}{'wall s':>9s}{'cpu s':>9s}")
-    for method, n, d in SIZES:
+    for method, n, d in sizes:
         values = blobs(n, d)
         wall, cpu = time.perf_counter(), time.process_time()
-        project(values, method=method)
+        made = project(values, method=method)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        print(f"{method:8s}{n:10d}{d:6d}{wall:9.2f}{cpu:9.2f}")
+        print(f"{method:8s}{n:10d}{d:6d}{wall:9.2f}{cpu:9.2f}  {made.note}", flush=True)
 
 
 if __name__ == "__main__":

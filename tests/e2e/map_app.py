@@ -35,6 +35,27 @@ def cloud(n: int) -> np.ndarray:
     return (centres[kind] + spread * rng.normal(size=(n, 2))).astype(np.float32)
 
 
+def stock(xy: np.ndarray, codes: np.ndarray) -> None:
+    """The same points in Streamlit's own chart, to compare with."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure(
+        go.Scattergl(
+            x=xy[:, 0],
+            y=xy[:, 1],
+            mode="markers",
+            marker={"size": 4, "color": codes, "colorscale": "Viridis"},
+        )
+    )
+    figure.update_layout(dragmode="select", margin={"l": 0, "r": 0, "t": 0, "b": 0})
+    figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    drawn = st.plotly_chart(
+        figure, key="stock", height=352, on_select="rerun", selection_mode=("lasso", "box")
+    )
+    boxes = drawn.selection.get("box") or []
+    st.text(f"selected {len(rows_in_box(xy, boxes[0]['x'], boxes[0]['y'])) if boxes else 0}")
+
+
 def page() -> None:
     st.set_page_config(layout="wide")
     asked = st.query_params
@@ -70,6 +91,8 @@ def page() -> None:
         codes = np.minimum(63, values / values.max() * 64).astype(np.uint8)
         colours = [f"rgb({at * 4}, {60 + at * 2}, {200 - at * 2})" for at in range(64)]
         colours.append(palette.context_colour())
+    if asked.get("stock"):
+        return stock(xy, codes)
     if by == "loss":
         legend: pointmap.Kinds | pointmap.Scale = pointmap.Scale("loss", 0.0, 12.3)
     else:

@@ -308,7 +308,8 @@ class PointMap {
 
   opacity() {
     const n = Math.max(1, this.data?.n || 1);
-    return Math.min(0.9, Math.max(0.4, 1.15 - 0.11 * Math.log10(n))) * Math.min(1.4, this.camera.scale ** 0.1);
+    const base = Math.min(0.9, Math.max(0.2, 1.55 - 0.215 * Math.log10(n)));
+    return Math.min(0.9, base * Math.max(1, this.camera.scale) ** 0.35);
   }
 
   redraw(overlayOnly = false) {
@@ -352,7 +353,7 @@ class PointMap {
       view: this.camera.view(),
       size: this.pointSize() * this.ratio,
       rim: Math.min(1.5, 0.9 + 0.1 * this.pointSize()) * this.ratio,
-      opacity: Math.min(1, this.opacity()),
+      opacity: this.opacity(),
       only: this.only,
       selecting: this.shown.selecting,
       context,

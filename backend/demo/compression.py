@@ -1,6 +1,6 @@
 """Make the compression demo: populations of small networks on Fashion-MNIST, really trained.
 
-Thirty networks each stay as they are, lose 70 % or 90 % of their weights during training, or have
+Ten networks each stay as they are, lose 70 % or 90 % of their weights during training, or have
 their weights rounded to 4 bits; no two share a seed. All of them answer the same test images, as
 they are and spoiled in five ways.
 """
@@ -68,7 +68,7 @@ def build(
     data: str | os.PathLike[str] = DATA,
     n_train: int = 20_000,
     n_test: int = 6_000,
-    n_models: int = 30,
+    n_models: int = 10,
     epochs: int = 6,
     seed: int = 0,
     workers: int = 2,

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle, read_bundle
+from backend.core.statistics import adjust_p
 from backend.demo import demo_path
 from backend.populations import (
     class_change,
@@ -118,9 +119,28 @@ def represented(bundle: Bundle) -> pd.DataFrame:
     )
 
 
+def within(bundle: Bundle) -> pd.DataFrame:
+    """Attribute levels that PIEs hold more, or fewer, of inside one class; p adjusted over all."""
+    names = np.array(bundle.class_names)[bundle.labels]
+    columns = {name: bundle.examples[name] for name in bundle.attributes if "_level" in name}
+    tables = []
+    for name in others(bundle):
+        mask = select_pies(bundle.populations["baseline"], bundle.populations[name]).mask
+        for label in bundle.class_names or ():
+            own = names == label
+            held = {column: values[own] for column, values in columns.items()}
+            table = pie_representation(mask[own], held)
+            tables.append(table.assign(population=name, label=label))
+    whole = pd.concat(tables)
+    tested = whole[whole["p"].notna()]
+    tested = tested.assign(p_adjusted=adjust_p(tested["p"]))
+    kept = ["population", "label", "attribute", "value", "n", "n_pie", "ratio", "p_adjusted"]
+    return tested.loc[tested["p_adjusted"] < LEVEL, kept]
+
+
 def metrics(bundle: Bundle, population: str) -> pd.DataFrame:
     """Accuracy of each network of a population on each test; networks in order."""
-    table = bundle.stress
+    table = pd.DataFrame(bundle.stress)
     own = table[table["population"] == population]
     return own.pivot(index="model", columns="test", values="accuracy")[own["test"].unique()]
 
@@ -168,7 +188,7 @@ def main(path: str | None) -> None:
         f"({top.min():.4f} to {top.max():.4f}), they disagree on {disagreement(baseline):.3f} "
         "of the images, pair by pair\n"
     )
-    for table in (pies, chance, classes, represented, stress, components):
+    for table in (pies, chance, classes, represented, within, stress, components):
         told = (table.__doc__ or "").partition("\n")[0]
         with pd.option_context("display.width", 200, "display.max_columns", 30):
             shown = table(bundle).to_string(index=False, float_format=lambda x: f"{x:.4g}")

@@ -52,7 +52,7 @@ def show_overlap(bundle: Bundle) -> None:
         behind.insert(1, "failures", models["n_failed"])
         charts.show_chart(
             iou_figure(np.asarray(iou), models, labels), behind, key="overlap_iou",
-            height=min(640, 110 + max(13, 260 // len(labels)) * len(labels)),
+            height=min(430, 110 + max(9, 260 // len(labels)) * len(labels)),
             alt="Overlap of the failures of every two models.",
         )  # fmt: skip
     with right:

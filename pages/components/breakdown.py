@@ -95,7 +95,7 @@ def _histogram(bundle: Bundle, looked: Looked, column: str) -> None:
         showlegend=len(layers) > 1,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         xaxis={"title": {"text": text.chart(text.shorten(column, 60))}},
-        yaxis={"title": {"text": "examples"}},
+        yaxis={"title": {"text": "examples, log scale"}, "type": "log"},
     )
     name = f"brush_{bundle.digest[:8]}_{column}"
 

@@ -9,7 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.components import palette, text
+from backend.core.groups import SMALL
+from backend.core.statistics import adjust_p
+from pages.components import overlap, palette, text
 from pages.components.groups import Choice
 
 LEVEL = 0.05
@@ -43,49 +45,55 @@ def show_claims(choices: Sequence[Choice], meta: Mapping[str, Any]) -> None:
     if not regions:
         st.info("No region was found, so there is nothing to check.")
         return
-    left, right = st.columns([5, 7], gap="medium")
+    left, right = st.columns([5, 6], gap="medium")
     with left:
         _chart(named, regions)
     with right:
-        table = pd.DataFrame(
-            [_row(choice, region) for choice, region in zip(named, regions, strict=False)]
-        )
-        st.dataframe(
-            table,
-            hide_index=True,
-            lazy=False,
-            column_config={
-                name: st.column_config.NumberColumn(format="%.3g", help=words)
-                for name, words in COLUMNS.items()
-            },
-        )
-    st.caption(
-        f"{text.count(int(meta['n_candidates']))} candidates were compared. "
-        + " ".join(text.plain(note, limit=300) for note in meta["notes"])
+        overlap.show(named)
+    table = pd.DataFrame(
+        [_row(choice, region) for choice, region in zip(named, regions, strict=False)]
     )
+    table.insert(6, "p adjusted", adjust_p(table["p"].to_numpy(dtype=float)))
+    st.dataframe(
+        table,
+        hide_index=True,
+        lazy=False,
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3g", help=words)
+            for name, words in COLUMNS.items()
+        },
+    )
+    notes = " ".join(text.plain(note, limit=300) for note in meta["notes"])
+    st.caption(f"{text.count(int(meta['n_candidates']))} candidates were compared. {notes}")
 
 
 COLUMNS = {
-    "held-out loss": "Weighted mean loss on the half that did not find the region.",
+    "held-out loss": "Weighted mean loss on the half that did not find the region; high losses cut.",
     "± standard error": "Of the held-out loss.",
-    "base": "Mean loss of all examples of that half.",
+    "base": "Mean loss of all examples of that half, cut likewise.",
     "held-out n": "(sum k)² / sum k²: how many examples of that half the weights amount to.",
     "p": "Family-wise over all candidates: max-T permutation within labels, 199 shuffles, both directions.",
+    "p adjusted": "Benjamini and Hochberg 1995, over the regions listed.",
+    "mean loss": "Of the members, on all examples, raw.",
+    "weighted loss": "With the soft weights, on all examples, raw.",
+    "effective size": "(sum k)² / sum k²: how far the soft weights are spread, in examples.",
 }
 
 
 def _row(choice: Choice, region: Mapping[str, Any]) -> dict[str, Any]:
-    real = "real" if region["p_value"] <= LEVEL else "not shown to be real"
+    small = f", small: under {SMALL}" if choice.group.small else ""
     return {
         "region": f"{choice.number} {choice.name}",
-        "looked for": region["scope"],
-        "verdict": real,
-        "members": choice.group.n_members,
+        "verdict": ("real" if region["p_value"] <= LEVEL else "not shown to be real") + small,
         "held-out loss": region["held_out_loss"],
         "± standard error": region["held_out_error"],
         "base": region["held_out_base"],
-        "held-out n": region["held_out_size"],
         "p": region["p_value"],
+        "held-out n": region["held_out_size"],
+        "members": region["n_members"],
+        "mean loss": region["member_loss"],
+        "weighted loss": region["weighted_loss"],
+        "effective size": region["effective_size"],
     }
 
 

@@ -87,7 +87,7 @@ def offer_demos() -> None:
     for name, demo in DEMOS.items():
         path = demo_path(name)
         if path.is_file():
-            about, button = st.columns([5, 2], vertical_alignment="center")
+            about, button = st.columns([3, 2], vertical_alignment="center")
             about.caption(demo.about)
             button.button(
                 f"Open {name}",

@@ -1,6 +1,6 @@
 """The map component: draws every example, tells what was drawn on it. Knows nothing of selections.
 
-Positions go down once as 4 bytes a point, colours and states as one byte a point, each under the
+Positions go down once as 4 bytes a point, colours as one and states as a quarter, each under the
 hash of its content; the outline of a lasso or the corners of a box come up. Which rows a shape holds
 is for the caller to say, on the positions themselves.
 """
@@ -242,8 +242,14 @@ def _planes(packed: Packed, codes: NDArray[np.uint8], state: NDArray[np.uint8]) 
     return {
         "points": media.offer(packed.steps.tobytes(), octets, compress=False),
         "codes": media.offer(codes.tobytes(), octets),
-        "state": media.offer(state.tobytes(), octets) if state.any() else None,
+        "state": media.offer(_bits(state), octets, compress=False) if state.any() else None,
     }
+
+
+def _bits(state: NDArray[np.uint8]) -> bytes:
+    """One bit a point for selected, then one for set aside; both start on a byte."""
+    planes = (np.packbits(state & bit, bitorder="little") for bit in (SELECTED, FILTERED_OUT))
+    return b"".join(plane.tobytes() for plane in planes)
 
 
 def _picture(

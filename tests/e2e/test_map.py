@@ -130,8 +130,8 @@ def test_lasso_add_remove_and_clear_give_exactly_the_rows(opened: Any) -> None:
     shown.drag((4.5, 1.5), (7.5, 1.5), (7.5, 6.5), (4.5, 6.5), holding="Alt")
     wanted -= box_rows(4.5, 7.5, 1.5, 6.5)
     shown.holds(wanted)
-    shown.drag((15.5, 15.5), (18.5, 15.5), (18.5, 17.5), (15.5, 17.5))  # still armed; starts anew
-    shown.holds(box_rows(15.5, 18.5, 15.5, 17.5))
+    shown.drag((12.5, 5.5), (18.5, 5.5), (18.5, 7.5), (12.5, 7.5))  # still armed; starts anew
+    shown.holds(box_rows(12.5, 18.5, 5.5, 7.5))
     shown.page.locator(".map").focus()
     shown.page.keyboard.press("Escape")
     shown.holds([])
@@ -144,8 +144,8 @@ def test_box_with_sticky_operations_and_on_a_closer_view(opened: Any) -> None:
     wanted = box_rows(3.5, 8.5, 3.5, 10.5)
     shown.holds(wanted)
     shown.tool("add")
-    shown.drag((16.5, 14.5), (11.5, 17.5))
-    wanted |= box_rows(11.5, 16.5, 14.5, 17.5)
+    shown.drag((15.5, 6.5), (11.5, 9.5))
+    wanted |= box_rows(11.5, 15.5, 6.5, 9.5)
     shown.holds(wanted)
     shown.tool("remove")
     shown.drag((3.5, 3.5), (5.5, 5.5))

@@ -109,6 +109,7 @@ def page() -> None:
     codes[: n // 5] = 1
     state = np.zeros(n, dtype=np.uint8)
     state[:3] = 1
+    state[n - 1] |= 2
     lines = pointmap.density_lines(xy, codes)
     gesture = pointmap.show(
         "map",
@@ -144,11 +145,15 @@ def at() -> AppTest:
     return AppTest.from_function(page, default_timeout=20)
 
 
-def test_positions_go_down_as_four_bytes_and_colours_as_one(at: AppTest) -> None:
+def test_positions_go_down_as_four_bytes_colours_as_one_and_states_as_bits(at: AppTest) -> None:
     given = data_of(at.run())
     assert not at.exception
     assert len(blob(given["points"])) == 50 * 4
-    assert len(blob(given["codes"])) == 50 and len(blob(given["state"])) == 50
+    assert len(blob(given["codes"])) == 50
+    planes = np.frombuffer(blob(given["state"]), dtype=np.uint8).reshape(2, 7)
+    selected, aside = np.unpackbits(planes, axis=1, count=50, bitorder="little")
+    assert np.flatnonzero(selected).tolist() == [0, 1, 2]
+    assert np.flatnonzero(aside).tolist() == [49]
     steps = np.frombuffer(blob(given["points"]), dtype="<u2").reshape(-1, 2)
     xy = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
     x0, x1, y0, y1 = given["bounds"]

@@ -54,6 +54,22 @@ function build(root) {
   return parts;
 }
 
+/** One byte a point from two planes of bits: selected, then set aside by the filters. */
+function statesOf(bytes, n) {
+  const states = new Uint8Array(n);
+  if (!bytes) return states;
+  const planes = new Uint8Array(bytes);
+  const half = Math.ceil(n / 8);
+  for (let at = 0; at < half; at++) {
+    const selected = planes[at], aside = planes[half + at];
+    if (!selected && !aside) continue;
+    for (let bit = 0; bit < 8 && 8 * at + bit < n; bit++) {
+      states[8 * at + bit] = ((selected >> bit) & 1) | (((aside >> bit) & 1) << 1);
+    }
+  }
+  return states;
+}
+
 class PointMap {
   constructor(root, base) {
     this.root = root;
@@ -470,7 +486,7 @@ class PointMap {
     }
     if (this.shown.codesFrom !== codes) fresh.codes = new Uint8Array(codes);
     if (this.shown.stateFrom !== state || fresh.places) {
-      fresh.state = state ? new Uint8Array(state) : new Uint8Array(points.byteLength / 4);
+      fresh.state = statesOf(state, points.byteLength / 4);
     }
     if (this.palette !== data.palette.join()) fresh.palette = data.palette;
     this.palette = data.palette.join();

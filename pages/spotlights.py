@@ -25,6 +25,7 @@ from pages.components import (
     selection,
     services,
     tagging,
+    text,
     trust,
 )
 from pages.components.groups import Choice
@@ -84,6 +85,8 @@ def page() -> None:
         if done and not regions:
             st.info("No region stands out from the rest: the losses are equal, or too few.")
         choice = groups.choose_group(choices, final=done, verdicts=trusted.verdicts())
+        if method == search.SPOTLIGHTS and result is not None and result.meta.get("notes"):
+            st.caption(" ".join(text.plain(note, limit=300) for note in result.meta["notes"]))
         with st.container(horizontal=True, vertical_alignment="center"):
             trusted.follow()
             if choice.source["kind"] == "region":

@@ -91,5 +91,5 @@ def test_options_that_do_not_fit_are_refused(options, told):
 
 
 def test_wide_embeddings_are_sent_to_the_projection():
-    with pytest.raises(InputError, match="at most 4096 dimensions: got 5000[.] Take 'projection'"):
+    with pytest.raises(InputError, match=r"at most 4096 dimensions: got 5000[.] Take 'projection'"):
         prepare_embeddings(np.ones((3, 5000)), "pca", components=2)

@@ -213,6 +213,7 @@ class PointMap {
   }
 
   finish(shape, operation) {
+    if (!this.parts.veil.hidden) return this.drawing.stop();
     this.shape = { ...shape, operation, sent: true };
     this.root.classList.remove("drawing");
     this.send({ kind: shape.kind, op: operation, points: shape.points.map((at) => this.toMap(at)) });
@@ -431,6 +432,10 @@ class PointMap {
       this.hovered = this.pinned = -1;
       this.preview.hide();
       this.shape = null;
+      this.camera.fit(); // a place on another layout means nothing here
+      this.drawing.stop();
+      // What is still on screen is the old layout: nothing can be drawn until the new one is.
+      this.parts.veil.hidden = false;
     }
     if (JSON.stringify(before?.legend?.kinds?.map((one) => one.name)) !==
         JSON.stringify(data.legend?.kinds?.map((one) => one.name))) this.only = -1;

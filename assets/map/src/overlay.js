@@ -36,11 +36,12 @@ function luminance(colour) {
   return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
 }
 
-function badge(context, region, x, y, theme) {
-  const radius = 10;
-  const wide = Math.max(2 * radius, 12 + 7 * region.number.length);
+const HIGH = 20;
+const widthOf = (region) => Math.max(HIGH, 12 + 7 * region.number.length);
+
+function badge(context, { region, x, y, wide, high }, theme) {
   context.beginPath();
-  context.roundRect(x - wide / 2, y - radius, wide, 2 * radius, radius);
+  context.roundRect(x - wide / 2, y - high / 2, wide, high, high / 2);
   context.fillStyle = region.colour;
   context.fill();
   context.lineWidth = 2;
@@ -48,7 +49,6 @@ function badge(context, region, x, y, theme) {
   context.stroke();
   context.fillStyle = luminance(region.colour) > 0.18 ? "#111315" : "#ffffff";
   context.fillText(region.number, x, y + 0.5);
-  return { x, y, wide, high: 2 * radius };
 }
 
 function overlaps(a, b) {
@@ -121,18 +121,20 @@ export function drawOverlay(
   context.font = `600 12px ${theme.font}`;
   context.textAlign = "center";
   context.textBaseline = "middle";
+  // The chosen region's number keeps its place, the others make room; it is drawn last, on top.
   const put = [];
-  for (const region of ordered) {
+  for (const region of [...ordered].reverse()) {
     if (!region.anchor) continue;
-    let [x, y] = camera.toScreen(...region.anchor);
-    const wide = Math.max(20, 12 + 7 * region.number.length);
+    const spot = { region, wide: widthOf(region), high: HIGH };
+    [spot.x, spot.y] = camera.toScreen(...region.anchor);
     for (let tries = 0; tries < 6; tries++) {
-      const met = put.find((other) => overlaps({ x, y, wide, high: 20 }, other));
+      const met = put.find((other) => overlaps(spot, other));
       if (!met) break;
-      x = met.x + (met.wide + wide) / 2 + 2;
+      spot.x = met.x + (met.wide + spot.wide) / 2 + 2;
     }
-    put.push(badge(context, region, x, y, theme));
+    put.push(spot);
   }
+  for (const spot of put.reverse()) badge(context, spot, theme);
   if (hovered) ring(context, camera.toScreen(...hovered), size / 2 + 3, theme, theme.text);
   if (pinned) ring(context, camera.toScreen(...pinned), size / 2 + 4, theme, theme.accent);
   if (shape) outline(context, shape, theme);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from backend.bundle.losses import codes_of
 from backend.bundle.media import Media, MediaError, prepared
 from backend.bundle.names import COLUMNS, SWITCHES
-from backend.core.errors import BundleError, Fault
+from backend.core.errors import BundleError, Fault, InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,7 @@ class Bundle:
     path : Path or None
         The canonical folder, once imported.
     embeddings : float array of shape (n, d)
-        In the precision they came in; memory-mapped once imported.
+        In the precision they came in; memory-mapped once imported. Those of the chosen layer.
     losses : float64 array of shape (n,)
         Higher is worse.
     examples : DataFrame of n rows
@@ -47,6 +48,12 @@ class Bundle:
         Names of the C classes.
     populations : dict of {name: (m, n) array}
         Predicted labels of m models each.
+    layers : dict of {name: (n, d_l) float array}
+        Embeddings of the same examples from other layers; ``at_layer`` chooses one.
+    layer : str
+        The layer that ``embeddings`` are of; "" for the ones called so in the upload.
+    main : float array of shape (n, d), or None
+        Those, while another layer is chosen.
     msp : dict of {variant: (n, epochs) array}
         Probability of the given label at each epoch.
     train : dict of {field: array}
@@ -74,6 +81,9 @@ class Bundle:
     logits: NDArray[Any] | None = None
     classes: tuple[str, ...] | None = None
     populations: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    layers: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    layer: str = ""
+    main: NDArray[Any] | None = None
     msp: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     train: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     extras: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -91,6 +101,35 @@ class Bundle:
     def d(self) -> int:
         """Dimensions of an embedding."""
         return int(self.embeddings.shape[1])
+
+    def at_layer(self, name: str) -> Bundle:
+        """This bundle with the embeddings of another layer; everything else is shared.
+
+        Parameters
+        ----------
+        name : str
+            One of ``layers``, or "" for the embeddings that the upload called so.
+
+        Raises
+        ------
+        InputError
+            If there is no such layer; names those there are.
+        """
+        if name == self.layer:
+            return self
+        main = self.embeddings if self.main is None else self.main
+        if name and (not isinstance(name, str) or name not in self.layers):
+            known = ", ".join(map(repr, self.layers)) or "none besides the embeddings"
+            raise InputError(
+                f"there is no layer {str(name)[:80]!r} in bundle '{self.name}'. "
+                f"Its layers: {known}."
+            )
+        # A copy, not dataclasses.replace: ids and codes that were made once stay made.
+        other = copy.copy(self)
+        object.__setattr__(other, "embeddings", self.layers[name] if name else main)
+        object.__setattr__(other, "layer", name)
+        object.__setattr__(other, "main", main if name else None)
+        return other
 
     @cached_property
     def ids(self) -> NDArray[np.str_]:
@@ -194,11 +233,13 @@ class Bundle:
 
     def fields(self) -> dict[str, Any]:
         """Everything in it as keyword arguments of ``write_bundle``; images are read into a list."""
-        names = ("embeddings", "losses", "labels", "predictions", "targets", "probabilities")
+        names = ("losses", "labels", "predictions", "targets", "probabilities")
+        nested = ("populations", "layers", "msp", "train")
         images = [self.image(row) for row in range(self.n)] if self.has_images else None
         given = {
             **{name: getattr(self, name) for name in (*names, "logits", "classes", "examples")},
-            **{name: dict(getattr(self, name)) or None for name in ("populations", "msp", "train")},
+            "embeddings": self.at_layer("").embeddings,
+            **{name: dict(getattr(self, name)) or None for name in nested},
             **self.extras,
             "stress": self.stress,
             "images": images,

@@ -228,6 +228,7 @@ def bundle_of(contents: Contents, name: str, digest: str, path: Path | None = No
         **{field: arrays.get(field) for field in FIELDS},  # type: ignore[arg-type]
         classes=contents.classes,
         populations=group("populations/"),
+        layers=group("layers/"),
         msp=group("msp/"),
         train=group("train/"),
         extras={key: arrays[key] for key in EXTRAS if key in arrays},
@@ -301,6 +302,7 @@ def open_folder(folder: Path) -> Bundle:
             )
         bundle = bundle_of(contents, str(manifest["name"]), folder.name, folder)
         lengths = {bundle.n, len(bundle.losses), len(bundle.examples), manifest["n"]}
+        lengths |= {len(layer) for layer in bundle.layers.values()}
         if len(lengths) != 1 or bundle.d != manifest["d"]:
             raise ValueError(f"lengths {sorted(lengths)} differ")
         object.__setattr__(bundle, "thumbnails", thumbnails)

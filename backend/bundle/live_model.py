@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ class Gathered:
     losses: list[Tensor] = field(default_factory=list)
     labels: list[Tensor] = field(default_factory=list)
     vog: list[np.ndarray] = field(default_factory=list)
+    layers: dict[str, list[Tensor]] = field(default_factory=dict)
 
 
 def collect(
@@ -44,6 +45,7 @@ def collect(
     *,
     device: str | torch.device = "auto",
     layer: str | nn.Module | None = None,
+    layers: Sequence[str] = (),
     checkpoints: Sequence[Checkpoint] | None = None,
     classes: Sequence[str] | None = None,
     examples: Any = None,
@@ -70,6 +72,9 @@ def collect(
         Embeddings are the *output* of this layer. By default they are the *input* of the last
         ``nn.Linear`` that runs and whose output is as wide as the model's. Maps (b, c, h, w) are
         averaged over h and w.
+    layers : sequence of str, optional
+        Names of more submodules (as ``model.named_modules`` has them), whose outputs are kept
+        beside the embeddings, under the same names.
     checkpoints : sequence of state dicts or paths, optional
         Two or more training checkpoints of the model; adds ``vog``, the variance of gradients of
         the label's logit with respect to the input, channels (axis 1 of image batches) averaged.
@@ -93,7 +98,7 @@ def collect(
     Raises
     ------
     InputError
-        If no last linear layer is found, outputs or batches are not of the shapes above, or
+        If no last linear layer is found, a layer has no such name or does not run, outputs or batches are not of the shapes above, or
         gradients with respect to the inputs do not exist (token ids, say).
     BundleError
         If what the model gave is not sound: NaN in the embeddings, for example.
@@ -113,11 +118,12 @@ def collect(
         models = _checkpoint_models(model, checkpoints)
         total = len(loader) if isinstance(loader, Sized) else None
         tap: nn.Module | None = _named_layer(model, layer)
+        others = {other: _module(model, other) for other in _names("layers", layers)}
         for k, batch in enumerate(loader):
             arguments, keywords, labels = _split(batch, where)
             if tap is None:
                 tap = _last_linear(model, arguments, keywords)
-            _add(gathered, model, tap, layer is None, arguments, keywords, labels)
+            _add(gathered, model, tap, layer is None, others, arguments, keywords, labels)
             if models:
                 gathered.vog.append(_vog(models, arguments, keywords, labels))
             done = (k + 1) / total if total else 1 - 1 / (k + 2)
@@ -139,6 +145,7 @@ def _bundle(gathered: Gathered, name: str, classes: Any, examples: Any, images: 
         name,
         (f"losses: {measure}.",),
         embeddings=torch.cat(gathered.embeddings),
+        layers={name: torch.cat(parts) for name, parts in gathered.layers.items()} or None,
         losses=torch.cat(gathered.losses),
         predictions=predictions,
         labels=None if regression else labels,
@@ -188,6 +195,16 @@ def _logits(output: Any) -> Tensor:
 def _named_layer(model: nn.Module, layer: str | nn.Module | None) -> nn.Module | None:
     if layer is None or isinstance(layer, nn.Module):
         return layer
+    return _module(model, layer)
+
+
+def _names(what: str, names: Sequence[str]) -> list[str]:
+    if isinstance(names, str):
+        raise InputError(f"{what} must be a list of names: got the single text {names!r}.")
+    return list(names)
+
+
+def _module(model: nn.Module, layer: str) -> nn.Module:
     modules = dict(model.named_modules())
     if layer not in modules:
         names = ", ".join(list(modules)[-8:])
@@ -244,26 +261,21 @@ def _add(
     model: nn.Module,
     tap: nn.Module,
     take_input: bool,
+    others: Mapping[str, nn.Module],
     arguments: Any,
     keywords: Any,
     labels: Tensor,
 ) -> None:
-    with torch.no_grad(), _tapped(tap, take_input) as seen:
+    with torch.no_grad(), ExitStack() as stack:
+        seen = stack.enter_context(_tapped(tap, take_input))
+        beside = {
+            name: stack.enter_context(_tapped(module, False)) for name, module in others.items()
+        }
         output = _logits(model(*arguments, **keywords))
-    if not seen:
-        raise InputError("the layer did not run. Name one that does.")
-    embedding = seen[-1]
-    if embedding.ndim == 4:
-        embedding = embedding.mean((2, 3))
-    if embedding.ndim != 2 or len(embedding) != len(labels):
-        raise InputError(
-            f"the layer must give one vector per example: got shape {tuple(embedding.shape)} for "
-            f"{len(labels)} labels. Name another layer."
-        )
-    # Embeddings in half the precision stay so; bfloat16, which numpy lacks, becomes float32.
-    gathered.embeddings.append(
-        embedding.float().cpu() if embedding.dtype == torch.bfloat16 else embedding.cpu()
-    )
+    gathered.embeddings.append(_vectors(seen, len(labels), "the layer"))
+    for name, held in beside.items():
+        vectors = _vectors(held, len(labels), f"layer {name!r}")
+        gathered.layers.setdefault(name, []).append(vectors)
     output, labels = output.detach().double().cpu(), labels.detach().cpu()
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -291,6 +303,22 @@ def _add(
         gathered.probabilities.append(output.softmax(1).float())
         gathered.losses.append(nn.functional.cross_entropy(output, labels.long(), reduction="none"))
     gathered.labels.append(labels)
+
+
+def _vectors(seen: list[Tensor], n: int, what: str) -> Tensor:
+    """What a layer gave last, as one vector per example."""
+    if not seen:
+        raise InputError(f"{what} did not run. Name one that does.")
+    given = seen[-1]
+    if given.ndim == 4:
+        given = given.mean((2, 3))
+    if given.ndim != 2 or len(given) != n:
+        raise InputError(
+            f"{what} must give one vector per example: got shape {tuple(given.shape)} for "
+            f"{n} labels. Name another layer."
+        )
+    # Embeddings in half the precision stay so; bfloat16, which numpy lacks, becomes float32.
+    return given.float().cpu() if given.dtype == torch.bfloat16 else given.cpu()
 
 
 def _check_codes(labels: Tensor, n_classes: int) -> None:

@@ -33,7 +33,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Columns of the examples table that mean something; every other column is an attribute."""
 
-GROUPS = ("populations", "train", "msp", "stress", "examples", "images")
+GROUPS = ("populations", "layers", "train", "msp", "stress", "examples", "images")
 """Prefixes of nested names, and folders of the folder form."""
 
 EXTRAS = (

@@ -1,4 +1,4 @@
-"""Checks of the parts that only some audits need: populations, msp, train, stress and extras."""
+"""Checks of the parts that not everybody gives: populations, layers, msp, train, stress, extras."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def read_nested(place: Resolved, contents: Contents, n: int | None, faults: Faul
     """Add every nested field to ``contents``, noting faults."""
     for name, entry in place.groups["populations"].items():
         contents.keep(f"populations/{name}", _population(entry, n, faults), entry)
+    for name, entry in place.groups["layers"].items():
+        contents.keep(f"layers/{name}", _layer(entry, n, faults), entry)
     _msp(place, contents, n, faults)
     n_train = _train(place, contents, faults)
     _extras(place, contents, n, n_train, faults)
@@ -50,6 +52,14 @@ def _population(entry: Entry, n: int | None, faults: Faults) -> NDArray[Any] | N
         )
         return None
     return check.whole(array, entry, "predictions", faults, axis=1)
+
+
+def _layer(entry: Entry, n: int | None, faults: Faults) -> NDArray[Any] | None:
+    """Embeddings of the same examples, taken from another layer."""
+    array, rows = check.embeddings(entry, faults)
+    if rows is not None and not check.same_length(rows, n, entry, "rows of a layer", faults):
+        return None
+    return array
 
 
 def _msp(place: Resolved, contents: Contents, n: int | None, faults: Faults) -> None:

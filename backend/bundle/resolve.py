@@ -32,6 +32,7 @@ class Resolved:
     groups: dict[str, dict[str, Entry]] = field(
         default_factory=lambda: {
             "populations": {},
+            "layers": {},
             "train": {},
             "msp": {},
             "stress": {},
@@ -68,7 +69,8 @@ def resolve(
                 f"Choose one of: {names}.",
             )
         elif not _place_as(entry, wanted, result):
-            fields = ", ".join([*SYNONYMS, *COLUMNS, "populations/NAME", "msp/NAME", "train/FIELD"])
+            nested = ("populations/NAME", "layers/NAME", "msp/NAME", "train/FIELD")
+            fields = ", ".join([*SYNONYMS, *COLUMNS, *nested])
             faults.add(
                 file, wanted, None, "this is not a field of a bundle.", f"Choose one of: {fields}."
             )
@@ -110,7 +112,9 @@ def _place(entry: Entry, result: Resolved, faults: Faults) -> None:
     column = entry.cells
     if group == "examples":
         group, column = "", True
-    if group in ("populations", "train", "msp", "stress"):
+    if group == "layers" and column and entry.shape is not None and len(entry.shape) == 1:
+        group, name = "", entry.name  # one number a row is a column that happens to be called so
+    if group in ("populations", "layers", "train", "msp", "stress"):
         _place_nested(entry, group, name, result, faults)
     elif group == "images":
         result.groups["images"][name.lower()] = entry

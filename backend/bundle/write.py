@@ -26,7 +26,7 @@ from backend.bundle.names import PER_ROW, SYNONYMS, canonical_field, name_proble
 from backend.core.arrays import as_numpy
 from backend.core.errors import InputError
 
-GROUPS = ("populations", "msp", "train")
+GROUPS = ("populations", "layers", "msp", "train")
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp"}
 
 
@@ -54,7 +54,7 @@ def write_bundle(path: str | os.PathLike[str], **fields: Any) -> Path:
         ``train_features``, ``target_features``, ``train_residuals``, ``stress_scores``;
         ``examples`` (DataFrame, or dict of columns); ``images``, a list of image files as bytes
         (None where there is none) or uint8 pixels (n, h, w) or (n, h, w, 1 | 3 | 4);
-        ``populations``, ``msp`` and ``train``, dicts of arrays; ``stress`` (DataFrame or dict).
+        ``populations``, ``layers``, ``msp`` and ``train``, dicts of arrays; ``stress`` (DataFrame or dict).
         Arrays may be tensors. None means not given.
 
     Returns
@@ -286,7 +286,7 @@ def _table(parts: Parts) -> pa.Table:
         if canonical_field(name) is None or canonical_field(name) not in parts.arrays:
             columns[name] = pa.array(examples[name].to_numpy().tolist())  # type: ignore[index]
     for name, array in parts.arrays.items():
-        if name != "embeddings" and name not in PER_ROW and not name.startswith("msp/"):
+        if name not in ("embeddings", *PER_ROW) and not name.startswith(("msp/", "layers/")):
             raise InputError(
                 f"{name} has no row per example and does not go into .parquet: "
                 "write .npz, .zip or a folder."

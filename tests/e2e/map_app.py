@@ -64,6 +64,9 @@ def page() -> None:
     n = len(xy)
     by = st.selectbox("Colour", ["region", "kind", "loss"], key="by", bind="query-params")
     hide = st.toggle("Hide filtered", key="hide")
+    flip = st.toggle("Flip", key="flip")
+    if flip:
+        xy = np.ascontiguousarray(xy[:, ::-1])
     filtering = st.toggle("Filter", key="filtering")
     selected = st.session_state.setdefault("selected", np.zeros(n, dtype=bool))
     state = selected.astype(np.uint8)
@@ -107,7 +110,7 @@ def page() -> None:
     gesture = pointmap.show(
         "map",
         digest=asked.get("digest", "none"),
-        projection="PCA",
+        projection="flipped" if flip else "plain",
         xy=xy,
         codes=codes,
         palette=colours,

@@ -301,6 +301,27 @@ def test_without_webgl_the_server_draws_and_selection_still_works(opened: Any, p
     expect(page.get_by_text("pin new 315")).to_be_visible()
 
 
+def test_what_is_drawn_while_another_layout_comes_selects_nothing(opened: Any, page: Page) -> None:
+    """The old picture with the new layout's coordinates would select rows nobody saw."""
+    shown = opened("&digest=x")
+    held: list[Route] = []
+    before = page.locator(".map").get_attribute("data-showing") or ""
+    page.route(re.compile("/content/.*/blob/"), lambda route: held.append(route))
+    page.get_by_test_id("stCheckbox").get_by_text("Flip").click()
+    expect(page.locator(".veil")).to_be_visible()
+    shown.drag((2.5, 2.5), (9.5, 2.5), (9.5, 4.5), (2.5, 4.5))
+    page.locator(".map").focus()
+    page.keyboard.press("Enter")
+    assert held
+    page.unroute_all()  # lets go of what was held
+    expect(page.locator(".veil")).to_be_hidden()
+    expect(page.locator(".map")).not_to_have_attribute("data-showing", before)
+    shown.holds([])
+    shown.drag((2.5, 2.5), (9.5, 2.5), (9.5, 4.5), (2.5, 4.5))
+    flipped = {column * 20 + row for row in (3, 4) for column in range(3, 10)}
+    shown.holds(flipped)
+
+
 def test_bytes_the_server_no_longer_keeps_are_asked_for_again(page: Page, server: Server) -> None:
     refused: list[str] = []
 

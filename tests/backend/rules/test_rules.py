@@ -377,6 +377,7 @@ def test_what_follows_the_cursor_does_not_matter():
 
 
 @given(st.lists(names, min_size=1, max_size=3, unique=True))
+@example(["0é", "1.5e3x", "٣"])
 def test_every_suggested_column_can_be_used(given_names):
     offered = complete("", 0, given_names)[: len(given_names)]
     for name, written in zip(given_names, offered, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,9 @@ def get(path: str, **headers: str) -> Answer:
         "query_string": b"",
         "headers": [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()],
     }
-    anyio.run(Starlette(routes=list(media.ROUTES)), scope, receive, send)
+    # In a thread: the browser tests of the same run leave an event loop in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(anyio.run, Starlette(routes=list(media.ROUTES)), scope, receive, send).result()
     return answer
 
 

@@ -1,6 +1,7 @@
 """What a worker can run: a table of tasks, and the functions behind it.
 
-Every function takes ``(bundle, options, progress, part)`` and returns ``(arrays, meta)``. Topics
+Every function takes ``(bundle, options, progress, part)`` and returns ``(arrays, meta)``. Tasks that
+read embeddings have an option ``layer``: whose embeddings, "" for the bundle's own. Topics
 are imported inside the functions: pages read this table, and must not load torch for it.
 """
 
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.bundle.limits import MAX_NAME_LENGTH
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.progress import Progress
@@ -166,7 +168,7 @@ def run_spotlights(
     from backend.core.device import choose_device
     from backend.spotlight import iterate_spotlights, members
 
-    bundle = _needs_bundle("spotlights", bundle)
+    bundle = _chosen_layer("spotlights", bundle, options)
     device = choose_device("auto")
     began = time.perf_counter()
     common = {
@@ -215,7 +217,7 @@ def _prepared(
     """Embeddings as the search takes them, the options that are left, and what was done."""
     from backend.core.preparation import prepare_embeddings
 
-    left = dict(options)
+    left = {name: value for name, value in options.items() if name != "layer"}
     ready = prepare_embeddings(
         bundle.embeddings,
         left.pop("prepare"),
@@ -249,6 +251,7 @@ def region_numbers(
 def _check_spotlights(options: Options) -> None:
     from backend.core.preparation import check_preparation
 
+    _check_layer(options)
     check_preparation(options["prepare"], options["components"])
     check_choice("mode", options["mode"], ("successive", "distinct"))
     if options["mode"] == "distinct" and options["solver"] == "adam":
@@ -279,7 +282,7 @@ def run_regions(
     from backend.core.device import choose_device
     from backend.spotlight import find_regions, region_arrays, region_facts
 
-    bundle = _needs_bundle("regions", bundle)
+    bundle = _chosen_layer("regions", bundle, options)
     began = time.perf_counter()
     device = choose_device("auto")
     codes, names = bundle.label_codes, bundle.class_names
@@ -314,6 +317,7 @@ def run_regions(
 
 
 def _check_regions(options: Options) -> None:
+    _check_layer(options)
     _check_count("n_regions", options["n_regions"], 1, 50)
     _check_count("seed", options["seed"], 0, 2**63 - 1)
     if options["groups"] is not None and not isinstance(options["groups"], str):
@@ -336,7 +340,7 @@ def run_assess(
     """
     from backend.spotlight import Assessment, assess_spotlights, find_spotlights
 
-    bundle = _needs_bundle("assess", bundle)
+    bundle = _chosen_layer("assess", bundle, options)
     began = time.perf_counter()
     common = {"version": TASKS["assess"].version, "options": options}
 
@@ -378,6 +382,7 @@ def _check_assess(options: Options) -> None:
 
 
 def _check_report(options: Options) -> None:
+    _check_layer(options)
     for task in ("regions", "spotlights", "methods"):
         if options[task] is not None and not isinstance(options[task], Mapping):
             raise InputError(f"{task} must be options or None: got {options[task]!r}.")
@@ -398,7 +403,7 @@ def run_projection(
     """Lay the examples out on a map: ``xy`` (n, 2) float32."""
     from backend.projection import project
 
-    bundle = _needs_bundle("projection", bundle)
+    bundle = _chosen_layer("projection", bundle, options)
     began = time.perf_counter()
     made = project(
         bundle.embeddings,
@@ -418,6 +423,7 @@ def run_projection(
 
 
 def _check_projection(options: Options) -> None:
+    _check_layer(options)
     check_choice("method", options["method"], ("pca", "umap"))
     _check_count("seed", options["seed"], 0, 2**32 - 1)
 
@@ -440,7 +446,7 @@ def run_methods(
     from backend.report.compared import region_groups, spotlight_groups
     from backend.slices import METHODS, compare_groups, find_groups
 
-    bundle = _needs_bundle("methods", bundle)
+    bundle = _chosen_layer("methods", bundle, options)
     began = time.perf_counter()
     classified = bundle.label_codes is not None
     fields: dict[str, Any] = {
@@ -521,6 +527,7 @@ def run_methods(
 def _check_methods(options: Options) -> None:
     from backend.slices.methods import METHODS
 
+    _check_layer(options)
     methods = options["methods"]
     allowed = (*_OWN_METHODS, *METHODS)
     if not isinstance(methods, list | tuple) or not methods:
@@ -631,6 +638,19 @@ def _needs_bundle(task: str, bundle: Bundle | None) -> Bundle:
     return bundle
 
 
+def _chosen_layer(task: str, bundle: Bundle | None, options: Options) -> Bundle:
+    """The bundle at the layer that the options name."""
+    return _needs_bundle(task, bundle).at_layer(options["layer"])
+
+
+def _check_layer(options: Options) -> None:
+    layer = options["layer"]
+    if not isinstance(layer, str) or len(layer) > MAX_NAME_LENGTH:
+        raise InputError(
+            f"layer must name a layer of the bundle, or be empty: got {str(layer)[:80]!r}."
+        )
+
+
 def _check_number(name: str, value: Any, *, above: float) -> None:
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not number or not above < value < float("inf"):
@@ -666,13 +686,14 @@ TASKS: dict[str, Task] = {
             "mode": "successive",
             "prepare": "none",
             "components": None,
+            "layer": "",
         },
         check=_check_spotlights,
     ),
     "regions": Task(
         "backend.tasks:run_regions",
         version=1,
-        defaults={"n_regions": 5, "seed": 0, "groups": None},
+        defaults={"n_regions": 5, "seed": 0, "groups": None, "layer": ""},
         check=_check_regions,
     ),
     "methods": Task(
@@ -692,6 +713,7 @@ TASKS: dict[str, Task] = {
             "seed": 0,
             "size": 0.02,
             "held_out": True,
+            "layer": "",
         },
         check=_check_methods,
         # A comparison is asked for beside a search, never instead of one.
@@ -700,7 +722,14 @@ TASKS: dict[str, Task] = {
     "report": Task(
         "backend.report.task:run_report",
         version=2,
-        defaults={"regions": None, "spotlights": None, "claim": True, "methods": None, "log": 0},
+        defaults={
+            "regions": None,
+            "spotlights": None,
+            "claim": True,
+            "methods": None,
+            "log": 0,
+            "layer": "",
+        },
         check=_check_report,
     ),
     "populations": Task(
@@ -712,7 +741,7 @@ TASKS: dict[str, Task] = {
     "projection": Task(
         "backend.tasks:run_projection",
         version=1,
-        defaults={"method": "pca", "seed": 0},
+        defaults={"method": "pca", "seed": 0, "layer": ""},
         check=_check_projection,
         lane=lambda options: "background" if options["method"] == "umap" else "quick",
     ),

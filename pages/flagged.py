@@ -194,7 +194,7 @@ def shared_choices(bundle: Bundle, chosen: list[str]) -> list[Choice]:
         named = {"tags": ("everything tagged", every, {"kind": "tag"})} | named
     for event in services.store().hypotheses(bundle.digest):
         card = event.payload["card"]
-        rows = rule_rows(bundle.digest, card.get("rule", ""), seq, bundle)
+        rows = rule_rows(bundle.digest, bundle.layer, card.get("rule", ""), seq, bundle)
         if len(rows):
             source = {"kind": "rule", "rule": card["rule"]}
             named[f"rule:{event.payload['key']}"] = (f"rule: {card['rule']}", rows, source)
@@ -206,7 +206,7 @@ def shared_choices(bundle: Bundle, chosen: list[str]) -> list[Choice]:
 
 
 @st.cache_resource(show_spinner="Reading the rules", max_entries=64)
-def rule_rows(digest: str, rule: str, seq: int, _bundle: Bundle) -> np.ndarray:
+def rule_rows(digest: str, layer: str, rule: str, seq: int, _bundle: Bundle) -> np.ndarray:
     """Rows a rule means as the log stands at event ``seq``.
 
     None where it cannot be read any more, for instance because its tag is gone.

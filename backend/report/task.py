@@ -41,6 +41,8 @@ def run_report(
         regions are tested where they are found.
     methods : dict or None
         Options of the task ``methods``, whose table is added; None leaves it out.
+    layer : str
+        Whose embeddings; the same in all searches of the report, whatever their options say.
     log : int
         ``seq`` of the bundle's latest event. It makes the report of another state of the tags and
         hypotheses another result.
@@ -58,8 +60,9 @@ def run_report(
     if bundle is None:
         raise InputError("task 'report' works on a bundle: got no digest.")
     began = time.perf_counter()
+    bundle, layer = bundle.at_layer(options["layer"]), {"layer": options["layer"]}
     search = "spotlights" if options["regions"] is None else "regions"
-    wanted = complete_options(search, options[search] or {})
+    wanted = complete_options(search, (options[search] or {}) | layer)
     found = _result(search, bundle, wanted, _between(progress, 0.0, 0.1))
     assessment: Mapping[str, Any] | None = None
     methods = None
@@ -69,7 +72,7 @@ def run_report(
         asked = complete_options("assess", wanted)
         assessment = _result("assess", bundle, asked, _between(progress, 0.1, 0.5)).meta
     if options["methods"] is not None:
-        asked = complete_options("methods", options["methods"])
+        asked = complete_options("methods", options["methods"] | layer)
         compared = _result("methods", bundle, asked, _between(progress, 0.5, 0.9))
         methods = methods_table(compared.meta["table"])
     progress(0.9, "Writing the report")

@@ -222,7 +222,7 @@ def _near(shown: Shown, row: int) -> None:
         help=f"Compares with all {text.count(bundle.n)} examples, which takes some seconds.",
     ):
         return
-    found = neighbours_of(bundle.digest, row, bundle)
+    found = neighbours_of(bundle.digest, bundle.layer, row, bundle)
     st.caption("Nearest in representation space, Euclidean distance d. A click opens one.")
     opened = neighbour_tiles(bundle, found, key=f"{key}_near")
     if opened is not None:
@@ -231,6 +231,6 @@ def _near(shown: Shown, row: int) -> None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=512)
-def neighbours_of(digest: str, row: int, _bundle: Bundle) -> Neighbours:
-    """The nearest examples of one, found once."""
+def neighbours_of(digest: str, layer: str, row: int, _bundle: Bundle) -> Neighbours:
+    """The nearest examples of one in a layer, found once."""
     return nearest(_bundle.embeddings, row, k=N_NEIGHBOURS)

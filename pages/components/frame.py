@@ -9,10 +9,14 @@ from backend.core.errors import BackendError
 from backend.demo import demo_path
 from pages.components import keys, link, services, text, waiting
 
+MAIN_LAYER = "Layer: embeddings"
+"""What the page calls the embeddings that a bundle was given under that name."""
+
 
 def choose_bundle() -> Bundle | None:
     """The open bundle, chosen in the bar above the page; None while there is nothing to open yet.
 
+    Where it has several layers one of them is chosen there too, and the bundle comes at that layer.
     A fresh installation imports the demo bundle by itself.
     """
     digests = services.known_bundles()
@@ -54,7 +58,9 @@ def choose_bundle() -> Bundle | None:
         except BackendError as error:
             st.error(text.plain(error, limit=500))
             return None
-        facts.markdown(_facts(bundle))
+        with facts.container(horizontal=True, vertical_alignment="center", key="bundle_facts"):
+            bundle = _at_chosen_layer(bundle)
+            st.markdown(_facts(bundle), width="content")
         with who.popover(_author_label(), icon=":material/person:", width="stretch"):
             st.text_input(
                 "Your name",
@@ -64,6 +70,38 @@ def choose_bundle() -> Bundle | None:
                 help="Written beside every tag you set. Empty means 'local'.",
             )
     return bundle
+
+
+def _at_chosen_layer(bundle: Bundle) -> Bundle:
+    """The bundle at the layer that is chosen here, or that the address names."""
+    offered = ["", *bundle.layers]
+    asked = st.query_params.get(keys.LAYER)
+    followed = st.session_state.get(keys.OPEN_LAYER, ("", ""))[1] == asked
+    if asked and asked not in offered and not followed:  # else another bundle was opened
+        st.session_state[keys.NOTICE] = (
+            f"The link names layer {text.plain(asked, limit=64)}, which this bundle does not have.",
+            ":material/link_off:",
+        )
+        link.put(keys.LAYER, None)
+    layer = ""
+    if bundle.layers:
+        layer = st.selectbox(
+            "Layer",
+            offered,
+            format_func=lambda name: f"Layer: {text.shorten(name, 40)}" if name else MAIN_LAYER,
+            **link.bound(keys.LAYER, offered, final=False),
+            label_visibility="collapsed",
+            width=200,
+            help="Which layer the embeddings come from. Regions, the map and the nearest examples "
+            "are found in this one.",
+        )
+    # The bundle's own embeddings need no word in the address.
+    if layer and st.query_params.get(keys.LAYER) != layer:
+        st.query_params[keys.LAYER] = layer
+    elif not layer and keys.LAYER in st.query_params:
+        del st.query_params[keys.LAYER]
+    services.choose_layer(bundle.digest, layer)
+    return services.bundle_of(bundle.digest, layer)
 
 
 def _facts(bundle: Bundle) -> str:

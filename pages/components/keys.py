@@ -2,6 +2,7 @@
 
 # in the URL
 BUNDLE = "bundle"
+LAYER = "layer"
 GROUP = "group"
 VIEW = "view"
 COLOUR = "colour"
@@ -43,6 +44,7 @@ IMPORT_JOB = "_import_job"
 UPLOAD_PATH = "_upload_path"
 NOTICE = "_notice"
 OPENED = "_opened"
+OPEN_LAYER = "_open_layer"
 
 # populations of models: compression, subgroups, stress; the first lines are in the URL
 BASELINE = "baseline"

@@ -32,7 +32,7 @@ def show_methods(bundle: Bundle, options: Mapping[str, Any]) -> tuple[Choice, li
     With the group come the ids picked in its gallery.
     """
     asked = comparison_options(options)
-    wanted = (bundle.digest, *asked.values())
+    wanted = (bundle.digest, bundle.layer, *asked.values())
     if st.session_state.get(ASKED) != wanted:
         st.caption(
             "Runs other methods on the same data, tests every group on the half of the examples it "

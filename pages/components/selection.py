@@ -102,7 +102,7 @@ def look(bundle: Bundle, layouts: Callable[[str], tuple[str, NDArray[Any]] | Non
         tags = services.store().tags(bundle.digest)
         stamp = str(pd.util.hash_pandas_object(tags, index=False).sum())
     known = json.dumps(
-        [view.to_dict(), stamp, {name: one and one[0] for name, one in placed.items()}]
+        [view.to_dict(), stamp, bundle.layer, {at: one and one[0] for at, one in placed.items()}]
     )
     return _resolved(bundle.digest, known, view, Scene(bundle, tags, placed.get))
 

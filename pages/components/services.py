@@ -33,10 +33,24 @@ def cache() -> Cache:
     return Cache()
 
 
-@st.cache_resource(show_spinner=False, max_entries=8)
-def bundle_of(digest: str) -> Bundle:
-    """An imported bundle, opened by memory map and kept open."""
+@st.cache_resource(show_spinner=False, max_entries=16)
+def bundle_of(digest: str, layer: str = "") -> Bundle:
+    """An imported bundle at one of its layers, opened by memory map and kept open."""
+    if layer:
+        opened: Bundle = bundle_of(digest)
+        return opened.at_layer(layer)
     return open_bundle(digest)
+
+
+def choose_layer(digest: str, layer: str) -> None:
+    """Have this session ask for results of this layer of the bundle; "" for its own embeddings."""
+    st.session_state[keys.OPEN_LAYER] = (digest, layer)
+
+
+def layer_of(digest: str) -> str:
+    """The layer of the bundle that this session looks at."""
+    chosen: tuple[str, str] = st.session_state.get(keys.OPEN_LAYER, ("", ""))
+    return chosen[1] if chosen[0] == digest else ""
 
 
 def known_bundles() -> list[str]:
@@ -52,5 +66,11 @@ def watcher() -> str:
 
 
 def ask(task: str, digest: str, **options: object) -> Job:
-    """Start a task, or join the one that already computes the same, or reopen its result."""
-    return jobs().submit(task, digest, {**default_options(task), **options}, watcher=watcher())
+    """Start a task, or join the one that already computes the same, or reopen its result.
+
+    A task that reads embeddings reads those of the session's layer, unless ``layer`` names one.
+    """
+    asked = {**default_options(task), **options}
+    if "layer" in asked:
+        asked["layer"] = asked["layer"] or layer_of(digest)
+    return jobs().submit(task, digest, asked, watcher=watcher())

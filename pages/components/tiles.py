@@ -182,7 +182,7 @@ def neighbour_tiles(bundle: Bundle, found: Neighbours, *, key: str) -> int | Non
         bundle,
         items,
         key=key,
-        content=f"near:{bundle.digest}:{crc32(found.rows.tobytes())}",
+        content=f"near:{bundle.digest}:{bundle.layer}:{crc32(found.rows.tobytes())}",
         label="Nearest examples",
         opening=True,
     )

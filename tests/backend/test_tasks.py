@@ -193,7 +193,7 @@ def test_defaults_are_complete_and_a_copy():
         assert options == task.defaults
         options.clear()
         assert default_options(name) == task.defaults
-    assert complete_options("projection", {"seed": 3}) == {"method": "pca", "seed": 3}
+    assert complete_options("projection", {"seed": 3}) == {"method": "pca", "seed": 3, "layer": ""}
 
 
 @pytest.mark.parametrize(

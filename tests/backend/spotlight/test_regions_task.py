@@ -81,7 +81,7 @@ def test_groups_are_a_column_that_exists(path):
 def test_options_that_cannot_be_used_are_refused(options, text):
     with pytest.raises(InputError, match=text):
         complete_options("regions", options)
-    assert default_options("regions") == {"n_regions": 5, "seed": 0, "groups": None}
+    assert default_options("regions") == {"n_regions": 5, "seed": 0, "groups": None, "layer": ""}
 
 
 def test_command_lists_and_writes(path, tmp_path, monkeypatch, capsys):

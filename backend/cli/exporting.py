@@ -23,7 +23,7 @@ def export(options: Namespace) -> Report:
     bundle = find_bundle(options.bundle, home=options.home)
     store = Store(home=options.home)
     try:
-        made = export_flagged(bundle, store, tags=options.tag)
+        made = export_flagged(bundle, store, tags=options.tag, home=options.home)
     finally:
         store.close()
     return _written(made, options)

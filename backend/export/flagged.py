@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ import backend
 from backend.core.errors import InputError
 from backend.export.manifest import Manifest, manifest_content, read_manifest
 from backend.export.table import column_kinds, to_csv, user_columns
-from backend.export.weights import Shape, kernel_weights
+from backend.export.weights import Shape, layer_of, region_weights
 from backend.store import Store
 from backend.store.fold import Fold
 
@@ -52,7 +53,13 @@ class Export:
         return json.dumps(self.manifest, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def export_flagged(bundle: Any, store: Store, *, tags: Sequence[str] | None = None) -> Export:
+def export_flagged(
+    bundle: Any,
+    store: Store,
+    *,
+    tags: Sequence[str] | None = None,
+    home: str | os.PathLike[str] | None = None,
+) -> Export:
     """The tagged examples of a bundle as CSV, with the manifest that rebuilds it.
 
     Parameters
@@ -61,6 +68,8 @@ def export_flagged(bundle: Any, store: Store, *, tags: Sequence[str] | None = No
     store : Store
     tags : sequence of str, optional
         The tags wanted; all by default.
+    home : path, optional
+        Home folder with the shapes of regions; that of the bundle by default.
 
     Returns
     -------
@@ -68,7 +77,8 @@ def export_flagged(bundle: Any, store: Store, *, tags: Sequence[str] | None = No
         One row per (id, tag), ordered by tag, then by the bundle's rows. Columns: ``id``, ``tag``,
         ``author`` and ``time`` of whoever tagged first, ``region`` (see
         ``region_label``; empty when the tag was not put on a region), ``weight`` (of the example in that region,
-        evaluated from center, precision and kernel; empty likewise), ``loss``, ``label`` and
+        evaluated in its layer from its shape and the labels it is bound to; empty likewise, and
+        when the shape is not in the home folder any more), ``loss``, ``label`` and
         ``prediction`` (class names where the bundle has classes; empty when it has none), then
         the user's own columns. A column of theirs that is called like one of ours gets
         ``_user`` after its name.
@@ -80,6 +90,9 @@ def export_flagged(bundle: Any, store: Store, *, tags: Sequence[str] | None = No
     """
     if isinstance(tags, str):
         raise InputError(f"tags must be a list of tags: got the single text {tags!r}.")
+    bundle = bundle.at_layer("")
+    if home is None and bundle.path is not None:
+        home = bundle.path.parents[1]
     events = store.events(bundle.digest)
     known = sorted({str(event.tag) for event in events if event.kind == "tag" and not event.undone})
     if not known:
@@ -87,7 +100,7 @@ def export_flagged(bundle: Any, store: Store, *, tags: Sequence[str] | None = No
     for tag in tags or ():
         if tag not in known:
             raise InputError(f"there is no tag {tag!r}. The tags are: {', '.join(known)}.")
-    content = manifest_content(bundle, events, list(tags or known), backend.__version__)
+    content = manifest_content(bundle, events, list(tags or known), backend.__version__, home)
     manifest = read_manifest(content, complete=False)
     rows = flagged_rows(bundle, manifest)
     if rows.empty:
@@ -143,8 +156,17 @@ def flagged_rows(bundle: Any, manifest: Manifest) -> pd.DataFrame:
 
 def region_shape(bundle: Any, manifest: Manifest, seq: int) -> Shape | None:
     """The region that event ``seq`` tagged; None when it tagged something else."""
-    source = manifest.sources.get(seq)
-    return Shape.from_source(source, int(bundle.d), told=f"event {seq}")
+    return shape_of(bundle, manifest, manifest.sources.get(seq), told=f"event {seq}")
+
+
+def shape_of(
+    bundle: Any, manifest: Manifest, source: dict[str, Any] | None, *, told: str
+) -> Shape | None:
+    """The region that a source of this manifest describes; None when it describes none."""
+    if not source or source.get("center") is None:
+        return None
+    d = int(bundle.at_layer(layer_of(source, told)).d)
+    return Shape.from_source(source, d, told=told, shapes=manifest.shapes)
 
 
 def region_label(source: dict[str, Any] | None, names: dict[str, str]) -> str:
@@ -175,7 +197,7 @@ def _weights(
         shape = region_shape(bundle, manifest, int(seq))
         if shape is not None:
             held = seqs == seq
-            weights[held] = kernel_weights(bundle.embeddings, shape, place[held])
+            weights[held] = region_weights(bundle, shape, place[held])
     return weights
 
 

@@ -6,7 +6,9 @@ A JSON object of format ``errorscope-export``, version 1::
      "bundle":  {"digest": "...", "name": "...", "n": 10000, "d": 64},
      "tags":    ["coat-like shirts"],
      "sources": [{"kind": "region", "index": 0, "key": "...", "center": [...], "precision": ...,
-                  "kernel": "gaussian", "options": {...}, "weighted_loss": ...}],
+                  "kernel": "gaussian", "options": {...}, "weighted_loss": ...,
+                  "layer": "", "shape": "<sha256>", "labels": ["Shirt"]}],
+     "shapes":  {"<sha256>": "<base64>"},
      "events":  [{"seq": 1, "author": "Ada", "time": "...Z", "kind": "tag",
                   "tag": "coat-like shirts", "ids": [...], "source": 0},
                  {"seq": 2, "author": "Ada", "time": "...Z", "kind": "rename_region",
@@ -19,6 +21,9 @@ A JSON object of format ``errorscope-export``, version 1::
 ``events`` are those in force, oldest first: changes that were taken back are left out, and so are
 other tags. ``source`` counts into ``sources`` (one entry per distinct source), or is null.
 Method, options, seed and method version stand in each source, since tags may come from several.
+``shapes``, where there are any, are the exact shapes that sources name, each once
+(``backend.export.shapes``); center and precision of such a source are a round stand-in. ``labels``
+are those that the region is bound to, ``layer`` the layer it was found in.
 ``hypotheses`` are all cards of the bundle as they stood, whatever their tags, for people and other
 programs: replay carries them along and reads nothing from them. Manifests without them are read too.
 """
@@ -26,13 +31,15 @@ programs: replay carries them along and reads nothing from them. Manifests witho
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from backend.core.errors import BackendError, InputError
+from backend.export.shapes import RootShape, packed_shapes, read_shapes
 from backend.store import Event, clean_author, clean_tag
 from backend.store.fold import Step
 from backend.store.log import clean_ids, clean_name, pack_payload
@@ -66,6 +73,8 @@ class Manifest:
         Of the CSV that was written with it; None while that is being written.
     content : dict
         The JSON object itself.
+    shapes : dict of {name: RootShape}
+        Exact shapes of regions.
     """
 
     digest: str
@@ -77,12 +86,20 @@ class Manifest:
     sources: dict[int, dict[str, Any]]
     sha256: str | None
     content: dict[str, Any]
+    shapes: Mapping[str, RootShape] = field(default_factory=dict, repr=False)
 
 
 def manifest_content(
-    bundle: Any, events: Iterable[Event], tags: Sequence[str], version: str
+    bundle: Any,
+    events: Iterable[Event],
+    tags: Sequence[str],
+    version: str,
+    home: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
-    """The manifest of these tags, without ``columns`` and ``csv``; ``events`` newest first."""
+    """The manifest of these tags, without ``columns`` and ``csv``; ``events`` newest first.
+
+    Shapes are taken from the home folder.
+    """
     sources: dict[str, int] = {}
     kept, keys = [], set()
     live = [event for event in events if not event.undone]
@@ -99,6 +116,8 @@ def manifest_content(
         if event.kind == "rename_region" and event.payload.get("key") in keys:
             said = {"key": event.payload["key"], "name": event.payload["name"]}
             kept.append(_signed(event) | {"kind": event.kind} | said)
+    told = [json.loads(text) for text in sources]
+    shapes = packed_shapes((source.get("shape") for source in told), home)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -111,7 +130,8 @@ def manifest_content(
             "d": int(bundle.d),
         },
         "tags": sorted(tags),
-        "sources": [json.loads(text) for text in sources],
+        "sources": told,
+        **({"shapes": shapes} if shapes else {}),
         "events": sorted(kept, key=lambda event: event["seq"]),
         "hypotheses": _cards(live),
     }
@@ -189,6 +209,7 @@ def read_manifest(data: bytes | str | dict[str, Any], *, complete: bool = True) 
         {seq: sources[place] for seq, place in places.items()},
         sha256,
         content,
+        read_shapes(content.get("shapes", {})),
     )
 
 

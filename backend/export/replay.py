@@ -11,9 +11,9 @@ import pandas as pd
 
 from backend.core.errors import BundleError, InputError, StoreError
 from backend.core.progress import Progress, ignore_progress
-from backend.export.flagged import Export, finish, flagged_rows, region_label
+from backend.export.flagged import Export, finish, flagged_rows, region_label, shape_of
 from backend.export.manifest import Manifest, read_manifest
-from backend.export.weights import Shape, kernel_weights
+from backend.export.weights import region_weights
 from backend.store.fold import Fold
 
 _REFIT_OPTIONS: dict[str, tuple[type, ...]] = {
@@ -41,8 +41,9 @@ def replay(
     """The rows that a manifest describes, evaluated on the bundle it names.
 
     The bundle must have been imported on this machine; it is found by its digest, so its content is
-    the same. Events are folded again, weights evaluated from center, precision and kernel; nothing
-    is fitted and no tag store is needed.
+    the same. Events are folded again, weights evaluated from center, precision and kernel, or from
+    the exact shape in the manifest, in the layer where the region was found; nothing is fitted and
+    no tag store is needed.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ def _imported(manifest: Manifest, home: str | os.PathLike[str] | None) -> Any:
 def _refit(bundle: Any, manifest: Manifest, progress: Progress) -> pd.DataFrame:
     wanted = []
     for source in _region_sources(manifest):
-        shape = Shape.from_source(source, int(bundle.d), told="a region")
+        shape = shape_of(bundle, manifest, source, told="a region")
         if shape is not None:
             wanted.append((source, shape, _fit_options(source)))
     if not wanted:
@@ -117,19 +118,20 @@ def _refit(bundle: Any, manifest: Manifest, progress: Progress) -> pd.DataFrame:
     fold = Fold()
     fold.advance(manifest.steps)
     losses = np.asarray(bundle.losses, dtype=np.float64)
-    fits: dict[tuple[tuple[str, Any], ...], Any] = {}
+    fits: dict[tuple[str, tuple[tuple[str, Any], ...]], Any] = {}
     rows = []
     for source, shape, options in wanted:
-        key = tuple(sorted(options.items()))
+        key = (shape.layer, tuple(sorted(options.items())))
         if key not in fits:
-            fits[key] = find_spotlights(bundle.embeddings, losses, progress=progress, **options)
+            embeddings = bundle.at_layer(shape.layer).embeddings
+            fits[key] = find_spotlights(embeddings, losses, progress=progress, **options)
         found, index = fits[key], source["index"]
         if not 0 <= index < len(found.weights):
             raise InputError(
                 f"the index of a region must be below the {len(found.weights)} regions that its "
                 f"options find: got {index}. The manifest was changed."
             )
-        before, after = kernel_weights(bundle.embeddings, shape), found.weights[index]
+        before, after = region_weights(bundle, shape), found.weights[index]
         total = float(before.sum())
         then, now = (set(members(w, float(w.sum())).tolist()) for w in (before, after))
         rows.append(

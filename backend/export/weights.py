@@ -1,7 +1,8 @@
-"""Kernel weights from a center and a precision, evaluated and never fitted again. Plain numpy."""
+"""Kernel weights from what a region is, evaluated and never fitted again. Plain numpy."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.preparation import check_preparation, fit_preparation
+from backend.export.shapes import RootShape
 
 KERNELS = ("gaussian", "squared_distance")
 _BLOCK = 2**22  # numbers per block: 32 MB of float64
@@ -30,26 +32,46 @@ class Shape:
         ``"gaussian"`` or ``"squared_distance"``.
     preparation : tuple of str, int or None, int
         How the embeddings were prepared before the search, with components and seed.
+    root : float32 array of shape (d, q), optional
+        Root of the precision, which then counts instead of ``precision``.
+    labels : tuple of str
+        Labels that the region is bound to, as text; others have weight 0. () for none.
+    layer : str
+        The layer of the bundle it was found in; "" for its own embeddings.
     """
 
     center: NDArray[np.float64]
     precision: NDArray[np.float64]
     kernel: str
     preparation: tuple[str, int | None, int] = ("none", None, 0)
+    root: NDArray[np.float32] | None = None
+    labels: tuple[str, ...] = ()
+    layer: str = ""
 
     @classmethod
-    def from_source(cls, source: dict[str, Any] | None, d: int, *, told: str) -> Shape | None:
+    def from_source(
+        cls,
+        source: dict[str, Any] | None,
+        d: int,
+        *,
+        told: str,
+        shapes: Mapping[str, RootShape] | None = None,
+    ) -> Shape | None:
         """The shape that the source of a tag describes; None when it describes none.
 
         Parameters
         ----------
         source : dict or None
             As given to ``Store.tag``; a shape has ``center`` and ``precision``, and ``kernel``
-            where that is not Gaussian.
+            where that is not Gaussian. ``shape`` names an exact one, ``labels`` those it is bound
+            to, ``layer`` where it was found.
         d : int
-            Dimensions of the embeddings.
+            Dimensions of the embeddings of that layer.
         told : str
             What to call the source in an error.
+        shapes : mapping of name to RootShape, optional
+            Exact shapes. A source that names one which is not here describes none: a round
+            stand-in would give other weights than were on screen.
 
         Raises
         ------
@@ -58,6 +80,19 @@ class Shape:
         """
         if not source or source.get("center") is None or source.get("precision") is None:
             return None
+        layer = layer_of(source, told)
+        labels = _labels(source.get("labels"), told)
+        if source.get("shape") is not None:
+            exact = (shapes or {}).get(str(source["shape"]))
+            if exact is None:
+                return None
+            if len(exact.center) != d:
+                raise InputError(
+                    f"the shape of {told} must have the {d} dimensions of the embeddings: "
+                    f"got {len(exact.center)}."
+                )
+            one = np.array(1.0)
+            return cls(exact.center, one, "gaussian", root=exact.root, labels=labels, layer=layer)
         center = _numbers(f"center of {told}", source["center"])
         precision = _numbers(f"precision of {told}", source["precision"])
         kernel = source.get("kernel") or "gaussian"
@@ -78,7 +113,42 @@ class Shape:
             )
         if precision.ndim < 2 and not (precision >= 0).all():
             raise InputError(f"precision of {told} must not be negative: got {precision.min():g}.")
-        return cls(center, precision, kernel, preparation)
+        return cls(center, precision, kernel, preparation, labels=(), layer=layer)
+
+
+def layer_of(source: Mapping[str, Any] | None, told: str) -> str:
+    """The layer that a source names; "" where it names none.
+
+    Raises
+    ------
+    InputError
+        If it is no text.
+    """
+    layer = (source or {}).get("layer") or ""
+    if not isinstance(layer, str):
+        raise InputError(f"layer of {told} must be text: got {type(layer).__name__}.")
+    return layer
+
+
+def region_weights(
+    bundle: Any, shape: Shape, rows: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """How strongly examples of a bundle belong to a region: in its layer, among its labels.
+
+    Raises
+    ------
+    InputError
+        If the bundle does not have the layer, or no labels for a region that is bound to some.
+    """
+    weights = kernel_weights(bundle.at_layer(shape.layer).embeddings, shape, rows)
+    if shape.labels:
+        if bundle.label_codes is None or bundle.class_names is None:
+            raise InputError(
+                f"a region bound to labels needs labels: bundle '{bundle.name}' has none."
+            )
+        bound = np.isin(np.asarray(bundle.class_names), shape.labels)[bundle.label_codes]
+        weights *= bound if rows is None else bound[rows]
+    return weights
 
 
 def kernel_weights(
@@ -97,7 +167,8 @@ def kernel_weights(
     Returns
     -------
     float64 array of shape (k,) or (n,)
-        ``exp(-q / 2)`` or ``max(0, 1 - q)`` with ``q = (x - center)^T precision (x - center)``.
+        ``exp(-q / 2)`` or ``max(0, 1 - q)`` with ``q = (x - center)^T precision (x - center)``,
+        or ``q = |(x - center) root|^2``.
 
     References
     ----------
@@ -117,6 +188,8 @@ def kernel_weights(
         if prepared is not None:
             block = prepared.apply(block)
         difference = np.asarray(block, dtype=np.float64) - shape.center
+        if shape.root is not None:
+            difference = difference @ shape.root.astype(np.float64)
         other = (
             difference @ shape.precision
             if shape.precision.ndim == 2
@@ -143,6 +216,14 @@ def _preparation(options: Any, d: int, told: str) -> tuple[str, int | None, int]
     except InputError as error:
         raise InputError(f"the preparation of {told}: {error}") from error
     return str(prepare), components, seed
+
+
+def _labels(given: Any, told: str) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    if not isinstance(given, list | tuple) or not all(isinstance(one, str) for one in given):
+        raise InputError(f"labels of {told} must be a list of texts: got {str(given)[:60]}.")
+    return tuple(given)
 
 
 def _numbers(what: str, value: Any) -> NDArray[np.float64]:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.core.groups import Group, sharp_group, weighted_group
+from backend.core.home import home_folder
 from backend.core.sampling import random_rows
 from backend.describe import describe_group
 from backend.difficulty import high_loss
+from backend.export import keep_shape, make_shape
 from pages.components import keys, link, palette, services, text
 
 
@@ -68,7 +70,9 @@ def region_choices(
                     "center": np.asarray(part["center"], dtype=float).tolist(),
                     "precision": np.asarray(part["precision"], dtype=float).tolist(),
                     "kernel": options.get("kernel", "gaussian"),
-                    "options": options,
+                    "options": options | {"layer": bundle.layer},
+                    "layer": bundle.layer,
+                    **_exact(job_key, index, part),
                     "method": method,
                     "version": part.meta["version"],
                     "weighted_loss": group.weighted_loss,
@@ -102,8 +106,26 @@ def parts_of(result: Entry) -> list[Part]:
             "precision": result["precisions"][index],
             "members": members[members >= 0],
         }
+        if "roots" in result:
+            arrays["root"] = result["roots"][index]
         parts.append(Part(arrays, {**meta, "version": result.meta["version"]}))
     return parts
+
+
+def _exact(job_key: str, index: int, part: Any) -> dict[str, Any]:
+    """What gives the weights of a region again where center and precision do not say it all."""
+    if "root" not in part.arrays:
+        return {}
+    return {
+        "shape": _shape_name(str(home_folder()), job_key, index, part),
+        "labels": list(part.meta["labels"]) if part.meta["bound"] else [],
+    }
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _shape_name(home: str, job_key: str, index: int, _part: Any) -> str:
+    """The name under which the shape is kept; kept now, because a tag may name it any time."""
+    return keep_shape(make_shape(_part["center"], _part["root"]), home)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)

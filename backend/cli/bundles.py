@@ -13,17 +13,27 @@ from backend.core.errors import BundleError, Fault, InputError
 
 
 def find_bundle(
-    named: str, *, home: str | None = None, columns: dict[str, str] | None = None
+    named: str,
+    *,
+    home: str | None = None,
+    columns: dict[str, str] | None = None,
+    layer: str = "",
 ) -> Bundle:
     """The bundle that a command names: a path, or the first digits of an imported one's digest.
 
-    A path that exists wins.
+    A path that exists wins. ``layer`` is the one whose embeddings are wanted, "" for its own.
 
     Raises
     ------
     BundleError
         If there is neither, more than one digest starts so, or the upload has faults.
+    InputError
+        If it has no such layer.
     """
+    return _found(named, home, columns).at_layer(layer)
+
+
+def _found(named: str, home: str | None, columns: dict[str, str] | None) -> Bundle:
     if Path(named).exists():
         return read_bundle(named, columns=columns)
     known = list_bundles(home)
@@ -132,11 +142,13 @@ def summary(bundle: Bundle) -> Report:
         "images": bundle.has_images,
         "attributes": bundle.attributes,
         "populations": {name: len(rows) for name, rows in bundle.populations.items()},
+        "layers": {name: int(array.shape[1]) for name, array in bundle.layers.items()},
         "notes": list(bundle.notes),
         "missing": [{"field": field, "effect": effect} for field, effect in bundle.missing()],
         "faults": [],
     }
     models = ", ".join(f"{name} ({count} models)" for name, count in data["populations"].items())
+    layers = ", ".join(f"{name} ({d:,} dimensions)" for name, d in data["layers"].items())
     rows = [
         ("bundle", data["name"]),
         ("digest", data["digest"]),
@@ -148,6 +160,7 @@ def summary(bundle: Bundle) -> Report:
         ("images", data["images"]),
         ("attributes", ", ".join(data["attributes"]) or None),
         ("populations", models or None),
+        ("layers", layers or None),
     ]
     parts = [listed(rows)]
     if bundle.notes:

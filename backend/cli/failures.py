@@ -17,7 +17,12 @@ def regions(options: Namespace) -> Report:
     """List regions where the model fails, with the evidence from examples that did not find them."""
     if options.out is not None:
         check_target(options.out)
-    bundle = find_bundle(options.bundle, home=options.home, columns=column_map(options.map))
+    bundle = find_bundle(
+        options.bundle,
+        home=options.home,
+        columns=column_map(options.map),
+        layer=options.layer,
+    )
     from backend.spotlight import find_regions, region_arrays, region_facts  # loads torch
 
     found = find_regions(
@@ -39,6 +44,7 @@ def regions(options: Namespace) -> Report:
     data = {
         "bundle": bundle.digest,
         "name": bundle.name,
+        "layer": bundle.layer,
         "base_loss": found.mean_loss,
         "notes": list(found.notes),
         "out": None if options.out is None else str(options.out),

@@ -41,7 +41,7 @@ def report(options: Namespace) -> Report:
     """Write a report as HTML, and perhaps a section of a model card."""
     for path in filter(None, (options.out, options.markdown)):
         check_target(path)
-    bundle = find_bundle(options.bundle, home=options.home)
+    bundle = find_bundle(options.bundle, home=options.home, layer=options.layer)
     regions, assessment = _regions(bundle, options)
     store = Store(home=options.home)
     try:
@@ -112,7 +112,7 @@ def hypothesis(options: Namespace) -> Report:
     """Test a hypothesis and keep its card; list, export or delete cards."""
     if options.out:
         check_target(options.out)
-    bundle = find_bundle(options.bundle, home=options.home)
+    bundle = find_bundle(options.bundle, home=options.home, layer=options.layer)
     store = Store(home=options.home)
     try:
         if options.delete:
@@ -202,9 +202,10 @@ def compare(options: Namespace) -> Report:
             "n_groups": options.groups,
             "size": options.size,
             "seed": options.seed,
+            "layer": options.layer,
         },
     )
-    bundle = find_bundle(options.bundle, home=options.home)
+    bundle = find_bundle(options.bundle, home=options.home, layer=options.layer)
     _, meta = run_methods(bundle, asked, StderrProgress(), lambda arrays, meta: None)
     table = pd.DataFrame(meta["table"])
     data: dict[str, Any] = {

@@ -111,6 +111,15 @@ Adder = Callable[[str, str, str], argparse.ArgumentParser]
 Mapper = Callable[[argparse.ArgumentParser], None]
 
 
+def _layer(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--layer",
+        default="",
+        metavar="NAME",
+        help="whose embeddings: a layer of the bundle (default: the ones called embeddings)",
+    )
+
+
 def _check(add: Adder, add_map: Mapper) -> None:
     check = add("check", "bundles:check", "Say what a bundle holds, or list every fault in it.")
     check.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
@@ -162,6 +171,7 @@ def _fit(add: Adder, add_map: Mapper) -> None:
         metavar="SECONDS",
         help="under torchrun: how long to wait for another process (default: 300)",
     )
+    _layer(fit)
     add_map(fit)
 
     regions = add(
@@ -177,6 +187,7 @@ def _fit(add: Adder, add_map: Mapper) -> None:
     )
     regions.add_argument("--seed", type=int, default=0)
     regions.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
+    _layer(regions)
     add_map(regions)
 
     describe = add(
@@ -224,6 +235,7 @@ def _findings(add: Adder) -> None:
     report.add_argument("--size", type=float, default=0.02, help="of a region, as in fit")
     report.add_argument("--spotlights", type=int, default=5, help="how many regions (default: 5)")
     report.add_argument("--seed", type=int, default=0)
+    _layer(report)
 
     compare = add(
         "compare",
@@ -237,6 +249,7 @@ def _findings(add: Adder) -> None:
     compare.add_argument("--groups", type=int, default=5, help="per method (default: 5)")
     compare.add_argument("--size", type=float, default=0.02, help="of a group, as in fit")
     compare.add_argument("--seed", type=int, default=0)
+    _layer(compare)
     compare.add_argument("--out", metavar="FILE.csv", help="also write the table")
 
     card = add(
@@ -267,6 +280,7 @@ def _findings(add: Adder) -> None:
         help="with whom the matching examples are compared",
     )
     card.add_argument("--seed", type=int, default=0)
+    _layer(card)
     card.add_argument("--author", default="local")
     card.add_argument("--delete", metavar="KEY", help="take a card away; its test stays counted")
     card.add_argument("--out", metavar="FILE", help="write all cards, as .json or else as .csv")

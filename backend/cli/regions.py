@@ -33,7 +33,12 @@ def fit(options: Namespace) -> Report | None:
     if started_together():
         shared = fit_together(options)
         return None if shared is None else _written(*shared, options)
-    bundle = find_bundle(options.bundle, home=options.home, columns=column_map(options.map))
+    bundle = find_bundle(
+        options.bundle,
+        home=options.home,
+        columns=column_map(options.map),
+        layer=options.layer,
+    )
     from backend.spotlight import find_spotlights  # loads torch
 
     found = find_spotlights(
@@ -93,6 +98,7 @@ def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
     data = {
         "bundle": bundle.digest,
         "name": bundle.name,
+        "layer": bundle.layer,
         "base_loss": bundle.base_loss,
         "out": str(options.out),
         "notes": list(found.notes),

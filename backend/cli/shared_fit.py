@@ -52,6 +52,7 @@ def fit_together(options: Namespace) -> tuple[Bundle, Spotlights] | None:
 
     with meeting(device, options.patience) as control:
         bundle = _opened(first_does(digest, control, options.patience, progress), options.home)
+        bundle = bundle.at_layer(options.layer)
         own = slice(rank * bundle.n // world, (rank + 1) * bundle.n // world)
         found = search_together(
             bundle.embeddings[own],

@@ -251,7 +251,10 @@ def test_options_that_do_not_go_together(arguments, capsys):
 
 
 def test_demo_tells_where_it_is_or_how_to_make_it(run, tmp_path, monkeypatch):
-    assert "demo must be one of 'fashion', 'compression', 'adult': got 'mnist'" in run("demo", "mnist")[2]
+    assert (
+        "demo must be one of 'fashion', 'compression', 'adult': got 'mnist'"
+        in run("demo", "mnist")[2]
+    )
     shipped = tmp_path / "fashion.zip"
     monkeypatch.setattr("backend.demo.demo_path", lambda name: shipped)
     assert "demo fashion --rebuild" in run("demo", "fashion")[2]
@@ -326,3 +329,60 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
     write_file(tmp_path / "new", b"one")
     assert write_file(tmp_path / "new", b"two").read_bytes() == b"two"
+
+
+# Layers
+
+
+@pytest.fixture
+def layered(tmp_path):
+    """The hard examples stand apart in the layer ``deep`` only."""
+    random = np.random.default_rng(2)
+    deep = random.normal(size=(N, 5)).astype(np.float32)
+    deep[:PLANTED] = 4 + random.normal(size=(PLANTED, 5)) * 0.1
+    flat = random.normal(size=(N, 4)).astype(np.float32)
+    return write(tmp_path / "layered.npz", embeddings=flat, layers={"deep": deep})
+
+
+def hits(out):
+    with np.load(out) as file:
+        return int((np.argsort(-file["weights"][0])[:PLANTED] < PLANTED).sum())
+
+
+def test_fit_and_regions_search_the_layer(layered, home, tmp_path, capsys):
+    out = tmp_path / "r.npz"
+    size = str(PLANTED)
+    for command in (["fit", "--spotlights", "1", "--size", size], ["regions", "--regions", "1"]):
+        found = {}
+        for layer in ("", "deep"):
+            name, *more = command
+            arguments = [name, str(layered), *more, "--layer", layer, "--out", str(out), "--json"]
+            assert main(arguments) == 0
+            assert json.loads(capsys.readouterr().out)["layer"] == layer
+            found[layer] = hits(out)
+        assert found["deep"] >= 8 > 4 > found[""]
+
+
+def test_compare_and_hypothesis_use_the_layer(layered, home, capsys):
+    tables = {}
+    for layer in ("", "deep"):
+        arguments = ["compare", str(layered), "--methods", "spotlights", "--groups", "1"]
+        assert main([*arguments, "--layer", layer, "--json"]) == 0
+        tables[layer] = json.loads(capsys.readouterr().out)["table"][0]["mean_loss"]
+    assert tables["deep"] > tables[""]
+    rule = f"near e000 top {PLANTED}"
+    arguments = ["hypothesis", str(layered), "--rule", rule, "--json", "--used", "id = e199"]
+    losses = {}
+    for layer in ("", "deep"):
+        assert main([*arguments, "--layer", layer]) == 0
+        losses[layer] = json.loads(capsys.readouterr().out)["tested"]["matching_loss"]
+    assert losses["deep"] > 3 > losses[""]
+
+
+def test_an_unknown_layer_is_refused_with_the_known_ones(layered, upload, home, capsys):
+    assert main(["regions", str(layered), "--layer", "conv"]) == 2
+    assert "no layer 'conv' in bundle 'layered'. Its layers: 'deep'" in capsys.readouterr().err
+    assert main(["regions", str(upload), "--layer", "conv"]) == 2
+    assert "none besides the embeddings" in capsys.readouterr().err
+    assert main(["check", str(layered)]) == 0
+    assert "deep (5 dimensions)" in capsys.readouterr().out

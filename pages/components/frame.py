@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
@@ -58,9 +59,11 @@ def choose_bundle() -> Bundle | None:
         except BackendError as error:
             st.error(text.plain(error, limit=500))
             return None
-        with facts.container(horizontal=True, vertical_alignment="center", key="bundle_facts"):
-            bundle = _at_chosen_layer(bundle)
-            st.markdown(_facts(bundle), width="content")
+        place = facts
+        if bundle.layers:
+            place, facts = facts.columns([2.3, 4.7], vertical_alignment="center")
+        bundle = _at_chosen_layer(bundle, place)
+        facts.markdown(_facts(bundle))
         with who.popover(_author_label(), icon=":material/person:", width="stretch"):
             st.text_input(
                 "Your name",
@@ -72,7 +75,7 @@ def choose_bundle() -> Bundle | None:
     return bundle
 
 
-def _at_chosen_layer(bundle: Bundle) -> Bundle:
+def _at_chosen_layer(bundle: Bundle, place: DeltaGenerator) -> Bundle:
     """The bundle at the layer that is chosen here, or that the address names."""
     offered = ["", *bundle.layers]
     asked = st.query_params.get(keys.LAYER)
@@ -85,13 +88,12 @@ def _at_chosen_layer(bundle: Bundle) -> Bundle:
         link.put(keys.LAYER, None)
     layer = ""
     if bundle.layers:
-        layer = st.selectbox(
+        layer = place.selectbox(
             "Layer",
             offered,
             format_func=lambda name: f"Layer: {text.shorten(name, 40)}" if name else MAIN_LAYER,
             **link.bound(keys.LAYER, offered, final=False),
             label_visibility="collapsed",
-            width=200,
             help="Which layer the embeddings come from. Regions, the map and the nearest examples "
             "are found in this one.",
         )

@@ -165,3 +165,15 @@ def test_a_link_to_a_layer_that_is_not_there_opens_the_embeddings(
 def test_parts_of_a_search_without_roots_have_no_exact_shape() -> None:
     part = groups.Part({"center": np.zeros(2)}, {"version": 1})
     assert groups._exact("job", 0, part) == {}
+
+
+def test_another_bundle_opens_at_its_embeddings_and_the_layer_is_remembered(
+    digests: tuple[str, str],
+) -> None:
+    at = open_page("hardest", bundle=digests[0][:12], layer=DEEP)
+    assert "6 dimensions" in texts(at)
+    (picker,) = [one for one in at.selectbox if one.label == "Bundle"]
+    at = ended(picker.select(digests[1][:12]).run())
+    assert not at.exception and "4 dimensions" in texts(at)
+    assert "layer" not in at.query_params and not layers_offered(at)
+    assert keys.NOTICE not in at.session_state and not at.toast, "nobody followed a link"

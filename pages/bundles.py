@@ -261,7 +261,9 @@ def show_summary(bundle: Bundle) -> None:
 
 def arrived(bundle: Bundle) -> pd.DataFrame:
     """The fields of a bundle: name, shape, type."""
+    bundle = bundle.at_layer("")
     arrays = {field: getattr(bundle, field) for field in ARRAYS}
+    arrays |= {f"layers/{name}": array for name, array in bundle.layers.items()}
     arrays |= {f"populations/{name}": array for name, array in bundle.populations.items()}
     arrays |= {f"train/{name}": array for name, array in bundle.train.items()}
     arrays |= {f"msp/{name}": array for name, array in bundle.msp.items()}

@@ -167,6 +167,14 @@ def test_parts_of_a_search_without_roots_have_no_exact_shape() -> None:
     assert groups._exact("job", 0, part) == {}
 
 
+def test_the_bundles_page_lists_the_layers(digests: tuple[str, str]) -> None:
+    at = open_page("bundles", bundle=digests[0][:12], layer=DEEP)
+    assert not at.exception
+    table = next(one.value for one in at.dataframe if "field" in one.value and "type" in one.value)
+    shapes = dict(zip(table["field"], table["shape"], strict=True))
+    assert (shapes["embeddings"], shapes[f"layers/{DEEP}"]) == ("600 × 4", "600 × 6")
+
+
 def test_another_bundle_opens_at_its_embeddings_and_the_layer_is_remembered(
     digests: tuple[str, str],
 ) -> None:

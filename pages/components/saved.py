@@ -13,7 +13,7 @@ from pages.components import frame, keys, link, selection, services, text
 from pages.components.selection import Looked
 
 NAME = "saved_view_name"
-BY_KEY = (keys.GROUP, keys.COLOUR)
+BY_KEY = (keys.LAYER, keys.METHOD, keys.GROUP, keys.COLOUR)
 """Choices that ``link`` keeps."""
 BY_WIDGET = (keys.VIEW, keys.MAP_METHOD)
 """Choices that widgets keep themselves."""
@@ -97,7 +97,7 @@ def _save(bundle: Bundle, looked: Looked) -> None:
     except BackendError as error:
         _notice(text.plain(error, limit=300), ":material/error:")
         return
-    _notice(f"View “{text.plain(name)}” is saved. Undo takes it back.", ":material/bookmark_added:")
+    _notice(f"View “{text.plain(name)}” is saved. Ctrl+Z takes it back.", ":material/bookmark_added:")
 
 
 def _open(bundle: Bundle, state: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ ASSETS = Path(__file__).parents[2] / "assets" / "components"
 
 _gallery = st.components.v2.component(
     "errorscope_gallery",
-    html='<div class="grid" role="listbox" aria-multiselectable="true"></div>\n',
+    html='<div class="grid" role="listbox" aria-label="Examples" aria-multiselectable="true"></div>\n',
     css=(ASSETS / "gallery.css").read_text(encoding="utf-8"),
     js=keyboard.SHARED_JS + (ASSETS / "gallery.js").read_text(encoding="utf-8"),
 )

@@ -1,0 +1,158 @@
+"""Every page can be read and used without a mouse and without colour: axe-core, and keys alone.
+
+axe-core (Deque, MPL 2.0) lies beside this file as published, 4.14.1.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from backend.bundle import import_bundle
+from backend.store import Store
+from tests.bundles import npz
+from tests.e2e.conftest import Server, settled
+from tests.pages.population_bundles import fields
+
+AXE = Path(__file__).parent / "axe" / "axe.min.js"
+THEIRS = {
+    "color-contrast": {"label[disabled]": "the label of what is switched off is paler"},
+}
+"""Rule -> selector -> why: what Streamlit draws itself and gives no way to change."""
+STYLED = "[...document.querySelectorAll('style')].some((one) => one.textContent.includes('bundle_bar'))"
+FIND = """
+async (theirs) => {
+  const moving = document.getAnimations().filter((one) => one instanceof CSSTransition);
+  await Promise.allSettled(moving.map((one) => one.finished));
+  const found = await axe.run(document, { resultTypes: ["violations"], elementRef: true });
+  const told = [];
+  for (const { id, impact, nodes } of found.violations) {
+    if (impact !== "serious" && impact !== "critical") continue;
+    for (const { element, html, any, all, none } of nodes) {
+      if ((theirs[id] ?? []).some((selector) => element?.closest(selector))) continue;
+      const why = [...any, ...all, ...none].map((check) => check.message).join(" ");
+      const within = element?.closest("[class*=st-key-]")?.className.match(/st-key-\\S+/)?.[0];
+      told.push(`${id} in ${within}: ${html.slice(0, 200)} (${why.slice(0, 200)})`);
+    }
+  }
+  return told;
+}
+"""
+
+
+def findings(page: Page) -> list[str]:
+    """Serious and critical findings of axe-core that are ours, in the light and the dark theme."""
+    told = []
+    page.wait_for_function(STYLED)
+    for theme in ("dark", "light"):  # what comes next expects the light one
+        page.emulate_media(color_scheme=theme)
+        expect(page.get_by_test_id("stApp")).to_have_css("color-scheme", theme)
+        settled(page)
+        found = page.evaluate(FIND, {rule: list(those) for rule, those in THEIRS.items()})
+        told += [f"{theme}: {one}" for one in found]
+    return told
+
+
+@pytest.fixture(scope="module")
+def digests(demo_server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of a bundle with populations and texts; of one with tags too."""
+    made = {}
+    for name, seed in (("plain", 0), ("tagged", 1)):
+        path = tmp_path_factory.mktemp(name) / f"{name}.npz"
+        given = fields(400, models=5, seed=seed)
+        words = [f"a {place} one" for place in given["examples/place"]]
+        path.write_bytes(npz(**given, **{"examples/text": words}))
+        made[name] = import_bundle(path, home=demo_server.home).digest
+    with closing(Store(home=demo_server.home)) as store:
+        store.tag(made["tagged"], [str(at) for at in range(40)], "far ones", author="Ada")
+    return made
+
+
+@pytest.fixture
+def looked(browser: Browser) -> Any:
+    """A page with axe-core in it."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.add_init_script(path=AXE)
+    yield context.new_page()
+    context.close()
+
+
+def test_the_main_page_and_its_views(looked: Page, demo_server: Server) -> None:
+    looked.goto(f"{demo_server.url}/spotlights")
+    expect(looked.locator(".map[data-drawn]")).to_be_visible()
+    tiles = looked.locator(".st-key-gallery .tile")
+    expect(tiles.first).to_be_visible()
+    told = {"Members": findings(looked)}
+    views = looked.locator(".st-key-view")
+    for name, shows in VIEWS.items():
+        views.get_by_text(name, exact=True).click()
+        expect(looked.locator(shows).first).to_be_visible()
+        told[name] = findings(looked)
+    views.get_by_text("Members", exact=True).click()
+    tiles.first.focus()
+    looked.keyboard.press("Enter")
+    expect(looked.locator(".st-key-gallery_near .tile")).to_have_count(10)
+    told["Example"] = findings(looked)
+    looked.keyboard.press("Escape")
+    for name in POPOVERS:
+        bar = looked.locator(".st-key-view_bar")
+        bar.get_by_test_id("stPopoverButton").filter(has_text=name).first.click()
+        expect(looked.get_by_test_id("stPopoverBody")).to_be_visible()
+        told[name] = findings(looked)
+        looked.keyboard.press("Escape")
+    assert not any(told.values()), listed(told)
+
+
+VIEWS = {
+    "Side by side": "[class*=st-key-strip_] .tile",
+    "Table": "[class*=st-key-table_] canvas",
+    "Columns": ".stDataFrame, .stPlotlyChart",
+    "What differs": ".stDataFrame",
+    "Breakdown": "[class*=st-key-brush_] .nsewdrag",
+    "Is it real?": ".stDataFrame",
+    "Other methods": ".stDataFrame, .stButton",
+}
+POPOVERS = ("Filter", "Views")
+PAGES = {
+    "hardest": ("",),
+    "bundles": ("",),
+    "compression": (
+        "&part=Overview", "&part=Examples", "&part=Attributes", "&part=Classes", "&part=Subgroups",
+        "&part=Review",
+    ),
+    "subgroups": ("", "&audit=target"),
+    "stress": (
+        "&stress_part=Spread", "&stress_part=Between tests", "&stress_part=Disagreement",
+        "&stress_part=Components", "&stress_part=Compression levels", "&stress_part=Failure overlap",
+    ),
+    "flagged": ("",),
+}  # fmt: skip
+
+
+def listed(told: dict[str, list[str]]) -> str:
+    return "\n".join(f"{name}: {one}" for name, those in told.items() for one in sorted(set(those)))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_other_pages(
+    looked: Page, demo_server: Server, digests: dict[str, str], name: str
+) -> None:
+    told = {}
+    digest = digests["tagged" if name == "flagged" else "plain"]
+    for more in PAGES[name]:
+        looked.goto(f"{demo_server.url}/{name}?bundle={digest[:12]}{more}")
+        expect(looked.locator(".stMainBlockContainer h2").first).to_be_visible()
+        told[more] = findings(looked)
+        for tab in looked.get_by_role("tab").all():
+            if PAGES[name] == ("",):
+                tab.click()
+                told[tab.inner_text()] = findings(looked)
+    assert not any(told.values()), listed(told)

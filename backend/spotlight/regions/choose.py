@@ -125,13 +125,13 @@ def _best(
 
 def _cores(ground: Ground, found: Found, ats: list[int], settings: Settings) -> list[Pick]:
     rows = found.view.scope.rows
-    ranker = Ranker.of(found.view, settings.ranking)
+    ranker = Ranker.of(ground, found.view, found.first, settings)
     picks = []
     step = max(1, _BLOCK // len(rows))
     for start in range(0, len(ats), step):
         part = ats[start : start + step]
         balls = found.balls[ground.at(np.array(part))]
-        scores, _ = ranker.rank(balls)
+        scores = ranker.rank(balls).final
         for row, at in enumerate(part):
             count = min(len(rows), max(settings.min_size, round(float(found.sizes[at]))))
             top = scores[row].topk(count).indices.cpu().numpy()

@@ -15,6 +15,7 @@ from backend.spotlight.regions.climb import solve_precisions
 from backend.spotlight.regions.pool import Found, rank_all
 from backend.spotlight.regions.result import Regions
 from backend.spotlight.regions.scopes import Scope
+from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.space import Space
 from backend.spotlight.regions.views import Ground
 
@@ -33,7 +34,7 @@ def collected(
     chosen: list[Pick],
     units: tuple[float, float, float],
     notes: tuple[str, ...],
-    ranking: str,
+    settings: Settings,
 ) -> Regions:
     """The chosen candidates; ``units`` are mean, deviation and cap of the clipped losses."""
     n, d = call.values.shape
@@ -52,10 +53,10 @@ def collected(
             break  # nothing was searched, so nothing was chosen
         found, scope = pick.found, pick.found.view.scope
         ball = found.balls[ground.at(np.array([pick.at]))]
-        score, weight = rank_all(found.view, ball, ranking)
+        ranks = rank_all(ground, found, ball, settings)
         at = order[scope.rows]
-        scores[row, at] = score[0].double().cpu().numpy()
-        weights[row, at] = weight[0].double().cpu().numpy()
+        scores[row, at] = ranks.final[0].double().cpu().numpy()
+        weights[row, at] = ranks.weights[0].double().cpu().numpy()
         turn = found.view.turn.cpu().numpy()
         inside = np.linalg.solve(turn, ball.centers[0].cpu().numpy())
         centers[row] = space.shift + space.scale * (space.axes @ inside)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.spotlight.regions.climb import Balls
-from backend.spotlight.regions.ranking import Ranker
+from backend.spotlight.regions.ranking import Ranker, Ranks
 from backend.spotlight.regions.scopes import Scope
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.views import Ground, View, search, views_of
@@ -35,8 +36,9 @@ class Found:
     held_out : tuple of k int arrays
         Rows of the other half that rank first, as many as the size makes there.
     means, errors, bases, scores : float64 arrays of shape (k,)
-        Of these rows: mean loss and its standard error; the mean that it is compared with; and what
-        candidates are ordered by.
+        Of these rows: mean loss and its standard error; the mean that it is compared with. Scores
+        are what candidates are ordered by, by default from the rows that rank first in the draft:
+        the final ranking makes more of the candidates look alike.
     """
 
     view: View
@@ -80,7 +82,10 @@ def judge(
     settings: Settings,
     generator: np.random.Generator,
 ) -> Found:
-    """Rank the rows of the half that did not find the candidates, and look at the losses there."""
+    """Rank the rows of the half that did not find the candidates, and look at the losses there.
+
+    No ranking knows a loss of that half.
+    """
     rows = view.scope.rows
     mine = ground.side[rows] == first
     parts = []
@@ -89,7 +94,7 @@ def judge(
             part = np.sort(generator.choice(part, settings.judge_rows, replace=False))
         parts.append(part)
     used = np.concatenate(parts)
-    ranker = Ranker.of(view, settings.ranking, ground.at(used))
+    ranker = Ranker.of(ground, view, first, settings, ground.at(used))
     theirs = torch.arange(len(parts[0]), len(used), device=view.points.device)
     losses = view.losses[ground.at(parts[1])].double()
     sizes = balls.sizes.cpu().numpy() / mine.mean()
@@ -99,35 +104,43 @@ def judge(
         ground.losses[ground.at(np.flatnonzero(ground.side != first))].double().mean()
     )
     bases = np.full(len(balls), everybody)
-    means, errors = np.zeros(len(balls)), np.zeros(len(balls))
+    means, errors, judged = np.zeros(len(balls)), np.zeros(len(balls)), np.zeros((2, len(balls)))
     held_out: list[NDArray[np.int64]] = []
     step = max(1, _BLOCK // len(used))
     for start in range(0, len(balls), step):
         at = torch.arange(start, min(start + step, len(balls)), device=view.points.device)
-        ranks, weights = ranker.rank(balls[at])
-        ranks = ranks[:, theirs]
+        ranks = ranker.rank(balls[at])
+        most = min(int(counts[start : start + step].max()), len(losses))
+        draft = ranks.draft[:, theirs].topk(most).indices
+        final = ranks.final[:, theirs].topk(most).indices
         for line, number in enumerate(at.tolist()):
             count = min(int(counts[number]), len(losses))
-            top = ranks[line].topk(count).indices
+            top = final[line, :count]
             held_out.append(rows[parts[1][np.sort(top.cpu().numpy())]])
-            if settings.judged_by == "kernel":
-                weight = weights[line, theirs].double()
+            means[number], errors[number] = judged[:, number] = _level(losses[top])
+            if settings.judged_by == "draft":
+                judged[:, number] = _level(losses[draft[line, :count]])
+            elif settings.judged_by == "kernel":
+                weight = ranks.weights[line, theirs].double()
                 mass = weight.sum().clamp_min(1e-30)
-                means[number] = float(weight @ losses / mass)
                 apart = (losses - own).square()
-                errors[number] = float((weight.square() @ apart).sqrt() / mass)
-            elif count:
-                inside = losses[top]
-                means[number] = float(inside.mean())
-                errors[number] = float(inside.std(correction=0)) / np.sqrt(count)
+                judged[0, number] = float(weight @ losses / mass)
+                judged[1, number] = float((weight.square() @ apart).sqrt() / mass)
     base = (1 - settings.own_base) * everybody + settings.own_base * own
-    scores = means - base - settings.caution * errors
+    scores = judged[0] - base - settings.caution * judged[1]
     shares = sizes / len(ground.side) / min(settings.sizes)
     scores = np.where(scores > 0, scores * shares**settings.growth, scores)
     scores[counts < settings.min_held_out] = -np.inf
     return Found(view, first, balls, sizes, tuple(held_out), means, errors, bases, scores)
 
 
-def rank_all(view: View, balls: Balls, ranking: str) -> tuple[Tensor, Tensor]:
-    """(k, m) scores and weights of all rows of the view's scope."""
-    return Ranker.of(view, ranking).rank(balls)
+def _level(losses: Tensor) -> tuple[float, float]:
+    """Mean loss and its standard error; zeros for no rows."""
+    if len(losses) == 0:
+        return 0.0, 0.0
+    return float(losses.mean()), float(losses.std(correction=0)) / math.sqrt(len(losses))
+
+
+def rank_all(ground: Ground, found: Found, balls: Balls, settings: Settings) -> Ranks:
+    """The rows of the scope, for some of what was found there."""
+    return Ranker.of(ground, found.view, found.first, settings).rank(balls)

@@ -8,55 +8,111 @@ import torch
 from torch import Tensor
 
 from backend.spotlight.regions.climb import Balls, squared_distances
-from backend.spotlight.regions.views import View
+from backend.spotlight.regions.settings import Settings
+from backend.spotlight.regions.views import Ground, View
 
-_RIDGE = 0.05
+# With fewer rows of low loss, a candidate is told from all rows of its scope.
+_FEWEST = 20
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """``draft`` and ``final`` scores, higher first, and ``weights``: all of shape (k, m)."""
+
+    draft: Tensor
+    final: Tensor
+    weights: Tensor
 
 
 @dataclass(frozen=True)
 class Ranker:
-    """Rankings of the rows of one view; ``which`` are those it reads, ``mean`` and ``inverse`` the
-    moments of the scope, the covariance with a ridge.
+    """Rankings of the rows of one view, for candidates that one half found.
+
+    ``scope`` and ``low`` are the mean and the inverse covariance, with a ridge, of all rows that it
+    reads, and of those of low loss in the half that found the candidates.
     """
 
     plain: Tensor
     points: Tensor
     squares: Tensor
-    mean: Tensor
-    inverse: Tensor
-    ranking: str
+    scope: tuple[Tensor, Tensor]
+    low: tuple[Tensor, Tensor]
+    settings: Settings
 
     @classmethod
-    def of(cls, view: View, ranking: str, which: Tensor | None = None) -> Ranker:
-        """A ranker of the rows at these positions in the view; of all by default."""
-        plain, points, squares = view.plain, view.points, view.squares
+    def of(
+        cls,
+        ground: Ground,
+        view: View,
+        first: bool,
+        settings: Settings,
+        which: Tensor | None = None,
+    ) -> Ranker:
+        """A ranker of the rows at these positions in the view; of all by default.
+
+        ``first`` is the half that found the candidates: no loss of the other is looked at.
+        """
+        plain, points, squares, losses = view.plain, view.points, view.squares, view.losses
+        mine = torch.from_numpy(ground.side[view.scope.rows] == first).to(plain.device)
         if which is not None:
             plain, points, squares = plain[which], points[which], squares[which]
-        mean = plain.double().mean(0)
-        apart = plain - mean.to(plain.dtype)
-        scatter = (apart.T @ apart).double() / len(plain)
-        ridge = _RIDGE * scatter.diagonal().mean().clamp_min(1e-12)
-        eye = torch.eye(len(scatter), dtype=torch.float64, device=plain.device)
-        inverse = torch.linalg.inv((1 - _RIDGE) * scatter + ridge * eye)
-        return cls(plain, points, squares, mean, inverse, ranking)
+            losses, mine = losses[which], mine[which]
+        low = plain[mine & (losses <= 0)]
+        return cls(
+            plain,
+            points,
+            squares,
+            _moments(plain, settings.ridge),
+            _moments(low if len(low) >= _FEWEST else plain, settings.ridge),
+            settings,
+        )
 
-    def rank(self, balls: Balls) -> tuple[Tensor, Tensor]:
-        """(k, m) scores, higher first, and (k, m) weights.
+    def rank(self, balls: Balls) -> Ranks:
+        """How strongly each row belongs to each region.
 
-        The score is the sum of two numbers, each of mean 0 and variance 1 over the scope: the log
-        of the kernel, and Fisher's linear discriminant of the kernel's rows against the scope,
-        which reaches the part of a failure that a ball cannot cover. Losses have no say.
+        A score is the sum of two numbers, each of mean 0 and variance 1 over the scope: the log of
+        the kernel, and a linear discriminant, which reaches the part of a failure that a ball
+        cannot cover. In the draft it tells the kernel's rows from the scope. In the end it tells
+        the rows that rank first in the draft from rows whose loss is low.
         """
         apart = squared_distances(balls.centers, self.points, self.squares)
         precisions = torch.exp(balls.log_precisions).to(apart.dtype)
         weights = torch.exp(apart * (-0.5 * precisions[:, None]))
         ball = _standard(apart).neg_()
-        if self.ranking == "kernel":
-            return ball, weights
-        mass = weights.sum(1, keepdim=True).double().clamp_min(1e-30)
-        toward = (weights @ self.plain).double() / mass - self.mean
-        linear = _standard((toward @ self.inverse).to(self.plain.dtype) @ self.plain.T)
-        return (linear if self.ranking == "linear" else linear.add_(ball)), weights
+        if self.settings.ranking == "kernel":
+            return Ranks(ball, ball, weights)
+        if self.settings.ranking == "linear":
+            ball = torch.zeros_like(ball)
+        draft = self._linear(weights, self.scope).add_(ball)
+        if not self.settings.second:
+            return Ranks(draft, draft, weights)
+        final = self._linear(self._first(draft, weights), self.low).add_(ball)
+        return Ranks(draft, final, weights)
+
+    def _linear(self, inside: Tensor, others: tuple[Tensor, Tensor]) -> Tensor:
+        """(k, m) discriminants of rows with these (k, m) weights from others of these moments."""
+        mean, inverse = others
+        mass = inside.sum(1, keepdim=True).double().clamp_min(1e-30)
+        toward = (inside @ self.plain).double() / mass - mean
+        return _standard((toward @ inverse).to(self.plain.dtype) @ self.plain.T)
+
+    def _first(self, scores: Tensor, weights: Tensor) -> Tensor:
+        """(k, m) ones for the rows that rank first, as many as the weights add up to."""
+        rows = scores.shape[1]
+        least = min(rows, self.settings.min_size)
+        counts = weights.sum(1).round().long().clamp(least, rows)
+        top = scores.topk(int(counts.max())).values
+        return (scores >= top.gather(1, counts[:, None] - 1)).to(scores.dtype)
+
+
+def _moments(rows: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+    """Mean, and inverse of the covariance; ``ridge`` is its share that is alike along all axes."""
+    mean = rows.double().mean(0)
+    apart = rows - mean.to(rows.dtype)
+    scatter = (apart.T @ apart).double() / len(rows)
+    level = ridge * scatter.diagonal().mean().clamp_min(1e-12)
+    eye = torch.eye(len(scatter), dtype=torch.float64, device=rows.device)
+    return mean, torch.linalg.inv((1 - ridge) * scatter + level * eye)
 
 
 def _standard(values: Tensor) -> Tensor:

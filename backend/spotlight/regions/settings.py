@@ -31,7 +31,8 @@ class Settings:
     quantile : float
         Losses above this quantile count as much as the quantile.
     judged_by : str
-        ``members``: by the held-out rows that rank first. ``kernel``: by the held-out weights.
+        ``draft``: by the held-out rows that rank first in the draft. ``members``: in the end.
+        ``kernel``: by the held-out weights.
     caution : float
         Standard errors that are taken off a held-out mean.
     own_base : float
@@ -52,6 +53,10 @@ class Settings:
         Jaccard overlap from which a candidate repeats a chosen region.
     ranking : str
         Members by ``both``, ``kernel`` or ``linear``.
+    second : bool
+        Whether the members of the draft are told from rows of low loss in the end.
+    ridge : float
+        Share of a discriminant's covariance that is the same along every axis.
     shuffles : int
         Shuffles of held-out losses behind a p-value.
     search_rows, judge_rows : int
@@ -67,7 +72,7 @@ class Settings:
     whiteness: float = 0.5
     components: int = 64
     quantile: float = 0.9
-    judged_by: str = "members"
+    judged_by: str = "draft"
     caution: float = 1.5
     own_base: float = 0.5
     growth: float = 0.12
@@ -78,6 +83,8 @@ class Settings:
     keep: int = 40
     apart: float = 0.5
     ranking: str = "both"
+    second: bool = True
+    ridge: float = 0.2
     shuffles: int = 199
     search_rows: int = 2**15
     judge_rows: int = 2**16

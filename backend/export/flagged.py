@@ -172,8 +172,12 @@ def shape_of(
 def region_label(source: dict[str, Any] | None, names: dict[str, str]) -> str:
     """What a region is called: as somebody named it, else as it was described, else its number.
 
-    Numbers count from 1. Empty for what is not a region.
+    Numbers count from 1. Examples picked or tagged by key among a region's members carry its name
+    too. Empty for what is not a region.
     """
+    if source and source.get("kind") in ("keyboard", "picked"):
+        within = source.get("from")
+        source = within if isinstance(within, dict) else None
     if not source or source.get("kind") != "region":
         return ""
     key, described, index = source.get("key"), source.get("name"), source.get("index")

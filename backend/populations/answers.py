@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
-from backend.core.statistics import mean_interval
+from backend.core.statistics import mean_interval, wilson_interval
 from backend.populations.audit import (
     RATES,
     audit,
@@ -206,7 +206,9 @@ def served(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> 
     """The audit of one model: its bundle's predictions, or one model of a population.
 
     Tables: ``audit`` with the intervals of all rates and the mean loss of each group, ``gaps``
-    between the best and the worst group, over rates out of ``min_n`` examples or more. Without labels or predictions only losses are compared.
+    between the best and the worst group, over rates out of ``min_n`` examples or more. ``error``
+    counts every wrong answer; the other rates are of the positive class against the rest. Without
+    labels or predictions only losses are compared.
     In target mode the rows have a class, and no mean loss.
     """
     attributes = _chosen(data, options)
@@ -229,6 +231,7 @@ def served(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> 
         min_n=min_n,
     )
     intervals = rate_intervals(table)
+    table = table.assign(**_any_error(labels, predictions, attributes, order=order, min_n=min_n))
     wide = table.join(intervals.drop(columns=_KNOWN))
     # A rate out of a handful says nothing of its group, however large that is.
     sound = table.copy()
@@ -240,6 +243,22 @@ def served(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> 
 
 
 _KNOWN = ["error_low", "error_high"]  # already beside the audit's rates
+
+
+def _any_error(
+    labels: NDArray[Any], predictions: NDArray[Any], attributes: Any, *, order: int, min_n: int
+) -> dict[str, NDArray[np.float64]]:
+    """Share of wrong answers per group with its Wilson interval, whatever the classes.
+
+    With two classes this is the audit's own error. With more, that one only asks whether the positive
+    class was told from the rest, which is not what a reader takes an error for.
+    """
+    wrong = (labels != predictions).astype(np.float64)
+    found = group_losses(wrong, attributes, order=order, min_n=min_n)
+    n = found["n"].to_numpy()
+    count = np.rint(np.nan_to_num(found["mean_loss"].to_numpy()) * n)
+    low, high = wilson_interval(count, n)
+    return {"error": found["mean_loss"].to_numpy(), "error_low": low, "error_high": high}
 
 
 def _one_model(

@@ -20,7 +20,7 @@ RATES = {
     "mean_loss": "Mean loss",
 }
 MEANINGS = {
-    "error": "Share of the group's examples that are not told apart rightly: (FP + FN) / n.",
+    "error": "Share of the group's examples that are answered wrongly, whatever the class.",
     "fpr": "False positives / all negatives of the group.",
     "fnr": "False negatives / all positives of the group.",
     "fdr": "False positives / everything called positive, 1 - precision.",
@@ -144,8 +144,8 @@ def choose(bundle: Bundle, columns: populations.Columns) -> Asked:
             positive = st.selectbox(
                 "Positive class",
                 names,
-                help="One class against the rest. With two classes either choice gives the same "
-                "error and swaps FPR and FNR.",
+                help="One class against the rest, for FPR, FNR and FDR; the error does not depend on "
+                "it. With two classes the other choice swaps FPR and FNR.",
                 **link.bound("positive", [names[1], names[0]] if len(names) == 2 else names),
             )
     with second[3]:

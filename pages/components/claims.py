@@ -15,11 +15,13 @@ from pages.components import overlap, palette, text
 from pages.components.groups import Choice
 
 LEVEL = 0.05
+FLOOR = 2 / 200
+"""Smallest p that 199 shuffles in two directions can give."""
 HELP = (
     "Each region was found on one half of the examples. Held-out loss is its weighted mean loss on the "
     "other half; losses above the 90 % quantile count as that much. p asks how often the best of all "
     "candidates looks as good when the held-out losses are shuffled within every label, so it covers the "
-    "whole search. A label that fails evenly as a whole gives no claim: then the finding is the label."
+    "whole search; .01 is the least it can be. A label that fails evenly as a whole gives no claim: then the finding is the label."
 )
 
 
@@ -32,7 +34,8 @@ def _words(region: Mapping[str, Any]) -> str:
     base = region["held_out_base"]
     lift = region["held_out_loss"] / base if base > 0 else None
     if region["p_value"] <= LEVEL:
-        return f"held-out {text.times(lift)}, p {text.p_value(region['p_value'])}"
+        sign = "≤ " if region["p_value"] <= FLOOR else ""
+        return f"held-out {text.times(lift)}, p {sign}{text.p_value(region['p_value'])}"
     like = "like its whole label" if region["bound"] else "not distinguishable from chance"
     return f"{like} (p {text.p_value(region['p_value'])})"
 
@@ -64,7 +67,11 @@ def show_claims(choices: Sequence[Choice], meta: Mapping[str, Any]) -> None:
         },
     )
     notes = " ".join(text.plain(note, limit=300) for note in meta["notes"])
-    st.caption(f"{text.count(int(meta['n_candidates']))} candidates were compared. {notes}")
+    st.caption(
+        f"{text.count(int(meta['n_candidates']))} candidates were compared. Held-out losses and their base "
+        f"count losses above {text.number(meta['loss_cap'])} as that much, so they cannot lie above it and "
+        f"the base is lower than that of the raw losses ({text.number(meta['base_loss'])}). {notes}"
+    )
 
 
 COLUMNS = {
@@ -125,7 +132,10 @@ def _chart(choices: Sequence[Choice], regions: Sequence[Mapping[str, Any]]) -> N
     figure.update_layout(
         height=60 + 44 * len(regions),
         margin={"l": 0, "r": 0, "t": 18, "b": 0},
-        xaxis={"title": {"text": "held-out loss ± 2 standard errors"}, "rangemode": "tozero"},
+        xaxis={
+            "title": {"text": "held-out loss, high losses cut, ± 2 standard errors"},
+            "rangemode": "tozero",
+        },
         yaxis={
             "tickvals": list(range(len(regions))),
             "ticktext": [text.chart(choice.number) for choice in choices],

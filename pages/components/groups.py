@@ -20,6 +20,9 @@ from backend.difficulty import high_loss
 from backend.export import keep_shape, make_shape
 from pages.components import keys, link, palette, services, text
 
+MISTAKEN = 0.3
+"""Share of wrong answers from which a group is named after them."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -145,7 +148,26 @@ def _description(_bundle: Bundle, identity: str, _group: Group) -> str:
     columns = _bundle.examples[_bundle.attributes]
     if labels is None and columns.empty:
         return ""
-    return describe_group(members, labels=labels, predictions=predictions, examples=columns)
+    words = describe_group(members, labels=labels, predictions=predictions, examples=columns)
+    if labels is None or predictions is None or "predicted" in words:
+        return words
+    taken = mistaken_for(labels[_group.rows], predictions[_group.rows])
+    return ", ".join(
+        part for part in (words, f"taken for {' or '.join(taken)}" if taken else "") if part
+    )
+
+
+def mistaken_for(labels: NDArray[Any], predictions: NDArray[Any]) -> list[str]:
+    """The one or two wrong answers that a group mostly gets; none where it is mostly answered rightly.
+
+    Each is given to 15 % of the group or more, and wrong answers to 30 %. Ties by name.
+    """
+    wrong = predictions[labels != predictions]
+    if len(wrong) < MISTAKEN * len(labels):
+        return []
+    answers, counts = np.unique(wrong, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:2]
+    return [str(answers[at]) for at in order if counts[at] >= MISTAKEN / 2 * len(labels)]
 
 
 def baselines(bundle: Bundle, size: float, *, seed: int) -> list[Choice]:
@@ -272,9 +294,13 @@ def _caption(choice: Choice, verdict: str | None) -> str:
         line = f"{text.count(group.n_members)} of {text.count(choice.whole)} pass the filters" + (
             f" · loss {text.number(group.member_loss)}" if group.n_members else ""
         )
-    if choice.source["kind"] == "region" and group.weighted_loss <= group.base_loss:
+    if (
+        choice.source["kind"] == "region"
+        and choice.whole is None
+        and (group.weighted_loss <= group.base_loss)
+    ):
         line += " · not above the base loss"
-    if group.small:
+    if group.small and choice.whole in (None, group.n_members):
         line += " · small: under 30 members"
     if verdict:
         line += f" · {text.plain(verdict, limit=140)}"

@@ -41,6 +41,8 @@ LATEST = "_hypothesis_latest"
 ORIGIN = "_hypothesis_origin"
 ASKED = "_hypothesis_asked"
 NOTHING = "nothing"
+ANCHORS, SURROUNDINGS = 5, 4
+"""A region's rule: how many members it starts from, and how many times the region it reaches."""
 GROUP = "group"
 REGIONS = "regions"
 SHOWN = 12
@@ -69,7 +71,9 @@ def start_form(bundle: Bundle, choice: Choice) -> None:
     start_button(
         bundle,
         choice,
-        sentence=f"Higher loss: {choice.name}",
+        sentence=f"Higher loss: examples like region “{choice.name}”"
+        if choice.source["kind"] == "region"
+        else f"Higher loss: {choice.name}",
         rule=None,
         key="hypothesis_start",
         label="Hypothesis",
@@ -104,8 +108,11 @@ def _start(bundle: Bundle, choice: Choice, sentence: str, rule: str | None) -> N
     """Fill the form. A callback, because a click must not be lost to a rerun of a polling part."""
     group = choice.group
     if rule is None:
-        own = choice.source["kind"] == "rule"
-        rule = str(choice.source["rule"]) if own else group_rule(bundle, group)
+        kind = choice.source["kind"]
+        if kind == "rule":
+            rule = str(choice.source["rule"])
+        else:
+            rule = region_rule(bundle, choice) if kind == "region" else group_rule(bundle, group)
     source = {
         name: choice.source[name] for name in ("kind", "key", "index") if name in choice.source
     }
@@ -128,6 +135,21 @@ def open_if_asked(bundle: Bundle, *, here: bool = False) -> None:
         st.switch_page(
             "pages/flagged.py", query_params={"bundle": bundle.digest[:12], "sheet": SHEET_NAME}
         )
+
+
+def region_rule(bundle: Bundle, choice: Choice) -> str:
+    """The surroundings of a region's strongest members, within the labels it is bound to.
+
+    What its members share would say too much: a region inside one label is not the label.
+    """
+    rows = choice.group.rows
+    if not len(rows):
+        return ""
+    strongest = [str(bundle.ids[row]) for row in rows[:ANCHORS]]
+    near = near_rule(strongest, min(SURROUNDINGS * len(rows), bundle.n, MAX_TOP))
+    bound = [str(one) for one in choice.source.get("labels") or ()]
+    labels = value_rule("label", bound[0] if len(bound) == 1 else tuple(bound)) if bound else None
+    return joined([labels, near])
 
 
 def group_rule(bundle: Bundle, group: Group) -> str:

@@ -167,7 +167,7 @@ def _contours(
         pointmap.Contour(
             one.number,
             one.colour,
-            _lines(job.key, one.source["key"], xy, one),
+            _lines(job.key, one.source["key"], one.group.n_members, xy, one),
             chosen=chosen is not None and chosen.key == one.key,
         )
         for one in choices
@@ -176,5 +176,8 @@ def _contours(
 
 
 @st.cache_resource(show_spinner=False, max_entries=128)
-def _lines(layout: str, region: str, _xy: NDArray[Any], _choice: Choice) -> Any:
-    return pointmap.density_lines(_xy, _choice.group.weights)
+def _lines(layout: str, region: str, members: int, _xy: NDArray[Any], _choice: Choice) -> Any:
+    # Where the listed members are: the soft weight of a region reaches far beyond them.
+    weights = np.zeros(len(_xy), dtype=np.float32)
+    weights[_choice.group.rows] = 1
+    return pointmap.density_lines(_xy, weights)

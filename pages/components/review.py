@@ -96,7 +96,6 @@ def show_one(bundle: Bundle, held: Comparison, row: int) -> None:
                 st.button(
                     answer.capitalize(), key=f"review_{answer}", shortcut=str(at),
                     on_click=_answer, args=(bundle, held, row, answer), help=MEANINGS[answer],
-                    type="primary" if at == 1 else "secondary",
                 )  # fmt: skip
         with st.container(horizontal=True):
             st.button(

@@ -64,8 +64,9 @@ def put(bundle: Bundle, view: View) -> None:
 
 
 def keep_only(bundle: Bundle, what: Some) -> None:
-    """One more filter. For callbacks; a refusal becomes a notice."""
+    """One more filter, and what it leaves is looked at. For callbacks; a refusal becomes a notice."""
     _change(bundle, lambda view: view.filtered(what))
+    link.put(keys.GROUP, "filtered")
 
 
 def select(bundle: Bundle, what: Some, operation: Operation = "new") -> None:
@@ -161,6 +162,15 @@ def show_bar(bundle: Bundle, looked: Looked, *more: Callable[[], None]) -> None:
         st.markdown(_counts(bundle, looked), width="content")
         for at, one in enumerate(view.filters):
             _chip(bundle, at, one)
+        if len(view.filters) > 1:
+            st.button(
+                "Clear filters",
+                key="clear_filters",
+                icon=":material/filter_alt_off:",
+                type="tertiary",
+                on_click=_change,
+                args=(bundle, lambda one: View(steps=one.steps)),
+            )
         if view.steps:
             with st.container(horizontal=True, gap=None, width="content", key="chip_selection"):
                 st.button(
@@ -230,6 +240,7 @@ def _keep_selection(bundle: Bundle, view: View, rows: NDArray[np.int64]) -> None
         ids = tuple(map(str, bundle.ids[np.sort(rows)]))
         what = Ids(ids, f"selection of {text.count(len(ids))}")
     _change(bundle, lambda one: one.filtered(what).cleared())
+    link.put(keys.GROUP, "filtered")
 
 
 def _change(bundle: Bundle, change: Callable[[View], View]) -> None:

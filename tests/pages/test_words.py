@@ -31,6 +31,11 @@ HOSTILE = [
 ]
 
 
+def tables_of(at: AppTest) -> list[Any]:
+    """The tables on the page, without those behind a chart."""
+    return [table for table in at.dataframe if not str(table.key).endswith("_table")]
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One home folder, and so one set of warm workers, for all tests of this file."""
@@ -98,7 +103,7 @@ def said(at: AppTest) -> str:
 
 def mark(at: AppTest, row: int, then: Callable[[], Any] | None = None, table: int = 0) -> AppTest:
     """Mark a row; AppTest sends a table's marks only if they are set before every run."""
-    key = at.dataframe[table].key
+    key = tables_of(at)[table].key
     at.session_state[key] = {"selection": {"rows": [row], "columns": [], "cells": []}}
     if then is not None:
         then()
@@ -110,7 +115,7 @@ def mark(at: AppTest, row: int, then: Callable[[], Any] | None = None, table: in
 def test_words_are_those_of_the_table(bundle: Bundle) -> None:
     at = opened(bundle.digest, view="Words")
     wanted = token_table(bundle.examples["text"].tolist(), HARD)
-    shown = at.dataframe[0].value
+    shown = tables_of(at)[0].value
     assert shown["token"].tolist() == wanted["token"].tolist()
     for name in ("ratio", "group_share", "base_share", "p", "p_adjusted"):
         assert np.abs(shown[name] - wanted[name]).max() < 1e-9
@@ -137,13 +142,13 @@ def test_the_baseline_can_be_chosen(bundle: Bundle, against: str, sentence: str)
         labels=bundle.label_codes,
     )
     assert sentence in said(at)
-    assert at.dataframe[0].value["token"].tolist() == wanted["token"].tolist()
-    assert at.dataframe[0].value["base_share"].tolist() == pytest.approx(wanted["base_share"])
+    assert tables_of(at)[0].value["token"].tolist() == wanted["token"].tolist()
+    assert tables_of(at)[0].value["base_share"].tolist() == pytest.approx(wanted["base_share"])
 
 
 def test_a_marked_word_shows_its_members_and_tags_them(bundle: Bundle, store: Store) -> None:
     at = opened(bundle.digest, view="Words")
-    token = at.dataframe[0].value["token"][0]
+    token = tables_of(at)[0].value["token"][0]
     assert token in ("please", "refund")
     components = len(at.get("bidi_component"))
     mark(at, 0)
@@ -164,7 +169,7 @@ def test_a_marked_word_shows_its_members_and_tags_them(bundle: Bundle, store: St
 
 def test_a_marked_word_becomes_a_hypothesis(bundle: Bundle, store: Store) -> None:
     at = opened(bundle.digest, view="Words")
-    token = at.dataframe[0].value["token"][0]
+    token = tables_of(at)[0].value["token"][0]
     mark(at, 0)
     press = next(one for one in at.button if "Write as hypothesis" in one.label)
     mark(at, 0, lambda: press.click())
@@ -193,13 +198,13 @@ def test_a_marked_word_becomes_a_hypothesis(bundle: Bundle, store: Store) -> Non
 
 def test_scripts_topics_and_columns(bundle: Bundle) -> None:
     at = opened(bundle.digest, view="Words", words="Script and marks")
-    assert {"script", "language", "mark"} >= set(at.dataframe[0].value["column"])
-    assert at.dataframe[1].value["column"].tolist()[0] in ("words", "characters")
+    assert {"script", "language", "mark"} >= set(tables_of(at)[0].value["column"])
+    assert tables_of(at)[1].value["column"].tolist()[0] in ("words", "characters")
     at = opened(bundle.digest, view="Words", words="Topics", order="mean_loss")
-    topics = at.dataframe[0].value
+    topics = tables_of(at)[0].value
     assert topics["value"][0] == "returns" and topics["mean_loss"].is_monotonic_decreasing
     at = opened(bundle.digest, view="Columns")
-    shown = at.dataframe[0].value
+    shown = tables_of(at)[0].value
     tables = attribute_tables(columns.columns_of(bundle), HARD, bundle.losses)
     assert shown["value"].tolist() == [value for one in tables for value in one.table["value"]]
     assert f"{len(shown)} values of {len(tables)} columns looked at" in said(at)
@@ -238,9 +243,9 @@ def test_tags_show_what_they_share(bundle: Bundle, store: Store) -> None:
     at = opened(
         bundle.digest, "flagged", sheet="What they share", of="tag:**bold**", view="Columns"
     )
-    assert "topic" in at.dataframe[0].value["column"].tolist()
+    assert "topic" in tables_of(at)[0].value["column"].tolist()
     at = opened(bundle.digest, "flagged", sheet="What they share", of="tag:**bold**", view="Words")
-    assert set(at.dataframe[0].value["token"][:2]) == {"refund", "please"}
+    assert set(tables_of(at)[0].value["token"][:2]) == {"refund", "please"}
 
 
 @pytest.mark.parametrize(

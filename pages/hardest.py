@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
+from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.groups import sharp_group
 from backend.difficulty import high_loss
-from pages.components import frame, keys, palette, text
+from pages.components import frame, keys, palette, text, twin
 from pages.components.groups import Choice
 from pages.components.panel import show_group
 
@@ -43,7 +44,7 @@ def page() -> None:
             f"They carry **{text.percent(group.loss_share)}** of the total loss."
         )
     with chart_place:
-        show_losses(bundle, threshold)
+        show_losses(bundle, group.rows)
     show_group(bundle, choice, [choice])
 
 
@@ -54,8 +55,9 @@ def high_loss_choice(bundle: Bundle, quantile: float) -> Choice:
     return Choice("high-loss", "highest losses", group, {"kind": "high loss", "quantile": quantile})
 
 
-def show_losses(bundle: Bundle, threshold: float) -> None:
-    """How losses are spread, with the border of the set."""
+def show_losses(bundle: Bundle, rows: NDArray[np.int64]) -> None:
+    """How losses are spread, with the border of the set that these rows are."""
+    threshold = float(bundle.losses[rows].min())
     figure = go.Figure()
     counts, edges = np.histogram(bundle.losses, bins=80)
     figure.add_bar(
@@ -78,6 +80,17 @@ def show_losses(bundle: Bundle, threshold: float) -> None:
         xanchor="left",
         xshift=4,
     )
+    # The colour of the bars says it too; a line says it to everybody.
+    figure.add_vline(x=threshold, line={"color": palette.accent()})
+    figure.add_annotation(
+        x=threshold,
+        y=0.86,
+        yref="paper",
+        text="the set →",
+        showarrow=False,
+        xanchor="left",
+        xshift=4,
+    )
     figure.update_layout(
         height=240,
         margin={"l": 0, "r": 0, "t": 10, "b": 0},
@@ -86,7 +99,14 @@ def show_losses(bundle: Bundle, threshold: float) -> None:
         yaxis={"title": "examples, log scale", "type": "log"},
     )
     st.plotly_chart(
-        figure, config={"displaylogo": False}, key="loss_histogram", alt="Histogram of losses."
+        figure,
+        config={"displaylogo": False},
+        key="loss_histogram",
+        alt=f"Histogram of losses; the set begins at {text.number(threshold)}.",
+    )
+    in_set = np.histogram(bundle.losses[rows], edges)[0]
+    twin.show_twin(
+        twin.histogram_table(edges, examples=counts, **{"in the set": in_set}), key="loss_histogram"
     )
 
 

@@ -14,7 +14,7 @@ from backend.bundle import Bundle
 from backend.rules import columns_of, read_column
 from backend.rules.write import joined, value_rule
 from backend.views import Query
-from pages.components import keys, palette, selection, text
+from pages.components import keys, palette, selection, text, twin
 from pages.components.filtering import range_rule
 from pages.components.selection import Looked
 
@@ -113,9 +113,9 @@ def _histogram(bundle: Bundle, looked: Looked, column: str) -> None:
         config={"displaylogo": False, "modeBarButtonsToRemove": ["autoScale2d", "lasso2d"]},
         alt=f"Histogram of {column}: drag over it to keep a range.",
     )
-    with st.popover("Table", icon=":material/table:", type="tertiary"):
-        table = {"from": edges[:-1], "to": edges[1:], "all": everyone, "filtered": shown}
-        st.dataframe(pd.DataFrame({**table, "selected": selected}), hide_index=True, lazy=False)
+    twin.show_twin(
+        twin.histogram_table(edges, all=everyone, filtered=shown, selected=selected), key=name
+    )
 
 
 def bar_edges(values: NDArray[np.float64]) -> NDArray[np.float64]:

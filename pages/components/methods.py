@@ -16,7 +16,7 @@ from backend.cache import Entry
 from backend.core.groups import Group, weighted_group
 from backend.slices import METHODS
 from backend.tasks import default_options
-from pages.components import gallery, palette, services, tagging, text
+from pages.components import gallery, palette, services, tagging, text, twin
 from pages.components.groups import Choice
 from pages.components.waiting import RUNNING, show_progress
 
@@ -302,5 +302,8 @@ def show_overlap(table: pd.DataFrame, overlap: NDArray[Any]) -> None:
     st.plotly_chart(
         figure, key="overlap_chart", config={"displaylogo": False}, alt="Overlap of groups."
     )
+    numbered = pd.DataFrame(values, columns=numbers)
+    numbered.insert(0, "group", [f"{one} {at}" for one, at in zip(titles, numbers, strict=True)])
+    twin.show_twin(numbered, key="overlap_chart")
     if inside.any() and not everything:
         st.caption("(+2) after a group: two more lie inside it and are not drawn.")

@@ -15,7 +15,7 @@ from backend.bundle import Bundle
 from backend.core.groups import SMALL
 from backend.jobs import Job
 from backend.tasks import default_options
-from pages.components import overlap, palette, services, text
+from pages.components import overlap, palette, services, text, twin
 from pages.components.groups import Choice
 from pages.components.waiting import RUNNING, show_progress
 
@@ -105,6 +105,9 @@ def show_trust(job: Job, choices: list[Choice]) -> None:
         st.caption(text.plain(meta["note"], limit=400))
     with st.expander("All numbers"):
         show_numbers(pairs)
+        if span is not None and len(null):
+            shuffled = pd.DataFrame({"highest region, × base": np.sort(null / base)[::-1]})
+            twin.show_twin(shuffled, key="trust_null", label="Searches on shuffled losses")
     if len(named) > 1:
         with st.expander("How much the regions overlap"):
             overlap.show(named)

@@ -692,7 +692,7 @@ TASKS: dict[str, Task] = {
     ),
     "regions": Task(
         "backend.tasks:run_regions",
-        version=2,
+        version=3,
         defaults={"n_regions": 5, "seed": 0, "groups": None, "layer": ""},
         check=_check_regions,
     ),

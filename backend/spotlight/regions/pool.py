@@ -97,7 +97,9 @@ def judge(
     ranker = Ranker.of(ground, view, first, settings, ground.at(used))
     theirs = torch.arange(len(parts[0]), len(used), device=view.points.device)
     losses = view.losses[ground.at(parts[1])].double()
-    sizes = balls.sizes.cpu().numpy() / mine.mean()
+    # Sizes are counted in the rows that were searched, which may be a sample of the half.
+    searched = min(int(mine.sum()), settings.search_rows)
+    sizes = balls.sizes.cpu().numpy() * (len(rows) / searched)
     counts = np.maximum(1, np.rint(sizes * (~mine).mean() * len(parts[1]) / max(1, (~mine).sum())))
     own = float(losses.mean()) if len(losses) else 0.0
     everybody = float(

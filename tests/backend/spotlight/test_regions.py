@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 
 from backend.core.errors import InputError
 from backend.spotlight import find_regions, spotlight_objective
+from backend.spotlight.regions.call import check_call
+from backend.spotlight.regions.find import SETTINGS, run
 
 
 def planted(n=900, d=12, n_labels=3, within=1, seed=0, share=0.05):
@@ -312,3 +316,25 @@ def test_hostile_numbers_end_in_finite_regions(n, d, scale, loss_scale, kind, n_
     for values in (found.weights, found.centers, found.p_values, found.held_out_losses):
         assert np.isfinite(values).all()
     assert (found.weights <= 1 + 1e-9).all() and len(found) <= 3
+
+
+def test_sizes_count_all_rows_where_only_some_are_searched() -> None:
+    random = np.random.default_rng(5)
+    n = 4000
+    embeddings = random.normal(size=(n, 4))
+    losses = random.gamma(1.0, 0.2, n) + 2.0 * (np.abs(embeddings - 1).max(axis=1) < 0.8)
+    call = check_call(
+        embeddings,
+        losses,
+        labels=None,
+        groups=None,
+        n_regions=4,
+        seed=0,
+        device="cpu",
+        progress=None,
+    )
+    shares = np.array(SETTINGS.sizes) * n
+    for rows in (SETTINGS.search_rows, 500):
+        found = run(call, replace(SETTINGS, search_rows=rows))
+        apart = np.abs(found.sizes[:, None] / shares - 1).min(axis=1)
+        assert len(found) and apart.max() < 0.02, (rows, found.sizes)

@@ -97,7 +97,9 @@ def _save(bundle: Bundle, looked: Looked) -> None:
     except BackendError as error:
         _notice(text.plain(error, limit=300), ":material/error:")
         return
-    _notice(f"View “{text.plain(name)}” is saved. Ctrl+Z takes it back.", ":material/bookmark_added:")
+    _notice(
+        f"View “{text.plain(name)}” is saved. Ctrl+Z takes it back.", ":material/bookmark_added:"
+    )
 
 
 def _open(bundle: Bundle, state: dict[str, Any]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from backend.bundle import import_bundle
 from backend.store import Store
-from tests.bundles import npz
+from tests.bundles import npz, planted
 from tests.e2e.conftest import Server, settled
 from tests.pages.population_bundles import fields
 
@@ -27,7 +26,9 @@ THEIRS = {
     "color-contrast": {"label[disabled]": "the label of what is switched off is paler"},
 }
 """Rule -> selector -> why: what Streamlit draws itself and gives no way to change."""
-STYLED = "[...document.querySelectorAll('style')].some((one) => one.textContent.includes('bundle_bar'))"
+STYLED = (
+    "[...document.querySelectorAll('style')].some((one) => one.textContent.includes('bundle_bar'))"
+)
 FIND = """
 async (theirs) => {
   const moving = document.getAnimations().filter((one) => one instanceof CSSTransition);
@@ -114,11 +115,11 @@ def test_the_main_page_and_its_views(looked: Page, demo_server: Server) -> None:
 VIEWS = {
     "Side by side": "[class*=st-key-strip_] .tile",
     "Table": "[class*=st-key-table_] canvas",
-    "Columns": ".stDataFrame, .stPlotlyChart",
-    "What differs": ".stDataFrame",
+    "Columns": "text=columns looked at",
+    "What differs": "text=columns differ at an",
     "Breakdown": "[class*=st-key-brush_] .nsewdrag",
-    "Is it real?": ".stDataFrame",
-    "Other methods": ".stDataFrame, .stButton",
+    "Is it real?": "text=Held-out losses",
+    "Other methods": ".st-key-ask_methods",
 }
 POPOVERS = ("Filter", "Views")
 PAGES = {
@@ -156,3 +157,68 @@ def test_the_other_pages(
                 tab.click()
                 told[tab.inner_text()] = findings(looked)
     assert not any(told.values()), listed(told)
+
+
+# --- without a mouse ------------------------------------------------------------------------------
+
+
+HELD = """(node) => {
+  let active = document.activeElement;
+  while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
+  return node === active || node.contains(active);
+}"""
+
+
+def reach(page: Page, there: Locator, *, key: str = "Tab", most: int = 80) -> None:
+    """Press Tab until the focus is there."""
+    for _ in range(most):
+        page.keyboard.press(key)
+        if there.count() and there.first.evaluate(HELD):
+            return
+    raise AssertionError(f"{most} times {key} did not lead to {there}")
+
+
+def test_a_region_is_chosen_tagged_and_taken_along_by_keys_alone(
+    page: Page, demo_server: Server, tmp_path: Path
+) -> None:
+    given = planted(400, 2, seed=11)
+    given.pop("planted")
+    (tmp_path / "run.npz").write_bytes(npz(**given))
+    digest = import_bundle(tmp_path / "run.npz", home=demo_server.home).digest
+    page.goto(f"{demo_server.url}/spotlights?bundle={digest[:12]}&search=spotlights")
+    regions = page.locator(".st-key-group_list [role=radiogroup]")
+    options = regions.get_by_role("radio")
+    expect(options).to_have_count(7)
+    expect(page.locator(".st-key-gallery .tile").first).to_be_visible()
+    settled(page)
+    reach(page, regions)
+    page.keyboard.press("ArrowDown")
+    expect(options.nth(1)).to_be_checked()
+    button = page.get_by_role("button", name=re.compile("Tag group 2"))
+    expect(button).to_be_visible()
+    settled(page)
+    members = int(re.sub(r"\D", "", button.inner_text().rpartition("·")[2]))
+    reach(page, page.locator(".st-key-tag_name input"))
+    page.keyboard.type("by keys")
+    expect(page.get_by_role("option").filter(has_text="by keys")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("option")).to_have_count(0)
+    settled(page)
+    reach(page, button)
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("stToast").filter(has_text="“by keys”").first).to_be_visible()
+    settled(page)
+    with closing(Store(home=demo_server.home)) as store:
+        tags = store.tags(digest)
+    assert set(tags["tag"]) == {"by keys"} and len(tags) == members
+
+    reach(page, page.get_by_role("link", name="Flagged"), key="Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("rows: one per example and tag")).to_be_visible()
+    settled(page)
+    reach(page, page.get_by_role("button", name="Download CSV"))
+    with page.expect_download() as caught:
+        page.keyboard.press("Space")
+    rows = list(csv.DictReader(io.StringIO(Path(caught.value.path()).read_text("utf-8-sig"))))
+    assert sorted(row["id"] for row in rows) == sorted(tags["id"])
+    assert {row["tag"] for row in rows} == {"by keys"}

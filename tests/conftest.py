@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+# Tests work on small arrays, beside browsers and workers: threads would mostly wait for one another.
+# Read when torch and numpy load, so it is set before; workers and servers inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 

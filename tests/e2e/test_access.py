@@ -151,6 +151,7 @@ def test_the_other_pages(
     for more in PAGES[name]:
         looked.goto(f"{demo_server.url}/{name}?bundle={digest[:12]}{more}")
         expect(looked.locator(".stMainBlockContainer h2").first).to_be_visible()
+        expect(looked.locator("[class*=st-key-cancel_]")).to_have_count(0)
         told[more] = findings(looked)
         for tab in looked.get_by_role("tab").all():
             if PAGES[name] == ("",):

@@ -395,6 +395,7 @@ class Jobs:
                         worker = self._replace(worker, lane)
                         self._run(job, worker, last=True)
                     if not worker.alive:
+                        worker.kill()  # closes its pipes
                         worker = self._hire_ahead(lane)
                 except BackendError as error:
                     self._fail(job, str(error))

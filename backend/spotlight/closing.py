@@ -43,6 +43,7 @@ def close_optimum(
         task.min_weight * (1 + _ABOVE),
         task.kernel,
         ranks=task.ranks,
+        block=rows.step,
     )
     guess = torch.tensor([optimum.log_precision], dtype=torch.float64)
     sizes = solve_sizes(torch.from_numpy(distances)[None], guess, problem, tolerance=1e-11)

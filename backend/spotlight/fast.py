@@ -186,7 +186,14 @@ class FastSearch:
             min_weight *= level.counts.sum() / whole
         rows = level.shape.rows
         counts = None if level.counts is None else rows.hold(level.counts)
-        return Problem(rows.hold(losses), counts, float(min_weight), self.kernel, ranks=rows.ranks)
+        return Problem(
+            rows.hold(losses),
+            counts,
+            float(min_weight),
+            self.kernel,
+            ranks=rows.ranks,
+            block=rows.block,
+        )
 
     def _explore(self, losses: NDArray[np.float64]) -> Climbers:
         """Distinct optima among the sampled rows, best first."""

@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 
 from backend.core.arrays import as_numpy, check_choice, check_finite, check_matrix, check_vector
 from backend.core.errors import InputError
+from backend.spotlight.blocks import rows_per_block
 from backend.spotlight.kernels import KERNELS, weigh
-
-# Rows are read in blocks of about this many numbers, small enough to stay in the cache.
-_BLOCK = 2**18
 
 
 @dataclass(frozen=True)
@@ -185,7 +183,7 @@ def squared_distances(
     out = torch.empty(n, dtype=torch.float64)
     middle = torch.from_numpy(center)
     shape = torch.from_numpy(np.ascontiguousarray(precision))
-    step = max(1, _BLOCK // d)
+    step = rows_per_block(d)  # small enough to stay in the cache
     for start in range(0, n, step):
         if tick is not None:
             tick()

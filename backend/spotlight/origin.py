@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from backend.core.errors import InputError
+from backend.spotlight.blocks import Sum, block_sums, rows_per_block
 from backend.spotlight.ranks import ALONE, Ranks
 
-# Numbers per block of what is read and changed several times on the way: it should stay in the
-# cache.
-READ_BLOCK = 2**19
+# Units per block of what is read and changed several times on the way: it should stay in the cache.
+READ_UNITS = 2
 # Rows farther from the mean than this many median distances do not help to place the origin. A
 # monstrous outlier costs the first mean all its digits, which a few more rounds bring back.
 _FAR, _ROUNDS = 16.0, 6
@@ -27,7 +27,7 @@ def read_blocks(
     values: NDArray[Any], tick: Callable[[], None]
 ) -> Iterator[tuple[int, torch.Tensor]]:
     """First row and a copy of each block of rows, in their own float width."""
-    step = max(1, READ_BLOCK // values.shape[1])
+    step = rows_per_block(values.shape[1], READ_UNITS)
     for start in range(0, len(values), step):
         tick()
         block = np.array(values[start : start + step])
@@ -44,17 +44,18 @@ def center_and_scale(
     Both are rounded, so that they do not depend on the order of the rows.
     """
     n, d = values.shape
+    step = rows_per_block(d, READ_UNITS)
     # The first row as a provisional origin: sums of differences keep their digits.
     first = ranks.gathered(np.array(values[:1], dtype=np.float64))[0]
     mean = torch.from_numpy(np.array(first))
     near = torch.ones(n, dtype=torch.float64)
     squares = torch.empty(n, dtype=torch.float64)
     for _ in range(_ROUNDS):
-        sums = torch.zeros(d + 1, dtype=torch.float64)
+        total = Sum(torch.zeros(d + 1, dtype=torch.float64))
         for start, block in read_blocks(values, tick):
-            sums[:d] += near[start : start + len(block)] @ block.double().sub_(mean)
-        sums[d] = near.sum()
-        sums = ranks.total(sums)
+            taken = near[start : start + len(block)]
+            total.add(torch.cat([taken @ block.double().sub_(mean), taken.sum()[None]]))
+        sums = ranks.merged(total)
         shift = sums[:d] / sums[d]
         mean = mean + shift
         for start, block in read_blocks(values, tick):
@@ -62,17 +63,15 @@ def center_and_scale(
             squares[start : start + len(block)] = apart.square_().sum(1)
         median = float(torch.from_numpy(ranks.gathered(squares.numpy())).median())
         inside = (squares <= _FAR**2 * median).double()
-        moved, left_out, spread, kept = ranks.total(
-            torch.stack(
-                [(near != inside).sum(), (near == 0).sum(), near @ squares, near.sum()]
-            ).double()
-        ).tolist()
+        told = torch.stack([(near != inside).double(), (near == 0).double(), near * squares, near])
+        moved, left_out, spread, kept = ranks.merged(block_sums(told, step)).tolist()
         # The mean of the first round is as good as any, unless outliers had a part in it.
         settled = float(shift @ shift) <= 1e-6 * spread / kept
         if moved == 0 and (settled or left_out == 0):
             break
         near = inside
-    spread, kept = ranks.total(torch.stack([near @ squares, near.sum()])).tolist()
+    told = torch.stack([near * squares, near])
+    spread, kept = ranks.merged(block_sums(told, step)).tolist()
     scale = float(np.sqrt(spread / kept))
     if not np.isfinite(scale):
         raise InputError(

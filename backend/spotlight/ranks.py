@@ -24,6 +24,7 @@ from torch import Tensor
 from backend.core.device import choose_device
 from backend.core.errors import BackendError, InputError, RankError
 from backend.core.progress import Progress
+from backend.spotlight.blocks import Sum
 
 PATIENCE = 300.0
 """Seconds that a process waits for the others, unless told otherwise."""
@@ -42,6 +43,9 @@ class Ranks(Protocol):
     def total(self, part: Tensor) -> Tensor:
         """float64 sums over all processes of what each has summed over its own rows."""
 
+    def merged(self, part: Sum) -> Tensor:
+        """The same, where the last digit must not depend on which process holds which rows."""
+
     def lead(self, value: Tensor) -> Tensor:
         """The first process's tensor, on every process; all have the same shape and type."""
 
@@ -59,6 +63,9 @@ class Alone:
 
     def total(self, part: Tensor) -> Tensor:
         return part
+
+    def merged(self, part: Sum) -> Tensor:
+        return part.value()
 
     def lead(self, value: Tensor) -> Tensor:
         return value
@@ -96,6 +103,17 @@ class Together:
         with _answered(self._patience):
             dist.all_reduce(summed)
         return summed
+
+    def merged(self, part: Sum) -> Tensor:
+        own = part.both()
+        came = [torch.empty_like(own) for _ in range(self.world)]
+        with _answered(self._patience):
+            dist.all_gather(came, own)
+        whole = Sum()
+        for both in came:
+            for half in both:
+                whole.add(half)
+        return whole.value()
 
     def lead(self, value: Tensor) -> Tensor:
         plain = value.to(torch.uint8) if value.dtype == torch.bool else value

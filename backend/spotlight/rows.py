@@ -10,14 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.spotlight.origin import center_and_scale, read_blocks
+from backend.spotlight.blocks import Sum, block_sums, rows_per_block
+from backend.spotlight.origin import READ_UNITS, center_and_scale, read_blocks
 from backend.spotlight.ranks import ALONE, Ranks
 
 # A normalised working copy is kept when it needs no more than this; larger data is read anew in
 # every pass, so that memory does not grow with the number of rows.
 RESIDENT_BYTES = 2**29
-# Numbers per block of the working copy, for matrix products.
-BLOCK = 2**22
+# Units per block of the working copy, for matrix products.
+BLOCK_UNITS = 16
 # Rows whose products are added in single precision before they join a float64 sum. On a GPU a block
 # is one product: its own sums are taken in tiles.
 _PIECE = 2**11
@@ -75,6 +76,9 @@ class Rows:
         # As the products see it: a shift with more digits than theirs would not be subtracted.
         self._values, self._shift = values, torch.from_numpy(shift).to(dtype).double()
         self._tick = tick
+        # Rows per block. It does not depend on how many of the rows are here.
+        large = self.n * self.d * dtype.itemsize > _resident_bytes(device)
+        self.step = rows_per_block(self.d, READ_UNITS if large else BLOCK_UNITS)
         self._resident: Tensor | None = None
         if self.own * self.d * dtype.itemsize <= _resident_bytes(device):
             resident = torch.empty((self.own, self.d), dtype=dtype, device=device)
@@ -154,9 +158,8 @@ class Rows:
         if self._resident is None:
             yield from self._read()
         else:
-            step = max(1, BLOCK // self.d)
-            for start in range(0, self.own, step):
-                yield start, self._resident[start : start + step]
+            for start in range(0, self.own, self.step):
+                yield start, self._resident[start : start + self.step]
 
     def _read(self) -> Iterator[tuple[int, Tensor]]:
         shift = self._shift.to(self.device, self.dtype)
@@ -201,32 +204,49 @@ class Rows:
 
     def pull(self, weights: Tensor, *, squared: bool = False) -> Tensor:
         """(k, d) float64 sums of the rows, or of their squares, under (k, own) weights."""
-        return self.ranks.total(self._pulled(weights, squared))
+        return self.ranks.merged(self._pulled(weights, squared))
 
     def moments(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """(k,) sums of (k, own) weights and (k, d) sums of the rows under them, float64."""
-        mass = weights.sum(1, keepdim=True, dtype=torch.float64)
-        both = self.ranks.total(torch.cat([self._pulled(weights, False), mass], dim=1))
+        both = self.ranks.merged(self._pulled(weights, False, mass=True))
         return both[:, -1], both[:, :-1]
 
-    def _pulled(self, weights: Tensor, squared: bool) -> Tensor:
-        total = torch.zeros((len(weights), self.d), dtype=torch.float64, device=self.device)
+    @property
+    def block(self) -> int:
+        """Rows that sums of one number each are taken over at a time; 0 for all at once.
+
+        On a GPU every block would wait for its turn; there the last digit is left to the sharing.
+        """
+        return 0 if self.device.type == "cuda" else self.step
+
+    def added(self, numbers: Tensor) -> Tensor:
+        """(k,) float64 sums of (k, own) numbers."""
+        return self.ranks.merged(block_sums(numbers, self.step))
+
+    def _pulled(self, weights: Tensor, squared: bool, mass: bool = False) -> Sum:
+        blank = (len(weights), self.d + mass)
+        total = Sum(torch.zeros(blank, dtype=torch.float64, device=self.device))
         for start, block in self.blocks():
+            own = weights[:, start : start + len(block)]
+            added = torch.zeros(blank, dtype=torch.float64, device=self.device)
             step = len(block) if self.device.type == "cuda" else _PIECE
             for low in range(0, len(block), step):
                 piece = block[low : low + step]
-                part = weights[:, start + low : start + low + len(piece)]
-                total += part @ (piece.square() if squared else piece)
+                part = own[:, low : low + step]
+                added[:, : self.d] += part @ (piece.square() if squared else piece)
+            if mass:
+                added[:, -1] = own.sum(1, dtype=torch.float64)
+            total.add(added)
         return total
 
     def scatter(self, weights: Tensor) -> Tensor:
         """(k, d, d) float64 sums of ``x x^T`` under (k, own) weights."""
         shape = (len(weights), self.d, self.d)
-        total = torch.zeros(shape, dtype=torch.float64, device=self.device)
+        total = Sum(torch.zeros(shape, dtype=torch.float64, device=self.device))
         for start, block in self.blocks():
-            for region, part in enumerate(weights[:, start : start + len(block)]):
-                total[region] += block.T @ (block * part[:, None])
-        return self.ranks.total(total)
+            own = weights[:, start : start + len(block)]
+            total.add(torch.stack([block.T @ (block * part[:, None]) for part in own]).double())
+        return self.ranks.merged(total)
 
 
 def _dtype_for(values: NDArray[Any], ranks: Ranks) -> torch.dtype:

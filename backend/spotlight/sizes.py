@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from backend.spotlight.blocks import Sum
 from backend.spotlight.kernels import SLOPE, Kernel, pull, weigh
 from backend.spotlight.ranks import ALONE, Ranks
 
@@ -51,6 +52,8 @@ class Problem:
         Rounding of the compact kernel's edge.
     ranks : Ranks
         The processes that share the search; ``losses`` and ``counts`` are of the own rows.
+    block : int
+        Sums are taken over so many rows at a time; 0 for all at once.
     """
 
     losses: Tensor
@@ -59,6 +62,7 @@ class Problem:
     kernel: Kernel
     softness: float = 0.0
     ranks: Ranks = ALONE
+    block: int = 0
 
 
 @dataclass
@@ -139,13 +143,13 @@ def _sums(distances: Tensor, log_precision: Tensor, problem: Problem) -> tuple[T
     """float64 ``W``, ``E``, ``c`` and ``sum g q``, each (k,); ratios of empty sums are 0."""
     q, weights, slopes = kernel_at(distances, log_precision, problem)
     moments = slopes * q
-    total = weights.sum(1, dtype=torch.float64)
-    slope = moments.sum(1, dtype=torch.float64)
-    lost = (weights @ problem.losses).double()
-    lost_at_edge = (moments @ problem.losses).double()
-    total, slope, lost, lost_at_edge = problem.ranks.total(
-        torch.stack([total, slope, lost, lost_at_edge])
-    )
+    sums, own = Sum(), q.shape[1]
+    for low in range(0, max(own, 1), problem.block or max(own, 1)):
+        part = slice(low, low + problem.block if problem.block else own)
+        w, m, losses = weights[:, part], moments[:, part], problem.losses[part]
+        both = [w.sum(1, dtype=torch.float64), m.sum(1, dtype=torch.float64)]
+        sums.add(torch.stack([*both, (w @ losses).double(), (m @ losses).double()]))
+    total, slope, lost, lost_at_edge = problem.ranks.merged(sums)
     return total, lost / total.clamp_min(1e-300), lost_at_edge / slope.clamp_min(1e-300), slope
 
 

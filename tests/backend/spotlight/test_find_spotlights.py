@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from backend.core.errors import InputError, JobCancelled
+from backend.spotlight import blocks as blocks_module
 from backend.spotlight import find_spotlights, iterate_spotlights, members, spotlight_objective
-from backend.spotlight import origin as origin_module
 from backend.spotlight import rows as rows_module
 from backend.spotlight.find import Spotlights
 from backend.spotlight.sizes import Problem, solve_sizes
@@ -295,7 +295,7 @@ def tight_memory(monkeypatch):
     """Data is read anew in every pass, in many blocks, and starts converge on a subsample."""
     monkeypatch.setattr(rows_module, "RESIDENT_BYTES", 0)
     monkeypatch.setattr(rows_module, "EXACT_NUMBERS", 0)
-    monkeypatch.setattr(origin_module, "READ_BLOCK", 1000)
+    monkeypatch.setattr(blocks_module, "UNIT", 500)
     monkeypatch.setattr("backend.spotlight.fast._SAMPLE_ROWS", 300)
     monkeypatch.setattr("backend.spotlight.fast._SCREEN_ROWS", 200)
     monkeypatch.setattr("backend.spotlight.fast._SAMPLE_MEMBERS", 30)

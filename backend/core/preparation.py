@@ -152,6 +152,13 @@ def prepare_embeddings(
     if prepare == "none":
         return Prepared(values, None)
     made = fit_preparation(values, prepare, components=components, seed=seed, tick=tick)
+    return Prepared(apply_preparation(values, made, tick), made)
+
+
+def apply_preparation(
+    values: NDArray[Any], made: Preparation, tick: Callable[[], None] | None = None
+) -> NDArray[np.float32]:
+    """(n, k) prepared values, in memory up to 512 MB and in a temporary file beyond."""
     n, k = len(values), made.components
     out: NDArray[np.float32]
     if 4 * n * k <= _HELD:
@@ -161,7 +168,7 @@ def prepare_embeddings(
             out = np.memmap(file, dtype=np.float32, mode="w+", shape=(n, k))
     for start, block in _blocks(values, np.arange(n), tick):
         out[start : start + len(block)] = made.apply(block)
-    return Prepared(out, made)
+    return out
 
 
 def fit_preparation(
@@ -244,11 +251,16 @@ def _signs(d: int, k: int, seed: int) -> Any:
     return scipy.sparse.csr_matrix((signs.ravel(), (places.ravel(), columns)), shape=(k, d))
 
 
+def rows_per_step(d: int) -> int:
+    """Rows of ``d`` numbers that are read and changed at once."""
+    return max(1, _BLOCK // d)
+
+
 def _blocks(
     values: NDArray[Any], rows: NDArray[np.int64], tick: Callable[[], None] | None
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """First place among ``rows``, ascending, and values of each block of them."""
-    step = max(1, _BLOCK // values.shape[1])
+    step = rows_per_step(values.shape[1])
     whole = len(rows) == len(values)
     for start in range(0, len(rows), step):
         if tick is not None:

@@ -98,7 +98,7 @@ def climb(
         parameters.append(torch.eye(rows.d, dtype=torch.float64, device=rows.device))
     first = [torch.zeros_like(p) for p in parameters]
     second = [torch.zeros_like(p) for p in parameters]
-    whole = float(rows.n if counts is None else counts.sum(dtype=torch.float64))
+    whole = float(rows.n if counts is None else rows.added(counts[None])[0])
     widths = np.geomspace(whole - barrier.min_weight, FINAL_WIDTH * barrier.min_weight, steps)
     rate, best, bad = LEARNING_RATE, np.inf, 0
     earlier, last_from = [p.clone() for p in parameters], steps - _last_steps(steps)
@@ -122,6 +122,7 @@ def climb(
             v.mul_(_BETAS[1]).addcmul_(slope, slope, value=1 - _BETAS[1])
             root = (v / (1 - _BETAS[1] ** step)).sqrt_().add_(_EPSILON)
             p.addcdiv_(m, root, value=rate / (1 - _BETAS[0] ** step))
+            p.copy_(rows.ranks.lead(p))
         if precision == "full":
             left, _, right = torch.linalg.svd(parameters[2])
             parameters[2].copy_(left @ right)  # the nearest orthogonal matrix
@@ -153,8 +154,8 @@ def objective_slopes(
     g = pull(q, k, barrier.kernel)
     if counts is not None:
         k, g = k * counts, g * counts
-    total = k.sum(dtype=torch.float64)
-    mean = (k @ losses).double() / total
+    total, lost = rows.added(torch.stack([k, k * losses]))
+    mean = lost / total
     sign = -1.0 if barrier.flip else 1.0
     short = total - (barrier.min_weight + width)
     active = bool(short < 0)
@@ -173,7 +174,7 @@ def _first_log_precision(rows: Rows, origin: Tensor, kernel: Kernel, precision: 
     """
     start = 1e-4 if precision == "spherical" else 1e-3
     if kernel == "squared_distance":
-        farthest = float(rows.distances(origin[None]).max())
+        farthest = float(rows.ranks.gathered(rows.distances(origin[None])[0].cpu().numpy()).max())
         start = min(start, 0.5 / farthest) if farthest > 0 else start
     shape = () if precision == "spherical" else (rows.d,)
     return torch.full(shape, np.log(start), dtype=torch.float64, device=rows.device)
@@ -213,11 +214,11 @@ def _distances(rows: Rows, parameters: list[Tensor]) -> Tensor:
 def _chain(rows: Rows, parameters: list[Tensor], worth: Tensor, q: Tensor) -> list[Tensor]:
     """Carry the (n,) worths of ``-dq`` to the parameters."""
     center, scales = parameters[0], torch.exp(parameters[1])
-    mass = worth.sum(dtype=torch.float64)
+    mass, scaled = rows.added(torch.stack([worth, worth * q]))
     first = rows.pull(worth[None])[0]
     moved = first - mass * center
     if len(parameters) == 2 and scales.ndim == 0:
-        return [2 * scales * moved, -(worth @ q).double()]
+        return [2 * scales * moved, -scaled]
     if len(parameters) == 2:
         second = rows.pull(worth[None], squared=True)[0]
         spread = second - 2 * center * first + mass * center.square()

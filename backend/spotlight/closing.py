@@ -68,7 +68,7 @@ def close_summit(
     center = rows.outward(summit.center)
     precision = summit.precision.cpu().numpy()
     distances = squared_distances(task.values, center, precision, tick)
-    weights = weigh(torch.from_numpy(distances), task.kernel).numpy()
+    weights = task.ranks.gathered(weigh(torch.from_numpy(distances), task.kernel).numpy())
     total = float((weights if task.counts is None else weights * task.counts).sum())
     return _region(task, weights, center, precision, score, _adam_outcome(summit, total, task))
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from backend.spotlight.blocks import Sum
 PATIENCE = 300.0
 """Seconds that a process waits for the others, unless told otherwise."""
 _HEARTBEAT = 2.0
+
+Done = TypeVar("Done")
 
 
 class Ranks(Protocol):
@@ -92,10 +94,14 @@ class Together:
 
     def __init__(self, rows: Sequence[int], patience: float, control: Any):
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
-        self._rows, self._patience, self._control = tuple(rows), patience, control
+        self.rows, self._patience, self._control = tuple(rows), patience, control
+
+    def with_rows(self, rows: Sequence[int]) -> Together:
+        """The same processes, each with so many rows."""
+        return Together(rows, self._patience, self._control)
 
     def place(self, own: int) -> tuple[int, int, int]:
-        return sum(self._rows[: self.rank]), sum(self._rows), max(self._rows)
+        return sum(self.rows[: self.rank]), sum(self.rows), max(self.rows)
 
     def total(self, part: Tensor) -> Tensor:
         # Rings and trees add in one place and send the sum round: the same bits everywhere.
@@ -125,6 +131,13 @@ class Together:
     def gathered(self, own: NDArray[Any]) -> NDArray[Any]:
         with _answered(self._patience):
             return _gathered(own, self._control, self.world)
+
+    def same(self, value: Any) -> Any:
+        """What the first process has, on every process."""
+        held = [value]
+        with _answered(self._patience):
+            dist.broadcast_object_list(held, 0, group=self._control)
+        return held[0]
 
 
 def launched() -> bool:
@@ -174,12 +187,12 @@ def agree(own: dict[str, Any], control: Any, patience: float) -> list[dict[str, 
 
 
 def first_does(
-    work: Callable[[Progress], str], control: Any, patience: float, progress: Progress
-) -> str:
+    work: Callable[[Progress], Done], control: Any, patience: float, progress: Progress
+) -> Done:
     """What the first process's ``work(progress)`` returns, on every process; its error likewise.
 
-    The others hear that it goes on whenever the work tells its progress, so that it may take longer
-    than anybody's patience.
+    The others hear how far it is every few seconds if the work tells its progress, so that it may
+    take longer than anybody's patience.
     """
     if dist.get_rank() > 0:
         while True:
@@ -187,14 +200,15 @@ def first_does(
             if "fault" in heard:
                 raise InputError(f"process 0: {heard['fault']}")
             if "done" in heard:
-                return str(heard["done"])
+                return heard["done"]
+            progress(*heard["told"])
     last = time.monotonic()
 
     def tell(fraction: float, message: str) -> None:
         nonlocal last
         progress(fraction, message)
         if time.monotonic() - last > min(_HEARTBEAT, patience / 4):
-            agree({}, control, patience)
+            agree({"told": (fraction, message)}, control, patience)
             last = time.monotonic()
 
     try:

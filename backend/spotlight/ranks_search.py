@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from backend.core.arrays import as_numpy, check_matrix, check_vector
 from backend.core.errors import BackendError, InputError, RankError
-from backend.core.progress import Progress
-from backend.spotlight.find import collected
-from backend.spotlight.ranks import PATIENCE, Together, agree, meeting, own_device
-from backend.spotlight.runs import run_fast
+from backend.core.progress import Progress, ignore_progress
+from backend.spotlight.blocks import rows_per_block
+from backend.spotlight.find import collected, find_spotlights
+from backend.spotlight.ranks import PATIENCE, Together, agree, first_does, meeting, own_device
+from backend.spotlight.ranks_rows import in_blocks, prepared_together
+from backend.spotlight.rows import BLOCK_UNITS
+from backend.spotlight.runs import run_adam, run_fast
 from backend.spotlight.spotlights import Spotlights
 from backend.spotlight.task import check_task
 
@@ -27,6 +30,7 @@ def find_spotlights_on_ranks(
     n_spotlights: int = 5,
     kernel: str = "gaussian",
     precision: str = "spherical",
+    solver: str = "fast",
     starts: int = 16,
     counts: Any = None,
     flip: bool = False,
@@ -34,7 +38,10 @@ def find_spotlights_on_ranks(
     device: str | torch.device = "auto",
     progress: Progress | None = None,
     mode: str = "successive",
+    barrier_scale: float | None = None,
     max_steps: int | None = None,
+    prepare: str = "none",
+    components: int | None = None,
     patience: float = PATIENCE,
 ) -> Spotlights:
     """The regions of ``find_spotlights``, searched by all processes of a ``torchrun``.
@@ -49,19 +56,21 @@ def find_spotlights_on_ranks(
     losses : array-like of shape (own,)
     counts : array-like of shape (own,), optional
         In every process or in none.
-    size, n_spotlights, kernel, precision, starts, flip, seed, mode, max_steps
-        As in ``find_spotlights``, the same in every process. The solver is the fast one.
+    size, n_spotlights, kernel, precision, solver, starts, flip, seed, mode
+        As in ``find_spotlights``, the same in every process.
+    barrier_scale, max_steps, prepare, components
+        Likewise.
     device : str or torch.device
         "auto" gives each process on a machine one GPU; without any, the CPU.
     progress : callable, optional
-        Told in every process that gives one.
+        Told in every process that gives one; it may raise to stop all.
     patience : float
         Seconds to wait for another process before giving up.
 
     Returns
     -------
     Spotlights
-        Of all rows, the same in every process.
+        Of all rows, the same in every process, and what ``find_spotlights`` finds in one.
 
     Raises
     ------
@@ -73,20 +82,35 @@ def find_spotlights_on_ranks(
 
     Notes
     -----
-    Losses, counts, weights and one distance per example are gathered (8 bytes each per example);
-    embeddings are not, but for a sample of at most 2^17 rows and 2^26 numbers. An iteration adds up
-    ``K (d + 1)`` numbers for ``K`` starts, and ``4 K`` in each root-finding step.
+    On processors of one kind the regions are those of one process to the last digit, whatever the
+    number of processes and however uneven their rows: starts and samples are drawn by the numbers
+    of the rows among all, and sums are taken over blocks of rows that begin at the same rows
+    everywhere. (Rows near a border between two processes are therefore sent to one of them, at most
+    half a block of 2^22 numbers.) On GPUs blocks are not kept apart in every sum, and embeddings
+    of more than one block can end in regions that differ by rounding, or in another optimum.
+
+    Embeddings of at most one block are searched by the first process alone: sending sums to and fro
+    takes longer there than the search.
+
+    Otherwise losses, counts, weights and one distance per example are gathered (8 bytes each per
+    example); embeddings are not, but for a sample of at most 2^17 rows and 2^26 numbers, and those
+    2^17 rows, a block at a time, that a preparation measures. An iteration exchanges ``2 K (d + 1)``
+    numbers with every process for ``K`` starts on all rows, and ``8 K`` in each root-finding step.
     """
     options = {
         "size": size,
         "n_spotlights": n_spotlights,
         "kernel": kernel,
         "precision": precision,
+        "solver": solver,
         "starts": starts,
         "flip": flip,
         "seed": seed,
         "mode": mode,
+        "barrier_scale": barrier_scale,
         "max_steps": max_steps,
+        "prepare": prepare,
+        "components": components,
     }
     own = own_device(device)
     with meeting(own, patience) as control:
@@ -114,21 +138,44 @@ def search_together(
     patience: float,
 ) -> Spotlights:
     """``find_spotlights_on_ranks`` of processes that have met; ``options`` are of the search."""
-    mine = _checked(embeddings, losses, counts)
-    ranks = _agreed(mine, options, control, patience)
-    count = mine["counts"]
+    mine, ranks = _agreed(_checked(embeddings, losses, counts), options, control, patience)
+    values, count = mine["values"], mine["counts"]
+    all_losses = ranks.gathered(mine["losses"])
+    all_counts = None if count is None else ranks.gathered(count)
+    report = progress or ignore_progress
+    block = rows_per_block(values.shape[1], BLOCK_UNITS)
+    if len(all_losses) <= block:
+        whole = ranks.gathered(np.ascontiguousarray(values))
+
+        def search(told: Progress) -> Spotlights:
+            return find_spotlights(
+                whole, all_losses, counts=all_counts, device=device, progress=told, **options
+            )
+
+        return first_does(search, control, patience, report)
     task = check_task(
-        mine["values"],
-        ranks.gathered(mine["losses"]),
-        counts=None if count is None else ranks.gathered(count),
-        solver="fast",
+        values,
+        all_losses,
+        counts=all_counts,
         device=device,
         progress=progress,
-        barrier_scale=None,
         ranks=ranks,
         **options,
     )
-    return collected(task, list(run_fast(task)))
+    made = None
+    if options["prepare"] != "none":
+        values, ranks, made = prepared_together(
+            values,
+            ranks,
+            options["prepare"],
+            components=options["components"],
+            seed=task.seed,
+            tick=lambda: report(0.0, "Preparing the embeddings"),
+        )
+        block = rows_per_block(values.shape[1], BLOCK_UNITS)
+    values, ranks = in_blocks(values, ranks, block)
+    task = replace(task, values=values, ranks=ranks, preparation=made)
+    return collected(task, list(run_adam(task) if task.solver == "adam" else run_fast(task)))
 
 
 def _checked(embeddings: Any, losses: Any, counts: Any) -> dict[str, Any]:
@@ -136,7 +183,7 @@ def _checked(embeddings: Any, losses: Any, counts: Any) -> dict[str, Any]:
     try:
         values = as_numpy(embeddings)
         if values.ndim == 2 and len(values) == 0 and values.shape[1]:
-            return {"values": values, "losses": np.empty(0), "counts": _none_or_empty(counts)}
+            return {"values": values, "losses": np.empty(0), "counts": None}
         values = check_matrix("embeddings", values)
         n = len(values)
         count = None if counts is None else check_vector("counts", counts, n)
@@ -145,14 +192,10 @@ def _checked(embeddings: Any, losses: Any, counts: Any) -> dict[str, Any]:
         return {"fault": str(error)}
 
 
-def _none_or_empty(counts: Any) -> NDArray[np.float64] | None:
-    return None if counts is None else np.empty(0)
-
-
 def _agreed(
     mine: dict[str, Any], options: dict[str, Any], control: Any, patience: float
-) -> Together:
-    """The processes with their rows, once all have sound rows of one kind and equal options."""
+) -> tuple[dict[str, Any], Together]:
+    """This process's rows and those of all, once all are sound, of one kind, with equal options."""
     said: dict[str, Any] = {"fault": mine.get("fault")}
     if "fault" not in mine:
         values = mine["values"]
@@ -167,8 +210,11 @@ def _agreed(
     for rank, one in enumerate(heard):
         if one["fault"]:
             raise InputError(f"process {rank} of {len(heard)}: {one['fault']}")
+    # A process without rows has neither a type of its own nor counts, and takes those of others.
+    kind = next((one for one in heard if one["rows"]), None)
+    if kind is None:
+        raise InputError("embeddings must not be empty: no process has any rows.")
     for what in ("dimensions", "type", "counts", "options"):
-        # A process without rows has no type of its own.
         counted = [one for one in heard if one["rows"] or what not in ("type", "counts")]
         different = {str(one[what]) for one in counted}
         if len(different) > 1:
@@ -178,6 +224,9 @@ def _agreed(
                 "Give each its part of one data set, and the same command."
             )
     rows = [one["rows"] for one in heard]
-    if not sum(rows):
-        raise InputError("embeddings must not be empty: no process has any rows.")
-    return Together(rows, patience, control)
+    if not len(mine["values"]):
+        mine = mine | {
+            "values": mine["values"].astype(kind["type"]),
+            "counts": np.empty(0) if kind["counts"] else None,
+        }
+    return mine, Together(rows, patience, control)

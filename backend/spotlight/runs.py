@@ -118,7 +118,7 @@ def run_adam(task: Task) -> Iterator[Region]:
     """Successive regions of the published optimiser."""
     reporter = _Reporter(task.progress, task.n_spotlights)
     reporter.begin(0)
-    rows = Rows.centered(task.values, task.device, reporter.breathe)
+    rows = Rows.centered(task.values, task.device, reporter.breathe, task.ranks)
     counts = None if task.counts is None else rows.hold(task.counts)
     steps = task.max_steps or adam.STEPS
     barrier = adam.Barrier(task.min_weight, task.barrier_scale, task.kernel, task.flip)

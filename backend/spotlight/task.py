@@ -85,15 +85,10 @@ def check_task(
 ) -> Task:
     """The arguments of ``find_spotlights`` in one piece, or an ``InputError`` about one of them.
 
-    Processes that share a search have checked their own rows before.
+    Processes that share a search have checked their own rows before, and prepare them after.
     """
     values = check_matrix("embeddings", embeddings) if ranks.world == 1 else embeddings
     check_preparation(prepare, components, values.shape[1])
-    if prepare != "none" and ranks.world > 1:
-        raise InputError(
-            f"prepare {prepare!r} runs in one process: prepare the embeddings first, or start it "
-            "without torchrun."
-        )
     d = values.shape[1] if components is None else components
     _, n, _ = ranks.place(len(values))
     loss = check_vector("losses", losses, n)
@@ -105,10 +100,6 @@ def check_task(
     min_weight = _check_size(size, whole)
     if mode == "distinct" and solver == "adam":
         raise InputError("mode 'distinct' needs solver 'fast': Adam has a single start.")
-    if solver == "adam" and ranks.world > 1:
-        raise InputError(
-            "solver 'adam' runs in one process: take 'fast', or start it without torchrun."
-        )
     if barrier_scale is not None and solver == "fast":
         raise InputError("barrier_scale belongs to solver 'adam': 'fast' has no barrier.")
     if barrier_scale is not None and not (math.isfinite(barrier_scale) and barrier_scale > 0):
@@ -129,7 +120,7 @@ def check_task(
             seed=seed,
             tick=lambda: report(0.0, "Preparing the embeddings"),
         )
-        if prepare != "none"
+        if prepare != "none" and ranks.world == 1
         else None
     )
     return Task(

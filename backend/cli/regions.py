@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 def fit(options: Namespace) -> Report | None:
     """Find regions with high losses and write them as ``.npz``."""
-    check_target(options.out)
     from backend.cli.shared_fit import fit_together, started_together
 
     if started_together():
         shared = fit_together(options)
         return None if shared is None else _written(*shared, options)
+    check_target(options.out)
     bundle = find_bundle(
         options.bundle,
         home=options.home,

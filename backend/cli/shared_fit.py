@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from backend.bundle import Bundle, import_bundle
 from backend.cli.bundles import column_map, find_bundle
-from backend.cli.report import StderrProgress
+from backend.cli.report import StderrProgress, check_target
 from backend.core.errors import BundleError, InputError
 from backend.core.progress import Progress, ignore_progress
 
@@ -28,14 +28,8 @@ def fit_together(options: Namespace) -> tuple[Bundle, Spotlights] | None:
     A bundle given as a file is imported by the first process; the others map the same folder, so
     the home folder must be one that every machine sees.
     """
-    if options.solver != "fast":
-        raise InputError("solver 'adam' runs in one process: start it without torchrun.")
-    if options.prepare != "none":
-        raise InputError(
-            f"--prepare {options.prepare} runs in one process: prepare the embeddings first, or "
-            "start it without torchrun."
-        )
     from backend.spotlight.ranks import first_does, meeting, own_device  # loads torch
+    from backend.spotlight.ranks_rows import even_cuts
     from backend.spotlight.ranks_search import search_together
 
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -43,6 +37,7 @@ def fit_together(options: Namespace) -> tuple[Bundle, Spotlights] | None:
     device = own_device(options.device)
 
     def digest(told: Progress) -> str:
+        check_target(options.out)
         columns = column_map(options.map)
         if Path(options.bundle).exists():
             return import_bundle(
@@ -53,7 +48,7 @@ def fit_together(options: Namespace) -> tuple[Bundle, Spotlights] | None:
     with meeting(device, options.patience) as control:
         bundle = _opened(first_does(digest, control, options.patience, progress), options.home)
         bundle = bundle.at_layer(options.layer)
-        own = slice(rank * bundle.n // world, (rank + 1) * bundle.n // world)
+        own = slice(*even_cuts(bundle.n, bundle.embeddings.shape[1], world)[rank : rank + 2])
         found = search_together(
             bundle.embeddings[own],
             bundle.losses[own],
@@ -62,11 +57,15 @@ def fit_together(options: Namespace) -> tuple[Bundle, Spotlights] | None:
                 "n_spotlights": options.spotlights,
                 "kernel": options.kernel,
                 "precision": options.precision,
+                "solver": options.solver,
                 "starts": 16,
                 "flip": False,
                 "seed": options.seed,
                 "mode": options.mode,
+                "barrier_scale": None,
                 "max_steps": None,
+                "prepare": options.prepare,
+                "components": options.components,
             },
             device=device,
             progress=progress,

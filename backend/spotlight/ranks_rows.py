@@ -16,7 +16,9 @@ from backend.core.preparation import (
     fit_preparation,
     rows_per_step,
 )
+from backend.spotlight.blocks import rows_per_block
 from backend.spotlight.ranks import Together
+from backend.spotlight.rows import BLOCK_UNITS
 
 
 class Everywhere:
@@ -84,6 +86,16 @@ class Joined:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:], dtype=dtype)
+
+
+def even_cuts(n: int, d: int, world: int) -> list[int]:
+    """Where the rows of each process begin, and the end: shares of whole blocks, as even as can be.
+
+    Rows cut there stay where they are; other cuts make ``in_blocks`` send some.
+    """
+    step = rows_per_block(d, BLOCK_UNITS)
+    blocks = -(-n // step)
+    return [min(rank * blocks // world * step, n) for rank in range(world)] + [n]
 
 
 def in_blocks(values: Any, ranks: Together, step: int) -> tuple[Any, Together]:

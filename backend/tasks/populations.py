@@ -1,0 +1,108 @@
+"""A bundle as the audits of populations take it, and the task that asks them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.core.arrays import check_choice
+from backend.core.errors import InputError
+from backend.core.progress import Progress
+from backend.tasks.checks import needs_bundle
+from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
+
+if TYPE_CHECKING:
+    from backend.bundle import Bundle
+    from backend.populations import Evaluation
+
+TRUE_CLASS = "true class"
+"""Stands for the label where columns are named, unless the bundle has a column called so."""
+
+
+def category_column(bundle: Bundle, name: str) -> NDArray[Any]:
+    """A column as categories, shape (n,): numbers of many values are cut into ranges."""
+    from backend.describe import bin_column
+
+    if name == TRUE_CLASS and name not in bundle.attributes and bundle.label_codes is not None:
+        return np.asarray(bundle.class_names, dtype=object)[bundle.label_codes]
+    if name not in bundle.attributes:
+        raise InputError(f"there is no column {name!r} in this bundle.")
+    column = bundle.examples[name]
+    cut = column.dtype.kind in "iuf" and column.nunique() > 8
+    return bin_column(column) if cut else column.to_numpy(dtype=object)
+
+
+def evaluation_of(bundle: Bundle, attributes: Sequence[str] = ()) -> Evaluation:
+    """A bundle as the audits of populations take it, with these columns as categories."""
+    from backend.populations import Evaluation, make_ensemble
+
+    names = None if bundle.class_names is None else np.asarray(bundle.class_names, dtype=object)
+    labels = predictions = None
+    if names is not None and bundle.label_codes is not None:
+        labels = names[bundle.label_codes]
+        if bundle.prediction_codes is not None:
+            predictions = names[bundle.prediction_codes]
+    return Evaluation(
+        make_ensemble(
+            bundle.populations,
+            bundle.labels if bundle.label_codes is not None else None,
+            bundle.classes,  # only given classes are positions; other numbers name themselves
+        )
+        if bundle.populations
+        else None,
+        labels,
+        predictions,
+        bundle.losses,
+        {name: category_column(bundle, name) for name in attributes},
+        bundle.extras.get("stress_scores"),
+    )
+
+
+def run_populations(
+    bundle: Bundle | None, options: Options, progress: Progress, part: WritePart
+) -> tuple[Arrays, Meta]:
+    """One question of ``backend.populations.answers`` on a large bundle.
+
+    Arrays as the question says; ``meta["tables"]`` holds its tables, by column, None for NaN.
+    """
+    from backend.populations import answer
+
+    bundle = needs_bundle("populations", bundle)
+    began = time.perf_counter()
+    progress(0.0, "reading the populations")
+    data = evaluation_of(bundle, options["options"].get("attributes", ()))
+    found = answer(options["what"], data, options["options"], progress)
+    tables = {
+        name: {
+            "kinds": [column.dtype.kind for _, column in table.items()],
+            "columns": table.columns.tolist(),
+            "rows": table.astype(object).where(table.notna(), None).to_numpy().tolist(),
+        }
+        for name, table in found.tables.items()
+    }
+    return dict(found.arrays), {
+        "version": TASK.version,
+        "options": options,
+        "tables": tables,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def _check_populations(options: Options) -> None:
+    from backend.populations.answers import QUESTIONS
+
+    check_choice("what", options["what"], tuple(QUESTIONS))
+    if not isinstance(options["options"], Mapping):
+        raise InputError(f"options must be a mapping: got {options['options']!r}.")
+
+
+TASK = Task(
+    "backend.tasks.populations:run_populations",
+    version=1,
+    defaults={"what": "compare", "options": {}},
+    check=_check_populations,
+)

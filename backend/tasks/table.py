@@ -1,0 +1,108 @@
+"""The table of tasks, and the options that each of them takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backend.core.errors import InputError
+from backend.tasks import (
+    assess,
+    imports,
+    methods,
+    populations,
+    projection,
+    regions,
+    spotlights,
+)
+from backend.tasks.checks import check_count, check_layer
+from backend.tasks.task import Options, Task
+
+
+def default_options(task: str) -> Options:
+    """Every option of a task with its default; a fresh dict."""
+    return dict(_task(task).defaults or {})
+
+
+def complete_options(
+    task: str, options: Mapping[str, Any], tasks: Mapping[str, Task] | None = None
+) -> Options:
+    """Options with defaults filled in.
+
+    Raises
+    ------
+    InputError
+        If the task or an option does not exist, or a value cannot be used.
+    """
+    row = _task(task, tasks)
+    if row.defaults is None:
+        return dict(options)
+    unknown = sorted(set(options) - set(row.defaults))
+    if unknown:
+        raise InputError(
+            f"task {task!r} has no option {', '.join(map(repr, unknown))}. "
+            f"It takes {', '.join(row.defaults)}."
+        )
+    complete = {**row.defaults, **options}
+    if row.check is not None:
+        row.check(complete)
+    return complete
+
+
+def _task(name: str, tasks: Mapping[str, Task] | None = None) -> Task:
+    tasks = TASKS if tasks is None else tasks
+    if name not in tasks:
+        raise InputError(f"there is no task {name!r}. There are {', '.join(sorted(tasks))}.")
+    return tasks[name]
+
+
+def _check_report(options: Options) -> None:
+    check_layer(options)
+    for task in ("regions", "spotlights", "methods"):
+        if options[task] is not None and not isinstance(options[task], Mapping):
+            raise InputError(f"{task} must be options or None: got {options[task]!r}.")
+        complete_options(task, options[task] or {})
+    if options["regions"] is not None and options["spotlights"] is not None:
+        raise InputError("a report is of regions or of spotlights: got options for both.")
+    if not isinstance(options["claim"], bool):
+        raise InputError(f"claim must be true or false: got {options['claim']!r}.")
+    check_count("log", options["log"], 0, 2**63 - 1)
+
+
+TASKS: dict[str, Task] = {
+    "import": imports.TASK,
+    "spotlights": spotlights.TASK,
+    "regions": regions.TASK,
+    "methods": methods.TASK,
+    "report": Task(
+        "backend.report.task:run_report",
+        version=2,
+        defaults={
+            "regions": None,
+            "spotlights": None,
+            "claim": True,
+            "methods": None,
+            "log": 0,
+            "layer": "",
+        },
+        check=_check_report,
+    ),
+    "populations": populations.TASK,
+    "projection": projection.TASK,
+    "words": Task(
+        "backend.describe.task:run_words",
+        version=1,
+        defaults={"min_count": 5},
+        check=lambda options: check_count("min_count", options["min_count"], 1, 2**31),
+        lane=lambda options: "quick",
+    ),
+    "cues": Task("backend.describe.task:run_cues", version=1, defaults={}),
+    "assess": assess.TASK,
+}
+
+PRELOAD: dict[str, tuple[str, ...]] = {
+    "quick": ("backend.bundle", "backend.projection"),
+    "compute": ("backend.bundle", "backend.spotlight.find"),
+    "background": (),
+}
+"""Modules that a warm worker of each lane imports before anybody asks."""

@@ -14,10 +14,11 @@ import numpy as np
 import psutil
 import pytest
 
-from backend import jobs as jobs_module
 from backend.core.errors import InputError, JobCancelled, JobError
 from backend.core.home import PROJECT
-from backend.jobs import Jobs, remaining_s
+from backend.jobs import Jobs, process, remaining_s
+from backend.jobs import job as one_job
+from backend.jobs import manager as many_jobs
 from backend.tasks import Task
 
 NAMES = ["echo", "patient", "stubborn", "refuse", "bug", "hungry", "die", "chatty", "odd"]
@@ -307,7 +308,7 @@ def test_a_silent_watcher_does_not_keep_others_from_cancelling(jobs, gate, monke
     job.cancel("open tab")
     assert not job.ended
     jobs.submit("patient", "", gate, watcher="open tab")
-    monkeypatch.setattr(jobs_module, "SILENCE_S", 0.0)
+    monkeypatch.setattr(one_job, "SILENCE_S", 0.0)
     job.cancel("open tab")
     assert job.state == "cancelled"
 
@@ -382,7 +383,7 @@ def test_a_worker_killed_while_idle_is_replaced_unnoticed(jobs):
 
 
 def test_workers_that_cannot_start_are_told(jobs, tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs_module, "PROJECT", tmp_path)
+    monkeypatch.setattr(process, "PROJECT", tmp_path)
     job = finished(jobs.submit("echo", ""))
     assert "stopped unexpectedly with exit code 1" in job.error
     assert "No module named" in job.detail and "backend" in job.detail
@@ -427,7 +428,7 @@ def test_closing_cancels_and_ends_the_workers(tmp_path, gate):
 
 
 def test_old_jobs_are_forgotten_and_running_ones_kept(jobs, gate, monkeypatch):
-    monkeypatch.setattr(jobs_module, "_REMEMBERED", 3)
+    monkeypatch.setattr(many_jobs, "_REMEMBERED", 3)
     running = jobs.submit("patient", "", gate)
     keys = []
     for number in range(5):

@@ -7,13 +7,14 @@ import os
 import socket
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from backend.core.errors import InputError
-from backend.spotlight import find_spotlights
+from backend.spotlight import blocks, find_spotlights
 from backend.spotlight.ranks import ALONE, meeting, own_device
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,10 +24,18 @@ SCRIPT = """
 import json, os, sys
 import numpy as np
 from backend.core.errors import BackendError
+from backend.spotlight import blocks
 from backend.spotlight.ranks_search import find_spotlights_on_ranks
 
 folder, rank = sys.argv[1], int(os.environ["RANK"])
+unit = blocks.UNIT
+
+def leave(fraction, message):
+    if fraction > 0:
+        os._exit(7)
+
 for number, case in enumerate(json.loads(sys.argv[2])):
+    blocks.UNIT = case.get("unit", unit)
     first, last = case["cuts"][rank], case["cuts"][rank + 1]
     if case.get("dies") == rank:
         os._exit(7)
@@ -42,6 +51,7 @@ for number, case in enumerate(json.loads(sys.argv[2])):
     try:
         found = find_spotlights_on_ranks(
             x, losses, counts=counts, device="cpu", patience=case.get("patience", 60.0),
+            progress=leave if case.get("leaves") == rank else None,
             **case["options"],
         )
     except BackendError as error:
@@ -113,8 +123,10 @@ def check_like_one(folder: Path, number: int, world: int, options: dict, counts=
     )
     for rank in range(world):
         with np.load(folder / f"{number}-{rank}.npz") as shared:
-            np.testing.assert_allclose(shared["weights"], one.weights, atol=1e-5)
-            np.testing.assert_allclose(shared["centers"], one.centers, atol=1e-5)
+            said = f"case {number}, process {rank}: {options}"
+            assert shared["weights"].shape == one.weights.shape, said
+            np.testing.assert_allclose(shared["weights"], one.weights, atol=1e-5, err_msg=said)
+            np.testing.assert_allclose(shared["centers"], one.centers, atol=1e-5, err_msg=said)
             np.testing.assert_allclose(shared["losses"], one.weighted_losses, rtol=1e-6)
             np.testing.assert_allclose(shared["totals"], one.total_weights, rtol=1e-6)
             np.testing.assert_allclose(shared["precisions"], one.precisions, rtol=1e-5)
@@ -131,6 +143,65 @@ def test_two_processes_find_what_one_finds(folder):
     check_like_one(folder, 0, 2, OPTIONS)
     check_like_one(folder, 1, 2, several, np.load(folder / "counts.npy"))
     check_like_one(folder, 2, 2, OPTIONS | {"flip": True, "size": 0.1})
+
+
+# Blocks of 192 rows of 5 numbers: no process has all, and rows near the borders move.
+BLOCKS_OF_192 = 60
+SHORT = {"size": 40, "n_spotlights": 2, "starts": 1, "max_steps": 6}
+# Every kernel and shape, with and without counts; direction and mode change from one to the next.
+SEARCHES = [
+    (
+        {
+            "kernel": kernel,
+            "precision": shape,
+            "flip": bool((number // 2 + number // 4) % 2),
+            "mode": ("successive", "distinct")[(number + number // 2) % 2],
+        },
+        counted,
+    )
+    for number, (shape, kernel, counted) in enumerate(
+        product(("spherical", "diagonal", "full"), ("gaussian", "squared_distance"), (False, True))
+    )
+]
+
+
+# Every third search by three processes, one of them without rows; the others by two.
+@pytest.mark.parametrize("cuts", [[0, 200, N], [0, 290, 290, N]])
+def test_every_search_takes_the_path_of_one_process(folder, monkeypatch, cuts):
+    monkeypatch.setattr(blocks, "UNIT", BLOCKS_OF_192)
+    world = len(cuts) - 1
+    asked = [
+        (SHORT | search, counted)
+        for number, (search, counted) in enumerate(SEARCHES)
+        if (number % 3 == 0) == (world == 3)
+    ]
+    cases = [
+        {"cuts": cuts, "unit": BLOCKS_OF_192, "options": options, "counts": counted}
+        for options, counted in asked
+    ]
+    assert start(folder, cases, world) == [0] * world
+    given = np.load(folder / "counts.npy")
+    for number, (options, counted) in enumerate(asked):
+        check_like_one(folder, number, world, options, given if counted else None)
+
+
+def test_long_paths_preparations_and_adam_are_those_of_one_process(folder, monkeypatch):
+    """Where a last digit would lead elsewhere, in the end."""
+    monkeypatch.setattr(blocks, "UNIT", BLOCKS_OF_192)
+    long = {"kernel": "squared_distance", "precision": "diagonal", "starts": 1, "size": 40}
+    short = SHORT | {"precision": "diagonal"}
+    asked = [
+        long | {"n_spotlights": 2, "flip": True},
+        short | {"prepare": "standardise"},
+        short | {"prepare": "pca", "components": 3},
+        short | {"prepare": "projection", "components": 4, "seed": 2},
+        SHORT | {"solver": "adam", "max_steps": 40},
+        SHORT | {"solver": "adam", "max_steps": 40, "precision": "full", "flip": True},
+    ]
+    cases = [{"cuts": [0, 333, N], "unit": BLOCKS_OF_192, "options": options} for options in asked]
+    assert start(folder, cases, 2) == [0, 0]
+    for number, options in enumerate(asked):
+        check_like_one(folder, number, 2, options)
 
 
 def test_three_processes_of_which_one_has_no_rows(folder):
@@ -158,6 +229,18 @@ def test_a_process_that_dies_is_missed_in_bounded_time(folder):
     told = (folder / "1-0.txt").read_text()
     assert told.startswith("RankError: another process of this search stopped")
     assert "within 2 s" in told
+
+
+@pytest.mark.parametrize(("unit", "leaves"), [(blocks.UNIT, 0), (BLOCKS_OF_192, 1)])
+def test_a_process_that_stops_on_the_way_is_missed_by_the_other(folder, unit, leaves):
+    """Also where the first one searches alone, and the other only hears of it."""
+    case = {"cuts": [0, 300, N], "unit": unit, "leaves": leaves, "patience": 2.0}
+    case["options"] = OPTIONS | {"precision": "full"}
+    codes = start(folder, [case], 2)
+    assert codes[leaves] == 7
+    assert codes[1 - leaves] == 3
+    told = (folder / f"0-{1 - leaves}.txt").read_text()
+    assert told.startswith("RankError: another process of this search stopped")
 
 
 def test_alone_is_everybody():

@@ -13,7 +13,9 @@ from backend.slices import (
     highest_loss,
     weighted_jaccard,
 )
-from backend.slices.compare import COLUMNS, fold, max_t, split_halves
+from backend.slices.compare import COLUMNS, fold
+from backend.slices.held_out import split_halves
+from backend.slices.max_t import max_t
 from tests.bundles import planted
 
 

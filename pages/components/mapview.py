@@ -156,7 +156,8 @@ def _legend(coded: Coding, colour_by: str, looked: Looked) -> pointmap.Kinds | p
                 zip(coded.names, colours.counts(coded, part), strict=True)
             )
             if total
-        )
+        ),
+        folded=colour_by == colours.REGION,  # the list beside the map has the same colours and names
     )
 
 

@@ -62,9 +62,10 @@ class Kind:
 
 @dataclass(frozen=True)
 class Kinds:
-    """A legend of kinds, in the order shown."""
+    """A legend of kinds, in the order shown; ``folded`` to its button where the page says it too."""
 
     kinds: tuple[Kind, ...]
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -326,7 +327,8 @@ def _legend(legend: Kinds | Scale | None, colours: Sequence[str]) -> dict[str, A
         "kinds": [
             {"code": one.code, "name": one.name, "total": one.total, "held": one.held}
             for one in legend.kinds
-        ]
+        ],
+        "folded": legend.folded,
     }
 
 

@@ -40,23 +40,24 @@ function scaleOf(legend, palette) {
 }
 
 export function showLegend(holder, data, state) {
-  const told = JSON.stringify([data.legend, data.palette, state.only, state.folded]);
+  const told = JSON.stringify([data.legend, data.palette, state.only, state.legendFolded]);
   if (holder.dataset.told === told) return;
   holder.dataset.told = told;
   const { legend } = data;
   holder.hidden = !legend || (legend.kinds && !legend.kinds.length);
   if (holder.hidden) return holder.replaceChildren();
+  const folded = state.legendFolded;
   const root = holder.getRootNode();
   const focused = [...holder.querySelectorAll("button")].indexOf(root.activeElement);
-  const fold = element("button", "fold", state.folded ? "Legend" : "");
+  const fold = element("button", "fold", "Legend");
   fold.type = "button";
-  fold.setAttribute("aria-expanded", String(!state.folded));
-  fold.setAttribute("aria-label", state.folded ? "Show the legend" : "Fold the legend");
+  fold.setAttribute("aria-expanded", String(!folded));
+  fold.setAttribute("aria-label", folded ? "Show the legend" : "Fold the legend");
   fold.title = fold.getAttribute("aria-label");
-  fold.append(icon(state.folded ? "M6 8l4 4 4-4" : "M6 12l4-4 4 4"));
+  fold.append(icon(folded ? "M6 8l4 4 4-4" : "M6 12l4-4 4 4"));
   fold.addEventListener("click", () => state.fold());
   const shown = legend.kinds ? kindsOf(legend, data.palette, state) : scaleOf(legend, data.palette);
-  holder.classList.toggle("folded", Boolean(state.folded));
-  holder.replaceChildren(fold, ...(state.folded ? [] : [shown]));
+  holder.classList.toggle("folded", folded);
+  holder.replaceChildren(fold, ...(folded ? [] : [shown]));
   if (focused >= 0) holder.querySelectorAll("button")[focused]?.focus();
 }

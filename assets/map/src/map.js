@@ -32,14 +32,16 @@ const maps = new WeakMap();
 
 function build(root) {
   const parts = {
-    points: element("canvas", "points"),
-    overlay: element("canvas", "overlay"),
+    bar: element("div", "head"),
     tools: element("div", "tools"),
-    legend: element("div", "legend"),
     status: element("div", "status"),
     hint: element("div", "hint"),
+    stage: element("div", "stage"),
+    points: element("canvas", "points"),
+    overlay: element("canvas", "overlay"),
     preview: element("div", "preview"),
     veil: element("div", "veil", "Loading the map"),
+    legend: element("div", "legend"),
   };
   parts.points.setAttribute("aria-hidden", "true");
   parts.overlay.setAttribute("aria-hidden", "true");
@@ -50,7 +52,10 @@ function build(root) {
   parts.legend.hidden = true;
   root.tabIndex = 0;
   root.setAttribute("role", "group");
-  root.replaceChildren(...Object.values(parts));
+  // Tools and words have a line of their own above the points; only an open legend lies over them.
+  parts.bar.append(parts.tools, parts.status, parts.hint);
+  parts.stage.append(parts.points, parts.overlay, parts.preview, parts.veil);
+  root.replaceChildren(parts.bar, parts.stage, parts.legend);
   return parts;
 }
 
@@ -78,7 +83,8 @@ class PointMap {
     this.mode = "lasso";
     this.sticky = "new";
     this.only = -1;
-    this.folded = root.clientWidth < 480; // on a phone the map comes first
+    this.folded = null; // as the page asks, until somebody folds or opens it
+    this.narrow = root.clientWidth < 480; // on a phone the map comes first
     this.number = 0;
     this.pending = [];
     this.contours = [];
@@ -121,7 +127,7 @@ class PointMap {
     this.buttons();
     this.listen();
     this.watcher = new ResizeObserver(() => this.resize());
-    this.watcher.observe(root);
+    this.watcher.observe(this.parts.stage);
     this.resize();
   }
 
@@ -158,6 +164,13 @@ class PointMap {
       this.hover([event.clientX - box.left, event.clientY - box.top]);
     });
     overlay.addEventListener("pointerleave", () => this.unhover());
+    // A pointer that was held while it left, or left the window, is not told to the canvas.
+    this.elsewhere = (event) => {
+      if (!event.composedPath().includes(overlay)) this.unhover();
+    };
+    document.addEventListener("pointermove", this.elsewhere, { passive: true });
+    document.documentElement.addEventListener("pointerleave", this.elsewhere);
+    window.addEventListener("blur", this.elsewhere);
     overlay.addEventListener("dblclick", () => this.camera.fit());
     this.root.addEventListener("keydown", (event) => this.key(event));
   }
@@ -287,6 +300,7 @@ class PointMap {
     this.hovered = -1;
     this.parts.overlay.classList.remove("over");
     if (this.pinned < 0) this.preview.hide();
+    this.redraw(true); // without its ring
   }
 
   showCard(row, pinned) {
@@ -305,7 +319,7 @@ class PointMap {
   size() { return [this.parts.overlay.clientWidth, this.parts.overlay.clientHeight]; }
 
   resize() {
-    const width = this.root.clientWidth, height = this.root.clientHeight;
+    const { clientWidth: width, clientHeight: height } = this.parts.stage;
     if (!width || !height) return;
     this.ratio = Math.min(2, window.devicePixelRatio || 1);
     for (const canvas of [this.parts.points, this.parts.overlay]) {
@@ -399,8 +413,13 @@ class PointMap {
     this.root.dataset.showing = this.showing || "";
   }
 
+  /** Whether the legend shows no more than its button. */
+  get legendFolded() {
+    return this.folded ?? (this.narrow || Boolean(this.data.legend?.folded));
+  }
+
   fold() {
-    this.folded = !this.folded;
+    this.folded = !this.legendFolded;
     this.tell();
   }
 
@@ -439,6 +458,7 @@ class PointMap {
     }
     if (JSON.stringify(before?.legend?.kinds?.map((one) => one.name)) !==
         JSON.stringify(data.legend?.kinds?.map((one) => one.name))) this.only = -1;
+    if (before && Boolean(before.legend?.folded) !== Boolean(data.legend?.folded)) this.folded = null;
     this.root.style.height = data.height + "px";
     this.root.setAttribute("aria-label", data.label);
     this.tell();
@@ -554,6 +574,9 @@ class PointMap {
   end() {
     cancelAnimationFrame(this.asked);
     this.watcher.disconnect();
+    document.removeEventListener("pointermove", this.elsewhere);
+    document.documentElement.removeEventListener("pointerleave", this.elsewhere);
+    window.removeEventListener("blur", this.elsewhere);
     this.preview.hide();
     this.camera.end();
     this.drawing.end();

@@ -15,18 +15,17 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
-from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
 from backend.slices.axes import Axes, principal_axes
-from backend.slices.found import (
-    MIN_MEMBERS,
-    FoundGroups,
-    Ranked,
+from backend.slices.found import MIN_MEMBERS, FoundGroups, Ranked, found_groups
+from backend.slices.inputs import (
+    Inputs,
     check_groups,
+    check_inputs,
+    check_least,
     check_size,
-    found_groups,
+    needed,
 )
-from backend.slices.inputs import Inputs, check_inputs, needed
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 _FEWEST = 10
@@ -133,9 +132,7 @@ def failure_directions(
         needs=("losses", "labels", "predictions"),
     )
     check_size(size, len(inputs))
-    for name, value, low in (("n_axes", n_axes, 1), ("max_fit", max_fit, 4 * _FEWEST)):
-        if value < low:
-            raise InputError(f"{name} must be at least {low}: got {value}.")
+    check_least(n_axes=(n_axes, 1), max_fit=(max_fit, 4 * _FEWEST))
     return _fit(inputs, _Options(check_groups(n_groups), size, n_axes, max_fit, seed), progress)
 
 

@@ -16,15 +16,8 @@ from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
 from backend.slices.axes import Axes, principal_axes
-from backend.slices.found import (
-    MIN_MEMBERS,
-    FoundGroups,
-    Ranked,
-    check_groups,
-    found_groups,
-    worst_first,
-)
-from backend.slices.inputs import Inputs, check_inputs, needed
+from backend.slices.found import MIN_MEMBERS, FoundGroups, Ranked, found_groups, worst_first
+from backend.slices.inputs import Inputs, check_groups, check_inputs, check_least, needed
 
 ALGORITHMS = ("kmeans", "agglomerative", "dbscan")
 CHOICES = ("auto", "wrong", "high_loss")
@@ -115,13 +108,7 @@ def error_clusters(
         raise InputError(f"quantile must be in (0, 1): got {quantile}.")
     n_groups = check_groups(n_groups)
     n_clusters = 2 * n_groups if n_clusters is None else n_clusters
-    for name, value, low in (
-        ("n_clusters", n_clusters, 1),
-        ("n_axes", n_axes, 1),
-        ("max_fit", max_fit, _FEWEST),
-    ):
-        if value < low:
-            raise InputError(f"{name} must be at least {low}: got {value}.")
+    check_least(n_clusters=(n_clusters, 1), n_axes=(n_axes, 1), max_fit=(max_fit, _FEWEST))
     inputs = check_inputs(
         "error_clusters",
         embeddings,

@@ -213,20 +213,3 @@ def weighted_jaccard(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.fl
             if whole > 0:
                 overlap[i, j] = np.minimum(one, other).sum() / whole
     return overlap
-
-
-def check_groups(n_groups: Any) -> int:
-    """``n_groups`` as an int of at least 1."""
-    if isinstance(n_groups, bool) or n_groups != int(n_groups) or n_groups < 1:
-        raise InputError(f"n_groups must be a whole number of at least 1: got {n_groups!r}.")
-    return int(n_groups)
-
-
-def check_size(size: Any, n: int) -> float:
-    """A share in (0, 1), or a number of examples below ``n``, as a number of examples."""
-    count = float(size) * n if 0 < size < 1 else float(size)
-    if not 0 < count < n:
-        raise InputError(
-            f"size must be a share in (0, 1) or a number of examples below {n}: got {size!r}."
-        )
-    return count

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.progress import Progress, ignore_progress
-from backend.slices.found import FoundGroups, Ranked, check_groups, check_size, found_groups
-from backend.slices.inputs import Inputs, check_inputs, needed
+from backend.slices.found import FoundGroups, Ranked, found_groups
+from backend.slices.inputs import Inputs, check_groups, check_inputs, check_size, needed
 
 
 @dataclass(frozen=True)

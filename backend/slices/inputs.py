@@ -1,4 +1,4 @@
-"""What the methods are given, checked once: arrays of one length, labels and predictions as codes."""
+"""What the methods are given, checked once: arrays of one length, classes as codes, options."""
 
 from __future__ import annotations
 
@@ -136,6 +136,30 @@ def check_inputs(
     if predicted is None and shares is not None:
         predicted = shares.argmax(axis=1).astype(np.int64)
     return Inputs(values, checked, codes.get("labels"), predicted, shares, names)
+
+
+def check_groups(n_groups: Any) -> int:
+    """``n_groups`` as an int of at least 1."""
+    if isinstance(n_groups, bool) or n_groups != int(n_groups) or n_groups < 1:
+        raise InputError(f"n_groups must be a whole number of at least 1: got {n_groups!r}.")
+    return int(n_groups)
+
+
+def check_size(size: Any, n: int) -> float:
+    """A share in (0, 1), or a number of examples below ``n``, as a number of examples."""
+    count = float(size) * n if 0 < size < 1 else float(size)
+    if not 0 < count < n:
+        raise InputError(
+            f"size must be a share in (0, 1) or a number of examples below {n}: got {size!r}."
+        )
+    return count
+
+
+def check_least(**options: tuple[float, float]) -> None:
+    """Refuse the first option below its least value; each is given as (value, least value)."""
+    for name, (value, least) in options.items():
+        if value < least:
+            raise InputError(f"{name} must be at least {least}: got {value}.")
 
 
 def _check_probabilities(value: Any, n: int) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from sklearn.metrics import silhouette_samples
 
 from backend.core.errors import InputError
 from backend.slices import george_clusters
-from backend.slices.silhouette import separation, silhouettes
+from backend.slices.george.silhouette import separation, silhouettes
 
 
 def blobs(*centers, n=60, d=None, noise=0.05, seed=0):
@@ -88,9 +88,9 @@ def test_ties_go_to_the_larger_number_of_clusters():
 
 
 def test_equal_scores_take_the_larger_k(monkeypatch):
-    from backend.slices import george
+    from backend.slices.george import one_class
 
-    monkeypatch.setattr(george, "separation", lambda clusters, values: 0.5)
+    monkeypatch.setattr(one_class, "separation", lambda clusters, values: 0.5)
     embeddings = np.random.default_rng(0).standard_normal((100, 4))
     found = george_clusters(embeddings, np.ones(100), np.zeros(100, int), max_k=6)
     assert found.classes["k"].tolist() == [6]

@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from backend.slices import george_clusters
-from backend.slices.small_mixtures import SmallMixture, fit_from, fit_small_mixtures
+from backend.slices.george.small_mixtures import SmallMixture, fit_from, fit_small_mixtures
 
 
 def blobs(random, n, k, d=2):

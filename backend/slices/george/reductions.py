@@ -35,7 +35,7 @@ def fit_reduction(
     the covariance floor of a Gaussian mixture means the same whatever the units.
     """
     if kind == "umap":
-        from backend.slices.umap_reduction import FEWEST, umap_reduction
+        from backend.slices.george.umap_reduction import FEWEST, umap_reduction
 
         if len(values) >= FEWEST:
             return umap_reduction(values, k, seed), ""

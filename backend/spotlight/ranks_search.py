@@ -14,12 +14,20 @@ from backend.core.errors import BackendError, InputError, RankError
 from backend.core.progress import Progress, ignore_progress
 from backend.spotlight.blocks import rows_per_block
 from backend.spotlight.find import collected, find_spotlights
-from backend.spotlight.ranks import PATIENCE, Together, agree, first_does, meeting, own_device
+from backend.spotlight.ranks import (
+    ALONE,
+    PATIENCE,
+    Together,
+    agree,
+    first_does,
+    meeting,
+    own_device,
+)
 from backend.spotlight.ranks_rows import in_blocks, prepared_together
 from backend.spotlight.rows import BLOCK_UNITS
 from backend.spotlight.runs import run_adam, run_fast
 from backend.spotlight.spotlights import Spotlights
-from backend.spotlight.task import check_task
+from backend.spotlight.task import Task, check_task
 
 
 def find_spotlights_on_ranks(
@@ -82,12 +90,14 @@ def find_spotlights_on_ranks(
 
     Notes
     -----
-    On processors of one kind the regions are those of one process to the last digit, whatever the
-    number of processes and however uneven their rows: starts and samples are drawn by the numbers
-    of the rows among all, and sums are taken over blocks of rows that begin at the same rows
-    everywhere. (Rows near a border between two processes are therefore sent to one of them, at most
-    half a block of 2^22 numbers.) On GPUs blocks are not kept apart in every sum, and embeddings
-    of more than one block can end in regions that differ by rounding, or in another optimum.
+    On processors of one kind, with equally many threads per process, the regions are those of one
+    process to the last digit, whatever the number of processes and however uneven their rows:
+    starts and samples are drawn by the numbers of the rows among all, and sums are taken over
+    blocks of rows that begin at the same rows everywhere. (Rows near a border between two processes
+    are therefore sent to one of them, at most half a block of 2^22 numbers.) Where rounding differs
+    after all, ascents of other than round Gaussian regions can end in another optimum: on GPUs,
+    with other numbers of threads in single precision, and beyond 2^23 rows, of which fewer climbers
+    are followed at once by a process that holds them all.
 
     Embeddings of at most one block are searched by the first process alone: sending sums to and fro
     takes longer there than the search.
@@ -143,8 +153,7 @@ def search_together(
     all_losses = ranks.gathered(mine["losses"])
     all_counts = None if count is None else ranks.gathered(count)
     report = progress or ignore_progress
-    block = rows_per_block(values.shape[1], BLOCK_UNITS)
-    if len(all_losses) <= block:
+    if _one_block(values, ranks):
         whole = ranks.gathered(np.ascontiguousarray(values))
 
         def search(told: Progress) -> Spotlights:
@@ -172,9 +181,22 @@ def search_together(
             seed=task.seed,
             tick=lambda: report(0.0, "Preparing the embeddings"),
         )
-        block = rows_per_block(values.shape[1], BLOCK_UNITS)
-    values, ranks = in_blocks(values, ranks, block)
-    task = replace(task, values=values, ranks=ranks, preparation=made)
+    task = replace(task, preparation=made)
+    if _one_block(values, ranks):
+        task = replace(task, values=ranks.gathered(np.ascontiguousarray(values)), ranks=ALONE)
+        return first_does(
+            lambda told: _found(replace(task, progress=told)), control, patience, report
+        )
+    values, ranks = in_blocks(values, ranks, rows_per_block(values.shape[1], BLOCK_UNITS))
+    return _found(replace(task, values=values, ranks=ranks))
+
+
+def _one_block(values: Any, ranks: Together) -> bool:
+    """Whether the rows of all are so few that sharing them would take longer than the search."""
+    return sum(ranks.rows) <= rows_per_block(values.shape[1], BLOCK_UNITS)
+
+
+def _found(task: Task) -> Spotlights:
     return collected(task, list(run_adam(task) if task.solver == "adam" else run_fast(task)))
 
 

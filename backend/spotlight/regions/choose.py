@@ -15,6 +15,7 @@ from backend.spotlight.regions.views import Ground
 
 # Numbers of rankings that are held at once.
 _BLOCK = 2**24
+_KINDS = ("labels", "all", "rest")
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ class Pick:
     core: NDArray[np.int64]
 
     @property
-    def bound(self) -> bool:
-        """Whether it is bound to labels."""
-        return self.found.view.scope.bound
+    def kind(self) -> str:
+        """``all``, ``labels`` or ``rest``, as its scope."""
+        return self.found.view.scope.kind
 
 
 def choose(
@@ -43,35 +44,40 @@ def choose(
     """The list, best first within each kind, kinds taking turns.
 
     Every step takes the candidate with the largest held-out score times the share of its core's
-    excess loss that no region of its kind covers yet; candidates of the kind that overlap with it
-    are left out from then on.
+    excess loss that no region covers yet; candidates that overlap with it are left out from then
+    on. Regions that go across all labels, and those bound to some, are counted apart in both.
     """
     picks = _best(ground, pool, settings, tick)
     excess = ground.losses.double().clamp_min(0.0).cpu().numpy()
-    covered = {True: np.zeros(len(excess), bool), False: np.zeros(len(excess), bool)}
+    covered = {bound: np.zeros(len(excess), bool) for bound in (True, False)}
     chosen: list[Pick] = []
-    for bound in _turns(n_regions, n_labels):
-        best = _next(picks[bound], excess, covered[bound])
-        if best is None:
-            bound = not bound
-            best = _next(picks[bound], excess, covered[bound])
+    for turn in _turns(n_regions, n_labels):
+        order = [turn, *(kind for kind in _KINDS if kind != turn)]
+        found = (_next(picks[kind], excess, covered[kind != "all"]) for kind in order)
+        best = next((pick for pick in found if pick is not None), None)
         if best is None:
             break
         chosen.append(best)
+        bound = best.kind != "all"
         covered[bound][best.core] = True
         mask = np.zeros(len(excess), bool)
         mask[best.core] = True
-        picks[bound] = [
-            pick for pick in picks[bound] if _jaccard(mask, best.core, pick.core) < settings.apart
-        ]
+        for kind in _KINDS:
+            if (kind != "all") == bound:
+                picks[kind] = [
+                    pick
+                    for pick in picks[kind]
+                    if _jaccard(mask, best.core, pick.core) < settings.apart
+                ]
     return chosen
 
 
-def _turns(n_regions: int, n_labels: int) -> list[bool]:
-    """Whether each place of the list goes to a region bound to labels."""
+def _turns(n_regions: int, n_labels: int) -> list[str]:
+    """The kind of region that each place of the list goes to, if there is one."""
     if n_labels < 2:
-        return [False] * n_regions
-    pattern = [True, False, True, True, False] if n_labels == 2 else [True, False, True, True, True]
+        return ["all"] * n_regions
+    fourth = "labels" if n_labels == 2 else "rest"
+    pattern = ["labels", "all", "labels", fourth, "labels"]
     return [pattern[at % len(pattern)] for at in range(n_regions)]
 
 
@@ -97,14 +103,14 @@ def _jaccard(mask: NDArray[np.bool_], core: NDArray[np.int64], other: NDArray[np
 
 def _best(
     ground: Ground, pool: list[Found], settings: Settings, tick: Callable[[float], None]
-) -> dict[bool, list[Pick]]:
+) -> dict[str, list[Pick]]:
     """The best candidates of each scope by kind, with their cores."""
-    picks: dict[bool, list[Pick]] = {True: [], False: []}
-    for bound in picks:
+    picks: dict[str, list[Pick]] = {kind: [] for kind in _KINDS}
+    for turn, kind in enumerate(_KINDS):
         entries = [
             (float(found.scores[at]), number, at)
             for number, found in enumerate(pool)
-            if found.view.scope.bound == bound
+            if found.view.scope.kind == kind
             for at in range(len(found.balls))
             if found.scores[at] > 0
         ]
@@ -117,9 +123,9 @@ def _best(
             if taken[scope] <= settings.keep:
                 by_found.setdefault(number, []).append(at)
         for done, (number, ats) in enumerate(sorted(by_found.items())):
-            tick((done / len(by_found) + (not bound)) / 2)
-            picks[bound] += _cores(ground, pool[number], ats, settings)
-        picks[bound].sort(key=lambda pick: -pick.score)
+            tick((turn + done / len(by_found)) / len(_KINDS))
+            picks[kind] += _cores(ground, pool[number], ats, settings)
+        picks[kind].sort(key=lambda pick: -pick.score)
     return picks
 
 

@@ -84,6 +84,8 @@ def collected(
         weights=weights,
         centers=centers,
         roots=roots,
+        shift=np.zeros(d) if space is None else space.shift,
+        reach=np.inf if space is None else space.reach,
         round_precisions=rounds,
         scopes=tuple(_words(pick.found.view.scope, call) for pick in chosen),
         scope_labels=tuple(
@@ -138,6 +140,8 @@ def _words(scope: Scope, call: Call) -> str:
         return "all examples"
     if not scope.bound:
         return _WHATEVER
+    if scope.without is not None:
+        return f"among true labels other than {call.names[scope.without]}"
     names = [str(call.names[code]) for code in scope.labels]
     if len(names) == 1:
         return f"among true label {names[0]}"

@@ -15,7 +15,7 @@ from backend.spotlight.regions.climb import Balls
 from backend.spotlight.regions.ranking import Ranker, Ranks
 from backend.spotlight.regions.scopes import Scope
 from backend.spotlight.regions.settings import Settings
-from backend.spotlight.regions.views import Ground, View, search, views_of
+from backend.spotlight.regions.views import Ground, View, rows_searched, search, views_of
 
 # Numbers of a ranking that are held at once.
 _BLOCK = 2**24
@@ -37,8 +37,10 @@ class Found:
         Rows of the other half that rank first, as many as the size makes there.
     means, errors, bases, scores : float64 arrays of shape (k,)
         Of these rows: mean loss and its standard error; the mean that it is compared with. Scores
-        are what candidates are ordered by, by default from the rows that rank first in the draft:
-        the final ranking makes more of the candidates look alike.
+        are what candidates are ordered by. Their loss is, by default, that of the rows that rank
+        first in the draft: the final ranking makes more of the candidates look alike. It is
+        multiplied with how far the members rank above the rows that come next: failures with a
+        cause stand apart, while the hard examples between two labels run into their surroundings.
     """
 
     view: View
@@ -90,15 +92,16 @@ def judge(
     mine = ground.side[rows] == first
     parts = []
     for part in (np.flatnonzero(mine), np.flatnonzero(~mine)):
-        if len(part) > settings.judge_rows:
-            part = np.sort(generator.choice(part, settings.judge_rows, replace=False))
+        most = settings.judge_rows if view.scope.without is None else settings.rest_rows
+        if len(part) > most:
+            part = np.sort(generator.choice(part, most, replace=False))
         parts.append(part)
     used = np.concatenate(parts)
     ranker = Ranker.of(ground, view, first, settings, ground.at(used))
     theirs = torch.arange(len(parts[0]), len(used), device=view.points.device)
     losses = view.losses[ground.at(parts[1])].double()
     # Sizes are counted in the rows that were searched, which may be a sample of the half.
-    searched = min(int(mine.sum()), settings.search_rows)
+    searched = min(int(mine.sum()), rows_searched(view.scope, settings))
     sizes = balls.sizes.cpu().numpy() * (len(rows) / searched)
     counts = np.maximum(1, np.rint(sizes * (~mine).mean() * len(parts[1]) / max(1, (~mine).sum())))
     own = float(losses.mean()) if len(losses) else 0.0
@@ -107,6 +110,7 @@ def judge(
     )
     bases = np.full(len(balls), everybody)
     means, errors, judged = np.zeros(len(balls)), np.zeros(len(balls)), np.zeros((2, len(balls)))
+    gaps = np.zeros(len(balls))
     held_out: list[NDArray[np.int64]] = []
     step = max(1, _BLOCK // len(used))
     for start in range(0, len(balls), step):
@@ -114,12 +118,13 @@ def judge(
         ranks = ranker.rank(balls[at])
         most = min(int(counts[start : start + step].max()), len(losses))
         draft = ranks.draft[:, theirs].topk(most).indices
-        final = ranks.final[:, theirs].topk(most).indices
+        levels, final = ranks.final[:, theirs].topk(min(settings.around * most, len(losses)))
         for line, number in enumerate(at.tolist()):
             count = min(int(counts[number]), len(losses))
             top = final[line, :count]
             held_out.append(rows[parts[1][np.sort(top.cpu().numpy())]])
             means[number], errors[number] = judged[:, number] = _level(losses[top])
+            gaps[number] = _gap(levels[line, : settings.around * count].double(), count)
             if settings.judged_by == "draft":
                 judged[:, number] = _level(losses[draft[line, :count]])
             elif settings.judged_by == "kernel":
@@ -131,7 +136,8 @@ def judge(
     base = (1 - settings.own_base) * everybody + settings.own_base * own
     scores = judged[0] - base - settings.caution * judged[1]
     shares = sizes / len(ground.side) / min(settings.sizes)
-    scores = np.where(scores > 0, scores * shares**settings.growth, scores)
+    weight = shares**settings.growth * gaps**settings.apartness
+    scores = np.where(scores > 0, scores * weight, scores)
     scores[counts < settings.min_held_out] = -np.inf
     return Found(view, first, balls, sizes, tuple(held_out), means, errors, bases, scores)
 
@@ -141,6 +147,13 @@ def _level(losses: Tensor) -> tuple[float, float]:
     if len(losses) == 0:
         return 0.0, 0.0
     return float(losses.mean()), float(losses.std(correction=0)) / math.sqrt(len(losses))
+
+
+def _gap(levels: Tensor, count: int) -> float:
+    """Mean of the first ``count`` numbers above the mean of the others; 0 without others."""
+    if len(levels) <= count:
+        return 0.0
+    return float(levels[:count].mean() - levels[count:].mean())
 
 
 def rank_all(ground: Ground, found: Found, balls: Balls, settings: Settings) -> Ranks:

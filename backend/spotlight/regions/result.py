@@ -20,11 +20,18 @@ class Regions:
         are -inf. A ranking: the numbers of two regions cannot be compared.
     weights : float64 array of shape (r, n)
         The kernel that was found, in [0, 1]: ``exp(-q/2)`` with the squared distance ``q`` from the
-        center in the region's precision; 0 for examples of other labels than the region's.
+        center in the region's precision, of rows drawn in to ``reach``; 0 for examples of other
+        labels than the region's.
     centers : float64 array of shape (r, d)
         In the units of the embeddings.
     roots : float64 array of shape (r, d, q)
         Roots of the precisions: ``q_i = |(x_i - center) root|^2``.
+    shift : float64 array of shape (d,)
+        Middle of the rows, far outliers aside.
+    reach : float
+        A row farther from ``shift`` than this counts as if it lay on the way there, at this
+        distance: its ``x_i`` is ``shift + (row - shift) reach / |row - shift|``. Infinite where
+        nothing was searched.
     round_precisions : float64 array of shape (r,)
         Precision of the round region of the same center and total weight, where one number must
         do: it comes near the region, and is the region where it was round to begin with.
@@ -73,6 +80,8 @@ class Regions:
     weights: NDArray[np.float64]
     centers: NDArray[np.float64]
     roots: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    reach: float
     round_precisions: NDArray[np.float64]
     scopes: tuple[str, ...]
     scope_labels: tuple[tuple[Any, ...], ...]
@@ -112,12 +121,13 @@ class Regions:
         return np.einsum("rdq,req->rde", self.roots, self.roots)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists, numbers and texts, for JSON; -inf becomes None."""
+        """Plain lists, numbers and texts, for JSON; infinite numbers become None."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         plain |= {name: value.tolist() for name, value in plain.items() if hasattr(value, "tolist")}
         plain["scores"] = [
             [None if value == -np.inf else value for value in row] for row in plain["scores"]
         ]
+        plain["reach"] = self.reach if np.isfinite(self.reach) else None
         plain["members"] = [rows.tolist() for rows in self.members]
         plain["scope_labels"] = [
             [label.item() if hasattr(label, "item") else label for label in labels]

@@ -16,7 +16,8 @@ def region_arrays(found: Regions) -> dict[str, NDArray[Any]]:
     """What a page or a script needs of the regions, one row per region.
 
     scores and weights (r, n) float32, centers (r, d), precisions (r,) of round stand-ins, roots
-    (r, d, q) float32 of the exact ones, members (r, max) rows strongest first, padded with -1, and
+    (r, d, q) float32 of the exact ones, shift (d,) and reach () from where and to where far rows are
+    drawn in before these measure them, members (r, max) rows strongest first, padded with -1, and
     numbers (r,) under the names they have in ``Regions``; first_half (n,).
     """
     longest = max((len(rows) for rows in found.members), default=0)
@@ -29,6 +30,8 @@ def region_arrays(found: Regions) -> dict[str, NDArray[Any]]:
         "centers": found.centers,
         "precisions": found.round_precisions,
         "roots": found.roots.astype(np.float32),
+        "shift": found.shift,
+        "reach": np.array(found.reach),
         "members": members,
         "held_out_losses": found.held_out_losses,
         "p_values": found.p_values,

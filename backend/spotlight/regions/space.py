@@ -22,12 +22,14 @@ _EXACT_NUMBERS = 2**18
 
 @dataclass(frozen=True)
 class Space:
-    """Where the search runs: ``x = (embedding - shift) axes / scale``.
+    """Where the search runs: ``x = (embedding - shift) axes / scale``, far rows drawn in.
 
     Parameters
     ----------
     points : tensor of shape (n, q)
     shift : float64 array of shape (d,)
+    reach : float
+        Rows farther from ``shift`` than this are drawn in to there, in the units of the embeddings.
     scale : float
     axes : float64 array of shape (d, q)
         Orthonormal columns: the first principal components, or the axes as they are.
@@ -37,6 +39,7 @@ class Space:
 
     points: Tensor
     shift: NDArray[np.float64]
+    reach: float
     scale: float
     axes: NDArray[np.float64]
     kept: float
@@ -74,7 +77,7 @@ def make_space(
     points = torch.empty((n, axes.shape[1]), dtype=dtype, device=device)
     for start, block in blocks():
         points[start : start + len(block)] = block @ axes.to(dtype) if d > components else block
-    return Space(points, shift, scale, axes.cpu().numpy(), kept)
+    return Space(points, shift, far * scale, scale, axes.cpu().numpy(), kept)
 
 
 def stored_anyhow(losses: NDArray[np.float64], points: Tensor) -> NDArray[np.int64]:

@@ -88,6 +88,8 @@ def page() -> None:
         if method == search.SPOTLIGHTS and result is not None and result.meta.get("notes"):
             st.caption(" ".join(text.plain(note, limit=300) for note in result.meta["notes"]))
         with st.container(horizontal=True, vertical_alignment="center"):
+            if regions:
+                groups.explain_numbers(method)
             trusted.follow()
             if choice.source["kind"] == "region":
                 tagging.rename_form(bundle, choice)
@@ -108,7 +110,7 @@ def page() -> None:
         more["Is it real?"] = trusted.show
         plain = default_options(search.SPOTLIGHTS)
         asked = options if method == search.SPOTLIGHTS else plain | {"seed": options["seed"]}
-        more["Other methods"] = lambda: methods.show_methods(bundle, asked)
+        more["Other methods"] = lambda: methods.show_methods(bundle, asked, ours=method)
     show_group(bundle, choice, choices, more=more, bar=bar)
     selection.write_link(bundle)
 

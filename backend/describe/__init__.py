@@ -1,5 +1,6 @@
 """What the members of a group have in common, in words and shares."""
 
+from backend.describe.apart import tell_apart
 from backend.describe.attributes import (
     AttributeColumn,
     AttributeComparison,
@@ -38,6 +39,7 @@ __all__ = [
     "index_words",
     "read_columns",
     "summary_table",
+    "tell_apart",
     "text_cues",
     "token_table",
     "tokenize",

@@ -147,7 +147,7 @@ def describe_facts(
         raise InputError(f"max_facts must be 1 or more: got {max_facts}.")
     weights = as_numpy(weights)
     shares = check_weights(weights, weights.size)
-    columns = _columns(labels, predictions, examples, len(shares))
+    columns = fact_columns(labels, predictions, examples, len(shares))
     if not columns:
         raise InputError("a group needs labels, predictions or examples to be described by.")
     facts = [fact for place, column in enumerate(columns) for fact in _facts(column, place, shares)]
@@ -226,7 +226,9 @@ def _facts(column: Column, place: int, shares: NDArray[np.float64]) -> Iterator[
             )
 
 
-def _columns(labels: Any, predictions: Any, examples: pd.DataFrame | None, n: int) -> list[Column]:
+def fact_columns(
+    labels: Any, predictions: Any, examples: pd.DataFrame | None, n: int
+) -> list[Column]:
     columns = []
     for name, said, values in (
         ("label", "label", labels),

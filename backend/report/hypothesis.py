@@ -18,6 +18,7 @@ import pandas as pd
 
 from backend.bundle import Bundle
 from backend.core.errors import InputError
+from backend.core.plural import counted
 from backend.export.cells import neutralise
 from backend.report.verdict import Verdict, adjusted, test_hypothesis
 from backend.rules import Rule, to_text
@@ -144,7 +145,7 @@ def hypotheses(bundle: Bundle, store: Store) -> pd.DataFrame:
         p = ps.get(verdict.get("fingerprint", ""))
         said = verdict.get("verdict", "not tested")
         if said == "supported" and p is not None and p > verdict["level"]:
-            said = f"not supported among {len(made)} tests"
+            said = f"not supported among {counted(len(made), 'test')}"
         rows.append(
             {
                 "key": event.payload["key"],

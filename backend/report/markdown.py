@@ -52,7 +52,7 @@ def model_card_section(contents: Contents, *, level: int = 2) -> str:
     ]
     if contents.regions:
         claimed = any(region.claim for region in contents.regions)
-        header = ["#", "What its members share", "Members", "Weighted loss", "× base"]
+        header = ["#", "What its members share", "Members", "Weighted loss", "Weighted × base"]
         header += (
             ["Held-out × base", "95 % interval", "p", "p, adjusted", "Verdict"] if claimed else []
         )

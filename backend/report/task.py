@@ -149,10 +149,10 @@ def methods_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     names = {
         "method": "method",
         "group": "group",
-        "size": "size",
-        "mean_loss": "mean loss",
-        "ratio": "× base",
-        "held_out_loss": "held-out loss",
+        "size": "total weight",
+        "mean_loss": "weighted loss",
+        "ratio": "weighted × base",
+        "held_out_loss": "refound loss",
         "p": "p",
         "note": "note",
     }

@@ -11,6 +11,7 @@ from typing import Any
 
 from backend.core.arrays import as_numpy
 from backend.core.errors import InputError, StoreError
+from backend.core.plural import counted
 
 CHANGES = ("tag", "untag", "rename_region", "hypothesis", "view", "blind_check")
 """Kinds that change what is shown, and that undo and redo therefore act on."""
@@ -83,7 +84,7 @@ class Event:
     @property
     def summary(self) -> str:
         """What happened, for a history list: ``tagged 212 examples 'coat-like shirts'``."""
-        examples = "1 example" if self.n_ids == 1 else f"{self.n_ids:,} examples"
+        examples = counted(self.n_ids, "example")
         if self.kind == "tag":
             return f"tagged {examples} '{self.tag}'"
         if self.kind == "untag":

@@ -73,14 +73,14 @@ def compare(bundle: Bundle, choice: Choice, baseline: str) -> Against:
     """
     key = _key(bundle.digest, choice.group, baseline)
     comparison = _comparison(key, bundle, choice.group, baseline)
-    n, members = text.count(bundle.n), text.count(choice.group.n_members)
+    n, members = text.count(bundle.n), text.counted(choice.group.n_members, "member")
     sentence = {
         "all": f"Compared with all {n} examples",
         "same label": f"Compared with all {n} examples, weighted to the labels of the group",
-        "rest": f"Compared with the {text.count(bundle.n - comparison.n_members)} examples that are "
+        "rest": f"Compared with the {text.counted(bundle.n - comparison.n_members, 'example')} that are "
         "not members",
     }[baseline]
-    sentence += f"; the group has {members} members" + (
+    sentence += f"; the group has {members}" + (
         ", fewer than 30: small." if choice.group.small else "."
     )
     return Against(comparison, key, sentence, HEADS[baseline])

@@ -95,7 +95,7 @@ def show_heat(
             interval = f", 95 %: {' to '.join(ends)}"
         hover[at] = (
             f"{text.chart(rows[at[0]])}, {text.chart(columns[at[1]])}<br>{RATES[metric]} {said}"
-            f"{interval}<br>out of {text.count(int(count[at]))}, {text.count(int(n[at]))} examples"
+            f"{interval}<br>out of {text.count(int(count[at]))}, {text.counted(int(n[at]), 'example')}"
         )
     side = 26 if dense else CELL
     key = f"audit_heat_{bundle.digest[:8]}"

@@ -52,7 +52,7 @@ def show_gaps(gaps: pd.DataFrame, metric: str, min_n: int) -> None:
         },
     )  # fmt: skip
     st.caption(
-        f"Over groups and combinations with at least {text.count(min_n)} examples to be wrong about "
+        f"Over groups and combinations with at least {text.counted(min_n, 'example')} to be wrong about "
         "(positives for TPR and FNR). The worst of many groups is always somewhat bad by chance: see "
         "its interval."
     )
@@ -77,7 +77,7 @@ def show_worst(table: pd.DataFrame, asked: Asked, bundle: Bundle) -> None:
         return
     st.markdown(
         f"**{RATES[metric]}, worst first** · {text.count(len(head))} of "
-        f"{text.count(len(table) - 1)} groups · ○ and † out of fewer than {text.count(asked.min_n)}"
+        f"{text.counted(len(table) - 1, 'group')} · ○ and † out of fewer than {text.count(asked.min_n)}"
     )
     key = f"audit_worst_{bundle.digest[:8]}"
     names = ["group", "n", metric, f"{metric}_low", f"{metric}_high"]

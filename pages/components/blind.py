@@ -98,7 +98,7 @@ def _show(bundle: Bundle, check: BlindCheck) -> None:
         with place:
             shown = rows[:TILES]
             st.subheader(f"Group {letter}", anchor=False)
-            st.caption(f"{text.count(len(shown))} of {text.count(len(rows))} examples")
+            st.caption(f"{text.count(len(shown))} of {text.counted(len(rows), 'example')}")
             gallery.tiles(
                 bundle,
                 shown,

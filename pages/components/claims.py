@@ -11,15 +11,14 @@ import streamlit as st
 
 from backend.core.groups import SMALL
 from backend.core.statistics import adjust_p
-from pages.components import overlap, palette, text
+from pages.components import measures, overlap, palette, text
 from pages.components.groups import Choice
 
 LEVEL = 0.05
 FLOOR = 2 / 200
 """Smallest p that 199 shuffles in two directions can give."""
 HELP = (
-    "Each region was found on one half of the examples. Held-out loss is its weighted mean loss on the "
-    "other half; losses above the 90 % quantile count as that much. p asks how often the best of all "
+    "Each region was found on one half of the examples and is measured on the other. p asks how often the best of all "
     "candidates looks as good when the held-out losses are shuffled within every label, so it covers the "
     "whole search; .01 is the least it can be. A label that fails evenly as a whole gives no claim: then the finding is the label."
 )
@@ -56,7 +55,21 @@ def show_claims(choices: Sequence[Choice], meta: Mapping[str, Any]) -> None:
     table = pd.DataFrame(
         [_row(choice, region) for choice, region in zip(named, regions, strict=False)]
     )
-    table.insert(6, "p adjusted", adjust_p(table["p"].to_numpy(dtype=float)))
+    table.insert(
+        table.columns.get_loc("p") + 1, "p adjusted", adjust_p(table["p"].to_numpy(dtype=float))
+    )
+    _table(table[list(FIRST)])
+    notes = " ".join(text.plain(note, limit=300) for note in meta["notes"])
+    st.caption(
+        f"{text.counted(int(meta['n_candidates']), 'candidate')} compared. Held-out losses and their base "
+        f"are capped: a loss above {text.number(meta['loss_cap'])} counts as that much. So they differ from "
+        f"mean and weighted loss, and from the base loss of {text.number(meta['base_loss'])}. {notes}"
+    )
+    with st.expander("All numbers"):
+        _table(table)
+
+
+def _table(table: pd.DataFrame) -> None:
     st.dataframe(
         table,
         hide_index=True,
@@ -66,41 +79,49 @@ def show_claims(choices: Sequence[Choice], meta: Mapping[str, Any]) -> None:
             for name, words in COLUMNS.items()
         },
     )
-    notes = " ".join(text.plain(note, limit=300) for note in meta["notes"])
-    st.caption(
-        f"{text.count(int(meta['n_candidates']))} candidates were compared. Held-out losses and their base "
-        f"count losses above {text.number(meta['loss_cap'])} as that much, so they cannot lie above it and "
-        f"the base is lower than that of the raw losses ({text.number(meta['base_loss'])}). {notes}"
-    )
 
 
+FIRST = (
+    "region",
+    "verdict",
+    measures.HELD_OUT_RATIO,
+    "p",
+    "p adjusted",
+    measures.MEMBERS,
+    measures.MEAN,
+)
+"""What is seen without a click."""
 COLUMNS = {
-    "held-out loss": "Weighted mean loss on the half that did not find the region; high losses cut.",
+    measures.HELD_OUT_RATIO: f"{measures.MEANS[measures.HELD_OUT_RATIO]} {measures.CAPPED}",
+    measures.HELD_OUT: f"{measures.MEANS[measures.HELD_OUT]} {measures.CAPPED}",
     "± standard error": "Of the held-out loss.",
-    "base": "Mean loss of all examples of that half, cut likewise.",
+    "held-out base": "Mean loss of all examples of that half, capped likewise.",
     "held-out n": "(sum k)² / sum k²: how many examples of that half the weights amount to.",
     "p": "Family-wise over all candidates: max-T permutation within labels, 199 shuffles, both directions.",
     "p adjusted": "Benjamini and Hochberg 1995, over the regions listed.",
-    "mean loss": "Of the members, on all examples, raw.",
-    "weighted loss": "With the soft weights, on all examples, raw.",
-    "effective size": "(sum k)² / sum k²: how far the soft weights are spread, in examples.",
+    measures.MEMBERS: measures.MEANS[measures.MEMBERS],
+    measures.MEAN: measures.MEANS[measures.MEAN],
+    measures.WEIGHTED: measures.MEANS[measures.WEIGHTED],
+    measures.EFFECTIVE: measures.MEANS[measures.EFFECTIVE],
 }
 
 
 def _row(choice: Choice, region: Mapping[str, Any]) -> dict[str, Any]:
     small = f", small: under {SMALL}" if choice.group.small else ""
+    base = region["held_out_base"]
     return {
         "region": f"{choice.number} {choice.name}",
         "verdict": ("real" if region["p_value"] <= LEVEL else "not shown to be real") + small,
-        "held-out loss": region["held_out_loss"],
-        "± standard error": region["held_out_error"],
-        "base": region["held_out_base"],
+        measures.HELD_OUT_RATIO: region["held_out_loss"] / base if base > 0 else None,
         "p": region["p_value"],
+        measures.HELD_OUT: region["held_out_loss"],
+        "± standard error": region["held_out_error"],
+        "held-out base": base,
         "held-out n": region["held_out_size"],
-        "members": region["n_members"],
-        "mean loss": region["member_loss"],
-        "weighted loss": region["weighted_loss"],
-        "effective size": region["effective_size"],
+        measures.MEMBERS: region["n_members"],
+        measures.MEAN: region["member_loss"],
+        measures.WEIGHTED: region["weighted_loss"],
+        measures.EFFECTIVE: region["effective_size"],
     }
 
 
@@ -126,14 +147,14 @@ def _chart(choices: Sequence[Choice], regions: Sequence[Mapping[str, Any]]) -> N
         x=regions[0]["held_out_base"], line={"dash": "dot", "color": palette.text_colour()}
     )
     figure.add_annotation(
-        x=regions[0]["held_out_base"], y=1, yref="paper", text="base loss", showarrow=False,
+        x=regions[0]["held_out_base"], y=1, yref="paper", text="held-out base", showarrow=False,
         xanchor="left", xshift=4,
     )  # fmt: skip
     figure.update_layout(
         height=60 + 44 * len(regions),
         margin={"l": 0, "r": 0, "t": 18, "b": 0},
         xaxis={
-            "title": {"text": "held-out loss, high losses cut, ± 2 standard errors"},
+            "title": {"text": "held-out loss (capped), ± 2 standard errors"},
             "rangemode": "tozero",
         },
         yaxis={

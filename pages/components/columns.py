@@ -51,7 +51,7 @@ def show_columns(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> list[str
         return []
     told = sum(int((one.table["p_adjusted"] <= LEVEL).sum()) for one in found)
     st.caption(
-        f"{beside.sentence} {text.count(found[0].looked_at)} values of {len(found)} columns looked at, "
+        f"{beside.sentence} {text.counted(found[0].looked_at, 'value')} of {text.counted(len(found), 'column')} looked at, "
         f"{text.count(told)} with an adjusted p of at most .05. Numbers are cut into ranges of equal count. "
         "Mark a row to see its members."
     )

@@ -34,8 +34,8 @@ def show_differs(bundle: Bundle, choice: Choice, looked: Looked) -> None:
     where = "that the filters show" if looked.filtering else "of the bundle"
     told = int((table["p_adjusted"] <= 0.05).sum())
     st.caption(
-        f"{text.count(len(choice.group.rows))} members of group {text.plain(choice.number)} beside the "
-        f"other {text.count(others)} examples {where}: {told} of {len(table)} columns differ at an "
+        f"{text.counted(len(choice.group.rows), 'member')} of group {text.plain(choice.number)} beside the "
+        f"other {text.counted(others, 'example')} {where}: {told} of {len(table)} columns differ at an "
         "adjusted p of .05. A group chosen by its loss differs in loss by construction.",
         help=HELP,
     )

@@ -219,7 +219,7 @@ def _near(shown: Shown, row: int) -> None:
         "Look for the nearest examples",
         key=f"{key}_near_wanted",
         persist_state="session",
-        help=f"Compares with all {text.count(bundle.n)} examples, which takes some seconds.",
+        help=f"Compares with all {text.counted(bundle.n, 'example')}, which takes some seconds.",
     ):
         return
     found = neighbours_of(bundle.digest, bundle.layer, row, bundle)

@@ -67,7 +67,9 @@ def fit_options(bundle: Bundle) -> dict[str, Any]:
                 help=SIZE_HELP,
             )
             size = share / 100
-            st.caption(f"{text.count(round(size * bundle.n))} of {text.count(bundle.n)} examples")
+            st.caption(
+                f"{text.count(round(size * bundle.n))} of {text.counted(bundle.n, 'example')}"
+            )
         n_regions = st.number_input(
             "How many regions",
             min_value=1,

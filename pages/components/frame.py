@@ -109,7 +109,7 @@ def _at_chosen_layer(bundle: Bundle, place: DeltaGenerator) -> Bundle:
 def _facts(bundle: Bundle) -> str:
     parts = [
         f"**{text.count(bundle.n)}** examples",
-        f"{text.count(bundle.d)} dimensions",
+        f"{text.counted(bundle.d, 'dimension')}",
         f"base loss **{text.number(bundle.base_loss)}**",
     ]
     if bundle.accuracy is not None:

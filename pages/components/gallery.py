@@ -108,7 +108,7 @@ def _controls(group: Group, key: str) -> tuple[str, str, int]:
 
 def _extent(first: int, shown: int, n: int) -> str:
     if shown == n:
-        return f"{text.count(n)} examples" if n != 1 else "1 example"
+        return text.counted(n, "example")
     return f"{text.count(first + 1)}–{text.count(first + shown)} of {text.count(n)}"
 
 

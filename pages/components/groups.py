@@ -15,10 +15,10 @@ from backend.cache import Entry
 from backend.core.groups import Group, sharp_group, weighted_group
 from backend.core.home import home_folder
 from backend.core.sampling import random_rows
-from backend.describe import describe_group
+from backend.describe import describe_group, tell_apart
 from backend.difficulty import high_loss
 from backend.export import keep_shape, make_shape
-from pages.components import keys, link, palette, services, text
+from pages.components import keys, link, measures, palette, services, text
 
 MISTAKEN = 0.3
 """Share of wrong answers from which a group is named after them."""
@@ -39,6 +39,8 @@ class Choice:
     """Among which examples a region was looked for, where not among all."""
     whole: int | None = None
     """Members before filters took some away; None where none did."""
+    among: tuple[str, ...] = ()
+    """Labels among which a region was looked for; empty where among all examples."""
 
 
 def region_choices(
@@ -49,7 +51,7 @@ def region_choices(
     ``method`` is the task that searched: ``regions`` or ``spotlights``.
     """
     names = services.store().region_names(bundle.digest)
-    choices = []
+    choices: list[Choice] = []
     for index, part in enumerate(found):
         group = _region(bundle.digest, job_key, index, part, bundle.losses)
         identity = f"{job_key}:{index}"
@@ -65,6 +67,7 @@ def region_choices(
                 colour=palette.region_hue(index),
                 note="" if outcome["status"] == "converged" else outcome["message"],
                 scope=str(part.meta.get("scope", "")),
+                among=tuple(map(str, part.meta["labels"])) if part.meta.get("bound") else (),
                 source={
                     "kind": "region",
                     "index": index,
@@ -84,7 +87,52 @@ def region_choices(
                 },
             )
         )
-    return choices
+    return with_own_names(bundle, choices, given=names)
+
+
+def with_own_names(
+    bundle: Bundle, choices: list[Choice], *, given: Mapping[str, str]
+) -> list[Choice]:
+    """The regions, those of one description told apart on screen: "..., mostly predicted Coat".
+
+    What somebody called a region stays as it is, and so does the name in the record of a tag.
+    """
+    alike: dict[str, list[int]] = {}
+    for at, choice in enumerate(choices):
+        if choice.source["key"] not in given:
+            alike.setdefault(choice.name, []).append(at)
+    named = list(choices)
+    for name, places in alike.items():
+        if len(places) < 2 or any(not len(choices[at].group.rows) for at in places):
+            continue
+        keys_of = tuple(choices[at].source["key"] for at in places)
+        rows = [choices[at].group.rows for at in places]
+        for at, words in zip(places, _apart(bundle, keys_of, rows), strict=True):
+            named[at] = replace(choices[at], name=f"{name}, {words}")
+    return named
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _apart(
+    _bundle: Bundle, identities: tuple[str, ...], _rows: list[NDArray[np.int64]]
+) -> list[str]:
+    labels, predictions = _labels(_bundle)
+    texts = None
+    if _bundle.has_text:
+        texts = _bundle.examples["text"].to_numpy(dtype=object)
+    columns = _bundle.examples[_bundle.attributes]
+    return tell_apart(_rows, labels=labels, predictions=predictions, examples=columns, texts=texts)
+
+
+def _labels(bundle: Bundle) -> tuple[Any, Any]:
+    """True and predicted class names, as far as the bundle has them."""
+    names = bundle.class_names
+    labels = predictions = None
+    if names is not None and bundle.label_codes is not None:
+        labels = np.asarray(names)[bundle.label_codes]
+        if bundle.prediction_codes is not None:
+            predictions = np.asarray(names)[bundle.prediction_codes]
+    return labels, predictions
 
 
 @dataclass(frozen=True)
@@ -138,12 +186,7 @@ def _region(digest: str, job_key: str, index: int, _part: Any, _losses: NDArray[
 
 @st.cache_resource(show_spinner=False, max_entries=256)
 def _description(_bundle: Bundle, identity: str, _group: Group) -> str:
-    names = _bundle.class_names
-    labels = predictions = None
-    if names is not None and _bundle.label_codes is not None:
-        labels = np.asarray(names)[_bundle.label_codes]
-        if _bundle.prediction_codes is not None:
-            predictions = np.asarray(names)[_bundle.prediction_codes]
+    labels, predictions = _labels(_bundle)
     members = np.isin(np.arange(_bundle.n), _group.rows)
     columns = _bundle.examples[_bundle.attributes]
     if labels is None and columns.empty:
@@ -275,38 +318,57 @@ def choose_group(
 
 
 def _title(choice: Choice) -> str:
-    return f"**{choice.number}**  {text.plain(choice.name, limit=60)}"
+    """Number and name; what regions are compared with says its numbers on the same line."""
+    title = f"**{choice.number}**  {text.plain(choice.name, limit=90)}"
+    if choice.source["kind"] == "region":
+        return title
+    return f"{title} · :gray[{_numbers(choice)}]"
+
+
+def _numbers(choice: Choice) -> str:
+    """How many examples, and their mean loss."""
+    group = choice.group
+    if choice.whole is not None and choice.whole != group.n_members:
+        line = f"{text.count(group.n_members)} of {text.count(choice.whole)} pass the filters"
+        return line + (f" · mean loss {text.number(group.member_loss)}" if group.n_members else "")
+    words = text.counted(group.n_members, "member")
+    if choice.source["kind"] != "region":
+        words = text.count(group.n_members)
+    if choice.scope.startswith("among") and not _said(choice):
+        words += f" {text.plain(choice.scope)}"
+    return f"{words} · mean loss {text.number(group.member_loss)}"
+
+
+def _said(choice: Choice) -> bool:
+    """Whether the name has every label among which the region was looked for."""
+    return all(str(label) in choice.name for label in choice.among)
 
 
 def _caption(choice: Choice, verdict: str | None) -> str:
+    """The numbers of a region: its members and mean loss, then what held-out examples say."""
+    if choice.source["kind"] != "region":
+        return ""
     group = choice.group
-    line = f"{text.count(group.n_members)} · loss {text.number(group.member_loss)}"
-    if choice.source["kind"] == "region":
-        line = (
-            f"{text.count(group.n_members)} members, loss {text.number(group.member_loss)} · "
-            f"weighted {text.number(group.weighted_loss)} ({text.times(group.ratio)})"
-        )
-    else:
-        line += f" ({text.times(group.ratio)} base)"
-    if choice.scope:
-        line = f"{text.plain(choice.scope)} · {text.count(group.n_members)}, loss {text.number(group.member_loss)}"
-    if choice.whole is not None and choice.whole != group.n_members:
-        line = f"{text.count(group.n_members)} of {text.count(choice.whole)} pass the filters" + (
-            f" · loss {text.number(group.member_loss)}" if group.n_members else ""
-        )
-    if (
-        choice.source["kind"] == "region"
-        and choice.whole is None
-        and (group.weighted_loss <= group.base_loss)
-    ):
+    line = _numbers(choice)
+    if choice.whole is None and group.weighted_loss <= group.base_loss:
         line += " · not above the base loss"
     if group.small and choice.whole in (None, group.n_members):
-        line += " · small: under 30 members"
+        line += " · small: under 30"
     if verdict:
         line += f" · {text.plain(verdict, limit=140)}"
     if choice.note:
         line += f" · {text.plain(choice.note, limit=120)}"
     return line
+
+
+def explain_numbers(method: str) -> None:
+    """One word below the list that says over which rows its numbers are taken."""
+    names = (measures.MEMBERS, measures.MEAN, measures.HELD_OUT_RATIO)
+    st.caption(
+        "What the numbers mean",
+        help=measures.meanings(names, capped=method == "regions"),
+        width="content",
+    )
 
 
 def rows_of_ids(bundle: Bundle, ids: Any) -> NDArray[np.int64]:

@@ -49,9 +49,9 @@ def show_holders(
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(
                 f"**{text.plain(what, limit=60)}** · {text.count(len(mine))} of "
-                f"{text.count(group.n_members)} members "
+                f"{text.counted(group.n_members, 'member')} "
                 f"({text.percent(len(mine) / max(1, group.n_members))}, mean loss {loss}) · "
-                f"{text.count(len(rows))} of {text.count(bundle.n)} examples "
+                f"{text.count(len(rows))} of {text.counted(bundle.n, 'example')} "
                 f"({text.percent(len(rows) / bundle.n)}, mean loss "
                 f"{text.number(float(bundle.losses[rows].mean()))}) · {text.times(row['ratio'])} · "
                 f"adjusted p {text.p_value(row['p_adjusted'])}"
@@ -105,7 +105,7 @@ def _tag_these(bundle: Bundle, ids: list[str], source: dict[str, Any], key: str)
             placeholder="Type a name or choose",
         )
         st.button(
-            f"Tag {text.count(len(ids))} members",
+            f"Tag {text.counted(len(ids), 'member')}",
             key=f"tag_button_{key}",
             type="primary",
             on_click=_tag,
@@ -125,7 +125,7 @@ def _tag(digest: str, ids: list[str], source: dict[str, Any], name: str) -> None
             said = (text.plain(error, limit=400), ":material/error:")
         else:
             said = (
-                f"Tagged {text.count(len(ids))} examples “{text.plain(tag)}”. Undo takes it back.",
+                f"Tagged {text.counted(len(ids), 'example')} “{text.plain(tag)}”. Undo takes it back.",
                 ":material/sell:",
             )
     st.session_state[keys.NOTICE] = said

@@ -475,8 +475,8 @@ def _verdict(cards: pd.DataFrame) -> None:
         st.markdown(
             f"n {text.count(int(last['n']))}, of which {text.count(int(last['n_matching']))} match "
             f"· set aside {text.count(int(last['n_used']))} · p {text.number(last['p'])} · "
-            f"adjusted p {text.number(last['p_adjusted'])} over {text.count(int(last['tests']))} "
-            "tests",
+            f"adjusted p {text.number(last['p_adjusted'])} over "
+            f"{text.counted(int(last['tests']), 'test')}",
             help="p: how often a difference this large comes about when matching does not matter. "
             "Adjusted: the share of false ones to expect when this one and all surer ones count "
             "as found (Benjamini, Hochberg 1995). Deleted cards stay counted.",

@@ -16,7 +16,7 @@ from backend.cache import Entry
 from backend.core.groups import Group, weighted_group
 from backend.slices import METHODS
 from backend.tasks import default_options
-from pages.components import gallery, palette, services, tagging, text, twin
+from pages.components import agreement, gallery, measures, palette, services, tagging, text, twin
 from pages.components.groups import Choice
 from pages.components.waiting import RUNNING, show_progress
 
@@ -26,10 +26,12 @@ TABLE = "methods_table"
 _OURS = {"spotlights": "Spotlights", "regions": "Regions"}
 
 
-def show_methods(bundle: Bundle, options: Mapping[str, Any]) -> tuple[Choice, list[str]] | None:
+def show_methods(
+    bundle: Bundle, options: Mapping[str, Any], *, ours: str = "regions"
+) -> tuple[Choice, list[str]] | None:
     """The comparison, once somebody asked for it; returns the group marked in its table.
 
-    With the group come the ids picked in its gallery.
+    With the group come the ids picked in its gallery. ``ours`` is the search that the page shows.
     """
     asked = comparison_options(options)
     wanted = (bundle.digest, bundle.layer, *asked.values())
@@ -58,6 +60,15 @@ def show_methods(bundle: Bundle, options: Mapping[str, Any]) -> tuple[Choice, li
     result = job.result()
     table = pd.DataFrame(result.meta["table"])
     told = result.meta["methods"]
+    concluded = agreement.conclude(
+        table,
+        [rows_of(result, table, row) for row in range(len(table))],
+        [title_of(method) for method in table["method"]],
+        ours=ours,
+        by_loss=[name for name, row in METHODS.items() if "losses" in row.sees],
+    )
+    if concluded:
+        st.markdown(concluded, help=agreement.HELP)
     marked = show_table(table)
     for method, reason in result.meta["skipped"].items():
         st.caption(f"{text.plain(title_of(method))}: left out. {text.plain(reason, limit=300)}")
@@ -120,20 +131,24 @@ def show_parts(found: list[Mapping[str, Any]], base: float) -> None:
         hide_index=True,
         column_config=_columns(("size", "mean_loss", "ratio")),
     )
-    st.caption("Held-out numbers follow when every method has run.")
+    st.caption("Refound numbers follow when every method has run.")
 
 
 HELP = {
-    "size": "Total weight, in examples.",
-    "mean_loss": "Weighted mean loss.",
-    "ratio": "Weighted mean loss as a multiple of the base loss.",
-    "held_out_ratio": "The same on the half of the examples the group was not found on. Empty when "
-    "neither half finds it again.",
+    "size": measures.MEANS[measures.TOTAL],
+    "mean_loss": measures.MEANS[measures.WEIGHTED],
+    "ratio": measures.MEANS[measures.WEIGHTED_RATIO],
+    "held_out_ratio": measures.MEANS[measures.REFOUND_RATIO],
     "p": "Against shuffled losses within labels, over the groups of the method; empty for groups "
     "defined by loss.",
     "rediscovered": "Overlap with the group found on one half of the data that resembles it most.",
 }
-NAMES = {"mean_loss": "mean loss", "ratio": "× base", "held_out_ratio": "held-out × base"}
+NAMES = {
+    "size": measures.TOTAL,
+    "mean_loss": measures.WEIGHTED,
+    "ratio": measures.WEIGHTED_RATIO,
+    "held_out_ratio": measures.REFOUND_RATIO,
+}
 
 
 def _columns(names: tuple[str, ...]) -> dict[str, Any]:
@@ -143,7 +158,7 @@ def _columns(names: tuple[str, ...]) -> dict[str, Any]:
     }
     if "size" in config:
         config["size"] = st.column_config.NumberColumn(
-            "size", format="localized", step=1, help=HELP["size"]
+            NAMES["size"], format="localized", step=1, help=HELP["size"]
         )
     return config
 
@@ -190,10 +205,8 @@ def show_members(
     bundle: Bundle, result: Entry, table: pd.DataFrame, row: int
 ) -> tuple[Choice, list[str]] | None:
     """The members of one group as tiles, and the group as something that can be tagged."""
-    method = str(table["method"][row])
-    at = int((table["method"][:row] == method).sum())
-    rows = result[f"members_{method}"][at]
-    rows = rows[rows >= 0]
+    method, at = _place(table, row)
+    rows = rows_of(result, table, row)
     if not len(rows):
         st.caption("This group has no members.")
         return None
@@ -201,7 +214,7 @@ def show_members(
     name = str(table["group"][row])
     st.markdown(
         f"**#{row + 1} {text.plain(title_of(method))}: {text.plain(name, limit=80)}** · "
-        f"{text.count(group.n_members)} members, loss {text.number(group.member_loss)}"
+        f"{text.counted(group.n_members, 'member')} · mean loss {text.number(group.member_loss)}"
     )
     told = result.meta["methods"][method]
     choice = Choice(
@@ -224,6 +237,19 @@ def show_members(
         bundle, group, tagging.tags_of(bundle), key=f"gallery_{method}_{at}"
     )
     return choice, picked
+
+
+def _place(table: pd.DataFrame, row: int) -> tuple[str, int]:
+    """The method of a row, and the place of its group among those of the method."""
+    method = str(table["method"][row])
+    return method, int((table["method"][:row] == method).sum())
+
+
+def rows_of(result: Entry, table: pd.DataFrame, row: int) -> NDArray[np.int64]:
+    """Members of the group in this row of the table."""
+    method, at = _place(table, row)
+    rows: NDArray[np.int64] = result[f"members_{method}"][at]
+    return rows[rows >= 0]
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)

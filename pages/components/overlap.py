@@ -24,7 +24,9 @@ def show(choices: Sequence[Choice]) -> None:
         return
     shares = shared_members([region.group.rows for region in regions])
     numbers = [region.number or region.key for region in regions]
-    table = pd.DataFrame(100 * shares, columns=numbers)
+    apart = shares.copy()
+    np.fill_diagonal(apart, np.nan)  # all of a region is in itself
+    table = pd.DataFrame(100 * apart, columns=numbers)
     table.insert(0, "region", [_name(region) for region in regions])
     st.dataframe(
         table.style.map(_shade, subset=numbers).format("{:.0f} %", subset=numbers, na_rep="-"),

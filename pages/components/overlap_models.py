@@ -149,7 +149,7 @@ def show_shared(
         "shared", "shared failures", sharp_group("shared failures", rows, bundle.losses), source
     )
     st.subheader(
-        f"Failed by {at_least} or more of {n_models} models · {text.count(len(rows))} examples · "
+        f"Failed by {at_least} or more of {n_models} models · {text.counted(len(rows), 'example')} · "
         f"mean loss {text.number(choice.group.member_loss)} ({text.times(choice.group.ratio)} base)",
         anchor=False,
     )

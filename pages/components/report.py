@@ -66,7 +66,7 @@ def _words(task: str, search: dict[str, Any]) -> str:
     if task == "regions":
         return f"{search['n_regions']} regions among all and within labels, seed {search['seed']}"
     size = search["size"]
-    each = text.percent(size) if size < 1 else f"{text.count(round(size))} examples"
+    each = text.percent(size) if size < 1 else f"{text.counted(round(size), 'example')}"
     return (
         f"{search['n_spotlights']} spotlights of {each}, solver {search['solver']}, "
         f"seed {search['seed']}"

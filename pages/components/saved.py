@@ -66,7 +66,7 @@ def check_opened(looked: Looked) -> None:
     now = _counts(looked)
     if was is not None and was != now:
         st.info(
-            f"This view showed {text.count(was[0])} and selected {text.count(was[1])} examples "
+            f"This view showed {text.count(was[0])} and selected {text.counted(was[1], 'example')} "
             f"when it was saved; now {text.count(now[0])} and {text.count(now[1])}. Its rules are "
             "the same: tags have changed since.",
             icon=":material/difference:",

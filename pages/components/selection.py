@@ -232,7 +232,7 @@ def _keep_selection(bundle: Bundle, view: View, rows: NDArray[np.int64]) -> None
         what: Some = view.steps[0].what
     elif len(rows) > MAX_IDS:
         _notice(
-            f"A selection made in several steps can be kept up to {text.count(MAX_IDS)} examples. "
+            f"A selection made in several steps can be kept up to {text.counted(MAX_IDS, 'example')}. "
             "Draw it in one go.",
         )
         return

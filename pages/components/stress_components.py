@@ -68,7 +68,7 @@ def show_components(bundle: Bundle, source: str, population: str) -> None:
             against = str(st.selectbox("Against", offered, **link.bound("against", offered)))
     st.markdown(
         f"PC{at + 1} holds **{text.percent(explained[at])}** of how {len(found.arrays['scores'])} models "
-        f"deviate from their mean in {of_what} over {text.count(len(loading))} examples."
+        f"deviate from their mean in {of_what} over {text.counted(len(loading), 'example')}."
     )
     left, right = st.columns([4, 8], gap="medium")
     with left:
@@ -177,7 +177,7 @@ def show_against(bundle: Bundle, loading: NDArray[np.float64], against: str) -> 
         )  # fmt: skip
         st.markdown(
             f"Spearman **{text.number(rho)}** ({text.number(low)} to {text.number(high)}) over "
-            f"{text.count(int(known.sum()))} examples"
+            f"{text.counted(int(known.sum()), 'example')}"
             + (f"; {text.count(len(rows))} of them are drawn." if len(rows) < known.sum() else ".")
         )
         return

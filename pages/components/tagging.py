@@ -99,7 +99,7 @@ def _tag(digest: str, ids: list[str], source: dict[str, Any]) -> None:
         history.notify(text.plain(error, limit=400), ":material/error:")
         return
     history.notify(
-        f"Tagged {text.count(len(ids))} examples “{text.plain(name)}”. Ctrl+Z takes it back.",
+        f"Tagged {text.counted(len(ids), 'example')} “{text.plain(name)}”. Ctrl+Z takes it back.",
         ":material/sell:",
     )
 

@@ -6,6 +6,22 @@ import math
 import re
 from html import escape
 
+from backend.core.plural import counted
+
+__all__ = [
+    "chart",
+    "count",
+    "counted",
+    "duration",
+    "number",
+    "p_value",
+    "percent",
+    "plain",
+    "shorten",
+    "size",
+    "times",
+]
+
 DASH = "–"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=@/\"'])")
 _LINK = re.compile(r"(?i)(?<=http:)(?=//)|(?<=https:)(?=//)|(?<=www)(?=\.)|(?=@)")

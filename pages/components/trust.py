@@ -15,7 +15,7 @@ from backend.bundle import Bundle
 from backend.core.groups import SMALL
 from backend.jobs import Job
 from backend.tasks import default_options
-from pages.components import overlap, palette, services, text, twin
+from pages.components import measures, overlap, palette, services, text, twin
 from pages.components.groups import Choice
 from pages.components.waiting import RUNNING, show_progress
 
@@ -29,9 +29,9 @@ SEARCHED = "_searched"
 CHARTS = 12
 """Regions that get a line and a chart of their own; all are in the table."""
 LEGEND = (
-    "Charts, all on one scale: loss as a multiple of the base (dotted). Dot: held out, with 95 % "
-    "interval. Diamond: on the examples that chose the region. Grey: the best region of each search "
-    "on shuffled losses."
+    "Charts, all on one scale: multiples of the base loss (dotted). Dot: held-out × base, with 95 % "
+    "interval. Diamond: weighted × base, over all examples, which also chose the region. Grey: the best "
+    "region of each search on shuffled losses."
 )
 
 
@@ -199,7 +199,7 @@ def _show_chart(
             "color": choice.colour,
             "line": {"width": 2},
         },
-        hovertemplate="on the examples that chose it ×%{x:.3g}<extra></extra>",
+        hovertemplate="weighted ×%{x:.3g}<extra></extra>",
     )
     if lift.get("value") is not None:
         known = lift.get("low") is not None
@@ -236,9 +236,9 @@ def _show_chart(
 
 
 COLUMNS = {
-    "effective size": "sum(k)² / sum(k²): how far the soft weights are spread, in examples.",
-    "found × base": "Weighted loss on the examples that chose the region, as a multiple of the base loss.",
-    "held-out × base": "The same on the half of the examples that did not find the region.",
+    measures.EFFECTIVE: measures.MEANS[measures.EFFECTIVE],
+    measures.WEIGHTED_RATIO: measures.MEANS[measures.WEIGHTED_RATIO],
+    measures.HELD_OUT_RATIO: measures.MEANS[measures.HELD_OUT_RATIO],
     "p": "Decides the verdict: twice the smaller of the two p-values to the right, at most 1.",
     "p, held out": "Family-wise over all regions searched on both halves (Westfall and Young 1993).",
     "p, whole search": "Share of searches on shuffled losses whose best region is at least as high.",
@@ -256,7 +256,11 @@ def show_numbers(pairs: list[tuple[Choice, Mapping[str, Any]]]) -> None:
             name: st.column_config.NumberColumn(format="%.3g", help=words)
             for name, words in COLUMNS.items()
         }
-        | {"members": st.column_config.NumberColumn(format="localized")},
+        | {
+            measures.MEMBERS: st.column_config.NumberColumn(
+                format="localized", help=measures.MEANS[measures.MEMBERS]
+            )
+        },
     )
 
 
@@ -266,11 +270,11 @@ def _row(choice: Choice, region: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "region": f"{choice.number} {choice.name}",
         "verdict": region["verdict"],
-        "members": _members(choice),
+        measures.MEMBERS: _members(choice),
         "small": "under 30" if _members(choice) < SMALL else "",
-        "effective size": choice.group.effective_size,
-        "found × base": _found(choice),
-        "held-out × base": lift.get("value"),
+        measures.EFFECTIVE: choice.group.effective_size,
+        measures.WEIGHTED_RATIO: _found(choice),
+        measures.HELD_OUT_RATIO: lift.get("value"),
         "95 % interval": _range(lift),
         "p": region["p_value"],
         "p, held out": region["p_claim"],

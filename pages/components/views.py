@@ -57,7 +57,7 @@ def show_beside(bundle: Bundle, choices: list[Choice], tags: pd.DataFrame) -> li
     for choice in choices:
         group = choice.group
         st.markdown(
-            f"**{choice.number} {text.plain(choice.name)}** · {text.count(group.n_members)} examples · "
+            f"**{choice.number} {text.plain(choice.name)}** · {text.counted(group.n_members, 'example')} · "
             f"mean loss {text.number(group.member_loss)} ({text.times(group.member_loss / group.base_loss if group.base_loss > 0 else None)} base)"
         )
         rows = group.rows[:STRIP]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from backend.core.arrays import check_choice, check_matrix, check_vector
 from backend.core.errors import InputError
@@ -24,7 +25,9 @@ METHODS = ("pca", "umap")
 SAMPLE = 10_000
 """Examples that UMAP lays out itself; more would take minutes on a laptop."""
 
-_BLOCK_VALUES = 2**23
+# A block is read as fast as it is multiplied, so one thread is enough; two that wait for each other
+# on a busy machine were measured to take ten times the processor time.
+_BLOCK_VALUES = 2**22
 _DIRECT = 2048
 _EXTRA = 16
 _TOLERANCE = 1e-6
@@ -87,7 +90,8 @@ def project(
         Same input and seed, same map.
     sample : int
         With UMAP and more examples than this, so many are laid out, and each of the others is put
-        at the mean of its five nearest among them.
+        at the mean of those of its five nearest among them that lie together, weighted by inverse
+        squared distance.
     losses : array-like of shape (n,), optional
         The sample then holds easy and hard examples in their proportions; else it is uniform.
     progress : Progress
@@ -131,8 +135,8 @@ def project(
 
 
 def _pca_map(values: NDArray[Any], seed: int, progress: Progress) -> Projection:
-    found = principal_components(values, 2, seed=seed, progress=_share(progress, 0, 0.8))
-    xy = apply_components(values, found, progress=_share(progress, 0.8, 1))
+    found = principal_components(values, 2, seed=seed, progress=share_of(progress, 0, 0.8))
+    xy = apply_components(values, found, progress=share_of(progress, 0.8, 1))
     if not found.explained.any():
         return Projection(xy, None, None, "All embeddings are equal: the map is one point.")
     first, second = (float(share) for share in found.explained)
@@ -140,6 +144,7 @@ def _pca_map(values: NDArray[Any], seed: int, progress: Progress) -> Projection:
     return Projection(xy, None, (first, second), note)
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # see _BLOCK_VALUES
 def principal_components(
     values: NDArray[Any], k: int, *, seed: int = 0, progress: Progress = ignore_progress
 ) -> Principal:
@@ -162,7 +167,7 @@ def principal_components(
     n, d = values.shape
     mean, scale = _mean_and_scale(values, progress)
     found = min(k, n, d)
-    later = _share(progress, 0.1, 1)
+    later = share_of(progress, 0.1, 1)
     if d <= _DIRECT:
         covariance = np.zeros((d, d))
         for start, block in _centred(values, mean, scale):
@@ -187,6 +192,7 @@ def principal_components(
     return Principal(mean, padded, explained)
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def apply_components(
     values: NDArray[Any], found: Principal, *, progress: Progress = ignore_progress
 ) -> NDArray[np.float32]:
@@ -278,7 +284,7 @@ def _leading(axes: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)[:, 0]
 
 
-def _share(progress: Progress, low: float, high: float) -> Progress:
+def share_of(progress: Progress, low: float, high: float) -> Progress:
     """Progress of a stage that covers ``[low, high]`` of the whole."""
 
     def staged(fraction: float, message: str) -> None:

@@ -47,7 +47,7 @@ def _check_projection(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.projection:run_projection",
-    version=1,
+    version=2,
     defaults={"method": "pca", "seed": 0, "layer": ""},
     check=_check_projection,
     lane=lambda options: "background" if options["method"] == "umap" else "quick",

@@ -129,7 +129,7 @@ def _take(bundle: Bundle, gesture: pointmap.Gesture, job: Job, method: str) -> N
 
 def _notes(meta: Mapping[str, Any], waiting: Job | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(text.plain(meta.get("note", ""), limit=200), width="stretch")
+        st.caption(text.plain(meta.get("note", ""), limit=500), width="stretch")
         if waiting is not None:
             follow(waiting, what="UMAP layout")
 

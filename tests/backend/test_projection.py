@@ -144,6 +144,83 @@ def test_umap_places_the_rest_among_its_sample():
     assert np.isfinite(made.xy).all() and nearest_share(made.xy, group) > 0.98
 
 
+def test_placed_examples_keep_their_neighbours_as_the_laid_out_ones_do():
+    from scipy.spatial import cKDTree
+
+    from backend.umap_layout import sample_rows
+
+    values, _ = blobs(n=4000, d=6, groups=5, spread=2.0)
+    made = project(values, method="umap", sample=1000, seed=2)
+    rows = sample_rows(4000, 1000, None, seed=2)
+    others = np.setdiff1d(np.arange(4000), rows)
+    space, plane = cKDTree(values[rows]), cKDTree(made.xy[rows])
+
+    def kept(here, own):
+        """Share of the 15 nearest sampled examples that are so on the map too."""
+        near = space.query(values[here], k=own + 15)[1][:, own:]
+        seen = plane.query(made.xy[here], k=own + 15)[1][:, own:]
+        return (near[:, :, None] == seen[:, None]).any(axis=2).mean()
+
+    assert kept(others, 0) > 0.85 * kept(rows, 1), "with the plain mean of five it is 0.73"
+    again = project(values, method="umap", sample=1000, seed=2)
+    np.testing.assert_array_equal(made.xy, again.xy)
+
+
+def test_an_example_equal_to_a_sampled_one_lies_on_it():
+    from backend.umap_layout import sample_rows
+
+    values = np.repeat(blobs(n=300, d=5)[0], 2, axis=0)
+    made = project(values, method="umap", sample=400, seed=3)
+    rows = sample_rows(600, 400, None, seed=3)
+    twin = np.setdiff1d(np.arange(600), rows)
+    twin = twin[np.isin(twin ^ 1, rows)]
+    assert len(twin) > 50
+    np.testing.assert_allclose(made.xy[twin], made.xy[twin ^ 1], atol=1e-2)
+
+
+STAGES = (
+    "Reading embeddings",
+    "Finding principal axes",
+    "Placing the examples",
+    "Finding neighbours",
+    "Laying out 250 examples with UMAP",
+    "Placing the other 350 examples",
+)
+
+
+def test_umap_tells_every_stage_and_moves_within_it(monkeypatch):
+    monkeypatch.setattr(projection, "_BLOCK_VALUES", 400)
+    monkeypatch.setattr("backend.umap_layout._BLOCK_ROWS", 50)
+    seen = []
+    project(blobs()[0], method="umap", sample=250, progress=lambda *report: seen.append(report))
+    fractions = [fraction for fraction, _ in seen]
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
+    assert list(dict.fromkeys(message for _, message in seen)) == [*STAGES, "Done"]
+    for stage in STAGES:
+        if stage != "Finding neighbours":
+            assert len({fraction for fraction, message in seen if message == stage}) > 1, stage
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_umap_stops_at_every_stage(stage):
+    def stop(fraction, message):
+        if message == stage:
+            raise JobCancelled()
+
+    with pytest.raises(JobCancelled):
+        project(blobs()[0], method="umap", sample=250, progress=stop)
+
+
+def test_the_note_says_what_was_sampled_and_from_what():
+    values, _ = blobs(n=300, d=6)
+    told = "200 of 300 examples, drawn {}, were laid out; each of the others was placed by its near"
+    made = project(values, method="umap", sample=200)
+    assert told.format("uniformly") in made.note
+    made = project(values, method="umap", sample=200, losses=np.arange(300.0))
+    assert told.format("in proportion to their losses") in made.note
+    assert "laid out" not in project(values, method="umap", sample=300).note
+
+
 def test_umap_of_a_handful():
     values, _ = blobs(n=7, d=5)
     assert np.isfinite(project(values, method="umap").xy).all()

@@ -110,7 +110,7 @@ def page() -> None:
         more["Is it real?"] = trusted.show
         plain = default_options(search.SPOTLIGHTS)
         asked = options if method == search.SPOTLIGHTS else plain | {"seed": options["seed"]}
-        more["Other methods"] = lambda: methods.show_methods(bundle, asked, ours=method)
+        more["Other methods"] = lambda: methods.show_methods(bundle, asked, regions, ours=method)
     show_group(bundle, choice, choices, more=more, bar=bar)
     selection.write_link(bundle)
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backend.spotlight import shared_members
 from pages.components import text
 
 HALF = 0.5
@@ -34,6 +32,7 @@ def conclude(
     members: Sequence[NDArray[np.int64]],
     titles: Sequence[str],
     *,
+    regions: Sequence[NDArray[np.int64]],
     ours: str,
     by_loss: Sequence[str],
 ) -> str:
@@ -47,26 +46,20 @@ def conclude(
         Rows of each group's members, in the order of the table.
     titles : sequence of str
         What the page calls the method of each row.
+    regions : sequence of int arrays
+        Rows of the members of each region, in the order in which the page numbers them.
     ours : str
-        The method whose groups are called regions.
+        The method that found them; its own groups in the table say nothing.
     by_loss : sequence of str
         Methods that know the loss of each example; they find every region.
     """
     method = table["method"].to_numpy(dtype=str)
-    mine = np.flatnonzero(method == ours)
     others = [at for at in np.flatnonzero(method != ours).tolist() if method[at] not in by_loss]
-    if not len(mine) or not others:
+    if not len(regions) or not others:
         return ""
-    shares = np.nan_to_num(shared_members(members))
-    sizes = np.array([len(rows) for rows in members])
     finders = {
-        at: {
-            titles[other]
-            for other in others
-            if max(shares[at, other], shares[other, at]) >= HALF
-            and sizes[other] <= LARGER * sizes[at]
-        }
-        for at in mine.tolist()
+        place: {titles[at] for at in others if _same_finding(region, members[at])}
+        for place, region in enumerate(regions)
     }
     told = [
         f"{place} by {_names(sorted(found))}"
@@ -74,10 +67,17 @@ def conclude(
         if found
     ]
     alone = [str(place) for place, found in enumerate(finders.values(), start=1) if not found]
-    said = f"**{len(told)} of {text.counted(len(mine), 'region')} also found by another method**"
+    said = f"**{len(told)} of {text.counted(len(regions), 'region')} also found by another method**"
     said += f": {', '.join(told)}" if told else ""
     said += f"; {_joined(alone)} by none." if told and alone else "."
-    return f"{said} {_missed(table, members, titles, mine, others)}"
+    return f"{said} {_missed(table, members, titles, regions, others)}"
+
+
+def _same_finding(region: NDArray[np.int64], group: NDArray[np.int64]) -> bool:
+    fewer = min(len(region), len(group))
+    if not fewer or len(group) > LARGER * len(region):
+        return False
+    return len(np.intersect1d(region, group, assume_unique=True)) >= HALF * fewer
 
 
 def _names(methods: Sequence[str]) -> str:
@@ -90,11 +90,11 @@ def _missed(
     table: pd.DataFrame,
     members: Sequence[NDArray[np.int64]],
     titles: Sequence[str],
-    mine: NDArray[Any],
+    regions: Sequence[NDArray[np.int64]],
     others: Sequence[int],
 ) -> str:
     """The groups of other methods that hold up and that no region contains."""
-    held = np.unique(np.concatenate([members[at] for at in mine]))
+    held = np.unique(np.concatenate(regions))
     p = table["p"].to_numpy(dtype=float)
     whole = table["folded_into"].isna().to_numpy()
     missed = [

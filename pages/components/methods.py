@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,12 @@ _OURS = {"spotlights": "Spotlights", "regions": "Regions"}
 
 
 def show_methods(
-    bundle: Bundle, options: Mapping[str, Any], *, ours: str = "regions"
+    bundle: Bundle, options: Mapping[str, Any], regions: Sequence[Choice], *, ours: str
 ) -> tuple[Choice, list[str]] | None:
     """The comparison, once somebody asked for it; returns the group marked in its table.
 
-    With the group come the ids picked in its gallery. ``ours`` is the search that the page shows.
+    With the group come the ids picked in its gallery. ``regions`` are those of
+    the page, and ``ours`` the search that found them.
     """
     asked = comparison_options(options)
     wanted = (bundle.digest, bundle.layer, *asked.values())
@@ -64,6 +65,7 @@ def show_methods(
         table,
         [rows_of(result, table, row) for row in range(len(table))],
         [title_of(method) for method in table["method"]],
+        regions=[choice.group.rows for choice in regions],
         ours=ours,
         by_loss=[name for name, row in METHODS.items() if "losses" in row.sees],
     )

@@ -27,6 +27,7 @@ def concluded(*groups: tuple[str, Any, float], folded: dict[int, int] | None = N
         table,
         [np.asarray(rows) for _, rows, _ in groups],
         [TITLES[method] for method, _, _ in groups],
+        regions=[np.asarray(rows) for method, rows, _ in groups if method == "regions"],
         ours="regions",
         by_loss=["highest_loss"],
     )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 import backend
 from backend.core.errors import InputError
 from backend.export.manifest import Manifest, manifest_content, read_manifest
+from backend.export.regions import region_of
 from backend.export.table import column_kinds, to_csv, user_columns
 from backend.export.weights import Shape, layer_of, region_weights
 from backend.store import Store
@@ -76,9 +77,10 @@ def export_flagged(
     Export
         One row per (id, tag), ordered by tag, then by the bundle's rows. Columns: ``id``, ``tag``,
         ``author`` and ``time`` of whoever tagged first, ``region`` (see
-        ``region_label``; empty when the tag was not put on a region), ``weight`` (of the example in that region,
-        evaluated in its layer from its shape and the labels it is bound to; empty likewise, and
-        when the shape is not in the home folder any more), ``loss``, ``label`` and
+        ``region_label``; empty when the tag was not put on a region), ``weight`` (of the example
+        in that region, evaluated in its layer from its shape and the labels it is bound to; empty
+        likewise, and when the shape, or for a tag put on by key the result of the search, is not
+        in the home folder any more), ``loss``, ``label`` and
         ``prediction`` (class names where the bundle has classes; empty when it has none), then
         the user's own columns. A column of theirs that is called like one of ours gets
         ``_user`` after its name.
@@ -155,8 +157,9 @@ def flagged_rows(bundle: Any, manifest: Manifest) -> pd.DataFrame:
 
 
 def region_shape(bundle: Any, manifest: Manifest, seq: int) -> Shape | None:
-    """The region that event ``seq`` tagged; None when it tagged something else."""
-    return shape_of(bundle, manifest, manifest.sources.get(seq), told=f"event {seq}")
+    """The region that event ``seq`` tagged, or in whose gallery it tagged; None for anything else."""
+    source = manifest.sources.get(seq)
+    return shape_of(bundle, manifest, region_of(source) or source, told=f"event {seq}")
 
 
 def shape_of(
@@ -175,10 +178,8 @@ def region_label(source: dict[str, Any] | None, names: dict[str, str]) -> str:
     Numbers count from 1. Examples picked or tagged by key among a region's members carry its name
     too. Empty for what is not a region.
     """
-    if source and source.get("kind") in ("keyboard", "picked"):
-        within = source.get("from")
-        source = within if isinstance(within, dict) else None
-    if not source or source.get("kind") != "region":
+    source = region_of(source)
+    if source is None:
         return ""
     key, described, index = source.get("key"), source.get("name"), source.get("index")
     if isinstance(key, str) and key in names:

@@ -23,7 +23,9 @@ other tags. ``source`` counts into ``sources`` (one entry per distinct source), 
 Method, options, seed and method version stand in each source, since tags may come from several.
 ``shapes``, where there are any, are the exact shapes that sources name, each once
 (``backend.export.shapes``); center and precision of such a source are a round stand-in. ``labels``
-are those that the region is bound to, ``layer`` the layer it was found in.
+are those that the region is bound to, ``layer`` the layer it was found in. A source of kind
+``keyboard`` or ``picked`` holds the region in whose gallery the examples were tagged in ``from``,
+completed with its center and precision where they are known (``backend.export.regions``).
 ``hypotheses`` are all cards of the bundle as they stood, whatever their tags, for people and other
 programs: replay carries them along and reads nothing from them. Manifests without them are read too.
 """
@@ -39,6 +41,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.core.errors import BackendError, InputError
+from backend.export.regions import completed, region_of
 from backend.export.shapes import RootShape, packed_shapes, read_shapes
 from backend.store import Event, clean_author, clean_tag
 from backend.store.fold import Step
@@ -102,6 +105,7 @@ def manifest_content(
     """
     sources: dict[str, int] = {}
     kept, keys = [], set()
+    events = list(events)
     live = [event for event in events if not event.undone]
     for event in reversed(live):
         if event.kind not in ("tag", "untag") or event.tag not in tags:
@@ -109,15 +113,15 @@ def manifest_content(
         place = None
         if event.source is not None:
             place = sources.setdefault(pack_payload(event.source), len(sources))
-            keys.add(event.source.get("key"))
+            keys.add((region_of(event.source) or event.source).get("key"))
         said = {"kind": event.kind, "tag": event.tag, "ids": list(event.ids), "source": place}
         kept.append(_signed(event) | said)
     for event in reversed(live):
         if event.kind == "rename_region" and event.payload.get("key") in keys:
             said = {"key": event.payload["key"], "name": event.payload["name"]}
             kept.append(_signed(event) | {"kind": event.kind} | said)
-    told = [json.loads(text) for text in sources]
-    shapes = packed_shapes((source.get("shape") for source in told), home)
+    told = completed(map(json.loads, sources), (event.source for event in events), home)
+    shapes = packed_shapes(((region_of(one) or one).get("shape") for one in told), home)
     return {
         "format": FORMAT,
         "version": VERSION,

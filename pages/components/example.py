@@ -24,6 +24,8 @@ N_NEIGHBOURS = 10
 AT_ONCE = (
     60_000_000  # numbers in the embeddings up to which neighbours are looked for without asking
 )
+PLACING = ("kernel", "options", "layer", "shape", "labels", "method", "version")
+"""What a region's source says beside its name and its long center and precision."""
 AHEAD = (
     100  # examples before and after whose ids the browser knows, for keys faster than the server
 )
@@ -51,13 +53,16 @@ def _known_groups(bundle: Bundle) -> list[Choice]:
 
 
 def source_of(bundle: Bundle, rows: NDArray[np.int64]) -> dict[str, Any] | None:
-    """What the record of a tag says of the group these rows are; short, for it stands in each one."""
+    """What the record of a tag says of the group these rows are; short, for it stands in each one.
+
+    An export finds the rest of a region by its key (``backend.export.regions``).
+    """
     for choice in _known_groups(bundle):
         held = choice.group.rows
         if len(held) == len(rows) and (
             held is rows or np.array_equal(np.sort(held), np.sort(rows))
         ):
-            kept = ("kind", "key", "name", "index")
+            kept = ("kind", "key", "name", "index", *PLACING)
             return {name: choice.source[name] for name in kept if name in choice.source}
     return None
 

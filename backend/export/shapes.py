@@ -3,7 +3,8 @@
 A tag's record names a shape by that digest, so the numbers stand in the home folder once however
 many tags mention them, and once in a manifest. Packed, a shape is the zlib stream of a mark, ``d``
 and ``q`` as little-endian int64, the center as (d,) float64 and the root as (d, q) float32. The
-center keeps all its digits: embeddings may lie far from the origin.
+center keeps all its digits: embeddings may lie far from the origin. A shape that draws far rows in
+has another mark, and its shift, (d,) float64, and reach, float64, between center and root.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ MAX_TOTAL_BYTES = 2**29
 """All shapes of one manifest, unpacked."""
 
 _MARK = b"errorscope shape 1\n"
+_DRAWN_MARK = b"errorscope shape 2\n"
 _HEAD = len(_MARK) + 16
 _NAME = re.compile(r"[0-9a-f]{64}")
 
@@ -49,10 +51,17 @@ class RootShape:
     center : float64 array of shape (d,)
     root : float32 array of shape (d, q)
         Root of the precision: the squared distance of a row is ``|(x - center) root|^2``.
+    shift : float64 array of shape (d,), optional
+        Middle of the rows, from which far ones are drawn in.
+    reach : float
+        A row farther from ``shift`` than this counts as if it lay on the way there, at this
+        distance. Infinite where there is no shift.
     """
 
     center: NDArray[np.float64] = field(repr=False)
     root: NDArray[np.float32] = field(repr=False)
+    shift: NDArray[np.float64] | None = field(default=None, repr=False)
+    reach: float = np.inf
 
     def __post_init__(self) -> None:
         d = len(self.center)
@@ -68,9 +77,19 @@ class RootShape:
             )
         if not (np.isfinite(self.center).all() and np.isfinite(self.root).all()):
             raise InputError("center and root of a shape must be finite numbers.")
+        if (self.shift is None) != (self.reach == np.inf):
+            raise InputError("a shape needs both shift and reach, or neither.")
+        if self.shift is not None:
+            if self.shift.shape != (d,) or not np.isfinite(self.shift).all():
+                raise InputError(
+                    f"the shift of a shape must be {d} finite numbers, as its center is: "
+                    f"got shape {self.shift.shape}."
+                )
+            if not 0 < self.reach < np.inf:
+                raise InputError(f"the reach of a shape must be above 0: got {self.reach}.")
 
 
-def make_shape(center: Any, root: Any) -> RootShape:
+def make_shape(center: Any, root: Any, *, shift: Any = None, reach: Any = np.inf) -> RootShape:
     """A shape of these numbers, as exact as it is kept.
 
     Raises
@@ -78,7 +97,12 @@ def make_shape(center: Any, root: Any) -> RootShape:
     InputError
         If they do not fit each other, are not finite or are too many.
     """
-    return RootShape(np.asarray(center, np.float64), np.asarray(root, np.float32))
+    return RootShape(
+        np.asarray(center, np.float64),
+        np.asarray(root, np.float32),
+        None if shift is None else np.asarray(shift, np.float64),
+        float(reach),
+    )
 
 
 def keep_shape(shape: RootShape, home: str | os.PathLike[str] | None = None) -> str:
@@ -140,7 +164,8 @@ def read_shapes(given: Any) -> dict[str, RootShape]:
         except (ValueError, binascii.Error) as error:
             raise InputError(f"{told} is not base64: {error}.") from error
         shapes[name] = unpack(name, data, most=left, told=told)
-        left -= shapes[name].root.nbytes + shapes[name].center.nbytes
+        d, q = shapes[name].root.shape
+        left -= _size(d, q, shapes[name].shift is not None)
     return shapes
 
 
@@ -154,8 +179,8 @@ def unpack(
     InputError
         If it unpacks to more than ``most`` bytes, is damaged, or is another shape than ``name``.
     """
-    # Twelve bytes a number is the most that a root of one column needs, with its center.
-    most = min(most, _HEAD + 12 * MAX_NUMBERS)
+    # A root of one column needs the most beside it: a center, a shift and a reach.
+    most = min(most, _size(MAX_NUMBERS, 1, True))
     reader = zlib.decompressobj()
     try:
         raw = reader.decompress(data, most + 1)
@@ -167,26 +192,32 @@ def unpack(
         raise InputError(f"{told} is damaged: it is cut, or more follows.")
     if hashlib.sha256(raw).hexdigest() != name:
         raise InputError(f"{told} is not the one its name says. The file was changed.")
-    if not raw.startswith(_MARK) or len(raw) < _HEAD:
+    drawn = raw.startswith(_DRAWN_MARK)
+    if not (drawn or raw.startswith(_MARK)) or len(raw) < _HEAD:
         raise InputError(f"{told} is damaged: it does not begin like a shape.")
     d, q = (int(number) for number in np.frombuffer(raw, "<i8", 2, len(_MARK)))
-    if (
-        not (0 < d <= MAX_NUMBERS and 0 <= q <= MAX_NUMBERS)
-        or len(raw) != _HEAD + 8 * d + 4 * d * q
-    ):
+    if not (0 < d <= MAX_NUMBERS and 0 <= q <= MAX_NUMBERS) or len(raw) != _size(d, q, drawn):
         raise InputError(f"{told} is damaged: {d} x {q} numbers in {len(raw):,} bytes.")
     center = np.frombuffer(raw, "<f8", d, _HEAD).astype(np.float64)
-    root = np.frombuffer(raw, "<f4", d * q, _HEAD + 8 * d).astype(np.float32)
-    return RootShape(center, root.reshape(d, q))
+    root = np.frombuffer(raw, "<f4", d * q, len(raw) - 4 * d * q).astype(np.float32).reshape(d, q)
+    if not drawn:
+        return RootShape(center, root)
+    *shift, reach = np.frombuffer(raw, "<f8", d + 1, _HEAD + 8 * d).tolist()
+    return RootShape(center, root, np.array(shift), reach)
+
+
+def _size(d: int, q: int, drawn: bool) -> int:
+    """Bytes of an unpacked shape."""
+    return _HEAD + 8 * d + 4 * d * q + (8 * d + 8 if drawn else 0)
 
 
 def _raw(shape: RootShape) -> bytes:
-    d, q = shape.root.shape
+    drawn = [] if shape.shift is None else [shape.shift, np.array(shape.reach)]
     return b"".join(
         [
-            _MARK,
-            np.array([d, q], "<i8").tobytes(),
-            shape.center.astype("<f8").tobytes(),
+            _DRAWN_MARK if drawn else _MARK,
+            np.array(shape.root.shape, "<i8").tobytes(),
+            *(numbers.astype("<f8").tobytes() for numbers in (shape.center, *drawn)),
             shape.root.astype("<f4").tobytes(),
         ]
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.preparation import check_preparation, fit_preparation
+from backend.core.reach import drawn_in
 from backend.export.shapes import RootShape
 
 KERNELS = ("gaussian", "squared_distance")
@@ -34,6 +35,9 @@ class Shape:
         How the embeddings were prepared before the search, with components and seed.
     root : float32 array of shape (d, q), optional
         Root of the precision, which then counts instead of ``precision``.
+    shift : float64 array of shape (d,), optional
+    reach : float
+        Rows farther from ``shift`` than this are drawn in to there before they are measured.
     labels : tuple of str
         Labels that the region is bound to, as text; others have weight 0. () for none.
     layer : str
@@ -45,6 +49,8 @@ class Shape:
     kernel: str
     preparation: tuple[str, int | None, int] = ("none", None, 0)
     root: NDArray[np.float32] | None = None
+    shift: NDArray[np.float64] | None = None
+    reach: float = np.inf
     labels: tuple[str, ...] = ()
     layer: str = ""
 
@@ -92,7 +98,16 @@ class Shape:
                     f"got {len(exact.center)}."
                 )
             one = np.array(1.0)
-            return cls(exact.center, one, "gaussian", root=exact.root, labels=labels, layer=layer)
+            return cls(
+                exact.center,
+                one,
+                "gaussian",
+                root=exact.root,
+                shift=exact.shift,
+                reach=exact.reach,
+                labels=labels,
+                layer=layer,
+            )
         center = _numbers(f"center of {told}", source["center"])
         precision = _numbers(f"precision of {told}", source["precision"])
         kernel = source.get("kernel") or "gaussian"
@@ -168,7 +183,7 @@ def kernel_weights(
     -------
     float64 array of shape (k,) or (n,)
         ``exp(-q / 2)`` or ``max(0, 1 - q)`` with ``q = (x - center)^T precision (x - center)``,
-        or ``q = |(x - center) root|^2``.
+        or ``q = |(x - center) root|^2``, of rows drawn in to ``reach``.
 
     References
     ----------
@@ -187,7 +202,10 @@ def kernel_weights(
         block = embeddings[chosen]
         if prepared is not None:
             block = prepared.apply(block)
-        difference = np.asarray(block, dtype=np.float64) - shape.center
+        block = np.asarray(block, dtype=np.float64)
+        if shape.shift is not None:
+            block = drawn_in(block, shape.shift, shape.reach)
+        difference = block - shape.center
         if shape.root is not None:
             difference = difference @ shape.root.astype(np.float64)
         other = (

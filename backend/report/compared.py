@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.progress import Progress
+from backend.core.reach import drawn_in
 from backend.slices.found import FoundGroups, Ranked, found_groups
 from backend.slices.inputs import Inputs, check_inputs
 from backend.spotlight import find_regions, iterate_spotlights, spotlight_objective
@@ -122,7 +123,9 @@ def region_groups(
                     rows = np.flatnonzero(np.isin(unseen.labels, codes))
                 else:
                     rows = np.arange(len(unseen))
-                line[rows] = _kernel(unseen.embeddings, rows, center, root)
+                line[rows] = _kernel(
+                    unseen.embeddings, rows, center, root, found.shift, found.reach
+                )
             return weights, weights
 
         groups: FoundGroups = found_groups(
@@ -156,12 +159,15 @@ def _kernel(
     rows: NDArray[np.int64],
     center: NDArray[np.float64],
     root: NDArray[np.float64],
+    shift: NDArray[np.float64],
+    reach: float,
 ) -> NDArray[np.float64]:
-    """``exp(-|(x - center) root|^2 / 2)`` of these rows, a few at a time."""
+    """``exp(-|(x - center) root|^2 / 2)`` of these rows, a few at a time, far ones drawn in."""
     made = np.empty(len(rows))
     step = max(1, _BLOCK_NUMBERS // len(center))
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
-        apart = (np.asarray(embeddings[part], dtype=np.float64) - center) @ root
+        near = drawn_in(np.asarray(embeddings[part], dtype=np.float64), shift, reach)
+        apart = (near - center) @ root
         made[start : start + step] = np.exp(-0.5 * np.square(apart).sum(axis=1))
     return made

@@ -159,6 +159,7 @@ def parts_of(result: Entry) -> list[Part]:
         }
         if "roots" in result:
             arrays["root"] = result["roots"][index]
+            arrays |= {"shift": result["shift"], "reach": result["reach"]}
         parts.append(Part(arrays, {**meta, "version": result.meta["version"]}))
     return parts
 
@@ -176,7 +177,8 @@ def _exact(job_key: str, index: int, part: Any) -> dict[str, Any]:
 @st.cache_resource(show_spinner=False, max_entries=256)
 def _shape_name(home: str, job_key: str, index: int, _part: Any) -> str:
     """The name under which the shape is kept; kept now, because a tag may name it any time."""
-    return keep_shape(make_shape(_part["center"], _part["root"]), home)
+    shape = make_shape(_part["center"], _part["root"], shift=_part["shift"], reach=_part["reach"])
+    return keep_shape(shape, home)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)

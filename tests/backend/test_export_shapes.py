@@ -23,6 +23,7 @@ from backend.export import (
 )
 from backend.export import shapes as module
 from backend.export.shapes import packed_shapes, unpack
+from backend.export.weights import Shape, kernel_weights
 from backend.spotlight import find_spotlights
 from backend.store import Store
 from backend.tasks import complete_options, run_regions
@@ -59,6 +60,12 @@ def found(upload, tmp_path_factory):
     return bundle, *run_regions(bundle, options, lambda *a: None, lambda *a: None)
 
 
+def shape_of_region(arrays, at):
+    return make_shape(
+        arrays["centers"][at], arrays["roots"][at], shift=arrays["shift"], reach=arrays["reach"]
+    )
+
+
 def source_of(found, at, home):
     """What the record of a tag on this region says."""
     _, arrays, meta = found
@@ -72,7 +79,7 @@ def source_of(found, at, home):
         "kernel": "gaussian",
         "method": "regions",
         "layer": "deep",
-        "shape": keep_shape(make_shape(arrays["centers"][at], arrays["roots"][at]), home),
+        "shape": keep_shape(shape_of_region(arrays, at), home),
         "labels": facts["labels"] if facts["bound"] else [],
     }
 
@@ -191,7 +198,11 @@ def test_spotlights_of_a_layer_are_evaluated_and_fitted_again_there(upload, tmp_
 
 
 def packed(center, root, tmp_path):
-    name = keep_shape(make_shape(center, root), tmp_path)
+    return kept(make_shape(center, root), tmp_path)
+
+
+def kept(shape, tmp_path):
+    name = keep_shape(shape, tmp_path)
     return name, (tmp_path / "shapes" / f"{name}.bin").read_bytes()
 
 
@@ -205,6 +216,11 @@ def test_a_shape_comes_back_as_it_went(tmp_path):
     assert packed(center, root, tmp_path)[0] == name
     assert packed(center + 1e-3, root, tmp_path)[0] != name
     assert packed(center, root[:, ::-1], tmp_path)[0] != name
+    assert again.shift is None and again.reach == np.inf
+    far = make_shape(center, root, shift=center - 1, reach=12.5)
+    again = unpack(*kept(far, tmp_path))
+    assert np.array_equal(again.center, center) and np.array_equal(again.root, root)
+    assert np.array_equal(again.shift, center - 1) and again.reach == 12.5
     assert not [file for file in (tmp_path / "shapes").iterdir() if file.name.startswith(".")]
 
 
@@ -235,8 +251,13 @@ def forged(raw):
     return hashlib.sha256(raw).hexdigest(), zlib.compress(raw)
 
 
-def head(d, q):
-    return b"errorscope shape 1\n" + np.array([d, q], "<i8").tobytes()
+def head(d, q, form=1):
+    return b"errorscope shape %d\n" % form + np.array([d, q], "<i8").tobytes()
+
+
+def drawn(reach):
+    """A shape of one number that draws far rows in to ``reach``."""
+    return forged(head(1, 1, form=2) + np.array([0, 0, reach], "<f8").tobytes() + bytes(4))
 
 
 @pytest.mark.parametrize(
@@ -251,6 +272,11 @@ def head(d, q):
         (lambda name, data: forged(head(-1, -1)), "-1 x -1"),
         (lambda name, data: forged(head(2**62, 2**62) + bytes(40)), "numbers in 75 bytes"),
         (lambda name, data: forged(head(1, 1) + b"\xff" * 12), "finite"),
+        (lambda name, data: forged(head(1, 1, form=2) + bytes(12)), "1 x 1 numbers in 47 bytes"),
+        (lambda name, data: forged(head(1, 1, form=2) + b"\xff" * 28), "finite"),
+        (lambda name, data: drawn(np.nan), "reach of a shape must be above 0: got nan"),
+        (lambda name, data: drawn(0), "reach of a shape must be above 0: got 0"),
+        (lambda name, data: drawn(np.inf), "both shift and reach, or neither"),
     ],
 )
 def test_a_hostile_shape_in_a_manifest_is_refused(make, words, exported, tmp_path):
@@ -268,7 +294,7 @@ def test_a_bomb_is_not_unpacked(exported, monkeypatch):
     manifest = json.loads(export.manifest_json)
     bomb = zlib.compress(bytes(10**6))
     manifest["shapes"] = {"0" * 64: base64.b64encode(bomb).decode()}
-    with pytest.raises(InputError, match="unpacks to more than 12,035 bytes"):
+    with pytest.raises(InputError, match="unpacks to more than 20,043 bytes"):
         read_manifest(manifest)
 
 
@@ -318,3 +344,49 @@ def test_a_region_bound_to_labels_needs_them(found, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="bound to labels needs labels"):
         export_flagged(bundle, store)
     store.close()
+
+
+@pytest.fixture(scope="module")
+def far_upload(tmp_path_factory):
+    """Hard examples of one kind, more than 16 median lengths from all others and from each other."""
+    random = np.random.default_rng(12)
+    embeddings = random.normal(size=(N, D))
+    losses = random.gamma(2.0, 0.1, N)
+    embeddings[:PLANTED] *= 0.5
+    embeddings[:PLANTED, 0] += random.uniform(60, 400, PLANTED)
+    losses[:PLANTED] += 2
+    return write_bundle(
+        tmp_path_factory.mktemp("far") / "run.npz",
+        embeddings=(embeddings + 5).astype(np.float32),
+        losses=losses,
+        labels=random.integers(0, 2, N),
+        classes=["Shirt", "Coat"],
+    )
+
+
+def test_weights_of_far_outliers_are_those_on_the_page(far_upload, tmp_path, monkeypatch):
+    monkeypatch.delenv("ERRORSCOPE_DATABASE", raising=False)
+    here, there = tmp_path / "here", tmp_path / "there"
+    bundle = import_bundle(far_upload, here)
+    options = complete_options("regions", {"n_regions": 2})
+    arrays, meta = run_regions(bundle, options, lambda *a: None, lambda *a: None)
+    at = next(
+        at for at, rows in enumerate(arrays["members"]) if (rows[rows >= 0] < PLANTED).mean() > 0.9
+    )
+    store = Store(home=here)
+    source = source_of((bundle, arrays, meta), at, here) | {"layer": ""}
+    store.tag(bundle, bundle.ids, "far", source=source)
+    export = export_flagged(bundle, store)
+    store.close()
+    shown = arrays["weights"][at]
+    assert shown[:PLANTED].max() > 0.1
+    told = read_export(export.csv)["weight"].to_numpy()
+    assert np.abs(told - shown).max() <= 1e-6
+    import_bundle(far_upload, there)
+    again = replay(export.manifest_json, home=there)
+    assert again.identical is True and again.csv == export.csv
+    # Where the rows are as they were embedded, the region is another one.
+    bare = Shape(arrays["centers"][at], np.array(1.0), "gaussian", root=arrays["roots"][at])
+    apart = np.abs(kernel_weights(bundle.embeddings, bare) - shown)
+    bound = shown > 0
+    assert apart[bound].max() > 0.1

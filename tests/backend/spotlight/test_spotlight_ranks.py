@@ -236,7 +236,7 @@ def test_a_process_that_dies_is_missed_in_bounded_time(folder):
 @pytest.mark.parametrize(("unit", "leaves"), [(blocks.UNIT, 0), (BLOCKS_OF_192, 1)])
 def test_a_process_that_stops_on_the_way_is_missed_by_the_other(folder, unit, leaves):
     """Also where the first one searches alone, and the other only hears of it."""
-    case = {"cuts": [0, 300, N], "unit": unit, "leaves": leaves, "patience": 2.0}
+    case = {"cuts": [0, 300, N], "unit": unit, "leaves": leaves}
     case["options"] = OPTIONS | {"precision": "full"}
     codes = start(folder, [case], 2)
     assert codes[leaves] == 7

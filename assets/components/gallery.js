@@ -274,6 +274,7 @@ class Gallery {
     else if (key === " ") this.toggle(this.at);
     else if (key === "Enter") this.open(this.at);
     else if (key === "Escape" && this.picked.size) this.pick([]);
+    else if (key === "Escape") document.dispatchEvent(new CustomEvent("errorscope:clear"));
     else if (this.channel && digit) this.tag(digit, off);
     else if (this.channel && (key === "u" || key === "U")) {
       this.channel.push({ kind: key === "U" ? "redo" : "undo", bundle: this.data.bundle });

@@ -111,6 +111,7 @@ def _row(choice: Choice, region: Mapping[str, Any]) -> dict[str, Any]:
     base = region["held_out_base"]
     return {
         "region": f"{choice.number} {choice.name}",
+        "looked for": str(region.get("scope", "")),
         "verdict": ("real" if region["p_value"] <= LEVEL else "not shown to be real") + small,
         measures.HELD_OUT_RATIO: region["held_out_loss"] / base if base > 0 else None,
         "p": region["p_value"],

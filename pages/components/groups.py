@@ -336,14 +336,9 @@ def _numbers(choice: Choice) -> str:
     words = text.counted(group.n_members, "member")
     if choice.source["kind"] != "region":
         words = text.count(group.n_members)
-    if choice.scope.startswith("among") and not _said(choice):
+    if len(choice.among) == 1 and choice.among[0] not in choice.name:
         words += f" {text.plain(choice.scope)}"
     return f"{words} · mean loss {text.number(group.member_loss)}"
-
-
-def _said(choice: Choice) -> bool:
-    """Whether the name has every label among which the region was looked for."""
-    return all(str(label) in choice.name for label in choice.among)
 
 
 def _caption(choice: Choice, verdict: str | None) -> str:

@@ -28,6 +28,16 @@ const ACTIONS = [
   ["clear", "Clear the selection (Esc)", "M5 5l10 10M15 5L5 15"],
 ];
 
+const KEYS = [
+  ["L, B, V", "lasso, box, move the view"],
+  ["Shift, Alt", "held while drawing: add, take away"],
+  ["Enter", "select what is in view"],
+  ["Esc", "clear the selection"],
+  ["← → ↑ ↓", "move the view"],
+  ["+, −, 0", "closer, farther, everything"],
+  ["?", "this sheet"],
+];
+
 const maps = new WeakMap();
 
 function build(root) {
@@ -40,6 +50,7 @@ function build(root) {
     points: element("canvas", "points"),
     overlay: element("canvas", "overlay"),
     preview: element("div", "preview"),
+    keys: element("div", "keys"),
     veil: element("div", "veil", "Loading the map"),
     legend: element("div", "legend"),
   };
@@ -49,12 +60,15 @@ function build(root) {
   parts.tools.setAttribute("aria-label", "Ways to select on the map");
   parts.status.setAttribute("role", "status");
   parts.preview.hidden = true;
+  parts.keys.hidden = true;
+  parts.keys.setAttribute("role", "note");
+  parts.keys.setAttribute("aria-label", "Keys of the map");
   parts.legend.hidden = true;
   root.tabIndex = 0;
   root.setAttribute("role", "group");
   // Tools and words have a line of their own above the points; only an open legend lies over them.
   parts.bar.append(parts.tools, parts.status, parts.hint);
-  parts.stage.append(parts.points, parts.overlay, parts.preview, parts.veil);
+  parts.stage.append(parts.points, parts.overlay, parts.preview, parts.keys, parts.veil);
   root.replaceChildren(parts.bar, parts.stage, parts.legend);
   return parts;
 }
@@ -171,6 +185,13 @@ class PointMap {
     document.addEventListener("pointermove", this.elsewhere, { passive: true });
     document.documentElement.addEventListener("pointerleave", this.elsewhere);
     window.addEventListener("blur", this.elsewhere);
+    // Esc clears the selection wherever the page has no other use for it.
+    this.cleared = (event) => {
+      const free = event.type !== "keydown" || (event.key === "Escape" && event.target === document.body);
+      if (free && this.data && this.root.isConnected) this.clear();
+    };
+    document.addEventListener("keydown", this.cleared);
+    document.addEventListener("errorscope:clear", this.cleared);
     overlay.addEventListener("dblclick", () => this.camera.fit());
     this.root.addEventListener("keydown", (event) => this.key(event));
   }
@@ -190,6 +211,7 @@ class PointMap {
       l: () => this.setMode("lasso"),
       b: () => this.setMode("box"),
       v: () => this.setMode("pan"),
+      "?": () => this.help(),
       Enter: () => this.selectView(event),
       Escape: () => this.escape(),
     };
@@ -207,7 +229,16 @@ class PointMap {
     this.tell();
   }
 
+  /** The sheet of keys, shown and put away by the same key. */
+  help() {
+    const { keys } = this.parts;
+    keys.hidden = !keys.hidden;
+    if (keys.childElementCount) return;
+    for (const [key, words] of KEYS) keys.append(element("kbd", "", key), element("span", "", words));
+  }
+
   escape() {
+    if (!this.parts.keys.hidden) return this.help();
     if (this.drawing.busy) return this.drawing.stop();
     this.sticky = "new";
     this.unpin();
@@ -567,7 +598,7 @@ class PointMap {
     if (this.parts.status.textContent !== told) this.parts.status.textContent = told;
     this.parts.hint.textContent = [
       data.picture ? "No WebGL 2 here: drawn by the server." : "",
-      data.selected ? "Shift adds, Alt removes, Esc clears" : "Draw to select, scroll to zoom, click to pin",
+      data.selected ? "Shift adds, Alt removes, Esc clears" : "Draw to select, scroll to zoom, click to pin, ? for keys",
     ].filter(Boolean).join(" ");
   }
 
@@ -577,6 +608,8 @@ class PointMap {
     document.removeEventListener("pointermove", this.elsewhere);
     document.documentElement.removeEventListener("pointerleave", this.elsewhere);
     window.removeEventListener("blur", this.elsewhere);
+    document.removeEventListener("keydown", this.cleared);
+    document.removeEventListener("errorscope:clear", this.cleared);
     this.preview.hide();
     this.camera.end();
     this.drawing.end();

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,9 +46,11 @@ def tell_apart(
         For each group the fact whose share in it exceeds the highest share in another group by
         most, and by 20 points at least: "mostly predicted Coat" where it holds for half of the
         group, else "more often predicted Coat". Else the same of a word: "more often “refund”".
-        Else its number of members where that differs from all others', else its place among them,
-        "1st of 3". Never empty, and no two are the same. Ties go to the earlier column, then to the
-        value or word that comes first.
+        Else what a word or fact leads over the mean of the others by: several may share it, and
+        are told apart among themselves: "more often “refund”, 45 members". Else its number of
+        members where that differs from all others', else its place among them, "1st of 3". Never empty, and
+        no two are the same. Ties go to the earlier column, then to the
+        value, of words to the longer, then to the one that comes first.
 
     Raises
     ------
@@ -63,10 +65,25 @@ def tell_apart(
     n = max(int(rows.max()) for rows in members) + 1
     for values in (labels, predictions, examples, texts):
         n = n if values is None else len(values)
-    said = _by_facts(members, labels, predictions, examples, n)
-    if texts is not None and not all(said):
-        words = _by_words(members, texts)
-        said = [one or word for one, word in zip(said, words, strict=True)]
+    said = [""] * len(members)
+    for over in (np.max, np.mean):
+        facts = _by_facts(members, labels, predictions, examples, n, over)
+        said = [one or fact for one, fact in zip(said, facts, strict=True)]
+        if texts is not None and not all(said):
+            words = _by_words(members, texts, over)
+            said = [one or word for one, word in zip(said, words, strict=True)]
+    for shared in sorted({one for one in said if one}):
+        alike = [at for at, one in enumerate(said) if one == shared]
+        if 1 < len(alike) < len(members):
+            among = tell_apart(
+                [members[at] for at in alike],
+                labels=labels,
+                predictions=predictions,
+                examples=examples,
+                texts=texts,
+            )
+            for at, more in zip(alike, among, strict=True):
+                said[at] = f"{shared}, {more}"
     counts = Counter(said)
     sizes = Counter(len(rows) for rows in members)
     for at, rows in enumerate(members):
@@ -86,6 +103,7 @@ def _by_facts(
     predictions: Any,
     examples: pd.DataFrame | None,
     n: int,
+    over: Callable[..., Any],
 ) -> list[str]:
     best: list[tuple[float, str]] = [(MIN_LEAD, "")] * len(members)
     for column in fact_columns(labels, predictions, examples, n):
@@ -95,14 +113,16 @@ def _by_facts(
                 for rows in members
             ]
         )
-        for at, (lead, code) in enumerate(_leads(shares)):
+        for at, (lead, code) in enumerate(_leads(shares, over)):
             if lead > best[at][0] + 1e-9:
                 often = "mostly" if shares[at, code] >= MIN_SHARE else "more often"
                 best[at] = (lead, f"{often} {column.texts[code]}")
     return [words for _, words in best]
 
 
-def _by_words(members: Sequence[NDArray[np.int64]], texts: Sequence[str]) -> list[str]:
+def _by_words(
+    members: Sequence[NDArray[np.int64]], texts: Sequence[str], over: Callable[..., Any]
+) -> list[str]:
     counts = [
         Counter(
             word
@@ -111,22 +131,23 @@ def _by_words(members: Sequence[NDArray[np.int64]], texts: Sequence[str]) -> lis
         )
         for rows in members
     ]
-    words = sorted(set().union(*counts))
+    words = sorted(set().union(*counts), key=lambda word: (-len(word), word))
     if not words:
         return [""] * len(members)
     table = np.array([[held[word] for word in words] for held in counts], dtype=float)
     shares = table / np.array([[min(len(rows), MAX_TEXTS)] for rows in members])
     shares = np.where(table.max(axis=0) >= MIN_TEXTS, shares, 0.0)
     return [
-        f"more often “{words[code]}”" if lead > MIN_LEAD else "" for lead, code in _leads(shares)
+        f"more often “{words[code]}”" if lead > MIN_LEAD else ""
+        for lead, code in _leads(shares, over)
     ]
 
 
-def _leads(shares: NDArray[np.float64]) -> list[tuple[float, int]]:
-    """For each group (row): its largest lead over every other group, and at which level."""
+def _leads(shares: NDArray[np.float64], over: Callable[..., Any]) -> list[tuple[float, int]]:
+    """For each group (row): its largest lead over the max or mean of the others, and where."""
     found = []
     for at in range(len(shares)):
-        lead = np.round(shares[at] - np.delete(shares, at, axis=0).max(axis=0), 12)
+        lead = np.round(shares[at] - over(np.delete(shares, at, axis=0), axis=0), 12)
         code = int(lead.argmax())
         found.append((float(lead[code]), code))
     return found

@@ -348,7 +348,7 @@ def _caption(choice: Choice, verdict: str | None) -> str:
     group = choice.group
     line = _numbers(choice)
     if choice.whole is None and group.weighted_loss <= group.base_loss:
-        line += " · not above the base loss"
+        line += " · not above base"
     if group.small and choice.whole in (None, group.n_members):
         line += " · small: under 30"
     if verdict:

@@ -54,6 +54,16 @@ def test_size_then_place_are_left_when_nothing_else_differs() -> None:
     assert three == ["1st of 3", "2nd of 3", "3rd of 3"]
 
 
+def test_groups_that_share_a_word_are_told_apart_among_themselves() -> None:
+    texts = ["a voucher"] * 10 + ["by card"] * 18
+    said = tell_apart(rows((0, 10), (10, 20), (16, 28)), texts=texts)
+    assert said == [
+        "more often “voucher”",
+        "more often “card”, 10 members",
+        "more often “card”, 12 members",
+    ]
+
+
 def test_no_two_are_the_same_and_the_answer_repeats() -> None:
     random = np.random.default_rng(0)
     labels, places = random.integers(0, 3, 200).astype(str), random.integers(0, 4, 200).astype(str)

@@ -31,18 +31,10 @@ def run_methods(
     holds weights and members of one method. Methods that miss a field of the bundle are left out,
     with the reason in ``meta["skipped"]``; when that leaves none, the first reason is raised.
     """
-    from backend.report.compared import region_groups, spotlight_groups
-    from backend.slices import METHODS, compare_groups, find_groups
+    from backend.slices import compare_groups
 
     bundle = chosen_layer("methods", bundle, options)
     began = time.perf_counter()
-    classified = bundle.label_codes is not None
-    fields: dict[str, Any] = {
-        "labels": bundle.labels if classified else None,
-        "predictions": bundle.predictions if bundle.prediction_codes is not None else None,
-        "probabilities": bundle.probabilities if classified else None,
-        "classes": bundle.class_names if classified else None,
-    }
     arrays: Arrays = {}
     results: list[FoundGroups] = []
     told: dict[str, Meta] = {}
@@ -55,30 +47,7 @@ def run_methods(
             progress(share * (done + fraction), message)
 
         try:
-            if method in _OWN_METHODS:
-                make = spotlight_groups if method == "spotlights" else region_groups
-                sized = {"size": options["size"]} if method == "spotlights" else {}
-                found = make(
-                    bundle.embeddings,
-                    bundle.losses,
-                    fields=fields,
-                    n_groups=options["n_groups"],
-                    seed=options["seed"],
-                    progress=step,
-                    **sized,
-                )
-            else:
-                sized = {"size": options["size"]} if METHODS[method].takes_size else {}
-                found = find_groups(
-                    method,
-                    bundle.embeddings,
-                    bundle.losses,
-                    **fields,
-                    n_groups=options["n_groups"],
-                    seed=options["seed"],
-                    progress=step,
-                    **sized,
-                )
+            found = _find(method, bundle, options, step)
         except InputError as error:
             skipped[method] = str(error)
             continue
@@ -112,6 +81,32 @@ def run_methods(
     }
 
 
+def _find(method: str, bundle: Bundle, options: Options, progress: Progress) -> FoundGroups:
+    """The groups of one method, given what the bundle knows of classes."""
+    from backend.report.compared import region_groups, spotlight_groups
+    from backend.slices import METHODS, find_groups
+
+    classified = bundle.label_codes is not None
+    fields: dict[str, Any] = {
+        "labels": bundle.labels if classified else None,
+        "predictions": bundle.predictions if bundle.prediction_codes is not None else None,
+        "probabilities": bundle.probabilities if classified else None,
+        "classes": bundle.class_names if classified else None,
+    }
+    shared: dict[str, Any] = {
+        "n_groups": options["n_groups"],
+        "seed": options["seed"],
+        "progress": progress,
+    }
+    if method == "regions":
+        return region_groups(bundle.embeddings, bundle.losses, fields=fields, **shared)
+    if method == "spotlights" or METHODS[method].takes_size:
+        shared["size"] = options["size"]
+    if method == "spotlights":
+        return spotlight_groups(bundle.embeddings, bundle.losses, fields=fields, **shared)
+    return find_groups(method, bundle.embeddings, bundle.losses, **fields, **shared)
+
+
 def _check_methods(options: Options) -> None:
     from backend.slices.methods import METHODS
 
@@ -135,7 +130,7 @@ def _check_methods(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.methods:run_methods",
-    version=3,
+    version=2,
     defaults={
         "methods": [
             "regions",

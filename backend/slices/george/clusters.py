@@ -172,34 +172,8 @@ def george_clusters(
 @threadpool_limits.wrap(limits=1)  # many small fits: threads would only wait for each other
 def _fit(inputs: Inputs, options: Options, progress: Progress = ignore_progress) -> GeorgeClusters:
     labels, losses = needed(inputs.labels), needed(inputs.losses)
-    present = np.unique(labels)
-    normal = None
-    if options.reduction == "hardness":
-        rows = sample(np.arange(len(inputs)), options.max_fit, options.seed)
-        values = np.asarray(inputs.embeddings[rows], dtype=np.float64)
-        normal = head_normal(inputs, unit_rows(values) if options.normalize else values, rows)
-    found: dict[int, ClassClusters] = {}
-    assignment = np.full(len(inputs), -1)
-    first: dict[int, int] = {}
-    total = 0
-    order = np.argsort(labels, kind="stable")
-    rows_of = np.split(order, np.cumsum(np.bincount(labels))[:-1])
-    for start in range(0, len(present), _TOGETHER):
-        batch = present[start : start + _TOGETHER].tolist()
-
-        def tick(name: str, start: int = start) -> None:
-            progress(start / len(present), f"Clustering class {name}")
-
-        prepared = [
-            prepare_class(inputs.embeddings, rows_of[label], options, normal) for label in batch
-        ]
-        models = fit_models(prepared, [inputs.classes[label] for label in batch], options, tick)
-        for label, ready, tried in zip(batch, prepared, models, strict=True):
-            found[label] = cluster_class(ready, tried, losses, options)
-            rows = rows_of[label]
-            first[label] = total
-            assignment[rows] = total + assign_rows(found[label], inputs.embeddings, rows)[0]
-            total += found[label].k
+    found, first, assignment = _cluster_classes(inputs, options, progress)
+    present, total = np.unique(labels), sum(clusters.k for clusters in found.values())
     sizes = np.bincount(assignment, minlength=total)
     sums = np.bincount(assignment, weights=losses, minlength=total)
     means = np.where(sizes > 0, sums / np.maximum(sizes, 1), np.nan)
@@ -241,6 +215,42 @@ def _fit(inputs: Inputs, options: Options, progress: Progress = ignore_progress)
             }
         ),
     )
+
+
+def _cluster_classes(
+    inputs: Inputs, options: Options, progress: Progress
+) -> tuple[dict[int, ClassClusters], dict[int, int], NDArray[np.int64]]:
+    """The clusters of each class, the number of the first of them, and the cluster of each row."""
+    labels, losses = needed(inputs.labels), needed(inputs.losses)
+    present = np.unique(labels)
+    normal = None
+    if options.reduction == "hardness":
+        rows = sample(np.arange(len(inputs)), options.max_fit, options.seed)
+        values = np.asarray(inputs.embeddings[rows], dtype=np.float64)
+        normal = head_normal(inputs, unit_rows(values) if options.normalize else values, rows)
+    found: dict[int, ClassClusters] = {}
+    first: dict[int, int] = {}
+    assignment = np.full(len(inputs), -1)
+    total = 0
+    order = np.argsort(labels, kind="stable")
+    rows_of = np.split(order, np.cumsum(np.bincount(labels))[:-1])
+    for start in range(0, len(present), _TOGETHER):
+        batch = present[start : start + _TOGETHER].tolist()
+
+        def tick(name: str, start: int = start) -> None:
+            progress(start / len(present), f"Clustering class {name}")
+
+        prepared = [
+            prepare_class(inputs.embeddings, rows_of[label], options, normal) for label in batch
+        ]
+        models = fit_models(prepared, [inputs.classes[label] for label in batch], options, tick)
+        for label, ready, tried in zip(batch, prepared, models, strict=True):
+            found[label] = cluster_class(ready, tried, losses, options)
+            rows = rows_of[label]
+            first[label] = total
+            assignment[rows] = total + assign_rows(found[label], inputs.embeddings, rows)[0]
+            total += found[label].k
+    return found, first, assignment
 
 
 def _rule(

@@ -16,6 +16,7 @@ from pages.components.populations_change import show_classes
 from pages.components.populations_examples import show_examples
 from pages.components.populations_overview import show_overview
 from pages.components.populations_pair import Comparison, make_comparison
+from pages.components.populations_payers import show_payers
 from pages.components.populations_subgroups import show_subgroups
 from pages.components.review import show_review
 
@@ -98,6 +99,7 @@ def show_page(bundle: Bundle) -> None:
         "Subgroups": lambda: show_subgroups(bundle, held),
         "Review": lambda: show_review(bundle, held),
     }
+    show_payers(bundle, held)
     show_counts(bundle, held)
     tabs = st.tabs(list(parts), key=keys.PART, on_change="rerun", bind="query-params")
     for tab, show in zip(tabs, parts.values(), strict=True):

@@ -32,6 +32,7 @@ from backend.populations.disaggregate import disaggregate
 from backend.populations.ensemble import Ensemble
 from backend.populations.modal import modes, taxicab
 from backend.populations.overlap import failure_iou, family_overlap, pair_disagreements
+from backend.populations.payers import accuracy_change
 from backend.populations.pies import pie_representation
 from backend.populations.stress import deviation_pca
 from backend.populations.stress_tests import group_tests
@@ -167,11 +168,15 @@ def compare(data: Evaluation, options: Mapping[str, Any], progress: Progress) ->
 
 
 def classes(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
-    """``class_change`` with the classes' names."""
+    """``class_change`` with the classes' names, and the change of accuracy as ``overall``."""
     ensemble, labels = _labelled(data)
-    table = class_change(*_pair(ensemble, options), labels)
+    pair = _pair(ensemble, options)
+    table = class_change(*pair, labels)
+    change = accuracy_change(*pair, labels)
     names = np.asarray(ensemble.names, dtype=object)
-    return Answer(tables={"classes": table.assign(label=names[table["label"].to_numpy()])})
+    overall = pd.DataFrame({"change": [change.value], "low": [change.low], "high": [change.high]})
+    named = table.assign(label=names[table["label"].to_numpy()])
+    return Answer(tables={"classes": named, "overall": overall})
 
 
 def subgroups(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:

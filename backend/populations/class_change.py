@@ -69,7 +69,7 @@ def class_change(baseline: Any, compressed: Any, labels: Any) -> pd.DataFrame:
         t = np.where(variance > 0, -normalized / np.sqrt(variance), np.nan)
         df = variance**2 / (spread**2 / (len(first) - 1) + other_spread**2 / (len(second) - 1))
     p = _two_sided(t, df)
-    half = _half_width(variance, df)
+    half = welch_half_width(variance, df)
     return pd.DataFrame(
         {
             "label": encoded.names,
@@ -104,7 +104,7 @@ def _two_sided(t: NDArray[np.float64], df: NDArray[np.float64]) -> NDArray[np.fl
     return p
 
 
-def _half_width(variance: Any, df: NDArray[np.float64]) -> NDArray[np.float64]:
+def welch_half_width(variance: Any, df: NDArray[np.float64]) -> NDArray[np.float64]:
     """Half a 95 % Welch interval; 0 where nothing varies, NaN where it is not defined."""
     from scipy.special import stdtrit
 

@@ -102,7 +102,7 @@ def _check_populations(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.populations:run_populations",
-    version=1,
+    version=2,
     defaults={"what": "compare", "options": {}},
     check=_check_populations,
 )

@@ -27,15 +27,15 @@ MOST_VALUES = 60
 _DEMO = "_demo_job"
 
 
-def ask(bundle: Bundle, what: str, *, doing: str, **options: Any) -> Answer | None:
+def ask(bundle: Bundle, what: str, *, doing: str, place: str = "", **options: Any) -> Answer | None:
     """The answer to one question of ``backend.populations.answers``; None while it is computed.
 
-    ``doing`` says on screen what is being computed.
+    ``doing`` says on screen what is being computed; ``place`` tells two askers on a page apart.
     """
     if cells(bundle) <= INLINE_CELLS:
         return _inline(bundle.digest, what, json.dumps(options, sort_keys=True), bundle)
     job = services.ask("populations", bundle.digest, what=what, options=options)
-    if not waiting.show_progress(job, what=doing, key=f"populations_{what}"):
+    if not waiting.show_progress(job, what=doing, key=f"populations_{what}{place}"):
         return None
     return _unpacked(job.key, job.result())
 

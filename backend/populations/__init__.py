@@ -22,6 +22,7 @@ from backend.populations.disaggregate import disaggregate
 from backend.populations.ensemble import Ensemble, Level, compression_levels, make_ensemble
 from backend.populations.modal import modal_label, taxicab
 from backend.populations.overlap import disagreement, failure_iou, family_overlap, shared_failures
+from backend.populations.payers import Payer, accuracy_change, who_pays
 from backend.populations.pies import (
     PieSelection,
     matched_non_pies,
@@ -53,10 +54,12 @@ __all__ = [
     "Ensemble",
     "Evaluation",
     "Level",
+    "Payer",
     "PieSelection",
     "StressColumns",
     "StressReport",
     "StressTable",
+    "accuracy_change",
     "answer",
     "audit",
     "audit_gaps",
@@ -90,4 +93,5 @@ __all__ = [
     "stress_report",
     "target_audit",
     "taxicab",
+    "who_pays",
 ]

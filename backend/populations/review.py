@@ -13,7 +13,8 @@ from backend.core.statistics import wilson_interval
 from backend.populations.encode import check_mask
 from backend.populations.pies import matched_non_pies
 
-ANSWERS = ("noisy", "atypical", "unsure")
+ANSWERS = ("noisy", "atypical", "unsure", "ordinary")
+"""In the order of their keys, 1 to 4; ``ordinary``, nothing is odd about it, is our addition."""
 KINDS = ("pie", "random")
 
 
@@ -43,8 +44,7 @@ def review_summary(answers: Iterable[tuple[str, str]]) -> pd.DataFrame:
     Parameters
     ----------
     answers : iterable of (kind, answer)
-        ``kind`` is "pie" or "random", ``answer`` "noisy", "atypical" or "unsure"; one pair per
-        reviewed example. Other pairs are not counted.
+        ``kind`` is "pie" or "random", ``answer`` one of ``ANSWERS``; one pair per reviewed example. Other pairs are not counted.
 
     Returns
     -------

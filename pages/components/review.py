@@ -1,4 +1,4 @@
-"""The review: one example at a time, PIE or random and nobody says which; noisy or atypical?"""
+"""The review: one example at a time, PIE or random and nobody says which; noisy, atypical or ordinary?"""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from pages.components.populations_pair import Comparison
 MEANINGS = {
     "noisy": "Mislabelled, badly corrupted, or several objects: one label cannot be right.",
     "atypical": "A fair example that is unusual: an odd angle, a rare variant, a fine distinction.",
-    "unsure": "Neither can be said.",
+    "unsure": "It cannot be said.",
+    "ordinary": "A usual example of its label: nothing is wrong with it.",
 }
 SEED = 1  # not the sample that stands beside the PIEs in the gallery
 
 
 def show_review(bundle: Bundle, held: Comparison) -> None:
-    """The next example and three answers by key; the result when it is asked for."""
+    """The next example and four answers by key; the result when it is asked for."""
     if not held.mask.any():
         st.info("No example differs between the two populations: there is nothing to review.")
         return
@@ -111,7 +112,8 @@ def show_one(bundle: Bundle, held: Comparison, row: int) -> None:
         st.caption(
             "Answers become tags of these names. "
             + " ".join(f"**{name.capitalize()}**: {words}" for name, words in MEANINGS.items())
-            + " (Hooker et al. 2019.)"
+            + " (Hooker et al. 2019, arXiv:1911.05248; ordinary is our addition: random examples "
+            "are mostly that.)"
         )
 
 
@@ -175,7 +177,7 @@ def show_result(answers: list[dict[str, Any]]) -> None:
         f"(n {text.count(int(sizes['random']))})**"
     )
     charts.show_chart(
-        result_figure(table), table, key="review_chart", height=190,
+        result_figure(table), table, key="review_chart", height=220,
         alt="Share of each answer among PIE and random examples.",
         config=charts.percent_columns("share", "low", "high"),
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,18 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import open_bundle
-from backend.populations import pie_accuracy, select_pies
+from backend.core.statistics import Interval
+from backend.export import export_flagged
+from backend.populations import (
+    Payer,
+    accuracy_change,
+    class_change,
+    pie_accuracy,
+    select_pies,
+    who_pays,
+)
 from pages.components import populations, services
+from pages.components.populations_payers import overall_words, payer_words
 from pages.components.populations_votes import votes_table
 from tests.pages.population_bundles import HOSTILE, awkward, fields, kept
 
@@ -137,6 +148,12 @@ def test_the_review_stores_answers_and_takes_them_back(digest: str) -> None:
     assert store.tags(full(digest))["tag"].tolist() == ["atypical"]
     at.run()
     assert table(at, "answer", "kind")["count"].sum() == 1
+    at.button(key="review_ordinary").click().run()
+    result = table(at, "answer", "kind")
+    assert result["count"].sum() == 2
+    assert result.loc[result["answer"] == "ordinary", "count"].sum() == 1
+    assert "ordinary" in export_flagged(open_bundle(full(digest)), store).rows["tag"].tolist()
+    at.button(key="review_undo").click().run()
 
 
 def test_answers_of_the_review_say_nothing_of_the_models(digest: str) -> None:
@@ -199,3 +216,37 @@ def test_the_empty_page_opens_the_demo(home: Path, tmp_path: Path) -> None:
     at.button(key="demo_compression").click().run()
     until(at, lambda: bool(at.tabs))
     assert not at.exception and [tab.label for tab in at.tabs] == list(PARTS)
+
+
+def test_one_sentence_says_who_pays(digest: str) -> None:
+    at = opened(digest, intervention="pruned-90")
+    bundle = open_bundle(full(digest))
+    sides = [bundle.populations[name] for name in ("baseline", "pruned-90")]
+    overall = accuracy_change(*sides, bundle.labels)
+    payer = who_pays(class_change(*sides, bundle.labels))
+    said = next(one for one in at.markdown if "of accuracy overall" in one.value)
+    plain = said.value.replace("\\", "")
+    assert f"pruned-90 costs **{-100 * overall.value:.1f} points** of accuracy overall" in plain
+    assert f"95 % interval {-100 * overall.high:.1f} to {-100 * overall.low:.1f}" in plain
+    assert f"{-100 * payer.beyond.value:.1f} points behind the average" in plain
+    assert "arXiv:1911.05248" in said.help
+    # Rates do not depend on the class here, so nobody may be said to pay.
+    assert payer.significant is ("pays most" in plain)
+
+
+def test_the_sentence_is_honest_where_nothing_can_be_told() -> None:
+    flat = Interval(-0.002, -0.008, 0.004)
+    assert "no accuracy that could be told from chance" in overall_words("int8", flat)
+    assert "95 % interval −0.4 to 0.8" in overall_words("int8", flat)
+    assert "leaves the accuracy as it is" in overall_words("int8", Interval(0.0, 0.0, 0.0))
+    assert "gains **1.0 points**" in overall_words("int8", Interval(0.01, 0.005, 0.015))
+    assert "no interval" in overall_words("int8", Interval(-0.01, np.nan, np.nan))
+    payer = Payer("Shirt", 1000, -0.041, Interval(-0.034, -0.047, -0.021), 0.003, 10, 1)
+    sure = payer_words(payer)
+    assert "Class **Shirt** pays most: its recall falls by **4.1 points**, 3.4 points" in sure
+    assert "95 % interval 2.1 to 4.7" in sure and "only one of 10 classes" in sure
+    unsure = payer_words(replace(payer, p_adjusted=0.21, n_paying=0))
+    assert unsure.startswith("No class pays more than the average once 10 classes")
+    untested = payer_words(replace(payer, p_adjusted=np.nan, n_tested=0, n_paying=0))
+    assert "cannot be tested" in untested
+    assert "<b>" not in payer_words(replace(payer, label="<b>x</b>"))

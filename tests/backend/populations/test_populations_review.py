@@ -26,14 +26,18 @@ def test_with_fewer_others_than_pies_all_are_reviewed():
 
 def test_answers_are_counted_per_kind_with_wilson_intervals():
     answers = [("pie", "atypical")] * 6 + [("pie", "noisy")] * 2 + [("random", "unsure")]
+    answers += [("random", "ordinary")] * 3
     table = review_summary([*answers, ("elsewhere", "noisy"), ("pie", "pretty")])
     rows = table.set_index(["answer", "kind"])
     low, high = wilson_interval(6, 8)
     assert rows.loc[("atypical", "pie"), ["count", "n", "share", "low", "high"]].tolist() == (
         pytest.approx([6, 8, 0.75, float(low), float(high)])
     )
-    assert rows.loc[("unsure", "random"), "share"] == 1
+    assert rows.loc[("unsure", "random"), "share"] == 0.25
+    assert rows.loc[("ordinary", "random"), ["count", "n", "share"]].tolist() == [3, 4, 0.75]
+    assert rows.loc[("ordinary", "pie"), "share"] == 0
     assert rows.loc[("noisy", "random"), "share"] == 0
+    assert table.groupby("kind")["share"].sum().tolist() == [1, 1]
 
 
 def test_nothing_answered_is_undefined():

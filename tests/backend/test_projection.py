@@ -217,6 +217,7 @@ def test_the_note_says_what_was_sampled_and_from_what():
     made = project(values, method="umap", sample=200)
     assert told.format("uniformly") in made.note
     made = project(values, method="umap", sample=200, losses=np.arange(300.0))
+    assert len(made.note) < 400, "the page shows this many letters"
     assert told.format("in proportion to their losses") in made.note
     assert "laid out" not in project(values, method="umap", sample=300).note
 

@@ -1,0 +1,23 @@
+"""What the map says of itself below it."""
+
+from __future__ import annotations
+
+from streamlit.testing.v1 import AppTest
+
+SAID = (
+    "UMAP of the first 50 principal components (95% of the variance): neighbours are kept, "
+    "distances between clusters mean little. 10,000 of 1,000,000 examples, drawn in proportion to "
+    "their losses, were laid out; each of the others was placed by its nearest among them."
+)
+
+
+def test_the_note_of_a_sampled_map_is_not_cut() -> None:
+    def page(note: str) -> None:
+        from pages.components import mapview
+
+        mapview._notes({"note": note}, None)
+
+    at = AppTest.from_function(page, args=(SAID,)).run(timeout=30)
+    assert not at.exception
+    (caption,) = at.caption
+    assert caption.value.replace("\\", "") == SAID

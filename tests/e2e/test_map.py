@@ -216,6 +216,39 @@ def test_hovering_shows_the_picture_of_the_row(
     expect(image).to_have_js_property("naturalWidth", 16)
 
 
+def test_a_card_goes_with_the_pointer(opened: Any, bundles: dict[str, str], page: Page) -> None:
+    shown = opened(f"&digest={bundles['texts']}")
+    card = page.locator(".preview")
+    tools = page.locator(".tools").bounding_box()
+    for leave in ("outside the map", "onto its tools"):
+        page.mouse.move(*shown.at(10.02, 10))
+        page.mouse.move(*shown.at(10, 10))
+        expect(card).to_be_visible()
+        page.mouse.move(
+            *((5, 5) if leave == "outside the map" else (tools["x"] + 9, tools["y"] + 9))
+        )
+        expect(card).to_be_hidden()
+
+
+def test_tools_lie_above_the_points_and_keys_are_one_key_away(opened: Any, page: Page) -> None:
+    shown = opened("&by=kind")
+    area = page.locator(".overlay").bounding_box()
+    for part in (".tools", ".head .status", ".hint"):
+        box = page.locator(part).bounding_box()
+        assert box["y"] + box["height"] <= area["y"], part
+    page.locator(".map").focus()
+    page.keyboard.press("?")
+    expect(page.locator(".keys")).to_contain_text("clear the selection")
+    page.keyboard.press("Escape")
+    expect(page.locator(".keys")).to_be_hidden()
+    shown.drag((2.5, 2.5), (5.5, 2.5), (5.5, 5.5), (2.5, 5.5))
+    shown.holds(box_rows(2.5, 5.5, 2.5, 5.5))
+    assert page.locator(".overlay").bounding_box() == area
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Escape")  # nothing has the focus
+    shown.holds([])
+
+
 def test_a_recolouring_sends_one_byte_a_point_and_a_view_sends_nothing(
     opened: Any, page: Page
 ) -> None:

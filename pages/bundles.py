@@ -52,12 +52,17 @@ def page() -> None:
 
 
 def add_bundle() -> None:
-    """Upload or pick files, import them, map columns where that is needed."""
+    """Upload or pick files, import them, map columns where that is needed.
+
+    Files leave the chooser when they are imported, whatever comes of it: the next import takes the
+    files that are chosen for it and no others.
+    """
+    taken = st.session_state.get(keys.UPLOADS_TAKEN, 0)
     files = st.file_uploader(
         "Files of one bundle",
         accept_multiple_files=True,
         max_upload_size=uploads.CAP_MB,
-        key=keys.UPLOADER,
+        key=f"{keys.UPLOADER}_{taken}",
         help=".npz, .parquet, .arrow, .zip, .safetensors, .pt (tensors only), or several files such as "
         "embeddings.npy + losses.csv + metadata.csv. Pickles are refused: they can run code.",
     )
@@ -71,11 +76,14 @@ def add_bundle() -> None:
             start_import(uploads.keep_upload(files), uploads.shown_name(files))
         except BackendError as error:
             st.error(text.plain(error, limit=600))
+        else:
+            st.session_state[keys.UPLOADS_TAKEN] = taken + 1
+            st.rerun()
     pick_from_data_folder()
     if st.toggle("Larger than that: stream it to disk", key="stream"):
         path = streamed_upload(key="streamed")
         if path is not None:
-            start_import(path, Path(path.name).stem if path.is_file() else "upload")
+            start_import(path, Path(path.name).stem if path.is_file() else path.name)
             st.rerun()
     show_import()
     offer_demos()
@@ -124,7 +132,10 @@ def pick_from_data_folder() -> None:
 
 
 def start_import(path: Path, name: str, columns: dict[str, str] | None = None) -> None:
-    """Import in a worker; the page follows it."""
+    """Import in a worker; the page follows it. An upload that failed before is not kept any longer."""
+    before = st.session_state.get(keys.UPLOAD_PATH)
+    if before != path:
+        uploads.discard(before)
     job = services.ask("import", "", path=str(path), name=name, columns=columns or {})
     st.session_state[keys.IMPORT_JOB] = job.key
     st.session_state[keys.UPLOAD_PATH] = path
@@ -156,14 +167,18 @@ def forget_import() -> None:
 
 def show_faults(job: Job, path: Path) -> None:
     """Why an import was refused, line by line, and the ways on."""
-    st.error("The bundle was not imported. Nothing was kept.", icon=":material/error:")
+    st.error(
+        f"{text.plain(path.name, limit=120)} was not imported. The next import leaves it out: choose "
+        "all files of the bundle again once they are repaired.",
+        icon=":material/error:",
+    )
     for line in (job.error or "").splitlines()[:40]:
         st.text(f"• {line}")
     if job.detail:
         with st.expander("Details"):
             st.code(job.detail, language=None)
     map_columns(path)
-    st.button("Give up this upload", key="give_up", on_click=forget_import)
+    st.button("Remove this upload", key="give_up", icon=":material/close:", on_click=forget_import)
 
 
 def map_columns(path: Path) -> None:

@@ -12,6 +12,8 @@ from backend.bundle.faults import Faults
 
 NATIVE_FLOATS = ("float16", "float32", "float64")
 SUM_TOLERANCE = 1e-3
+NAMED_ROWS = 5
+"""Rows at fault that a sentence lists."""
 
 
 def loaded(entry: Entry, faults: Faults) -> NDArray[Any] | None:
@@ -63,25 +65,28 @@ def floats(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def finite(array: NDArray[Any], entry: Entry, faults: Faults, *, axis: int = 0) -> bool:
-    """Whether every value is finite; a fault names the first row (along ``axis``) that is not."""
+    """Whether every value is finite; a fault says how many rows (along ``axis``) are not, and which."""
     done = bad = 0
-    first: int | None = None
+    rows = np.zeros(array.shape[axis], dtype=bool)
     for block in blocks(array):
         good = np.isfinite(block)
         if not good.all():
-            bad += int(good.size - good.sum())
-            if first is None:
-                first = done + int(np.flatnonzero(~good)[0])
+            places = done + np.flatnonzero(~good)
+            bad += len(places)
+            rows[np.unravel_index(places, array.shape)[axis]] = True
         done += block.size
         faults.still_here()
-    if first is None:
+    if not bad:
         return True
-    row = int(np.unravel_index(first, array.shape)[axis])
+    found = np.flatnonzero(rows)
+    first = ", ".join(map(str, found[:NAMED_ROWS]))
+    more = f" and {len(found) - NAMED_ROWS} more" if len(found) > NAMED_ROWS else ""
     faults.add(
         entry.file,
         entry.field,
-        row,
-        f"{bad} of {array.size} values are NaN, infinite or empty, the first in this row.",
+        int(found[0]),
+        f"{bad} of {array.size} values are NaN, infinite or empty, in {len(found)} of {len(rows)} "
+        f"rows: {first}{more} (the first row is 0).",
         "Remove or repair those rows.",
     )
     return False

@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from backend.core.home import home_folder
 from pages.components.gallery import ASSETS
-from pages.components.uploads import base_name
+from pages.components.uploads import base_name, to_import
 
 DEFAULT_CAP_GB = 20
 MAX_FILES = 64
@@ -143,5 +143,4 @@ def streamed_upload(*, key: str) -> Path | None:
     if not names or not all((ticket.folder / name).is_file() for name in names):
         return None
     del st.session_state[field_name]
-    alone = ticket.folder / names[0]
-    return alone if len(names) == 1 and alone.suffix not in (".npy", ".csv") else ticket.folder
+    return to_import(ticket.folder, names)

@@ -19,43 +19,51 @@ CAP_MB = 500
 SUFFIXES = (
     ".npz", ".npy", ".zip", ".parquet", ".arrow", ".feather", ".csv", ".pt", ".safetensors",
 )  # fmt: skip
-_ODD = re.compile(r"[^A-Za-z0-9._-]")
+_ODD = re.compile(r"[^\w .()+,=@-]")
+_LONGEST = 120
+"""Bytes of a file's own name that are kept; systems take 255."""
 
 
 def keep_upload(files: Sequence[Any]) -> Path:
     """Write uploaded files to a fresh folder; the file or folder to import.
 
-    The browser's file names are never used as paths: one file keeps only its ending, several keep
-    their base names with odd characters replaced, since separate files are matched by name.
+    Only the last part of a browser's file name is used, with odd characters replaced: faults name
+    it, and separate files are matched by it. A folder is called after the files in it, for faults
+    of them together.
     """
     folder = home_folder() / "uploads" / uuid.uuid4().hex
-    folder.mkdir(parents=True)
-    if len(files) == 1:
-        path = folder / f"upload{_suffix(files[0].name)}"
-        path.write_bytes(files[0].getbuffer())
-        return path if path.suffix not in (".npy", ".csv") else _alone(folder, path, files[0].name)
-    for file in files:
-        name = base_name(file.name)
-        if (folder / name).exists():
+    names = [base_name(file.name) for file in files]
+    for name in names:
+        if names.count(name) > 1:
             raise InputError(f"two of the files are called {name!r}. Rename one and upload again.")
+    folder.mkdir(parents=True)
+    for name, file in zip(names, files, strict=True):
         (folder / name).write_bytes(file.getbuffer())
-    return folder
+    return to_import(folder, names)
 
 
-def _alone(folder: Path, path: Path, name: str) -> Path:
-    path.rename(folder / base_name(name))
-    return folder
+def to_import(folder: Path, names: Sequence[str]) -> Path:
+    """What is handed to the importer of the files in a folder of an upload: one, or all of them."""
+    if len(names) == 1 and Path(names[0]).suffix.lower() not in (".npy", ".csv"):
+        return folder / names[0]
+    together = folder / f"{uuid.uuid4().hex}.moved"  # no file can be called what it becomes
+    together.mkdir()
+    for name in names:
+        (folder / name).rename(together / name)
+    return together.rename(folder / in_words(names))
+
+
+def in_words(names: Sequence[str]) -> str:
+    """One file by its name, several by the first and their number."""
+    if len(names) < 2:
+        return "".join(names)
+    return names[0] + (f" and {names[1]}" if len(names) == 2 else f" and {len(names) - 1} more")
 
 
 def base_name(name: str) -> str:
     """The last part of a file name with odd characters replaced; never hidden, never empty."""
-    stem = _ODD.sub("_", name.replace("\\", "/").rsplit("/", 1)[-1])[-120:].lstrip(".")
-    return stem or "file"
-
-
-def _suffix(name: str) -> str:
-    suffix = Path(base_name(name)).suffix.lower()
-    return suffix if re.fullmatch(r"\.[a-z0-9]{1,12}", suffix) else ""
+    last = _ODD.sub("_", name.replace("\\", "/").rsplit("/", 1)[-1]).strip()
+    return last.encode()[-_LONGEST:].decode(errors="ignore").strip().lstrip(".") or "file"
 
 
 def shown_name(files: Sequence[Any]) -> str:

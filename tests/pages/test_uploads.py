@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
 
-from backend.core.errors import InputError
-from pages.components import uploads
+from backend.bundle import list_bundles, read_bundle
+from backend.core.errors import BundleError, InputError
+from pages.components import services, uploads
+from tests.bundles import npz as saved
+
+SOUND = {"embeddings": np.eye(6, 3), "losses": np.arange(6.0)}
+SPOILED = SOUND | {"losses": np.array([1.0, np.nan, 2.0, 3.0, 4.0, 5.0])}
 
 
 def uploaded(name: str, content: bytes = b"x") -> SimpleNamespace:
@@ -22,28 +31,64 @@ def uploaded(name: str, content: bytes = b"x") -> SimpleNamespace:
         ("../../etc/passwd", "passwd"),
         ("C:\\windows\\evil.npz", "evil.npz"),
         (".hidden", "hidden"),
-        ("a b<c>.npy", "a_b_c_.npy"),
+        ("a b<c>.npy", "a b_c_.npy"),
+        ("run (1).npz", "run (1).npz"),
+        ("Läufe 言葉.npz", "Läufe 言葉.npz"),
+        ("a\x00b\n.npz", "a_b_.npz"),
+        (" . .npz", ". .npz".lstrip(".")),
         ("", "file"),
         ("..", "file"),
         ("x" * 300 + ".npz", "x" * 116 + ".npz"),
+        ("言" * 300 + ".npz", "言" * 38 + ".npz"),
     ],
 )
 def test_base_names_are_tame(name, kept):
     assert uploads.base_name(name) == kept
 
 
-def test_one_file_is_kept_under_our_own_name(home):
+def test_one_file_keeps_its_name_and_nothing_of_its_path(home):
     path = uploads.keep_upload([uploaded("../../my run.npz")])
-    assert path.name == "upload.npz" and path.parent.parent == home / "uploads"
+    assert path.name == "my run.npz" and path.parent.parent == home / "uploads"
     uploads.discard(path)
     assert list((home / "uploads").iterdir()) == []
 
 
-def test_several_files_are_matched_by_name(home):
-    folder = uploads.keep_upload([uploaded("embeddings.npy"), uploaded("losses.csv")])
-    assert sorted(path.name for path in folder.iterdir()) == ["embeddings.npy", "losses.csv"]
+@pytest.mark.parametrize(
+    ("names", "called"),
+    [
+        (["losses.csv"], "losses.csv"),
+        (["embeddings.npy", "losses.csv"], "embeddings.npy and losses.csv"),
+        (["embeddings.npy", "losses.csv", "labels.npy"], "embeddings.npy and 2 more"),
+    ],
+)
+def test_several_files_are_matched_by_name_in_a_folder_called_after_them(home, names, called):
+    folder = uploads.keep_upload([uploaded(name, name.encode()) for name in names])
+    assert folder.name == called and folder.parent.parent == home / "uploads"
+    assert {path.name: path.read_bytes().decode() for path in folder.iterdir()} == {
+        name: name for name in names
+    }
+    assert list(folder.parent.iterdir()) == [folder]
     uploads.discard(folder)
     assert list((home / "uploads").iterdir()) == []
+
+
+def test_a_fault_names_the_files_of_the_user_and_the_rows(home):
+    array = io.BytesIO()
+    losses = np.ones(40)
+    losses[[3, 5, 7, 9, 11, 30, 39]] = np.nan
+    np.save(array, losses)
+    files = [uploaded("run 2 losses.npy", array.getvalue())]
+    with pytest.raises(BundleError) as caught:
+        read_bundle(uploads.keep_upload(files))
+    assert str(caught.value).startswith("run 2 losses.npy")
+    both = io.BytesIO()
+    np.savez(both, embeddings=np.eye(40), losses=losses)
+    with pytest.raises(BundleError) as caught:
+        read_bundle(uploads.keep_upload([uploaded("my run.npz", both.getvalue())]))
+    assert str(caught.value) == (
+        "my run.npz, losses, row 3: 7 of 40 values are NaN, infinite or empty, in 7 of 40 rows: "
+        "3, 5, 7, 9, 11 and 2 more (the first row is 0). Remove or repair those rows."
+    )
 
 
 def test_two_files_of_one_name_are_refused(home):
@@ -83,3 +128,31 @@ def test_discard_leaves_a_folder_of_the_server_alone(home, tmp_path):
     uploads.discard(kept)
     uploads.discard(None)
     assert Path(kept).exists()
+
+
+def test_a_failed_file_is_named_and_left_out_of_the_next_import(home):
+    st.cache_resource.clear()
+    at = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=60)
+    at.run()
+    at.switch_page("pages/bundles.py").run()
+    try:
+        for fields, name in ((SPOILED, "spoiled run.npz"), (SOUND, "sound run.npz")):
+            at.file_uploader[0].upload(name, saved(**fields)).run()
+            at.button(key="import").click().run()
+            for _ in range(2000):
+                if not at.get("progress"):
+                    break
+                at.run()
+            assert not at.exception
+            assert not at.file_uploader[0].value
+            if name.startswith("spoiled"):
+                assert "spoiled run\\.npz was not imported" in at.error[0].value
+                assert any("spoiled run.npz, losses, row 1" in one.value for one in at.text)
+                assert all(len(one.name) < 32 for one in (home / "uploads").glob("*/*"))
+        assert not at.error
+        assert [info.name for info in list_bundles()] == ["sound run"]
+        assert list((home / "uploads").iterdir()) == []
+    finally:
+        services.jobs().close()
+        services.store().close()
+        st.cache_resource.clear()

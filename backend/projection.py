@@ -213,6 +213,8 @@ def _mean_and_scale(values: NDArray[Any], progress: Progress) -> tuple[NDArray[n
     total = np.zeros(d)
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
     for start, block in _blocks(values):
+        if block.dtype.itemsize < 4:  # numpy compares half floats one by one
+            block = block.astype(np.float32)
         total += block.sum(axis=0, dtype=np.float64)
         low = np.minimum(low, block.min(axis=0))
         high = np.maximum(high, block.max(axis=0))

@@ -10,9 +10,21 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.groups import sharp_group
 from backend.difficulty import high_loss
-from pages.components import frame, keys, palette, text, twin
+from pages.components import (
+    filtering,
+    frame,
+    groups,
+    keys,
+    mapview,
+    palette,
+    saved,
+    selection,
+    text,
+    twin,
+)
 from pages.components.groups import Choice
 from pages.components.panel import show_group
+from pages.components.selection import Looked
 
 
 def page() -> None:
@@ -45,7 +57,38 @@ def page() -> None:
         )
     with chart_place:
         show_losses(bundle, group.rows)
-    show_group(bundle, choice, [choice])
+    looked = selection.look(bundle, mapview.layouts(bundle))
+    with st.container(horizontal=True, vertical_alignment="center", key="acting_bar"):
+        selection.show_bar(
+            bundle,
+            looked,
+            lambda: filtering.show_popover(bundle),
+            lambda: saved.show_popover(bundle, looked),
+        )
+        bar = st.container(width="stretch")
+    saved.check_opened(looked)
+    choice = shown_of(bundle, choice, looked)
+    if choice.group.n_members:
+        show_group(bundle, choice, [choice], bar=bar)
+    else:
+        st.info(
+            "The filters leave none of the hardest examples. Switch one off, or take a larger share.",
+            icon=":material/filter_alt_off:",
+        )
+    selection.write_link(bundle)
+
+
+def shown_of(bundle: Bundle, choice: Choice, looked: Looked) -> Choice:
+    """The set as far as the filters show it; how hard it is stays a matter of all examples."""
+    if not looked.filtering:
+        return choice
+    rules = looked.view.told()["filters"]
+    choice = groups.within([choice], looked.shown, bundle.losses, rules)[0]
+    st.caption(
+        f"The filters keep **{text.count(choice.group.n_members)}** of the "
+        f"{text.counted(choice.whole or 0, 'hardest example')}; below are those."
+    )
+    return choice
 
 
 def high_loss_choice(bundle: Bundle, quantile: float) -> Choice:

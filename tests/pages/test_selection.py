@@ -13,6 +13,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle
+from backend.difficulty import high_loss
 from backend.store import Store
 from backend.tasks import default_options
 from backend.views import Drawn, Ids, Query, View, decode, encode
@@ -243,3 +244,19 @@ def test_bars_hold_every_value(values: list[float], bars: int) -> None:
     edges = breakdown.bar_edges(np.array(values))
     assert len(edges) == bars + 1
     assert np.histogram(values, edges)[0].sum() == len(values)
+
+
+def test_the_hardest_page_takes_filters_and_says_what_they_leave(bundle: Any) -> None:
+    hard = np.flatnonzero(high_loss(bundle.losses, quantile=0.8))
+    name = bundle.class_names[bundle.label_codes[hard[0]]]
+    kept = int(np.sum(np.asarray(bundle.class_names)[bundle.label_codes[hard]] == name))
+    state = encode(View().filtered(Query(f'label = "{name}"')))
+    at = AppTest.from_file(APP, default_timeout=60)
+    for key, value in {"bundle": bundle.digest[:12], "quantile": "20.0", "state": state}.items():
+        at.query_params[key] = value
+    at.switch_page("pages/hardest.py").run()
+    assert not at.exception
+    assert f"The filters keep **{kept}** of the {len(hard)} hardest examples" in texts(at)
+    at.button(key="chip_remove_0").click().run()
+    assert not at.exception and "The filters keep" not in texts(at)
+    assert "state" not in at.query_params

@@ -191,6 +191,10 @@ def assess_spotlights(
         assessment = conclude(call, held, notes, tests=tests, search=(null, found.weighted_losses))
         if early is not None and n_bootstrap:
             early(assessment)
+    if n_bootstrap and bool((picked == picked[0]).all()):
+        # Every region is then all of them, and each refit would look for a precision it cannot find.
+        notes.append("All examples lie on one point: resampling them says nothing of stability.")
+        n_bootstrap = 0
     samples = bootstrap_overlaps(
         picked,
         own,

@@ -136,8 +136,8 @@ def test_a_link_opens_the_same_rows(bundle: Any, layout: tuple[str, np.ndarray])
     assert counts(at) == (int(dogs.sum()), int((dogs & inside(xy, low, high)).sum()))
     assert at.radio[0].value == "selection"
     assert decode("".join(at.query_params["state"])) == view
-    captions = " ".join(at.radio[0].proto.captions)
-    assert "pass the filters" in captions
+    lines = " ".join([*at.radio[0].options, *at.radio[0].proto.captions])
+    assert "pass the filters" in lines
 
 
 def test_chips_switch_filters_off_and_remove_them(bundle: Any) -> None:

@@ -46,7 +46,7 @@ def completed(
         Home folder with the results of searches.
     """
     sources = list(sources)
-    told = {}
+    told: dict[Any, dict[str, Any]] = {}
     for source in (*known, *sources):
         region = region_of(source)
         if region is not None and region.get("center") is not None:

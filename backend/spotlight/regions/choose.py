@@ -76,8 +76,8 @@ def _turns(n_regions: int, n_labels: int) -> list[str]:
     """The kind of region that each place of the list goes to, if there is one."""
     if n_labels < 2:
         return ["all"] * n_regions
-    fourth = "labels" if n_labels == 2 else "rest"
-    pattern = ["labels", "all", "labels", fourth, "labels"]
+    last = "labels" if n_labels == 2 else "rest"
+    pattern = ["labels", "all", "labels", "labels", last]
     return [pattern[at % len(pattern)] for at in range(n_regions)]
 
 

@@ -136,8 +136,8 @@ def judge(
     base = (1 - settings.own_base) * everybody + settings.own_base * own
     scores = judged[0] - base - settings.caution * judged[1]
     shares = sizes / len(ground.side) / min(settings.sizes)
-    weight = shares**settings.growth * gaps**settings.apartness
-    scores = np.where(scores > 0, scores * weight, scores)
+    factors = shares**settings.growth * gaps**settings.apartness
+    scores = np.where(scores > 0, scores * factors, scores)
     scores[counts < settings.min_held_out] = -np.inf
     return Found(view, first, balls, sizes, tuple(held_out), means, errors, bases, scores)
 

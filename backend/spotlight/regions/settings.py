@@ -85,8 +85,8 @@ class Settings:
     quantile: float = 0.9
     judged_by: str = "draft"
     caution: float = 1.5
-    own_base: float = 0.75
-    apartness: float = 1.0
+    own_base: float = 0.5
+    apartness: float = 0.4
     around: int = 4
     growth: float = 0.12
     min_held_out: int = 4

@@ -184,15 +184,20 @@ def squared_distances(
     middle = torch.from_numpy(center)
     shape = torch.from_numpy(np.ascontiguousarray(precision))
     step = rows_per_block(d)  # small enough to stay in the cache
+    room = torch.empty((min(step, n), d), dtype=torch.float64)
     for start in range(0, n, step):
         if tick is not None:
             tick()
-        # A copy: torch takes no read-only array, and a memory-mapped bundle is read-only.
-        block = torch.from_numpy(np.array(rows[start : start + step], dtype=np.float64))
-        block -= middle
+        # A copy: torch takes no read-only array, and a memory-mapped bundle is read-only. That of
+        # shorter floats stays short, and torch lengthens it faster than numpy.
+        raw = np.array(rows[start : start + step])
+        if raw.dtype.itemsize > 8:  # torch has no longer floats
+            raw = raw.astype(np.float64)
+        block = room[: len(raw)].copy_(torch.from_numpy(raw)).sub_(middle)
+        part = out[start : start + len(raw)]
         if shape.ndim == 0:
-            out[start : start + step] = torch.linalg.vecdot(block, block).mul_(shape)
+            torch.sum(block.square_(), dim=1, out=part).mul_(shape)
             continue
         other = block @ shape if shape.ndim == 2 else block * shape
-        out[start : start + step] = torch.linalg.vecdot(block, other)
+        torch.linalg.vecdot(block, other, out=part)
     return out.clamp_min_(0.0).numpy()  # rounding of a semidefinite form can dip below 0

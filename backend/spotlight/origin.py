@@ -50,16 +50,18 @@ def center_and_scale(
     mean = torch.from_numpy(np.array(first))
     near = torch.ones(n, dtype=torch.float64)
     squares = torch.empty(n, dtype=torch.float64)
+    room = torch.empty((min(step, n), d), dtype=torch.float64)
     for _ in range(_ROUNDS):
         total = Sum(torch.zeros(d + 1, dtype=torch.float64))
         for start, block in read_blocks(values, tick):
             taken = near[start : start + len(block)]
-            total.add(torch.cat([taken @ block.double().sub_(mean), taken.sum()[None]]))
+            apart = room[: len(block)].copy_(block).sub_(mean)
+            total.add(torch.cat([taken @ apart, taken.sum()[None]]))
         sums = ranks.merged(total)
         shift = sums[:d] / sums[d]
         mean = mean + shift
         for start, block in read_blocks(values, tick):
-            apart = block.double().sub_(mean)
+            apart = room[: len(block)].copy_(block).sub_(mean)
             squares[start : start + len(block)] = apart.square_().sum(1)
         median = float(torch.from_numpy(ranks.gathered(squares.numpy())).median())
         inside = (squares <= _FAR**2 * median).double()

@@ -79,15 +79,16 @@ class Rows:
         # Rows per block. It does not depend on how many of the rows are here.
         large = self.n * self.d * dtype.itemsize > _resident_bytes(device)
         self.step = rows_per_block(self.d, READ_UNITS if large else BLOCK_UNITS)
+        self.squares = torch.empty(self.own, dtype=dtype, device=device)
         self._resident: Tensor | None = None
+        resident: Tensor | None = None
         if self.own * self.d * dtype.itemsize <= _resident_bytes(device):
             resident = torch.empty((self.own, self.d), dtype=dtype, device=device)
-            for start, block in self._read():
+        for start, block in self._read():
+            if resident is not None:
                 resident[start : start + len(block)] = block
-            self._resident = resident
-        self.squares = torch.empty(self.own, dtype=dtype, device=device)
-        for start, block in self.blocks():
-            torch.sum(block.square(), dim=1, out=self.squares[start : start + len(block)])
+            torch.sum(block.square_(), dim=1, out=self.squares[start : start + len(block)])
+        self._resident = resident
 
     @classmethod
     def normalised(
@@ -179,14 +180,14 @@ class Rows:
         pulled = centers if scales is None else centers * scales
         lengths = (centers * pulled).sum(1, keepdim=True).to(self.dtype)
         pulled = -2.0 * pulled.to(self.dtype)
+        if len(centers) == 1:  # twice over, in memory of its own: one column alone takes longer
+            pulled = pulled.repeat(2, 1)
         weights = None if scales is None else scales.to(self.dtype)
         for start, block in self.blocks():
             stop = start + len(block)
             own = self.squares[None, start:stop] if weights is None else weights @ block.square().T
-            if len(centers) == 1:  # twice over: one column alone takes longer
-                part = (block @ pulled.expand(2, -1).T).T[:1] + own
-            elif len(centers) <= _FEW:
-                part = (block @ pulled.T).T + own
+            if len(centers) <= _FEW:
+                part = (block @ pulled.T).T[: len(centers)] + own
             else:
                 part = torch.addmm(own, pulled, block.T)
             torch.clamp_min(part.add_(lengths), 0.0, out=out[:, start:stop])

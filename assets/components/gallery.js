@@ -13,7 +13,7 @@ const SHEET = [
   ["Space", "pick or drop"],
   ["Shift with an arrow", "pick a range"],
   ["Ctrl A", "pick the page"],
-  ["Esc", "drop all picks"],
+  ["Esc", "drop all picks; without any, clear the selection"],
   ["1 to 9", "tag and go on; what is picked, when several are"],
   ["Shift with 1 to 9", "take the tag off"],
   ["u, Shift U", "undo, redo"],

@@ -70,7 +70,7 @@ def _check_regions(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.regions:run_regions",
-    version=6,
+    version=7,
     defaults={"n_regions": 5, "seed": 0, "groups": None, "layer": ""},
     check=_check_regions,
 )

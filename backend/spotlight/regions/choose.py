@@ -15,7 +15,6 @@ from backend.spotlight.regions.views import Ground
 
 # Numbers of rankings that are held at once.
 _BLOCK = 2**24
-_KINDS = ("labels", "all", "rest")
 
 
 @dataclass(frozen=True)
@@ -28,9 +27,9 @@ class Pick:
     core: NDArray[np.int64]
 
     @property
-    def kind(self) -> str:
-        """``all``, ``labels`` or ``rest``, as its scope."""
-        return self.found.view.scope.kind
+    def bound(self) -> bool:
+        """Whether it is bound to labels."""
+        return self.found.view.scope.bound
 
 
 def choose(
@@ -44,40 +43,35 @@ def choose(
     """The list, best first within each kind, kinds taking turns.
 
     Every step takes the candidate with the largest held-out score times the share of its core's
-    excess loss that no region covers yet; candidates that overlap with it are left out from then
-    on. Regions that go across all labels, and those bound to some, are counted apart in both.
+    excess loss that no region of its kind covers yet; candidates of the kind that overlap with it
+    are left out from then on.
     """
     picks = _best(ground, pool, settings, tick)
     excess = ground.losses.double().clamp_min(0.0).cpu().numpy()
-    covered = {bound: np.zeros(len(excess), bool) for bound in (True, False)}
+    covered = {True: np.zeros(len(excess), bool), False: np.zeros(len(excess), bool)}
     chosen: list[Pick] = []
-    for turn in _turns(n_regions, n_labels):
-        order = [turn, *(kind for kind in _KINDS if kind != turn)]
-        found = (_next(picks[kind], excess, covered[kind != "all"]) for kind in order)
-        best = next((pick for pick in found if pick is not None), None)
+    for bound in _turns(n_regions, n_labels):
+        best = _next(picks[bound], excess, covered[bound])
+        if best is None:
+            bound = not bound
+            best = _next(picks[bound], excess, covered[bound])
         if best is None:
             break
         chosen.append(best)
-        bound = best.kind != "all"
         covered[bound][best.core] = True
         mask = np.zeros(len(excess), bool)
         mask[best.core] = True
-        for kind in _KINDS:
-            if (kind != "all") == bound:
-                picks[kind] = [
-                    pick
-                    for pick in picks[kind]
-                    if _jaccard(mask, best.core, pick.core) < settings.apart
-                ]
+        picks[bound] = [
+            pick for pick in picks[bound] if _jaccard(mask, best.core, pick.core) < settings.apart
+        ]
     return chosen
 
 
-def _turns(n_regions: int, n_labels: int) -> list[str]:
-    """The kind of region that each place of the list goes to, if there is one."""
+def _turns(n_regions: int, n_labels: int) -> list[bool]:
+    """Whether each place of the list goes to a region bound to labels."""
     if n_labels < 2:
-        return ["all"] * n_regions
-    last = "labels" if n_labels == 2 else "rest"
-    pattern = ["labels", "all", "labels", "labels", last]
+        return [False] * n_regions
+    pattern = [True, False, True, True, True]
     return [pattern[at % len(pattern)] for at in range(n_regions)]
 
 
@@ -103,14 +97,14 @@ def _jaccard(mask: NDArray[np.bool_], core: NDArray[np.int64], other: NDArray[np
 
 def _best(
     ground: Ground, pool: list[Found], settings: Settings, tick: Callable[[float], None]
-) -> dict[str, list[Pick]]:
+) -> dict[bool, list[Pick]]:
     """The best candidates of each scope by kind, with their cores."""
-    picks: dict[str, list[Pick]] = {kind: [] for kind in _KINDS}
-    for turn, kind in enumerate(_KINDS):
+    picks: dict[bool, list[Pick]] = {True: [], False: []}
+    for bound in picks:
         entries = [
             (float(found.scores[at]), number, at)
             for number, found in enumerate(pool)
-            if found.view.scope.kind == kind
+            if found.view.scope.bound == bound
             for at in range(len(found.balls))
             if found.scores[at] > 0
         ]
@@ -123,9 +117,9 @@ def _best(
             if taken[scope] <= settings.keep:
                 by_found.setdefault(number, []).append(at)
         for done, (number, ats) in enumerate(sorted(by_found.items())):
-            tick((turn + done / len(by_found)) / len(_KINDS))
-            picks[kind] += _cores(ground, pool[number], ats, settings)
-        picks[kind].sort(key=lambda pick: -pick.score)
+            tick((done / len(by_found) + (not bound)) / 2)
+            picks[bound] += _cores(ground, pool[number], ats, settings)
+        picks[bound].sort(key=lambda pick: -pick.score)
     return picks
 
 

@@ -140,8 +140,6 @@ def _words(scope: Scope, call: Call) -> str:
         return "all examples"
     if not scope.bound:
         return _WHATEVER
-    if scope.without is not None:
-        return f"among true labels other than {call.names[scope.without]}"
     names = [str(call.names[code]) for code in scope.labels]
     if len(names) == 1:
         return f"among true label {names[0]}"

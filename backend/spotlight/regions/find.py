@@ -75,11 +75,11 @@ def find_regions(
 
     Notes
     -----
-    The search asks many small questions: among all examples, each label, bundles of similar labels
-    and all labels but one; at four sizes; with distances as they are and whitened; from many
-    starts, in two rounds. What one half of the examples finds is scored on the other half: by its
-    mean loss above that of the scope and of all, less a standard error, times how far its members
-    stand apart from what surrounds them. The list takes the best, sparing what is covered. Members
+    The search asks many small questions: among all examples, each label and bundles of similar
+    labels; at four sizes; with distances as they are and whitened; from many starts, in two rounds.
+    What one half of the examples finds is scored on the other half: by its mean loss above that of
+    the scope and of all, less a standard error, and by how far its members stand apart from what
+    surrounds them. The list takes the best, sparing what is covered already. Members
     are then ranked by the kernel together with a linear discriminant, which tells the region from
     examples of low loss in the half that found it.
 

@@ -15,7 +15,7 @@ from backend.spotlight.regions.climb import Balls
 from backend.spotlight.regions.ranking import Ranker, Ranks
 from backend.spotlight.regions.scopes import Scope
 from backend.spotlight.regions.settings import Settings
-from backend.spotlight.regions.views import Ground, View, rows_searched, search, views_of
+from backend.spotlight.regions.views import Ground, View, search, views_of
 
 # Numbers of a ranking that are held at once.
 _BLOCK = 2**24
@@ -38,9 +38,9 @@ class Found:
     means, errors, bases, scores : float64 arrays of shape (k,)
         Of these rows: mean loss and its standard error; the mean that it is compared with. Scores
         are what candidates are ordered by. Their loss is, by default, that of the rows that rank
-        first in the draft: the final ranking makes more of the candidates look alike. It is
-        multiplied with how far the members rank above the rows that come next: failures with a
-        cause stand apart, while the hard examples between two labels run into their surroundings.
+        first in the draft: the final ranking makes more of the candidates look alike. It counts
+        more where these rows rank far above the next: a failure with a cause stands apart, while
+        the hard examples between two labels run into their surroundings.
     """
 
     view: View
@@ -92,16 +92,15 @@ def judge(
     mine = ground.side[rows] == first
     parts = []
     for part in (np.flatnonzero(mine), np.flatnonzero(~mine)):
-        most = settings.judge_rows if view.scope.without is None else settings.rest_rows
-        if len(part) > most:
-            part = np.sort(generator.choice(part, most, replace=False))
+        if len(part) > settings.judge_rows:
+            part = np.sort(generator.choice(part, settings.judge_rows, replace=False))
         parts.append(part)
     used = np.concatenate(parts)
     ranker = Ranker.of(ground, view, first, settings, ground.at(used))
     theirs = torch.arange(len(parts[0]), len(used), device=view.points.device)
     losses = view.losses[ground.at(parts[1])].double()
     # Sizes are counted in the rows that were searched, which may be a sample of the half.
-    searched = min(int(mine.sum()), rows_searched(view.scope, settings))
+    searched = min(int(mine.sum()), settings.search_rows)
     sizes = balls.sizes.cpu().numpy() * (len(rows) / searched)
     counts = np.maximum(1, np.rint(sizes * (~mine).mean() * len(parts[1]) / max(1, (~mine).sum())))
     own = float(losses.mean()) if len(losses) else 0.0
@@ -117,8 +116,8 @@ def judge(
         at = torch.arange(start, min(start + step, len(balls)), device=view.points.device)
         ranks = ranker.rank(balls[at])
         most = min(int(counts[start : start + step].max()), len(losses))
-        draft = ranks.draft[:, theirs].topk(most).indices
-        levels, final = ranks.final[:, theirs].topk(min(settings.around * most, len(losses)))
+        levels, draft = ranks.draft[:, theirs].topk(min(settings.around * most, len(losses)))
+        final = ranks.final[:, theirs].topk(most).indices
         for line, number in enumerate(at.tolist()):
             count = min(int(counts[number]), len(losses))
             top = final[line, :count]
@@ -153,7 +152,7 @@ def _gap(levels: Tensor, count: int) -> float:
     """Mean of the first ``count`` numbers above the mean of the others; 0 without others."""
     if len(levels) <= count:
         return 0.0
-    return float(levels[:count].mean() - levels[count:].mean())
+    return max(0.0, float(levels[:count].mean() - levels[count:].mean()))
 
 
 def rank_all(ground: Ground, found: Found, balls: Balls, settings: Settings) -> Ranks:

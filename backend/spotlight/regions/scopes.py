@@ -1,4 +1,4 @@
-"""Among which rows to look: all, one label, a bundle of similar labels, or all labels but one."""
+"""Among which rows to look: all, one label, or a bundle of similar labels."""
 
 from __future__ import annotations
 
@@ -12,31 +12,19 @@ from torch import Tensor
 from backend.spotlight.regions.settings import Settings
 
 _ROUNDS = 20
-# Rows that the probe tells at once.
-_ROWS = 2**14
-_RIDGE = 1e-3
 
 
 @dataclass(frozen=True)
 class Scope:
-    """``labels`` are the codes of the rows looked at, () for whatever label; ``rows`` ascend.
-
-    ``without`` is the one label that is left out, or None.
-    """
+    """``labels`` are the codes of the rows looked at, () for whatever label; ``rows`` ascend."""
 
     labels: tuple[int, ...]
     rows: NDArray[np.int64]
-    without: int | None = None
 
     @property
     def bound(self) -> bool:
         """Whether the scope is bound to labels."""
         return len(self.labels) > 0
-
-    @property
-    def kind(self) -> str:
-        """``all``, ``labels`` or ``rest``."""
-        return "all" if not self.bound else "labels" if self.without is None else "rest"
 
 
 def make_scopes(
@@ -46,10 +34,7 @@ def make_scopes(
     settings: Settings,
     generator: np.random.Generator,
 ) -> list[Scope]:
-    """All rows; labels where the loss is, the most first; bundles of similar labels; rests.
-
-    A failure that takes rows of many labels for one and the same hides among the rows of that label,
-    which lie there with a low loss. It shows where they are left out.
+    """All rows; then labels where the loss is, the most first; then bundles of similar labels.
 
     Parameters
     ----------
@@ -76,55 +61,7 @@ def make_scopes(
             rows = np.flatnonzero(np.isin(codes, bundle))
             if 1 < len(bundle) < (counts > 0).sum() and len(rows) >= settings.min_label:
                 scopes.append(Scope(tuple(bundle.tolist()), rows))
-    return scopes + _rests(points, excess, codes, counts, settings)
-
-
-def _rests(
-    points: Tensor,
-    excess: NDArray[np.float64],
-    codes: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    settings: Settings,
-) -> list[Scope]:
-    """All labels but one, for the labels that rows of others are taken for at the highest loss."""
-    present = np.flatnonzero(counts)
-    if len(present) < 3 or settings.most_rests == 0:
-        return []
-    told = _told(points, codes, len(counts))
-    wrong = told != codes
-    into = np.bincount(told[wrong], weights=excess[wrong], minlength=len(counts))
-    into[counts < settings.min_rest * len(codes)] = 0.0
-    scopes = []
-    for label in np.argsort(-into, kind="stable")[: settings.most_rests]:
-        if into[label] > 0:
-            others = tuple(present[present != label].tolist())
-            scopes.append(Scope(others, np.flatnonzero(codes != label), int(label)))
     return scopes
-
-
-def _told(points: Tensor, codes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """(n,) the label that a linear probe, fitted by least squares, takes each row for."""
-    n, q = points.shape
-    at = torch.from_numpy(codes).to(points.device)
-    center = points.double().mean(0)
-    scatter = torch.zeros((q, q), dtype=torch.float64, device=points.device)
-    sums = torch.zeros((count, q), dtype=torch.float64, device=points.device)
-    for start in range(0, n, _ROWS):
-        part = points[start : start + _ROWS].double() - center
-        scatter += part.T @ part
-        sums.index_add_(0, at[start : start + _ROWS], part)
-    scatter += (
-        _RIDGE
-        * scatter.diagonal().mean().clamp_min(1e-12)
-        * torch.eye(q, dtype=torch.float64, device=points.device)
-    )
-    shares = torch.bincount(at, minlength=count).double() / n
-    slopes = torch.linalg.solve(scatter, sums.T)
-    told = [
-        ((points[start : start + _ROWS].double() - center) @ slopes + shares).argmax(1)
-        for start in range(0, n, _ROWS)
-    ]
-    return torch.cat(told).cpu().numpy()
 
 
 def _bundles(

@@ -38,10 +38,10 @@ class Settings:
     own_base : float
         How far the mean that is taken off is the scope's, rather than that of all rows.
     apartness : float
-        Power of the gap that a score is multiplied with: how far the held-out members rank above
-        the rows that come next.
+        Power of the gap that a score is multiplied with: how far the rows of the other half that
+        rank first in the draft are above those that come next.
     around : int
-        The rows that come next are this many times the members, less the members.
+        How far "next" goes, in sizes of the candidate.
     growth : float
         Power of the size that a score is multiplied with.
     min_held_out : int
@@ -52,12 +52,6 @@ class Settings:
         Fewest rows of a label, or bundle of labels, that is searched alone.
     most_bundles : int
         Bundles of similar labels that are searched, where single labels leave rows out.
-    most_rests : int
-        Labels without which all others are searched together, where there are three or more.
-    min_rest : float
-        Least share of all rows that such a label has: without a smaller one, all is much the same.
-    rest_rows : int
-        Rows of one half that a search, and a judgement, of such a scope reads at most.
     keep : int
         Candidates of each scope that the list is chosen from.
     apart : float
@@ -93,9 +87,6 @@ class Settings:
     most_labels: int = 12
     min_label: int = 40
     most_bundles: int = 12
-    most_rests: int = 6
-    min_rest: float = 0.02
-    rest_rows: int = 2**14
     keep: int = 40
     apart: float = 0.5
     ranking: str = "both"

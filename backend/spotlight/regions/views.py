@@ -116,9 +116,8 @@ def search(
 ) -> Balls | None:
     """Candidates of one view that one half finds, best round first; None where it cannot look."""
     mine = np.flatnonzero(ground.side[view.scope.rows] == first)
-    most = rows_searched(view.scope, settings)
-    if len(mine) > most:
-        mine = np.sort(generator.choice(mine, most, replace=False))
+    if len(mine) > settings.search_rows:
+        mine = np.sort(generator.choice(mine, settings.search_rows, replace=False))
     rows = ground.at(mine)
     points, squares, losses = view.points[rows], view.squares[rows], view.losses[rows]
     sizes = _sizes(len(ground.side), len(view.scope.rows), settings)
@@ -142,11 +141,6 @@ def search(
         low = losses.min()
         losses = low + (losses - low) * (1.0 - kernel)
     return Balls.joined(rounds)
-
-
-def rows_searched(scope: Scope, settings: Settings) -> int:
-    """Rows of one half that a search in this scope reads at most."""
-    return settings.search_rows if scope.without is None else settings.rest_rows
 
 
 def _sizes(n: int, in_scope: int, settings: Settings) -> NDArray[np.float64]:

@@ -78,34 +78,6 @@ def test_small_labels_are_bundled_when_they_are_many():
     assert max(precision_of(found, inside)) >= 0.9
 
 
-def misleading(n=1500, d=10, seed=0):
-    """Four labels as clusters; a mark draws rows of three of them to where the fourth lies."""
-    random = np.random.default_rng(seed)
-    labels = random.integers(0, 4, n)
-    x = 6 * np.eye(4, d)[labels] + random.normal(size=(n, d))
-    losses = random.exponential(0.3, n)
-    marked = (labels != 3) & (random.random(n) < 0.06)
-    x[marked] = 6 * np.eye(4, d)[3] + random.normal(size=(marked.sum(), d))
-    losses[marked] += random.exponential(1.5, marked.sum())
-    return x, losses, labels, marked
-
-
-def test_rows_of_many_labels_taken_for_one_are_found_where_that_one_is_left_out():
-    x, losses, labels, marked = misleading()
-    found = find_regions(x, losses, labels=np.array(list("abcd"))[labels])
-    at = found.scopes.index("among true labels other than d")
-    assert set(found.scope_labels[at]) == set("abc")
-    assert precision_of(found, marked, marked.sum())[at] >= 0.9
-    assert set(np.unique(labels[found.members[at]])) == {0, 1, 2}
-    assert (found.weights[at, labels == 3] == 0).all()
-
-
-def test_the_rest_of_two_labels_is_the_other_one():
-    x, losses, labels, _ = planted(n_labels=2)
-    found = find_regions(x, losses, labels=labels)
-    assert not any("other than" in scope for scope in found.scopes)
-
-
 def test_a_failure_that_stands_apart_comes_before_a_worse_one_that_does_not():
     """Loss grows along one axis, which no cluster marks; another failure is a cluster of its own."""
     random = np.random.default_rng(0)

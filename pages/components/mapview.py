@@ -157,7 +157,8 @@ def _legend(coded: Coding, colour_by: str, looked: Looked) -> pointmap.Kinds | p
             )
             if total
         ),
-        folded=colour_by == colours.REGION,  # the list beside the map has the same colours and names
+        # The list beside the map has the same colours and names.
+        folded=colour_by == colours.REGION,
     )
 
 

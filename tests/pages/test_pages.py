@@ -233,7 +233,7 @@ def test_an_upload_with_other_column_names_is_mapped_on_the_page(app: Any, home:
     fields = ordinary()
     content = npz(vectors=fields["embeddings"], badness=fields["losses"])
     at = app("bundles")
-    at.file_uploader(key="uploader").upload("mine.npz", content).run()
+    at.file_uploader[0].upload("mine.npz", content).run()
     at.button(key="import").click().run()
     ended(at)
     assert "was not imported" in texts(at)

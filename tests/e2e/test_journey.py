@@ -46,6 +46,8 @@ def tag(page: Page, name: str, button: str) -> None:
     box.fill(name)
     page.get_by_role("option").filter(has_text=name).first.click()
     expect(box).to_have_attribute("aria-expanded", "false")
+    # The list fades out above the button; a click that it catches scrolls the page.
+    expect(page.get_by_test_id("stSelectboxVirtualDropdown")).to_have_count(0)
     page.get_by_role("button", name=re.compile(f"^(sell )?{button}")).click()
     expect(page.get_by_test_id("stToast").filter(has_text=f"“{name}”").first).to_be_visible()
 

@@ -213,19 +213,9 @@ def ascend(
         gain = tried_sizes.value - sizes.value
         better = gain >= _ENOUGH * promise - _ROUNDING[distances.dtype]  # false for NaN, too
         won = better.nonzero()[:, 0]
-        if len(won):
-            new_slope, new_scale = _slopes(
-                shape, tried[won], tried_distances[won], tried_sizes[won], problem
-            )
-            change = torch.zeros_like(slope)
-            change[won] = slope[won] - new_slope
-            memory.learn(better, move, change)
-            slope[won] = new_slope
-            scale = scale.clone()
-            scale[won] = new_scale
-            parameters[won] = tried[won]
-            distances[won] = tried_distances[won]
-            sizes[won] = tried_sizes[won]
+        parameters[won] = tried[won]
+        distances[won] = tried_distances[won]
+        sizes[won] = tried_sizes[won]
         length = torch.where(better, torch.ones_like(length), length * _SHRINK)
         calm = torch.where(promise < tolerance, calm + 1, torch.zeros_like(calm))
         arrived = (calm >= 2) | (length < _SHORTEST)
@@ -236,11 +226,22 @@ def ascend(
             stay = ~arrived
             if race is not None and racing:
                 stay &= race.running(sizes.value, ended.sizes.value.max())
-            if not bool(stay.any()):
+            if step == max_steps or not bool(stay.any()):
                 break
             ids, parameters, distances = ids[stay], parameters[stay], distances[stay]
             sizes, memory, slope, scale = sizes[stay], memory[stay], slope[stay], scale[stay]
-            length, calm = length[stay], calm[stay]
+            length, calm, move, better = length[stay], calm[stay], move[stay], better[stay]
+            won = better.nonzero()[:, 0]
+        if len(won):  # slopes of those that go on only: each is a pass over the rows
+            new_slope, new_scale = _slopes(
+                shape, parameters[won], distances[won], sizes[won], problem
+            )
+            change = torch.zeros_like(slope)
+            change[won] = slope[won] - new_slope
+            memory.learn(better, move, change)
+            slope[won] = new_slope
+            scale = scale.clone()
+            scale[won] = new_scale
     return ended
 
 

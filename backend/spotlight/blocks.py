@@ -12,7 +12,11 @@ Ogita, Rump, Oishi, Accurate Sum and Dot Product, SIAM J. Sci. Comput. 26 (2005)
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 # Numbers in the smallest block; the others are made of whole ones.
@@ -25,6 +29,15 @@ def rows_per_block(d: int, units: int = 1) -> int:
     """Rows of ``d`` numbers in a block of so many units."""
     rows = UNIT // d
     return units * max(1, rows - rows % _EVEN if rows > _EVEN else rows)
+
+
+def lent(rows: NDArray[Any]) -> Tensor:
+    """Rows as a tensor to read only: in their own memory, or copied where torch cannot share it."""
+    if rows.dtype.itemsize > 8:  # torch has no longer floats
+        rows = rows.astype(np.float64)
+    # A memory-mapped bundle is read-only, which torch does not take; nor steps backwards.
+    shared = rows.flags.writeable and rows.flags.c_contiguous
+    return torch.from_numpy(rows if shared else np.array(rows))
 
 
 def block_sums(numbers: Tensor, step: int) -> Sum:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from backend.core.arrays import as_numpy, check_choice, check_finite, check_matrix, check_vector
 from backend.core.errors import InputError
-from backend.spotlight.blocks import rows_per_block
+from backend.spotlight.blocks import lent, rows_per_block
 from backend.spotlight.kernels import KERNELS, weigh
 
 
@@ -188,12 +188,8 @@ def squared_distances(
     for start in range(0, n, step):
         if tick is not None:
             tick()
-        # A copy: torch takes no read-only array, and a memory-mapped bundle is read-only. That of
-        # shorter floats stays short, and torch lengthens it faster than numpy.
-        raw = np.array(rows[start : start + step])
-        if raw.dtype.itemsize > 8:  # torch has no longer floats
-            raw = raw.astype(np.float64)
-        block = room[: len(raw)].copy_(torch.from_numpy(raw)).sub_(middle)
+        raw = lent(rows[start : start + step])  # torch lengthens floats faster than numpy
+        block = room[: len(raw)].copy_(raw).sub_(middle)
         part = out[start : start + len(raw)]
         if shape.ndim == 0:
             torch.sum(block.square_(), dim=1, out=part).mul_(shape)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from backend.core.errors import InputError
-from backend.spotlight.blocks import Sum, block_sums, rows_per_block
+from backend.spotlight.blocks import Sum, block_sums, lent, rows_per_block
 from backend.spotlight.ranks import ALONE, Ranks
 
 # Units per block of what is read and changed several times on the way: it should stay in the cache.
@@ -24,12 +24,15 @@ _GRID, _DIGITS = 2.0**-20, 2.0**24
 
 
 def read_blocks(
-    values: NDArray[Any], tick: Callable[[], None]
+    values: NDArray[Any], tick: Callable[[], None], *, lend: bool = False
 ) -> Iterator[tuple[int, torch.Tensor]]:
-    """First row and a copy of each block of rows, in their own float width."""
+    """First row and a copy of each block of rows, in their own float width; lent, to read only."""
     step = rows_per_block(values.shape[1], READ_UNITS)
     for start in range(0, len(values), step):
         tick()
+        if lend:
+            yield start, lent(values[start : start + step])
+            continue
         block = np.array(values[start : start + step])
         if block.dtype.itemsize > 8:  # torch has no longer floats
             block = block.astype(np.float64)
@@ -53,14 +56,14 @@ def center_and_scale(
     room = torch.empty((min(step, n), d), dtype=torch.float64)
     for _ in range(_ROUNDS):
         total = Sum(torch.zeros(d + 1, dtype=torch.float64))
-        for start, block in read_blocks(values, tick):
+        for start, block in read_blocks(values, tick, lend=True):
             taken = near[start : start + len(block)]
             apart = room[: len(block)].copy_(block).sub_(mean)
             total.add(torch.cat([taken @ apart, taken.sum()[None]]))
         sums = ranks.merged(total)
         shift = sums[:d] / sums[d]
         mean = mean + shift
-        for start, block in read_blocks(values, tick):
+        for start, block in read_blocks(values, tick, lend=True):
             apart = room[: len(block)].copy_(block).sub_(mean)
             squares[start : start + len(block)] = apart.square_().sum(1)
         median = float(torch.from_numpy(ranks.gathered(squares.numpy())).median())

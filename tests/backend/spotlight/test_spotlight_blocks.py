@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.spotlight.blocks import Sum, block_sums, rows_per_block
+from backend.spotlight.blocks import Sum, block_sums, lent, rows_per_block
 from backend.spotlight.ranks_rows import Joined, even_cuts
 from backend.spotlight.rows import BLOCK_UNITS
 
@@ -89,3 +89,19 @@ def test_joined_rows_read_like_one_array():
     for rows in ([], [0], [1, 2, 6, 7, 11], [8, 9]):
         picked = np.array(rows, dtype=np.int64)
         np.testing.assert_array_equal(joined[picked], whole[picked])
+
+
+@pytest.mark.parametrize("kind", ["plain", "read-only", "backwards", "by columns", "long"])
+def test_rows_are_lent_as_they_are_whatever_their_memory(kind):
+    rows = np.arange(12.0).reshape(4, 3)
+    if kind == "read-only":
+        rows.flags.writeable = False
+    elif kind == "backwards":
+        rows = rows[::-1]
+    elif kind == "by columns":
+        rows = np.asfortranarray(rows)
+    elif kind == "long":
+        rows = rows.astype(np.longdouble)
+    tensor = lent(rows)
+    assert np.array_equal(tensor.numpy(), rows)
+    assert np.shares_memory(tensor.numpy(), rows) == (kind == "plain")

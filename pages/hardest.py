@@ -11,17 +11,16 @@ from backend.bundle import Bundle
 from backend.core.groups import sharp_group
 from backend.difficulty import high_loss
 from pages.components import (
-    filtering,
     frame,
     groups,
     keys,
     mapview,
     palette,
-    saved,
     selection,
     text,
     twin,
 )
+from pages.components.acting import show_acting_bar
 from pages.components.groups import Choice
 from pages.components.panel import show_group
 from pages.components.selection import Looked
@@ -58,15 +57,7 @@ def page() -> None:
     with chart_place:
         show_losses(bundle, group.rows)
     looked = selection.look(bundle, mapview.layouts(bundle))
-    with st.container(horizontal=True, vertical_alignment="center", key="acting_bar"):
-        selection.show_bar(
-            bundle,
-            looked,
-            lambda: filtering.show_popover(bundle),
-            lambda: saved.show_popover(bundle, looked),
-        )
-        bar = st.container(width="stretch")
-    saved.check_opened(looked)
+    bar = show_acting_bar(bundle, looked)
     choice = shown_of(bundle, choice, looked)
     if choice.group.n_members:
         show_group(bundle, choice, [choice], bar=bar)

@@ -13,14 +13,12 @@ from pages.components import (
     breakdown,
     claims,
     differs,
-    filtering,
     frame,
     groups,
     keys,
     link,
     mapview,
     methods,
-    saved,
     search,
     selection,
     services,
@@ -28,6 +26,7 @@ from pages.components import (
     text,
     trust,
 )
+from pages.components.acting import show_acting_bar
 from pages.components.groups import Choice
 from pages.components.panel import show_group
 from pages.components.selection import Looked
@@ -93,15 +92,7 @@ def page() -> None:
             trusted.follow()
             if choice.source["kind"] == "region":
                 tagging.rename_form(bundle, choice)
-    with st.container(horizontal=True, vertical_alignment="center", key="acting_bar"):
-        selection.show_bar(
-            bundle,
-            looked,
-            lambda: filtering.show_popover(bundle),
-            lambda: saved.show_popover(bundle, looked),
-        )
-        bar = st.container(width="stretch")
-    saved.check_opened(looked)
+    bar = show_acting_bar(bundle, looked)
     more: dict[str, Any] = {
         "What differs": lambda: differs.show_differs(bundle, choice, looked),
         "Breakdown": lambda: breakdown.show_breakdown(bundle, looked),

@@ -50,7 +50,8 @@ if __name__ == "__main__":
 else:
     from streamlit.runtime.pages_manager import PagesManager
 
-    from pages.components import media, streamed
+    from pages.components.bundles import streamed
+    from pages.components.gallery import media
 
     # Until the first run of st.navigation Streamlit takes a folder called pages for its older kind
     # of multipage app: the first visitor who follows a link to a page would get it without a frame.

@@ -12,9 +12,11 @@ from backend.bundle import Bundle, BundleInfo, delete_bundle, inspect_upload, li
 from backend.core.errors import BackendError
 from backend.demo import DEMOS, demo_path
 from backend.jobs import Job
-from pages.components import frame, keys, link, services, tagging, text, uploads
-from pages.components.streamed import streamed_upload
-from pages.components.waiting import RUNNING, show_progress
+from pages.components.bundles import uploads
+from pages.components.bundles.streamed import streamed_upload
+from pages.components.group import tagging
+from pages.components.shared import frame, keys, link, services, text
+from pages.components.shared.waiting import RUNNING, show_progress
 
 ARRAYS = ("embeddings", "losses", "labels", "predictions", "probabilities", "logits", "targets")
 FIELDS = {

@@ -10,15 +10,15 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.populations import Ensemble
-from pages.components import frame, keys, link, populations, text
-from pages.components.populations_attributes import show_representation
-from pages.components.populations_change import show_classes
-from pages.components.populations_examples import show_examples
-from pages.components.populations_overview import show_overview
-from pages.components.populations_pair import Comparison, make_comparison
-from pages.components.populations_payers import show_payers
-from pages.components.populations_subgroups import show_subgroups
-from pages.components.review import show_review
+from pages.components.compression.attributes import show_representation
+from pages.components.compression.change import show_classes
+from pages.components.compression.examples import show_examples
+from pages.components.compression.overview import show_overview
+from pages.components.compression.pair import Comparison, make_comparison
+from pages.components.compression.payers import show_payers
+from pages.components.compression.review import show_review
+from pages.components.compression.subgroups import show_subgroups
+from pages.components.shared import frame, keys, link, populations, text
 
 KINDS = {"modal": "Modal label (PIE)", "taxicab": "Taxicab (CIE)"}
 

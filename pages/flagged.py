@@ -12,22 +12,14 @@ from backend.bundle import Bundle
 from backend.core.groups import sharp_group
 from backend.export import export_flagged
 from backend.rules import RuleError, evaluate
-from pages.components import (
-    frame,
-    gallery,
-    hypotheses,
-    keys,
-    link,
-    services,
-    tables,
-    tagging,
-    text,
-    views,
-)
-from pages.components.blind import show_blind_check
-from pages.components.groups import Choice, rows_of_ids
-from pages.components.hypotheses import show_hypotheses
-from pages.components.report import latest, show_report
+from pages.components.flagged import hypotheses
+from pages.components.flagged.blind import show_blind_check
+from pages.components.flagged.hypotheses import show_hypotheses
+from pages.components.flagged.report import latest, show_report
+from pages.components.gallery import gallery
+from pages.components.group import tagging, ways
+from pages.components.group.groups import Choice, rows_of_ids
+from pages.components.shared import frame, keys, link, services, tables, text
 
 SHARED = "of"  # the group whose words and columns are open; in the address
 SHEET = "sheet"  # the open tab; its name in the address
@@ -175,9 +167,9 @@ def show_shared(bundle: Bundle, chosen: list[str]) -> None:
             width=420,
             **link.bound(SHARED, list(by_key)),
         )
-        view = views.choose_view(bundle, without=views.NOT_SHARED)
+        view = ways.choose_view(bundle, without=ways.NOT_SHARED)
         hypotheses.start_form(bundle, by_key[str(key)])
-    views.show_view(bundle, view, by_key[str(key)], choices, tagging.tags_of(bundle))
+    ways.show_view(bundle, view, by_key[str(key)], choices, tagging.tags_of(bundle))
 
 
 def shared_choices(bundle: Bundle, chosen: list[str]) -> list[Choice]:

@@ -10,20 +10,14 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.groups import sharp_group
 from backend.difficulty import high_loss
-from pages.components import (
-    frame,
-    groups,
-    keys,
-    mapview,
-    palette,
-    selection,
-    text,
-    twin,
-)
-from pages.components.acting import show_acting_bar
-from pages.components.groups import Choice
-from pages.components.panel import show_group
-from pages.components.selection import Looked
+from pages.components.group import groups
+from pages.components.group.groups import Choice
+from pages.components.group.panel import show_group
+from pages.components.map import mapview
+from pages.components.shared import frame, keys, palette, text, twin
+from pages.components.view import selection
+from pages.components.view.acting import show_acting_bar
+from pages.components.view.selection import Looked
 
 
 def page() -> None:

@@ -9,12 +9,12 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.populations import StressReport, stress_report
-from pages.components import frame, keys, populations, text
-from pages.components.overlap_models import show_overlap
-from pages.components.stress_components import show_components
-from pages.components.stress_levels import show_levels
-from pages.components.stress_source import TABLE, Stressed, choose, offered
-from pages.components.stress_view import show_between, show_disagreement, show_spread
+from pages.components.shared import frame, keys, populations, text
+from pages.components.stress.components import show_components
+from pages.components.stress.levels import show_levels
+from pages.components.stress.overlap import show_overlap
+from pages.components.stress.source import TABLE, Stressed, choose, offered
+from pages.components.stress.spread import show_between, show_disagreement, show_spread
 
 
 def page() -> None:

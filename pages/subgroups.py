@@ -6,11 +6,11 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
-from pages.components import frame, populations, text
-from pages.components.audit_controls import Asked, choose, rate_words, sources_of
-from pages.components.audit_heat import show_crossed, show_target
-from pages.components.audit_view import chosen_group, show_all, show_gaps, show_worst
-from pages.components.panel import show_group
+from pages.components.group.panel import show_group
+from pages.components.shared import frame, populations, text
+from pages.components.subgroups.controls import Asked, choose, rate_words, sources_of
+from pages.components.subgroups.heat import show_crossed, show_target
+from pages.components.subgroups.table import chosen_group, show_all, show_gaps, show_worst
 
 TARGET = (
     "Inside each group every class takes its turn as the positive one, everybody else of the group "

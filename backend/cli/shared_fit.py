@@ -28,9 +28,9 @@ def fit_together(options: Namespace) -> tuple[Bundle, Spotlights] | None:
     A bundle given as a file is imported by the first process; the others map the same folder, so
     the home folder must be one that every machine sees.
     """
-    from backend.spotlight.ranks import first_does, meeting, own_device  # loads torch
     from backend.spotlight.ranks_rows import even_cuts
     from backend.spotlight.ranks_search import search_together
+    from backend.spotlight.solver.ranks import first_does, meeting, own_device  # loads torch
 
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     progress: Progress = StderrProgress() if rank == 0 else ignore_progress

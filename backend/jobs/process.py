@@ -33,7 +33,15 @@ class WorkerProcess:
         self._gone = False
         self.process = subprocess.Popen(
             # -P keeps the current folder, which may hold a torch.py, out of the import path.
-            [sys.executable, "-P", "-X", "faulthandler", "-m", "backend.worker", f"--nice={nice}"],
+            [
+                sys.executable,
+                "-P",
+                "-X",
+                "faulthandler",
+                "-m",
+                "backend.jobs.worker",
+                f"--nice={nice}",
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -51,7 +59,7 @@ class WorkerProcess:
         return not self._gone and self.process.poll() is None
 
     def order(self, work: Mapping[str, Any]) -> None:
-        """Hand over work, in the words of ``backend.worker``."""
+        """Hand over work, in the words of ``backend.jobs.worker``."""
         self._deadline = None
         self._send(work)
 

@@ -26,7 +26,7 @@ from backend.describe import (
     read_columns,
     tokens_of,
 )
-from backend.projection import project
+from backend.map.project import project
 from backend.report.blind import BlindSummary, blind_summary
 from backend.report.hypothesis import hypotheses
 from backend.spotlight.membership import members

@@ -14,9 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from backend.spotlight.assess import assess_spotlight, assess_spotlights
     from backend.spotlight.find import Region, Spotlights, find_spotlights, iterate_spotlights
-    from backend.spotlight.findings import Assessment, RegionAssessment
     from backend.spotlight.membership import effective_size, members, shared_members
     from backend.spotlight.objective import SpotlightObjective, spotlight_objective
     from backend.spotlight.outcome import Outcome
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
     from backend.spotlight.regions.find import find_regions
     from backend.spotlight.regions.result import Regions
     from backend.spotlight.regions.saved import region_arrays, region_facts
+    from backend.spotlight.trust.assess import assess_spotlight, assess_spotlights
+    from backend.spotlight.trust.findings import Assessment, RegionAssessment
 
 _HOMES = {
     "Assessment": "findings",

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.spotlight import adam
-from backend.spotlight.fast import Optimum
-from backend.spotlight.kernels import weigh
+from backend.spotlight.call import Task
 from backend.spotlight.objective import squared_distances, weighted_mean
 from backend.spotlight.outcome import Constraint, Outcome
-from backend.spotlight.rows import Rows
-from backend.spotlight.sizes import LOG_PRECISION_BOUNDS, Problem, solve_sizes
+from backend.spotlight.solver import adam
+from backend.spotlight.solver.fast import Optimum
+from backend.spotlight.solver.kernels import weigh
+from backend.spotlight.solver.rows import Rows
+from backend.spotlight.solver.sizes import LOG_PRECISION_BOUNDS, Problem, solve_sizes
 from backend.spotlight.spotlights import Region
-from backend.spotlight.task import Task
 
 # A region ends this share above S, so that rounding elsewhere does not put it below.
 _ABOVE = 1e-9

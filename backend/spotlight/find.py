@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from backend.core.progress import Progress
+from backend.spotlight.call import Task, check_task
 from backend.spotlight.runs import run_adam, run_fast
 from backend.spotlight.spotlights import Region, Spotlights
-from backend.spotlight.task import Task, check_task
 
 __all__ = ["Region", "Spotlights", "find_spotlights", "iterate_spotlights"]
 

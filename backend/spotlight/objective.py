@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from backend.core.arrays import as_numpy, check_choice, check_finite, check_matrix, check_vector
 from backend.core.errors import InputError
-from backend.spotlight.blocks import lent, rows_per_block
-from backend.spotlight.kernels import KERNELS, weigh
+from backend.spotlight.solver.blocks import lent, rows_per_block
+from backend.spotlight.solver.kernels import KERNELS, weigh
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from backend.core.preparation import (
     fit_preparation,
     rows_per_step,
 )
-from backend.spotlight.blocks import rows_per_block
-from backend.spotlight.ranks import Together
-from backend.spotlight.rows import BLOCK_UNITS
+from backend.spotlight.solver.blocks import rows_per_block
+from backend.spotlight.solver.ranks import Together
+from backend.spotlight.solver.rows import BLOCK_UNITS
 
 
 class Everywhere:

@@ -12,9 +12,12 @@ import torch
 from backend.core.arrays import as_numpy, check_matrix, check_vector
 from backend.core.errors import BackendError, InputError, RankError
 from backend.core.progress import Progress, ignore_progress
-from backend.spotlight.blocks import rows_per_block
+from backend.spotlight.call import Task, check_task
 from backend.spotlight.find import collected, find_spotlights
-from backend.spotlight.ranks import (
+from backend.spotlight.ranks_rows import in_blocks, prepared_together
+from backend.spotlight.runs import run_adam, run_fast
+from backend.spotlight.solver.blocks import rows_per_block
+from backend.spotlight.solver.ranks import (
     ALONE,
     PATIENCE,
     Together,
@@ -23,11 +26,8 @@ from backend.spotlight.ranks import (
     meeting,
     own_device,
 )
-from backend.spotlight.ranks_rows import in_blocks, prepared_together
-from backend.spotlight.rows import BLOCK_UNITS
-from backend.spotlight.runs import run_adam, run_fast
+from backend.spotlight.solver.rows import BLOCK_UNITS
 from backend.spotlight.spotlights import Spotlights
-from backend.spotlight.task import Task, check_task
 
 
 def find_spotlights_on_ranks(

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from backend.core.progress import Progress
 from backend.core.threads import calm_threads
-from backend.spotlight import adam
+from backend.spotlight.call import Task
 from backend.spotlight.closing import close_optimum, close_summit
-from backend.spotlight.fast import FastSearch, Optimum
-from backend.spotlight.rows import Rows
+from backend.spotlight.solver import adam
+from backend.spotlight.solver.fast import FastSearch, Optimum
+from backend.spotlight.solver.rows import Rows
 from backend.spotlight.spotlights import Region
-from backend.spotlight.task import Task
 
 # Losses whose standard deviation is below this share of the largest are all equal.
 _CONTRAST = 1e-12

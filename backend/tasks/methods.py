@@ -83,8 +83,8 @@ def run_methods(
 
 def _find(method: str, bundle: Bundle, options: Options, progress: Progress) -> FoundGroups:
     """The groups of one method, given what the bundle knows of classes."""
-    from backend.report.compared import region_groups, spotlight_groups
     from backend.slices import METHODS, find_groups
+    from backend.tasks.compared import region_groups, spotlight_groups
 
     classified = bundle.label_codes is not None
     fields: dict[str, Any] = {

@@ -18,7 +18,7 @@ def run_projection(
     bundle: Bundle | None, options: Options, progress: Progress, part: WritePart
 ) -> tuple[Arrays, Meta]:
     """Lay the examples out on a map: ``xy`` (n, 2) float32."""
-    from backend.projection import project
+    from backend.map.project import project
 
     bundle = chosen_layer("projection", bundle, options)
     began = time.perf_counter()

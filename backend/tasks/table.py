@@ -75,7 +75,7 @@ TASKS: dict[str, Task] = {
     "regions": regions.TASK,
     "methods": methods.TASK,
     "report": Task(
-        "backend.report.task:run_report",
+        "backend.tasks.report:run_report",
         version=2,
         defaults={
             "regions": None,
@@ -90,18 +90,18 @@ TASKS: dict[str, Task] = {
     "populations": populations.TASK,
     "projection": projection.TASK,
     "words": Task(
-        "backend.describe.task:run_words",
+        "backend.tasks.words:run_words",
         version=1,
         defaults={"min_count": 5},
         check=lambda options: check_count("min_count", options["min_count"], 1, 2**31),
         lane=lambda options: "quick",
     ),
-    "cues": Task("backend.describe.task:run_cues", version=1, defaults={}),
+    "cues": Task("backend.tasks.words:run_cues", version=1, defaults={}),
     "assess": assess.TASK,
 }
 
 PRELOAD: dict[str, tuple[str, ...]] = {
-    "quick": ("backend.bundle", "backend.projection"),
+    "quick": ("backend.bundle", "backend.map.project"),
     "compute": ("backend.bundle", "backend.spotlight.find"),
     "background": (),
 }

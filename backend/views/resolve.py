@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
-from backend.core.geometry import rows_in_box, rows_in_polygon
+from backend.map.geometry import rows_in_box, rows_in_polygon
 from backend.rules import evaluate
 from backend.views.state import Drawn, Ids, Query, Some, View, ViewError
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from backend.core.errors import InputError
-from backend.core.geometry import MAX_CORNERS
+from backend.map.geometry import MAX_CORNERS
 
 Operation = Literal["new", "add", "remove"]
 OPERATIONS = ("new", "add", "remove")

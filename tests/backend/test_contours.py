@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.contours import BINS, density_lines
 from backend.core.errors import InputError
-from backend.core.geometry import rows_in_polygon
+from backend.map.contours import BINS, density_lines
+from backend.map.geometry import rows_in_polygon
 
 
 def crowd(n=6000, seed=0):

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from backend import projection
 from backend.core.errors import InputError, JobCancelled
-from backend.projection import project
+from backend.map.project import project
 
 
 def blobs(n=600, d=8, groups=3, seed=0, spread=12.0):
@@ -46,7 +45,7 @@ def test_every_way_to_the_components_agrees(shape, monkeypatch):
     values = np.random.default_rng(2).standard_normal(shape) * np.linspace(1, 9, shape[1])
     scores, shares = by_svd(values)
     for direct in (2048, 50, 10):  # covariance, covariance or Gram matrix, power iteration
-        monkeypatch.setattr(projection, "_DIRECT", direct)
+        monkeypatch.setattr("backend.map.project._DIRECT", direct)
         made = project(values)
         np.testing.assert_allclose(made.xy, scores, atol=1e-2 * np.abs(scores).max())
         np.testing.assert_allclose(made.explained, shares, rtol=1e-3)
@@ -55,7 +54,7 @@ def test_every_way_to_the_components_agrees(shape, monkeypatch):
 def test_blocks_do_not_change_the_map(monkeypatch):
     values, _ = blobs()
     whole = project(values).xy
-    monkeypatch.setattr(projection, "_BLOCK_VALUES", 100)
+    monkeypatch.setattr("backend.map.project._BLOCK_VALUES", 100)
     np.testing.assert_allclose(project(values).xy, whole, atol=1e-4)
 
 
@@ -92,7 +91,7 @@ def test_equal_embeddings_are_one_point(rows, method):
 
 
 def test_progress_rises_and_can_stop_it(monkeypatch):
-    monkeypatch.setattr(projection, "_BLOCK_VALUES", 100)
+    monkeypatch.setattr("backend.map.project._BLOCK_VALUES", 100)
     values, _ = blobs()
     seen = []
     project(values, progress=lambda fraction, message: seen.append(fraction))
@@ -147,7 +146,7 @@ def test_umap_places_the_rest_among_its_sample():
 def test_placed_examples_keep_their_neighbours_as_the_laid_out_ones_do():
     from scipy.spatial import cKDTree
 
-    from backend.umap_layout import sample_rows
+    from backend.map.umap_layout import sample_rows
 
     values, _ = blobs(n=4000, d=6, groups=5, spread=2.0)
     made = project(values, method="umap", sample=1000, seed=2)
@@ -167,7 +166,7 @@ def test_placed_examples_keep_their_neighbours_as_the_laid_out_ones_do():
 
 
 def test_an_example_equal_to_a_sampled_one_lies_on_it():
-    from backend.umap_layout import sample_rows
+    from backend.map.umap_layout import sample_rows
 
     values = np.repeat(blobs(n=300, d=5)[0], 2, axis=0)
     made = project(values, method="umap", sample=400, seed=3)
@@ -189,8 +188,8 @@ STAGES = (
 
 
 def test_umap_tells_every_stage_and_moves_within_it(monkeypatch):
-    monkeypatch.setattr(projection, "_BLOCK_VALUES", 400)
-    monkeypatch.setattr("backend.umap_layout._BLOCK_ROWS", 50)
+    monkeypatch.setattr("backend.map.project._BLOCK_VALUES", 400)
+    monkeypatch.setattr("backend.map.umap_layout._BLOCK_ROWS", 50)
     seen = []
     project(blobs()[0], method="umap", sample=250, progress=lambda *report: seen.append(report))
     fractions = [fraction for fraction, _ in seen]
@@ -228,7 +227,7 @@ def test_umap_of_a_handful():
 
 
 def test_a_sample_holds_every_level_of_loss():
-    from backend.umap_layout import sample_rows
+    from backend.map.umap_layout import sample_rows
 
     losses = np.random.default_rng(5).permutation(1000).astype(float)
     rows = sample_rows(1000, 100, losses, seed=0)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from backend.core.errors import InputError
-from backend.raster import HEIGHT, MARGIN, WIDTH, css_colour, draw_raster, drawing_order
+from backend.map.raster import HEIGHT, MARGIN, WIDTH, css_colour, draw_raster, drawing_order
 
 GREY, RED, BLUE, AMBER = "#c2c4c6", "#ff0000", "#0000ff", "#9a5b00"
 

@@ -10,9 +10,9 @@ import pytest
 from backend.bundle import import_bundle, write_bundle
 from backend.cache import Cache
 from backend.core.errors import InputError
-from backend.report.task import run_report
+from backend.jobs.worker import entry_point
 from backend.tasks import TASKS, complete_options
-from backend.worker import entry_point
+from backend.tasks.report import run_report
 from tests.bundles import planted
 
 READERS = ("spotlights", "regions", "projection", "assess", "methods", "report")

@@ -9,10 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from backend import worker
 from backend.cache import Cache, key_of
 from backend.core.errors import BundleError, Fault, JobError
 from backend.core.home import PROJECT
+from backend.jobs import worker
 
 KEY = key_of("t", "", {}, 1)
 
@@ -21,7 +21,7 @@ KEY = key_of("t", "", {}, 1)
 def process(tmp_path):
     (tmp_path / "scratch").mkdir()
     with subprocess.Popen(
-        [sys.executable, "-m", "backend.worker"],
+        [sys.executable, "-m", "backend.jobs.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=PROJECT,

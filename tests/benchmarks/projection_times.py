@@ -24,7 +24,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from sklearn.neighbors import NearestNeighbors
 
-from backend.projection import apply_components, principal_components, project
+from backend.map.project import apply_components, principal_components, project
 
 SIZES = [
     ("pca", 50_000, 512, "float32"),
@@ -61,7 +61,7 @@ def write_mixture(path: Path, n: int, d: int, dtype: str) -> None:
 
 def kept(values: np.ndarray, losses: np.ndarray, xy: np.ndarray, size: int) -> tuple[float, float]:
     """As said above, for laid out and for placed examples."""
-    from backend.umap_layout import sample_rows
+    from backend.map.umap_layout import sample_rows
 
     rows = sample_rows(len(values), size, losses, seed=0)
     random = np.random.default_rng(1)

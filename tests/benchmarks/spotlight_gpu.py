@@ -22,7 +22,7 @@ import backend  # noqa: F401  threads that sleep while they wait, before torch i
 import torch  # isort: skip
 
 from backend.spotlight import find_spotlights
-from backend.spotlight.rows import Rows
+from backend.spotlight.solver.rows import Rows
 from tests.benchmarks.spotlight_problems import planted
 
 STARTS = (1, 4, 16)

@@ -5,7 +5,7 @@
 
 Every kernel, shape, direction, mode, with and without counts, on uneven shares of which (from three
 processes on) one has no rows: the largest differences of weights, centers (in units of the data)
-and precisions (as shares of the largest). A small unit of ``backend.spotlight.blocks`` spreads
+and precisions (as shares of the largest). A small unit of ``backend.spotlight.solver.blocks`` spreads
 small data over blocks as large data is; ``--single`` searches in single precision.
 """
 
@@ -31,9 +31,10 @@ import backend  # noqa: F401  threads that sleep while they wait, before torch i
 import numpy as np  # isort: skip
 import torch  # isort: skip
 
-from backend.spotlight import Spotlights, blocks, find_spotlights, rows
-from backend.spotlight.ranks import meeting
+from backend.spotlight import Spotlights, find_spotlights
 from backend.spotlight.ranks_search import search_together
+from backend.spotlight.solver import blocks, rows
+from backend.spotlight.solver.ranks import meeting
 
 SEARCHES = list(
     product(

@@ -14,8 +14,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import numpy as np
 import streamlit as st
 
-from backend.core.geometry import rows_in_box, rows_in_polygon
-from pages.components import media, palette, pointmap
+from backend.map.geometry import rows_in_box, rows_in_polygon
+from pages.components.gallery import media
+from pages.components.map import pointmap
+from pages.components.shared import palette
 
 
 def lattice(n: int) -> np.ndarray:

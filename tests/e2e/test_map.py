@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, Route, expect
 
 from backend.bundle import import_bundle, write_bundle
-from backend.core.geometry import rows_in_polygon
+from backend.map.geometry import rows_in_polygon
 from tests.bundles import picture
 from tests.e2e.conftest import Server, settled, start_server
 from tests.e2e.map_app import lattice

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pages.components import agreement
+from pages.components.spotlights import agreement
 
 TITLES = {"regions": "Regions", "domino": "Domino", "george": "GEORGE", "highest_loss": "Highest"}
 

@@ -25,9 +25,9 @@ from backend.populations import (
     select_pies,
     who_pays,
 )
-from pages.components import populations, services
-from pages.components.populations_payers import overall_words, payer_words
-from pages.components.populations_votes import votes_table
+from pages.components.compression.payers import overall_words, payer_words
+from pages.components.compression.votes import votes_table
+from pages.components.shared import populations, services
 from tests.pages.population_bundles import HOSTILE, awkward, fields, kept
 
 APP = str(Path(__file__).parents[2] / "app.py")

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle, list_bundles
 from backend.demo import demo_path
-from pages.components import services, text
+from pages.components.shared import services, text
 from tests.bundles import npz
 
 APP = Path(__file__).parents[2] / "app.py"

@@ -14,7 +14,7 @@ def options_page(d: int) -> None:
 
     import streamlit as st
 
-    from pages.components.fitting import fit_options
+    from pages.components.spotlights.fitting import fit_options
 
     st.session_state["asked"] = fit_options(SimpleNamespace(n=400, d=d))
 
@@ -23,8 +23,8 @@ def overlap_page(names: list[str], shared: int) -> None:
     import numpy as np
 
     from backend.core.groups import sharp_group
-    from pages.components import overlap
-    from pages.components.groups import Choice
+    from pages.components.group.groups import Choice
+    from pages.components.spotlights import overlap
 
     losses = np.arange(40.0)
     choices = [

@@ -13,8 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle
 from backend.store import Store
-from pages.components import services
-from pages.components.hypotheses import with_suggestion
+from pages.components.flagged.hypotheses import with_suggestion
+from pages.components.shared import services
 from tests.bundles import npz, planted
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -178,7 +178,7 @@ def test_a_blind_check_is_answered_and_counted(digest: str, store: Store) -> Non
 
 
 def test_blind_tiles_do_not_say_how_the_model_did(digest: str, home: Path) -> None:
-    from pages.components import gallery
+    from pages.components.gallery import gallery
 
     bundle = services.bundle_of(digest)
     [open_item] = gallery.items_of(bundle, np.array([0]))

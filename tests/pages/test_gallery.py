@@ -16,7 +16,8 @@ from streamlit.testing.v1 import AppTest
 from backend.bundle import import_bundle
 from backend.core.groups import sharp_group, weighted_group
 from backend.store import Store
-from pages.components import example, gallery, keyboard, services, text
+from pages.components.gallery import example, gallery, keyboard
+from pages.components.shared import services, text
 from tests.bundles import npz, planted
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -265,7 +266,7 @@ def test_bars_show_the_label_even_when_it_is_improbable(digest: str) -> None:
 def test_a_source_is_found_for_a_group_on_the_page_in_any_order(
     digest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pages.components.groups import Choice
+    from pages.components.group.groups import Choice
 
     bundle = services.bundle_of(digest)
     rows = np.array([5, 3, 9])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pages.components.keyqueue import INSTANCES_KEPT, LONGEST_QUEUE, Action, remember, take
+from pages.components.gallery.keyqueue import INSTANCES_KEPT, LONGEST_QUEUE, Action, remember, take
 
 ME = "a1b2c3d4e5f6"
 OTHER = "0f0e0d0c0b0a"

@@ -16,7 +16,9 @@ from backend.core.neighbours import nearest
 from backend.export import export_flagged, read_export, replay
 from backend.rules import evaluate
 from backend.views import Query, View, encode
-from pages.components import example, groups, keys, services
+from pages.components.gallery import example
+from pages.components.group import groups
+from pages.components.shared import keys, services
 from tests.bundles import npz
 from tests.pages.test_pages import APP, ended, texts
 

@@ -13,7 +13,7 @@ SAID = (
 
 def test_the_note_of_a_sampled_map_is_not_cut() -> None:
     def page(note: str) -> None:
-        from pages.components import mapview
+        from pages.components.map import mapview
 
         mapview._notes({"note": note}, None)
 

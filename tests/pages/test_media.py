@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from backend.bundle import import_bundle, write_bundle
 from backend.core.errors import InputError
-from pages.components import media
+from pages.components.gallery import media
 from tests.bundles import picture, planted
 
 HOSTILE = "<img src=x onerror=alert(1)>"

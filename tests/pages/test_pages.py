@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle, list_bundles
 from backend.store import Store
-from pages.components import services
+from pages.components.shared import services
 from tests.bundles import npz, picture, planted
 
 APP = str(Path(__file__).parents[2] / "app.py")

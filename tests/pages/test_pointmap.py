@@ -10,8 +10,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from backend.core.errors import InputError
-from pages.components import media, pointmap
-from pages.components.gestures import MAX_WAITING, nearest_row, read_gestures
+from pages.components.gallery import media
+from pages.components.map import pointmap
+from pages.components.map.gestures import MAX_WAITING, nearest_row, read_gestures
 
 MAP = "d:PCA"
 LASSO = {
@@ -101,7 +102,8 @@ def page() -> None:
     import numpy as np
     import streamlit as st
 
-    from pages.components import palette, pointmap
+    from pages.components.map import pointmap
+    from pages.components.shared import palette
 
     n = st.session_state.setdefault("n", 50)
     xy = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)

@@ -17,7 +17,8 @@ from backend.difficulty import high_loss
 from backend.store import Store
 from backend.tasks import default_options
 from backend.views import Drawn, Ids, Query, View, decode, encode
-from pages.components import breakdown, services
+from pages.components.shared import services
+from pages.components.view import breakdown
 from tests.bundles import npz, planted
 from tests.pages.test_pages import APP, ended, texts
 

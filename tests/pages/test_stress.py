@@ -13,8 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from backend.bundle import open_bundle
 from backend.populations import fisher_interval, stress_report
-from pages.components import services
-from pages.components.stress_levels import spaced
+from pages.components.shared import services
+from pages.components.stress.levels import spaced
 from tests.pages.population_bundles import awkward, fields, kept
 
 APP = str(Path(__file__).parents[2] / "app.py")

@@ -15,8 +15,8 @@ from streamlit.testing.v1 import AppTest
 from backend.bundle import open_bundle
 from backend.core.statistics import wilson_interval
 from backend.populations import audit
-from pages.components import populations, services
-from pages.components.audit_heat import pair_start, rows_per_group, singles_start
+from pages.components.shared import populations, services
+from pages.components.subgroups.heat import pair_start, rows_per_group, singles_start
 from tests.pages.population_bundles import HOSTILE, awkward, fields, kept
 
 APP = str(Path(__file__).parents[2] / "app.py")

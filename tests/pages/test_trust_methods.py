@@ -14,7 +14,8 @@ from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle, open_bundle
 from backend.tasks import complete_options, run_methods
-from pages.components import keys, services, trust
+from pages.components.shared import keys, services
+from pages.components.spotlights import trust
 from tests.bundles import npz
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -133,7 +134,8 @@ def show_one(digest: str, row: int) -> None:
     import pandas as pd
     import streamlit as st
 
-    from pages.components import methods, services
+    from pages.components.shared import services
+    from pages.components.spotlights import methods
 
     bundle = services.bundle_of(digest)
     result = st.session_state["result"]

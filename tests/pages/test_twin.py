@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pages.components.twin import histogram_table
+from pages.components.shared.twin import histogram_table
 
 PAGES = Path(__file__).parents[2] / "pages"
 NUMBERS = re.compile(r"twin\.show_twin|st\.dataframe|show_table\(|charts\.show_chart")

@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from backend.bundle import list_bundles, read_bundle
 from backend.core.errors import BundleError, InputError
-from pages.components import services, uploads
+from pages.components.bundles import uploads
+from pages.components.shared import services
 from tests.bundles import npz as saved
 
 SOUND = {"embeddings": np.eye(6, 3), "losses": np.arange(6.0)}

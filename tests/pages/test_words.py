@@ -17,7 +17,9 @@ from backend.bundle import Bundle, import_bundle
 from backend.describe import attribute_tables, token_table
 from backend.rules import evaluate
 from backend.store import Store
-from pages.components import columns, hypotheses, services, text
+from pages.components.flagged import hypotheses
+from pages.components.group import columns
+from pages.components.shared import services, text
 from tests.bundles import npz
 
 APP = str(Path(__file__).parents[2] / "app.py")

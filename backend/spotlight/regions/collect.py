@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.spotlight.origin import read_blocks
 from backend.spotlight.regions.call import Call
 from backend.spotlight.regions.choose import Pick
 from backend.spotlight.regions.climb import solve_precisions
@@ -18,6 +17,7 @@ from backend.spotlight.regions.scopes import Scope
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.space import Space
 from backend.spotlight.regions.views import Ground
+from backend.spotlight.solver.origin import read_blocks
 
 LAST = "Choosing among the candidates"
 _WHATEVER = "whatever the label"

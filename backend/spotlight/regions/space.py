@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.spotlight.origin import center_and_scale, read_blocks
+from backend.spotlight.solver.origin import center_and_scale, read_blocks
 
 # Rows farther out than this many median lengths are drawn in to there: one broken row would
 # otherwise own the first axis and the covariance.

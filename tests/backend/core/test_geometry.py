@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.core.errors import InputError
-from backend.core.geometry import rows_in_box, rows_in_polygon
+from backend.map.geometry import rows_in_box, rows_in_polygon
 
 SQUARE = [[0, 0], [4, 0], [4, 4], [0, 4]]
 

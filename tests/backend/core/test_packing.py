@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.core.errors import InputError
-from backend.core.packing import STEPS, pack
+from backend.map.packing import STEPS, pack
 
 
 def unpacked(packed):

@@ -10,8 +10,8 @@ from backend.cache import read_folder, write_folder
 from backend.core.errors import InputError
 from backend.core.progress import ignore_progress
 from backend.describe import TextCues, WordIndex, compare_with, text_cues, token_table
-from backend.describe.task import run_cues, run_words
 from backend.tasks import TASKS, complete_options
+from backend.tasks.words import run_cues, run_words
 
 TEXTS = [
     "<b>bold</b> [link](javascript:alert(1)) =1+1",

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from backend.core.progress import ignore_progress
-from backend.report.compared import region_groups, spotlight_groups
 from backend.slices import compare_groups
 from backend.spotlight import find_regions, find_spotlights
+from backend.tasks.compared import region_groups, spotlight_groups
 
 COMMON = {"n_groups": 2, "seed": 0, "progress": ignore_progress}
 

@@ -20,10 +20,10 @@ from backend.core.home import PROJECT
 from backend.report.html import clean, interval, number, percent
 from backend.report.markdown import escape
 from backend.report.picture import HEIGHT, WIDTH, map_picture, place
-from backend.report.task import file_name, run_report
 from backend.spotlight import assess_spotlights, find_spotlights
 from backend.store import Store
 from backend.tasks import complete_options
+from backend.tasks.report import file_name, run_report
 from tests.bundles import picture, planted
 
 HOSTILE = [

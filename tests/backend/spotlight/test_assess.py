@@ -19,10 +19,10 @@ from backend.spotlight import (
     members,
     spotlight_objective,
 )
-from backend.spotlight.claim import MaxT, clip_losses, kernel_weights, max_t, split_halves
-from backend.spotlight.findings import format_p, write_sentence
-from backend.spotlight.refits import Clock, SearchNull, match, search_null
-from backend.spotlight.rows import Rows
+from backend.spotlight.solver.rows import Rows
+from backend.spotlight.trust.claim import MaxT, clip_losses, kernel_weights, max_t, split_halves
+from backend.spotlight.trust.findings import format_p, write_sentence
+from backend.spotlight.trust.refits import Clock, SearchNull, match, search_null
 from tests.benchmarks.assess_calibration import (
     NOISES,
     Case,

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from backend.core.errors import InputError, JobCancelled
-from backend.spotlight import blocks as blocks_module
 from backend.spotlight import find_spotlights, iterate_spotlights, members, spotlight_objective
-from backend.spotlight import rows as rows_module
 from backend.spotlight.find import Spotlights
-from backend.spotlight.sizes import Problem, solve_sizes
+from backend.spotlight.solver import blocks as blocks_module
+from backend.spotlight.solver import rows as rows_module
+from backend.spotlight.solver.sizes import Problem, solve_sizes
 
 SHAPES = ("spherical", "diagonal", "full")
 KERNELS = ("gaussian", "squared_distance")
@@ -296,12 +296,12 @@ def tight_memory(monkeypatch):
     monkeypatch.setattr(rows_module, "RESIDENT_BYTES", 0)
     monkeypatch.setattr(rows_module, "EXACT_NUMBERS", 0)
     monkeypatch.setattr(blocks_module, "UNIT", 500)
-    monkeypatch.setattr("backend.spotlight.fast._SAMPLE_ROWS", 300)
-    monkeypatch.setattr("backend.spotlight.fast._SCREEN_ROWS", 200)
-    monkeypatch.setattr("backend.spotlight.fast._SAMPLE_MEMBERS", 30)
-    monkeypatch.setattr("backend.spotlight.fast._SCREEN_MEMBERS", 10)
-    monkeypatch.setattr("backend.spotlight.fast.EXACT_NUMBERS", 0)
-    monkeypatch.setattr("backend.spotlight.fast._WEIGHTS", 1)
+    monkeypatch.setattr("backend.spotlight.solver.fast._SAMPLE_ROWS", 300)
+    monkeypatch.setattr("backend.spotlight.solver.fast._SCREEN_ROWS", 200)
+    monkeypatch.setattr("backend.spotlight.solver.fast._SAMPLE_MEMBERS", 30)
+    monkeypatch.setattr("backend.spotlight.solver.fast._SCREEN_MEMBERS", 10)
+    monkeypatch.setattr("backend.spotlight.solver.fast.EXACT_NUMBERS", 0)
+    monkeypatch.setattr("backend.spotlight.solver.fast._WEIGHTS", 1)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -8,8 +8,8 @@ import torch
 
 from backend.core.errors import InputError
 from backend.spotlight import find_spotlights, spotlight_objective
-from backend.spotlight.adam import Barrier, climb
-from backend.spotlight.rows import Rows
+from backend.spotlight.solver.adam import Barrier, climb
+from backend.spotlight.solver.rows import Rows
 
 SHAPES = ("spherical", "diagonal", "full")
 KERNELS = ("gaussian", "squared_distance")
@@ -135,7 +135,7 @@ def test_the_rate_is_halved_by_the_published_rule(monkeypatch):
     def steady(rows, losses, counts, parameters, barrier, width):
         return next(values), 10.0, [torch.ones_like(p) for p in parameters]
 
-    monkeypatch.setattr("backend.spotlight.adam.objective_slopes", steady)
+    monkeypatch.setattr("backend.spotlight.solver.adam.objective_slopes", steady)
     end = climb(
         rows, torch.from_numpy(losses), None, Barrier(size, 1.0, "gaussian", False),
         precision="spherical", steps=30, tick=lambda step: None,
@@ -149,7 +149,7 @@ def test_the_rate_is_halved_by_the_published_rule(monkeypatch):
 def test_a_compact_region_that_lost_everything_says_so(monkeypatch):
     x, losses, size = problem(2)
     tight = torch.tensor(40.0, dtype=torch.float64)
-    monkeypatch.setattr("backend.spotlight.adam._first_log_precision", lambda *_: tight)
+    monkeypatch.setattr("backend.spotlight.solver.adam._first_log_precision", lambda *_: tight)
     with pytest.raises(InputError, match=r"lost every example at step 1.*'squared_distance'"):
         find_spotlights(x, losses, size=size, solver="adam", kernel="squared_distance")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from backend.spotlight.blocks import Sum, block_sums, lent, rows_per_block
 from backend.spotlight.ranks_rows import Joined, even_cuts
-from backend.spotlight.rows import BLOCK_UNITS
+from backend.spotlight.solver.blocks import Sum, block_sums, lent, rows_per_block
+from backend.spotlight.solver.rows import BLOCK_UNITS
 
 
 def summed(parts):

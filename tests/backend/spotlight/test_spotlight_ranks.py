@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from backend.core.errors import InputError
-from backend.spotlight import blocks, find_spotlights
-from backend.spotlight.ranks import ALONE, meeting, own_device
+from backend.spotlight import find_spotlights
+from backend.spotlight.solver import blocks
+from backend.spotlight.solver.ranks import ALONE, meeting, own_device
 
 ROOT = Path(__file__).resolve().parents[3]
 # Each process reads only its rows of a memory-mapped file, does what the case says, and writes what

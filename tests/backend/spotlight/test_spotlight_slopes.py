@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from backend.spotlight import spotlight_objective
-from backend.spotlight.adam import Barrier, objective_slopes
-from backend.spotlight.kernels import SLOPE, pull, weigh
-from backend.spotlight.rows import Rows
-from backend.spotlight.shapes import SHAPES
-from backend.spotlight.sizes import Problem, kernel_at, solve_sizes
+from backend.spotlight.solver.adam import Barrier, objective_slopes
+from backend.spotlight.solver.kernels import SLOPE, pull, weigh
+from backend.spotlight.solver.rows import Rows
+from backend.spotlight.solver.shapes import SHAPES
+from backend.spotlight.solver.sizes import Problem, kernel_at, solve_sizes
 
 D = 3
 STEP = 1e-6

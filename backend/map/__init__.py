@@ -1,0 +1,1 @@
+"""Where the examples lie on the map, and what is drawn there."""

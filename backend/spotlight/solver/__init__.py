@@ -1,0 +1,1 @@
+"""The optimizer behind a spotlight."""

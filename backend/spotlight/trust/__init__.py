@@ -1,0 +1,1 @@
+"""How sure a found spotlight is."""

@@ -1,0 +1,1 @@
+"""Uploading what a model produced."""

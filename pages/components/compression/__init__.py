@@ -1,0 +1,1 @@
+"""Populations of models beside one another."""

@@ -1,0 +1,211 @@
+"""The review: one example at a time, PIE or random and nobody says which; noisy, atypical or ordinary?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.core.errors import BackendError
+from backend.populations import review_order, review_summary
+from backend.populations.review import ANSWERS
+from pages.components.compression.pair import Comparison
+from pages.components.group import tagging
+from pages.components.shared import charts
+from pages.components.shared import frame, keys, palette, services, text
+
+MEANINGS = {
+    "noisy": "Mislabelled, badly corrupted, or several objects: one label cannot be right.",
+    "atypical": "A fair example that is unusual: an odd angle, a rare variant, a fine distinction.",
+    "unsure": "It cannot be said.",
+    "ordinary": "A usual example of its label: nothing is wrong with it.",
+}
+SEED = 1  # not the sample that stands beside the PIEs in the gallery
+
+
+def show_review(bundle: Bundle, held: Comparison) -> None:
+    """The next example and four answers by key; the result when it is asked for."""
+    if not held.mask.any():
+        st.info("No example differs between the two populations: there is nothing to review.")
+        return
+    answers = answers_of(bundle, held)
+    rows = order_of(held, bundle.digest)
+    done = {answer["id"] for answer in answers if answer["author"] == frame.author()}
+    skipped = st.session_state.get(keys.REVIEW_SKIPPED, set())
+    left = [int(row) for row in rows if bundle.ids[row] not in done]
+    fresh = [row for row in left if bundle.ids[row] not in skipped] or left
+    st.progress(
+        1 - len(left) / len(rows),
+        text=f"{text.count(len(rows) - len(left))} of {text.count(len(rows))} reviewed by "
+        f"{text.plain(frame.author(), limit=30)}: {held.word} and random other examples, mixed",
+    )
+    if not fresh:
+        st.info("You have reviewed every example.", icon=":material/check:")
+    else:
+        show_one(bundle, held, fresh[0])
+    tagging.show_notice()
+    if st.toggle(
+        "Show what was answered so far",
+        key="review_result",
+        help="Off while you review: watching the numbers move tells you which kind you just saw.",
+    ):
+        show_result(answers)
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _order(digest: str, packed: bytes, n: int) -> NDArray[np.int64]:
+    mask = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=n).astype(bool)
+    return review_order(mask, seed=SEED)
+
+
+def order_of(held: Comparison, digest: str) -> NDArray[np.int64]:
+    return _order(digest, np.packbits(held.mask).tobytes(), len(held.mask))
+
+
+def show_one(bundle: Bundle, held: Comparison, row: int) -> None:
+    """One example with its true label; nothing of what any model said."""
+    picture, words = st.columns([5, 7], gap="large")
+    with picture, st.container(height=330, key="review_item"):
+        image = bundle.image(row) if bundle.has_images else None
+        if image:
+            st.image(image, width=290)
+        elif bundle.has_text:
+            st.text(str(bundle.examples["text"].iloc[row]))
+        else:
+            st.text("No picture or text; these are its columns.")
+            st.dataframe(
+                pd.DataFrame(
+                    {
+                        "column": bundle.attributes,
+                        "value": bundle.examples[bundle.attributes].iloc[row].astype(str).tolist(),
+                    }
+                ),
+                hide_index=True,
+            )
+    with words:
+        st.text(str(bundle.ids[row]))
+        if held.ensemble.labels is not None:
+            name = held.ensemble.names[held.ensemble.labels[row]]
+            st.markdown(f"labelled **{text.plain(name)}**")
+        st.markdown("What is it?")
+        with st.container(horizontal=True, key="review_answers"):
+            for at, answer in enumerate(ANSWERS, start=1):
+                st.button(
+                    answer.capitalize(), key=f"review_{answer}", shortcut=str(at),
+                    on_click=_answer, args=(bundle, held, row, answer), help=MEANINGS[answer],
+                )  # fmt: skip
+        with st.container(horizontal=True):
+            st.button(
+                "Skip", key="review_skip", shortcut="S", type="tertiary", on_click=_skip,
+                args=(str(bundle.ids[row]),), help="Comes back at the end.",
+            )  # fmt: skip
+            change = services.store().undoable(bundle.digest, frame.author())
+            st.button(
+                "Undo", key="review_undo", shortcut="U", type="tertiary", icon=":material/undo:",
+                disabled=change is None, on_click=_undo, args=(bundle.digest,),
+                help=text.plain(change.summary, limit=120) if change else None,
+            )  # fmt: skip
+        st.caption(
+            "Answers become tags of these names. "
+            + " ".join(f"**{name.capitalize()}**: {words}" for name, words in MEANINGS.items())
+            + " (Hooker et al. 2019, arXiv:1911.05248; ordinary is our addition: random examples "
+            "are mostly that.)"
+        )
+
+
+def _answer(bundle: Bundle, held: Comparison, row: int, answer: str) -> None:
+    source = {**held.source(), "kind": "review", "of": "pie" if held.mask[row] else "random"}
+    try:
+        services.store().tag(
+            bundle.digest, [str(bundle.ids[row])], answer, author=frame.author(), source=source
+        )
+    except BackendError as error:
+        st.session_state[keys.NOTICE] = (text.plain(error, limit=300), ":material/error:")
+
+
+def _skip(example: str) -> None:
+    st.session_state[keys.REVIEW_SKIPPED] = {
+        *st.session_state.get(keys.REVIEW_SKIPPED, set()),
+        example,
+    }
+
+
+def _undo(digest: str) -> None:
+    try:
+        services.store().undo(digest, frame.author())
+    except BackendError as error:
+        st.session_state[keys.NOTICE] = (text.plain(error, limit=300), ":material/error:")
+
+
+def answers_of(bundle: Bundle, held: Comparison) -> list[dict[str, Any]]:
+    """Answers in force for this pair of populations, one per person and example: the last."""
+    tags = tagging.tags_of(bundle)
+    standing = set(zip(tags["id"], tags["tag"], strict=True))
+    wanted = held.source()
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for event in reversed(services.store().events(bundle.digest, kind="tag")):
+        source = event.source or {}
+        same = all(
+            source.get(name) == wanted[name] for name in ("selection", "baseline", "compressed")
+        )
+        if event.undone or source.get("kind") != "review" or not same or event.tag not in ANSWERS:
+            continue
+        for example in event.ids:
+            if (example, event.tag) in standing:
+                found[(event.author, example)] = {
+                    "id": example,
+                    "author": event.author,
+                    "answer": event.tag,
+                    "of": source.get("of"),
+                }
+    return list(found.values())
+
+
+def show_result(answers: list[dict[str, Any]]) -> None:
+    """Share of each answer among PIEs beside random examples."""
+    if not answers:
+        st.caption("Nothing is answered yet for these two populations.")
+        return
+    table = review_summary((str(one["of"]), str(one["answer"])) for one in answers)
+    sizes = table.groupby("kind")["n"].first()
+    st.markdown(
+        f"**Answers: ● PIE (n {text.count(int(sizes['pie']))}) beside ○ random "
+        f"(n {text.count(int(sizes['random']))})**"
+    )
+    charts.show_chart(
+        result_figure(table), table, key="review_chart", height=220,
+        alt="Share of each answer among PIE and random examples.",
+        config=charts.percent_columns("share", "low", "high"),
+    )  # fmt: skip
+    st.caption(
+        "Lines are Wilson 95 % intervals. Answers of several people to one example all count."
+    )
+
+
+def result_figure(table: pd.DataFrame) -> go.Figure:
+    figure = go.Figure()
+    for kind, symbol, shift, colour in (
+        ("pie", "circle", -0.15, palette.accent()),
+        ("random", "circle-open", 0.15, palette.text_colour()),
+    ):
+        rows = table[table["kind"] == kind]
+        value, low, high = (100 * rows[name].to_numpy() for name in ("share", "low", "high"))
+        figure.add_scatter(
+            x=value,
+            y=np.arange(len(rows)) + shift,
+            mode="markers",
+            marker={"symbol": symbol, "size": 11, "color": colour, "line": {"width": 2}},
+            error_x=charts.error_bars(value, low, high, colour=colour),
+            customdata=rows[["count", "n"]].to_numpy(),
+            hovertemplate=f"{kind}: %{{x:.0f}} %, %{{customdata[0]}} of %{{customdata[1]}}<extra></extra>",
+        )
+    figure.update_layout(
+        xaxis={"title": "% of the reviewed", "range": [-2, 102], "zeroline": False},
+        yaxis=charts.rows_axis(list(ANSWERS)),
+    )
+    return figure

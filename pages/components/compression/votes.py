@@ -1,0 +1,169 @@
+"""How the models of two populations voted on one example, and which changed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.core.statistics import wilson_interval
+from pages.components.compression.pair import Comparison
+from pages.components.shared import charts
+from pages.components.shared import palette, text
+
+MOST_LABELS = 7
+
+
+def show_votes(bundle: Bundle, held: Comparison, row: int) -> None:
+    """One example: what it is, what both populations say, and which models changed."""
+    names = held.ensemble.names
+    before, after = held.before[:, row], held.after[:, row]
+    image = bundle.image(row) if bundle.has_images else None
+    words = st.container()
+    if image:
+        picture, words = st.columns([1, 2], vertical_alignment="center")
+        picture.image(image, width=96)
+    with words:
+        st.text(str(bundle.ids[row]))
+        if held.ensemble.labels is not None:
+            st.markdown(f"true class **{text.plain(names[held.ensemble.labels[row]])}**")
+        for side, votes, mode in zip(
+            (held.baseline, held.compressed), (before, after), held.modes[:, row], strict=True
+        ):
+            st.markdown(
+                f"{text.plain(side)}: **{text.plain(names[mode])}**, "
+                f"{int((votes == mode).sum())} of {len(votes)} models"
+            )
+    if bundle.has_text:
+        st.text(text.shorten(bundle.examples["text"].iloc[row], 600))
+    if held.tied[row]:
+        st.caption("A mode is tied: the rule for ties decides whether this example changes.")
+    table = votes_table(before, after, names)
+    charts.show_chart(
+        votes_figure(table, held), table, key="pie_votes", height=70 + 44 * len(table),
+        alt="Share of the models of each population per label.", margin={"t": 4},
+        config=charts.percent_columns("baseline", "compressed"),
+    )  # fmt: skip
+    show_strip(held, row)
+
+
+def votes_table(
+    before: NDArray[np.int32], after: NDArray[np.int32], names: tuple[str, ...]
+) -> pd.DataFrame:
+    """Share of the models of each population that give each label, most votes first."""
+    votes = np.array([np.bincount(one, minlength=len(names)) for one in (before, after)])
+    shares = votes / np.array([[len(before)], [len(after)]])
+    order = np.argsort(-shares.sum(0), kind="stable")
+    order = order[shares.sum(0)[order] > 0][:MOST_LABELS]
+    return pd.DataFrame(
+        {
+            "label": [names[code] for code in order],
+            "baseline": shares[0, order],
+            "compressed": shares[1, order],
+            "n baseline": votes[0, order],
+            "n compressed": votes[1, order],
+        }
+    )
+
+
+def votes_figure(table: pd.DataFrame, held: Comparison) -> go.Figure:
+    figure = go.Figure()
+    at = np.arange(len(table))
+    for side, colour, shift, m in (
+        ("baseline", palette.context_colour(), -0.2, len(held.before)),
+        ("compressed", palette.accent(), 0.2, len(held.after)),
+    ):
+        low, high = wilson_interval(table[f"n {side}"].to_numpy(), m)
+        share = 100 * table[side].to_numpy()
+        figure.add_bar(
+            x=share,
+            y=at + shift,
+            width=0.36,
+            orientation="h",
+            marker={"color": colour, "line": {"width": 0}},
+            error_x=charts.error_bars(share, 100 * low, 100 * high, width=1),
+            hovertemplate=f"{side}: %{{x:.0f}} % of {m} models<extra></extra>",
+        )
+    figure.update_layout(
+        xaxis={
+            "title": text.chart(f"% of models: {held.baseline} above, {held.compressed} below"),
+            "range": [0, 101],
+            "zeroline": False,
+        },
+        yaxis=charts.rows_axis(table["label"].tolist(), limit=16),
+    )
+    return figure
+
+
+def show_strip(held: Comparison, row: int) -> None:
+    """Every model as one cell: does it say the baseline's mode, the other mode, or neither?"""
+    before, after = held.before[:, row], held.after[:, row]
+    first, second = held.modes[:, row]
+    names = held.ensemble.names
+    paired = len(before) == len(after)
+    width = max(len(before), len(after))
+    answers = np.full((2, width), -1)
+    answers[0, : len(before)], answers[1, : len(after)] = before, after
+    kinds = np.select([answers == -1, answers == first, answers == second], [np.nan, 0.0, 1.0], 0.5)
+    marks = np.select([answers == -1, answers == first, answers == second], ["", "○", "●"], "·")
+    hover = [
+        [
+            "" if code < 0 else f"model {at + 1}: {text.chart(names[code])}"
+            for at, code in enumerate(line)
+        ]
+        for line in answers
+    ]
+    if paired:
+        flips = np.where(before != after, "↕", "")
+    figure = go.Figure(
+        go.Heatmap(
+            z=kinds,
+            text=marks,
+            texttemplate="%{text}" if width <= 40 else None,
+            hovertext=hover,
+            hoverinfo="text",
+            xgap=1,
+            ygap=2,
+            zmin=0,
+            zmax=1,
+            showscale=False,
+            colorscale=[
+                [0, palette.context_colour()], [0.5, palette.HUES[1]], [1, palette.accent()],
+            ],
+        )
+    )  # fmt: skip
+    if paired:
+        for at in np.flatnonzero(before != after)[:60]:
+            figure.add_annotation(x=int(at), y=2, text=str(flips[at]), showarrow=False, yref="y")
+    figure.update_layout(
+        xaxis={"visible": False},
+        yaxis={
+            "tickvals": [0, 1, 2],
+            "ticktext": [text.chart(text.shorten(held.baseline, 14)),
+                         text.chart(text.shorten(held.compressed, 14)), "changed" if paired else ""],
+            "range": [2.5 if paired else 1.5, -0.5],
+            "showgrid": False,
+        },
+    )  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "model": np.arange(1, width + 1),
+            "baseline": [names[code] if code >= 0 else None for code in answers[0]],
+            "compressed": [names[code] if code >= 0 else None for code in answers[1]],
+        }
+    )
+    charts.show_chart(
+        figure, table, key="pie_strip", height=112, margin={"t": 2},
+        alt="Which models change their answer.",
+    )  # fmt: skip
+    line = f"○ {text.plain(names[first])}, ● {text.plain(names[second])}, · another answer."
+    if paired:
+        changed = int((before != after).sum())
+        line += (
+            f" {changed} of {width} models change their answer, if models of both populations "
+            "stand in the same order of seeds."
+        )
+    st.caption(line)

@@ -1,0 +1,1 @@
+"""What was flagged: hypotheses, the blind check, the report."""

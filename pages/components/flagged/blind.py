@@ -1,0 +1,188 @@
+"""Blind check: which of two groups is worse, when nobody says which is which?"""
+
+from __future__ import annotations
+
+import secrets
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.core.errors import BackendError
+from backend.report import BlindCheck, answer_blind_check, blind_summary, make_blind_check
+from pages.components.gallery import gallery
+from pages.components.group import tagging
+from pages.components.group.groups import baselines, rows_of_ids
+from pages.components.shared import frame, services, text
+
+GROUP = "blind_group"
+RUNNING = "_blind_running"
+ANSWERED = "_blind_answered"
+HIGH_LOSS = "high loss"
+TILES = 12
+SIDES = (("A", "first"), ("B", "second"))
+
+
+def show_blind_check(bundle: Bundle) -> None:
+    """Choose a group, see it beside a random one, say which is worse, learn whether it was."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = _choose(bundle)
+        st.button(
+            "Show two groups",
+            key="blind_show",
+            icon=":material/visibility:",
+            on_click=_start,
+            args=(bundle, chosen),
+            help="The group and a random one of the same size and, where there are labels, with "
+            "the same labels. Loss, prediction and tags are hidden, the order is drawn.",
+        )
+    running = st.session_state.get(RUNNING)
+    if running and running["digest"] == bundle.digest:
+        if running["error"]:
+            st.info(running["error"])
+        elif running["check"] is not None:
+            _show(bundle, running["check"])
+    answered = st.session_state.get(ANSWERED)
+    if answered and answered["digest"] == bundle.digest:
+        _tell(answered["check"], answered["source"])
+    _summary(bundle)
+
+
+def _choose(bundle: Bundle) -> str:
+    counts = services.store().tag_counts(bundle.digest)
+    options = [HIGH_LOSS, *(f"tag:{name}" for name in counts)]
+    if st.session_state.get(GROUP) not in options:
+        st.session_state.pop(GROUP, None)
+    chosen = st.selectbox(
+        "Group",
+        options,
+        format_func=lambda one: (
+            "Highest losses, 2 % of the examples"
+            if one == HIGH_LOSS
+            else f"Tag {one.removeprefix('tag:')}"
+        ),
+        key=GROUP,
+        width=320,
+        help="Can a person see what the model got wrong? A group that is hard for the model need "
+        "not look hard.",
+    )
+    return str(chosen or HIGH_LOSS)
+
+
+def rows_of(bundle: Bundle, chosen: str) -> NDArray[np.int64]:
+    """Rows of a tag, or the high-loss set."""
+    if chosen == HIGH_LOSS:
+        return baselines(bundle, 0.02, seed=0)[0].group.rows
+    tags = tagging.tags_of(bundle)
+    return rows_of_ids(bundle, tags.loc[tags["tag"] == chosen.removeprefix("tag:"), "id"])
+
+
+def _start(bundle: Bundle, chosen: str) -> None:
+    st.session_state.pop(ANSWERED, None)
+    held: dict[str, object] = {"digest": bundle.digest, "check": None, "error": "", "of": chosen}
+    try:
+        check = make_blind_check(bundle, rows_of(bundle, chosen), seed=secrets.randbelow(2**31))
+        if check.worse == "neither":
+            held["error"] = "Both groups have the same mean loss, so no answer would be right."
+        else:
+            held["check"] = check
+    except BackendError as error:
+        held["error"] = text.plain(error, limit=400)
+    st.session_state[RUNNING] = held
+
+
+def _show(bundle: Bundle, check: BlindCheck) -> None:
+    """Both groups, and the three answers."""
+    untagged = tagging.tags_of(bundle).iloc[:0]
+    for place, (letter, side) in zip(st.columns(2, gap="medium"), SIDES, strict=True):
+        rows = check.first if side == "first" else check.second
+        with place:
+            shown = rows[:TILES]
+            st.subheader(f"Group {letter}", anchor=False)
+            st.caption(f"{text.count(len(shown))} of {text.counted(len(rows), 'example')}")
+            gallery.tiles(
+                bundle,
+                shown,
+                untagged,
+                label=f"Group {letter}",
+                key=f"blind_{letter}",
+                hide_loss=True,
+            )
+    with st.container(horizontal=True):
+        for words, answer in (
+            ("A is worse", "first"),
+            ("B is worse", "second"),
+            ("Cannot tell", "cannot tell"),
+        ):
+            st.button(
+                words,
+                key=f"blind_{answer.replace(' ', '_')}",
+                type="secondary",
+                on_click=_answer,
+                args=(bundle, answer),
+                help="Worse: the model's mean loss on it is higher.",
+            )
+
+
+def _answer(bundle: Bundle, answer: str) -> None:
+    running = st.session_state.pop(RUNNING, None)
+    if not running or running["check"] is None:
+        return
+    of = running["of"]
+    source = {"kind": HIGH_LOSS} if of == HIGH_LOSS else {"kind": "tag", "tag": of[4:]}
+    try:
+        event = answer_blind_check(
+            bundle,
+            services.store(),
+            running["check"],
+            answer,
+            source=source,
+            author=frame.author(),
+        )
+    except BackendError as error:
+        st.session_state[RUNNING] = {**running, "check": None, "error": text.plain(error)}
+        return
+    st.session_state[ANSWERED] = {
+        "digest": bundle.digest,
+        "check": event.payload["check"],
+        "source": of,
+    }
+
+
+def _tell(check: dict[str, object], of: str) -> None:
+    """Whether the answer was right, and which group was which."""
+    letters = {side: letter for letter, side in SIDES}
+    named = "the high-loss set" if of == HIGH_LOSS else f"tag {text.plain(of[4:])}"
+    said = {True: "Right.", False: "Not right.", None: "No side taken."}[check["correct"]]  # type: ignore[index]
+    icon = ":material/check:" if check["correct"] else ":material/info:"
+    matched = "with the same labels" if check["matched"] else "not matched on label"
+    st.info(
+        f"{said} Group {letters[str(check['worse'])]} is worse. Group "
+        f"{letters[str(check['group_is'])]} was {named}, mean loss "
+        f"{text.number(check['group_loss'])}; the other was random, {matched}, mean loss "  # type: ignore[arg-type]
+        f"{text.number(check['random_loss'])}.",  # type: ignore[arg-type]
+        icon=icon,
+    )
+
+
+def _summary(bundle: Bundle) -> None:
+    summary = blind_summary(bundle, services.store())
+    if not summary.n and not summary.cannot_tell:
+        st.caption("No blind check answered yet.")
+        return
+    line = f"{text.count(summary.n_correct)} of {text.count(summary.n)} answers right"
+    if summary.n:
+        line += (
+            f": **{text.percent(summary.share)}** ({text.percent(summary.low)} to "
+            f"{text.percent(summary.high)}; guessing gives 50 %)"
+        )
+    if summary.cannot_tell:
+        line += f" · {text.count(summary.cannot_tell)} could not tell"
+    if summary.taken_back:
+        line += f" · {text.count(summary.taken_back)} taken back after the truth was shown"
+    st.markdown(
+        line,
+        help="Answers of everybody who checked this bundle, with the 95 % interval of Wilson 1927. "
+        "While it holds 50 % the group cannot be told from a random one by eye.",
+    )

@@ -1,0 +1,1 @@
+"""Examples as tiles, the keys that tag them, and one example whole."""

@@ -1,0 +1,242 @@
+"""One example whole: what it is, what the model said, where it belongs, who tagged it, what is near."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.core.neighbours import Neighbours, nearest
+from pages.components.gallery import media
+from pages.components.shared import keys, services, text
+
+if TYPE_CHECKING:
+    from pages.components.gallery.keyboard import Shown
+    from pages.components.group.groups import Choice
+
+ASSETS = Path(__file__).parents[3] / "assets" / "components"
+N_NEIGHBOURS = 10
+AT_ONCE = (
+    60_000_000  # numbers in the embeddings up to which neighbours are looked for without asking
+)
+PLACING = ("kernel", "options", "layer", "shape", "labels", "method", "version")
+"""What a region's source says beside its name and its long center and precision."""
+AHEAD = (
+    100  # examples before and after whose ids the browser knows, for keys faster than the server
+)
+
+_item = st.components.v2.component(
+    "errorscope_example",
+    html='<div class="item"></div>\n',
+    css=(ASSETS / "gallery.item.css").read_text(encoding="utf-8"),
+    js=(ASSETS / "gallery.queue.js").read_text(encoding="utf-8")
+    + (ASSETS / "gallery.item.js").read_text(encoding="utf-8"),
+)
+
+
+# --- which groups an example is in ----------------------------------------------------------------
+
+
+def know_groups(bundle: Bundle, choices: Sequence[Choice]) -> None:
+    """Tell which groups the page shows, so that an example can say which of them it is in."""
+    st.session_state[keys.KNOWN_GROUPS] = (bundle.digest, list(choices))
+
+
+def _known_groups(bundle: Bundle) -> list[Choice]:
+    digest, choices = st.session_state.get(keys.KNOWN_GROUPS, ("", []))
+    return choices if digest == bundle.digest else []
+
+
+def source_of(bundle: Bundle, rows: NDArray[np.int64]) -> dict[str, Any] | None:
+    """What the record of a tag says of the group these rows are; short, for it stands in each one.
+
+    An export finds the rest of a region by its key (``backend.export.regions``).
+    """
+    for choice in _known_groups(bundle):
+        held = choice.group.rows
+        if len(held) == len(rows) and (
+            held is rows or np.array_equal(np.sort(held), np.sort(rows))
+        ):
+            kept = ("kind", "key", "name", "index", *PLACING)
+            return {name: choice.source[name] for name in kept if name in choice.source}
+    return None
+
+
+def groups_of(bundle: Bundle, row: int) -> list[tuple[str, str]]:
+    """Regions and selections on the page that hold the example, and how much it belongs to them."""
+    found = []
+    for choice in _known_groups(bundle):
+        held = np.flatnonzero(choice.group.rows == row)
+        if len(held):
+            weight = float(choice.group.weights[row])
+            place = f"{text.count(int(held[0]) + 1)} of {text.count(choice.group.n_members)}"
+            said = f"member {place}" + (f", weight {text.number(weight)}" if weight < 1 else "")
+            found.append((f"{choice.number} {choice.name}".strip(), said))
+    return found
+
+
+# --- opening and showing --------------------------------------------------------------------------
+
+
+def open_at(key: str, at: int) -> None:
+    """Have the gallery ``key`` show its example number ``at`` whole."""
+    st.session_state[keys.EXAMPLE] = {"gallery": key, "at": at}
+
+
+def is_open(key: str) -> bool:
+    return bool(st.session_state.get(keys.EXAMPLE, {}).get("gallery") == key)
+
+
+def close() -> None:
+    """No example is open any more."""
+    st.session_state.pop(keys.EXAMPLE, None)
+
+
+@st.dialog("Example", width="large", on_dismiss=close)
+def show(shown: Shown) -> None:
+    """The open example of a gallery; arrow keys walk through its group, digits tag."""
+    key = shown.key
+    opened = st.session_state.get(keys.EXAMPLE)
+    if not opened or not len(shown.order):
+        return
+    at = min(max(0, int(opened["at"])), len(shown.order) - 1)
+    row = int(opened.get("row", shown.order[at]))
+    _item(
+        key=f"{key}_item",
+        data=_facts(shown, at, row, elsewhere="row" in opened),
+        default={"at": None},
+        on_at_change=partial(_walk, key),
+    )
+    _near(shown, row)
+
+
+def _walk(key: str) -> None:
+    asked = (st.session_state[f"{key}_item"].get("at") or {}).get("to")
+    if isinstance(asked, int) and is_open(key):
+        open_at(key, asked)
+
+
+def _facts(shown: Shown, at: int, row: int, *, elsewhere: bool) -> dict[str, Any]:
+    from pages.components.gallery.keyboard import channel
+
+    bundle, order = shown.bundle, shown.order
+    first = max(0, at - AHEAD)
+    place = f"{text.count(at + 1)} of {text.count(len(order))}"
+    return {
+        "gallery": channel(bundle, shown.key),
+        "bundle": bundle.digest,
+        "id": str(bundle.ids[row]),
+        "at": at,
+        "of": len(order),
+        "place": f"a neighbour of {place}" if elsewhere else place,
+        "elsewhere": elsewhere,
+        "first": first,
+        "ids": bundle.ids[order[first : at + AHEAD]].tolist(),
+        "src": f"{media.item_url(bundle.digest)}/{row}/full" if bundle.has_images else None,
+        "text": str(bundle.examples["text"].iloc[row]) if bundle.has_text else None,
+        "facts": facts_of(bundle, row),
+        "bars": bars_of(bundle, row),
+        "groups": groups_of(bundle, row),
+        "columns": [
+            [name, text.shorten(bundle.examples[name].iloc[row], 300)] for name in bundle.attributes
+        ],
+        "events": [
+            {
+                "time": event.time[:16].replace("T", " "),
+                "who": event.author,
+                "what": f"{'tagged' if event.kind == 'tag' else 'took off'} '{event.tag}'"
+                + _with_others(event.n_ids - 1),
+                "undone": event.undone,
+            }
+            for event in reversed(services.store().events_of(bundle.digest, str(bundle.ids[row])))
+        ],
+    }
+
+
+def _with_others(n: int) -> str:
+    if n < 1:
+        return ""
+    return f", with {text.count(n)} " + ("other" if n == 1 else "others")
+
+
+def names_of(bundle: Bundle, row: int) -> tuple[str | None, str | None]:
+    """The label and the prediction of one example by name; None where there is none."""
+    names = bundle.class_names
+    if names is None or bundle.label_codes is None:
+        return None, None
+    label = names[bundle.label_codes[row]]
+    predicted = bundle.prediction_codes
+    return label, None if predicted is None else names[predicted[row]]
+
+
+def facts_of(bundle: Bundle, row: int) -> list[tuple[str, str]]:
+    """Label, prediction and loss, the loss with the share of examples it is higher than."""
+    label, prediction = names_of(bundle, row)
+    found = [] if label is None else [("label", label)]
+    if prediction is not None:
+        found.append(("predicted", prediction + ("" if prediction == label else "  ✗ wrong")))
+    loss = float(bundle.losses[row])
+    lower = float(np.mean(bundle.losses < loss))
+    found += [
+        ("loss", f"{text.number(loss)}  (base {text.number(bundle.base_loss)})"),
+        ("percentile", f"higher than {text.percent(lower)} of all losses"),
+    ]
+    return found
+
+
+def bars_of(bundle: Bundle, row: int, *, top: int = 5) -> list[dict[str, Any]]:
+    """The most probable classes and, beyond them, the label; ties: lower class first."""
+    names = bundle.class_names
+    if bundle.probabilities is None or names is None:
+        return []
+    p = np.asarray(bundle.probabilities[row], dtype=float)
+    wanted = np.argsort(-p, kind="stable")[:top].tolist()
+    label = None if bundle.label_codes is None else int(bundle.label_codes[row])
+    if label is not None and label not in wanted:
+        wanted.append(label)
+    return [
+        {
+            "name": names[c],
+            "share": float(p[c]),
+            "text": f"{p[c]:.3f}",
+            "mark": "label" if c == label else "",
+        }
+        for c in wanted
+    ]
+
+
+# --- neighbours -----------------------------------------------------------------------------------
+
+
+def _near(shown: Shown, row: int) -> None:
+    """The nearest examples in representation space; opening one shows it in place."""
+    from pages.components.gallery.tiles import neighbour_tiles  # which open examples themselves
+
+    bundle, key = shown.bundle, shown.key
+    if bundle.n < 2:
+        return
+    if bundle.n * bundle.d > AT_ONCE and not st.toggle(
+        "Look for the nearest examples",
+        key=f"{key}_near_wanted",
+        persist_state="session",
+        help=f"Compares with all {text.counted(bundle.n, 'example')}, which takes some seconds.",
+    ):
+        return
+    found = neighbours_of(bundle.digest, bundle.layer, row, bundle)
+    st.caption("Nearest in representation space, Euclidean distance d. A click opens one.")
+    opened = neighbour_tiles(bundle, found, key=f"{key}_near")
+    if opened is not None:
+        st.session_state[keys.EXAMPLE]["row"] = opened
+        st.rerun(scope="fragment")
+
+
+@st.cache_resource(show_spinner=False, max_entries=512)
+def neighbours_of(digest: str, layer: str, row: int, _bundle: Bundle) -> Neighbours:
+    """The nearest examples of one in a layer, found once."""
+    return nearest(_bundle.embeddings, row, k=N_NEIGHBOURS)

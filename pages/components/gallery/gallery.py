@@ -1,0 +1,126 @@
+"""A group's examples page by page, in an order and a density that somebody chose."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.core.groups import Group
+from pages.components.gallery import keyboard
+from pages.components.gallery.tiles import ASSETS, is_graded, items_of, tiles
+from pages.components.shared import keys, text
+
+__all__ = ["ASSETS", "PAGE_SIZE", "items_of", "ordered", "show_gallery", "tiles"]
+
+PAGE_SIZES = (24, 48, 96, 192)
+PAGE_SIZE = 48
+DENSITIES = {
+    "small": ":material/apps:",
+    "large": ":material/grid_view:",
+    "rows": ":material/view_list:",
+}
+GROUP_ORDER = "In order"
+ORDERS = (GROUP_ORDER, "Loss, high first", "Loss, low first", "Weight, high first", "Id")
+
+
+def show_gallery(
+    bundle: Bundle, group: Group, tags: pd.DataFrame, *, key: str = keys.GALLERY
+) -> list[str]:
+    """A group's members page by page, most typical first; returns the ids picked on the page.
+
+    Order, density and page change without running the rest of the page; picks do run it, because
+    what is picked can be tagged by the bar above.
+    """
+    return list(_members(bundle, group, tags, key) or [])
+
+
+@st.fragment
+def _members(bundle: Bundle, group: Group, tags: pd.DataFrame, key: str) -> list[str]:
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key=f"{key}_controls"
+    ):
+        words = st.empty()
+        density, ordered_by, size = _controls(group, key)
+        keyboard.keys_popover(bundle, key)
+    order = ordered(bundle, group, ordered_by)
+    n_pages = max(1, -(-len(order) // size))
+    page = min(int(st.session_state.get(f"{keys.PAGE}_{key}", 1)), n_pages)
+    first = (page - 1) * size
+    rows = order[first : first + size]
+    words.caption(_extent(first, len(rows), len(order)), width="stretch")
+    picked = tiles(
+        bundle,
+        rows,
+        tags,
+        weights=group.weights,
+        label=f"{group.kind}, page {page}",
+        key=key,
+        density=density,
+        page=(page, n_pages),
+        order=order,
+        first=first,
+    )
+    if st.session_state.pop(f"{keys.PICKS_CHANGED}_{key}", False):
+        st.rerun()
+    return picked
+
+
+def _controls(group: Group, key: str) -> tuple[str, str, int]:
+    """Density, order and page size."""
+
+    def restart() -> None:
+        st.session_state[f"{keys.PAGE}_{key}"] = 1
+
+    orders = [one for one in ORDERS if is_graded(group.weights, group.rows) or "Weight" not in one]
+    density = st.segmented_control(
+        "Density",
+        list(DENSITIES),
+        default="small",
+        required=True,
+        format_func=DENSITIES.__getitem__,
+        key=f"{key}_density",
+        label_visibility="collapsed",
+        persist_state="session",
+        help="Small tiles, large tiles, or rows.",
+    )
+    ordered_by = st.selectbox(
+        "Order",
+        orders,
+        key=f"{key}_order",
+        on_change=restart,
+        label_visibility="collapsed",
+        width=165,
+    )
+    size = st.selectbox(
+        "Examples on a page",
+        PAGE_SIZES,
+        index=PAGE_SIZES.index(PAGE_SIZE),
+        format_func=lambda one: f"{one} a page",
+        key=f"{key}_size",
+        on_change=restart,
+        label_visibility="collapsed",
+        width=125,
+    )
+    return density or "small", ordered_by or GROUP_ORDER, int(size or PAGE_SIZE)
+
+
+def _extent(first: int, shown: int, n: int) -> str:
+    if shown == n:
+        return text.counted(n, "example")
+    return f"{text.count(first + 1)}–{text.count(first + shown)} of {text.count(n)}"
+
+
+def ordered(bundle: Bundle, group: Group, by: str) -> NDArray[np.int64]:
+    """The rows of a group in this order; ties stay in the group's own."""
+    rows = group.rows
+    if by == "Id":
+        return rows[np.argsort(bundle.ids[rows], kind="stable")]
+    if by.startswith("Loss"):
+        losses = bundle.losses[rows]
+        return rows[np.argsort(-losses if "high" in by else losses, kind="stable")]
+    if by.startswith("Weight"):
+        return rows[np.argsort(-group.weights[rows], kind="stable")]
+    return rows

@@ -1,0 +1,254 @@
+"""What keys do in a gallery: tags by digit, undo, opening one example. The line under the tiles."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.core.errors import BackendError, InputError
+from backend.store import Event, clean_tag
+from pages.components.gallery.keyqueue import TAGGING, Action, remember, take
+from pages.components.shared import frame, keys, services, text
+
+ASSETS = Path(__file__).parents[3] / "assets" / "components"
+DIGITS = "123456789"
+SETTING = "digit tags"
+
+# A module of its own cannot be imported by another one in the page, so what they share stands in each.
+SHARED_JS = (ASSETS / "gallery.queue.js").read_text(encoding="utf-8")
+
+_line = st.components.v2.component(
+    "errorscope_gallery_keys",
+    html='<div class="line"><div class="legend"></div>\n'
+    '<div class="status" role="status" aria-live="polite"></div><div class="pager"></div></div>\n',
+    css=(ASSETS / "gallery.keys.css").read_text(encoding="utf-8"),
+    js=SHARED_JS + (ASSETS / "gallery.keys.js").read_text(encoding="utf-8"),
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The tiles a line of keys belongs to.
+
+    ``order`` are the rows of the whole group as sorted, ``first`` and ``rows`` the part of it on
+    screen; ``source`` is what the record of a tag says of where the examples came from; a ``quiet``
+    line does not list the keys.
+    """
+
+    bundle: Bundle
+    key: str
+    order: NDArray[np.int64]
+    first: int
+    rows: NDArray[np.int64]
+    source: dict[str, Any] | None = None
+    quiet: bool = False
+
+
+@st.fragment
+def show_line(shown: Shown) -> None:
+    """The line under the tiles. A keystroke reruns this and nothing else."""
+    from pages.components.gallery import example
+
+    bundle, key = shown.bundle, shown.key
+    _apply(shown)
+    ledger = _ledger(key)
+    result = _line(
+        key=_widget(key),
+        data={
+            "gallery": channel(bundle, key),
+            "instance": ledger["instance"],
+            "acknowledged": ledger["done"].get(ledger["instance"], 0),
+            "heard": ledger["heard"],
+            "tags": services.store().tags_on(bundle.digest, bundle.ids[shown.rows].tolist()),
+            "keys": digit_tags(bundle.digest),
+            "note": ledger["note"],
+            "problem": ledger["problem"],
+            "quiet": shown.quiet,
+        },
+        default={"queue": None, "opened": None},
+        on_queue_change=partial(_apply, shown),
+        on_opened_change=lambda: None,
+    )
+    opened = result.opened
+    if opened and st.session_state.get(f"{keys.OPENED}_{key}") != opened["count"]:
+        st.session_state[f"{keys.OPENED}_{key}"] = opened["count"]
+        found = np.flatnonzero(bundle.ids[shown.rows] == opened["id"])
+        if len(found):
+            example.open_at(key, shown.first + int(found[0]))
+    if example.is_open(key):
+        example.show(shown)
+
+
+def channel(bundle: Bundle, key: str) -> str:
+    """What the modules of one gallery in a browser know each other by."""
+    return f"{bundle.digest[:12]}:{key}"
+
+
+def rested_s() -> float:
+    """Seconds since the last keystroke of this session that changed something."""
+    return time.monotonic() - float(st.session_state.get(keys.TYPED, -1e9))
+
+
+# --- doing what was typed -------------------------------------------------------------------------
+
+
+def _widget(key: str) -> str:
+    return f"{key}_keys"
+
+
+def _ledger(key: str) -> dict[str, Any]:
+    empty = {"instance": "", "done": {}, "heard": 0, "note": "", "problem": ""}
+    return st.session_state.setdefault(f"{keys.LEDGER}_{key}", empty)
+
+
+def _apply(shown: Shown) -> None:
+    """Do what the queue holds that was not done, in order; what fails is not acknowledged."""
+    state = st.session_state.get(_widget(shown.key))
+    message = state.get("queue") if state else None
+    ledger = _ledger(shown.key)
+    taken = take(message, ledger["done"])
+    if not taken.instance or message is None:
+        return
+    ledger["instance"] = taken.instance
+    ledger["heard"] = message.get("sent", 0)
+    if taken.actions or taken.refused:
+        ledger["problem"] = ""
+        st.session_state[keys.TYPED] = time.monotonic()
+    last = taken.start
+    waiting = {action.n: action for action in taken.actions}
+    for n in sorted([*waiting, *taken.refused]):
+        if n in taken.refused:
+            ledger["problem"] = taken.refused[n]
+        else:
+            try:
+                ledger["note"] = _told(_do(shown, waiting[n]), waiting[n])
+            except BackendError as error:
+                ledger["problem"] = text.shorten(error, 200)
+                if not isinstance(error, InputError):
+                    break  # the database may be locked: the browser sends it again
+        last = n
+    ledger["done"] = remember(ledger["done"], taken.instance, last)
+
+
+def _do(shown: Shown, action: Action) -> Event | None:
+    store, author = services.store(), frame.author()
+    if action.bundle != shown.bundle.digest and action.bundle not in services.known_bundles():
+        raise InputError("The keys were meant for a bundle that is not imported here.")
+    if action.kind not in TAGGING:
+        act = store.undo if action.kind == "undo" else store.redo
+        return act(action.bundle, author, operation=action.operation)
+    source: dict[str, Any] = {"kind": "keyboard"}
+    if action.bundle == shown.bundle.digest:
+        known(shown.bundle, action.ids)
+        if shown.source:
+            source["from"] = shown.source
+    else:
+        known(services.bundle_of(action.bundle), action.ids)
+    act_on = store.tag if action.kind == "tag" else store.untag
+    return act_on(
+        action.bundle,
+        action.ids,
+        action.tag,
+        author=author,
+        source=source,
+        operation=action.operation,
+    )
+
+
+def _told(event: Event | None, action: Action) -> str:
+    if event is None:
+        return f"Nothing to {action.kind}."
+    words = event.summary
+    return text.shorten(words[0].upper() + words[1:], 90)
+
+
+def known(bundle: Bundle, ids: Sequence[str]) -> None:
+    """Raise ``InputError`` when the bundle lacks one of these ids."""
+    order = _id_order(bundle.digest, bundle)
+    wanted = np.asarray(ids, dtype=str)
+    at = order[np.minimum(np.searchsorted(bundle.ids, wanted, sorter=order), bundle.n - 1)]
+    missing = wanted[bundle.ids[at] != wanted]
+    if len(missing):
+        raise InputError(f"There is no example {text.shorten(missing[0], 60)!r} in this bundle.")
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _id_order(digest: str, _bundle: Bundle) -> NDArray[np.int64]:
+    return np.argsort(_bundle.ids, kind="stable")
+
+
+# --- which digit sets which tag -------------------------------------------------------------------
+
+
+def digit_tags(digest: str) -> dict[str, str]:
+    """Digit -> tag: what this author chose, then the tags of the bundle on digits that are free.
+
+    A digit keeps its tag for the session, whatever tags come and go, unless the author moves it. The
+    name in the tag box has a digit too, so that typing it once is enough.
+    """
+    store = services.store()
+    chosen = store.setting(digest, SETTING, author=frame.author())
+    typed = str(st.session_state.get(keys.TAG_NAME) or "").strip()
+    counts = store.tag_counts(digest)
+    held = st.session_state.get(f"{keys.DIGITS}_{digest}")
+    if held is None or held["chosen"] != chosen:
+        table = {d: str(name) for d, name in (chosen or {}).items() if d in DIGITS and name}
+    else:
+        table = dict(held["table"])
+        given_up = held["typed"] not in ("", typed, *counts, *(chosen or {}).values())
+        if given_up:
+            table = {d: name for d, name in table.items() if name != held["typed"]}
+    for name in [*counts, typed]:
+        free = [d for d in DIGITS if d not in table]
+        if name and free and name not in table.values():
+            table[free[0]] = name
+    st.session_state[f"{keys.DIGITS}_{digest}"] = {"chosen": chosen, "typed": typed, "table": table}
+    return dict(sorted(table.items()))
+
+
+def keys_popover(bundle: Bundle, key: str) -> None:
+    """Choose which digit sets which tag; kept per author and bundle."""
+    place = st.popover(
+        "Keys",
+        icon=":material/keyboard:",
+        type="tertiary",
+        key=f"{key}_keys_popover",
+        on_change="rerun",
+        help="Digits 1 to 9 tag the example in focus and go on to the next. New tags take the next "
+        "free digit. Press ? in the gallery for all keys.",
+    )
+    if not place.open:
+        return
+    table = digit_tags(bundle.digest)
+    with place, st.form(f"{key}_keys_form", border=False):
+        for row in range(3):
+            for place_of, digit in zip(st.columns(3, gap="small"), DIGITS[3 * row :], strict=False):
+                place_of.text_input(
+                    digit,
+                    value=table.get(digit, ""),
+                    max_chars=80,
+                    key=f"{key}_digit_{digit}",
+                    placeholder="no tag",
+                )
+        st.form_submit_button("Keep", on_click=_keep_digits, args=(bundle.digest, key))
+        problem = st.session_state.pop(f"{key}_digits_problem", None)
+        if problem:
+            st.error(problem)
+
+
+def _keep_digits(digest: str, key: str) -> None:
+    wanted = {d: str(st.session_state.get(f"{key}_digit_{d}") or "").strip() for d in DIGITS}
+    try:
+        chosen = {digit: clean_tag(name) for digit, name in wanted.items() if name}
+        services.store().write_setting(digest, SETTING, chosen, author=frame.author())
+    except BackendError as error:
+        st.session_state[f"{key}_digits_problem"] = text.plain(error, limit=300)

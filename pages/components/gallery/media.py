@@ -1,0 +1,293 @@
+"""Bytes a page's browser fetches by itself: geometry, colours, pictures, and one example's facts.
+
+Component data is sent anew whenever any of it changes. What is large is therefore offered under the
+hash of its content, which the browser fetches once and keeps; what is many (thumbnails, texts) is
+fetched as it comes on screen. Addresses are relative and begin with a ticket that is as secret as
+the session it was given to: without it the routes answer 403.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio.to_thread
+import streamlit as st
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from backend.bundle import Bundle
+from backend.core.errors import BackendError, InputError
+from pages.components.shared import services
+
+ROOT = "content"
+TICKET_S = 12 * 3600
+MAX_TICKETS = 4_096
+KEPT_BYTES = 256 * 2**20
+TEXT_LENGTH = 400
+_TICKET = "_media_ticket"
+_ROW = re.compile(r"[0-9]{1,12}")
+_SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    # Bytes from an upload that somebody opens in a tab of their own stay without any rights.
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+}
+_IMAGES: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"),
+)
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Bytes and how they are sent; ``compress`` false for what gzip would only slow down."""
+
+    content: bytes = field(repr=False)
+    media_type: str
+    compress: bool
+
+
+class Kept:
+    """The blobs of this server by content hash; the least recently used ones go first."""
+
+    def __init__(self, limit: int = KEPT_BYTES) -> None:
+        self.limit = limit
+        self.size = 0
+        self._blobs: OrderedDict[str, Blob] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def put(self, blob: Blob) -> str:
+        """Keep a blob; its name, which is the same for the same content."""
+        if len(blob.content) > self.limit:
+            raise InputError(
+                f"content must fit into {self.limit} bytes: got {len(blob.content)} bytes."
+            )
+        hashed = hashlib.blake2b(blob.content, digest_size=16)
+        hashed.update(blob.media_type.encode())
+        name = hashed.hexdigest()
+        with self._lock:
+            if name not in self._blobs:
+                self._blobs[name] = blob
+                self.size += len(blob.content)
+            self._blobs.move_to_end(name)
+            while self.size > self.limit:
+                _, gone = self._blobs.popitem(last=False)
+                self.size -= len(gone.content)
+        return name
+
+    def get(self, name: str) -> Blob | None:
+        """The blob of this name, now the most recently used one; None when it went."""
+        with self._lock:
+            blob = self._blobs.get(name)
+            if blob is not None:
+                self._blobs.move_to_end(name)
+            return blob
+
+
+@dataclass
+class Ticket:
+    """Leave of one session to fetch blobs, and the examples of some bundles."""
+
+    expires: float
+    digests: set[str] = field(default_factory=set)
+
+
+class Tickets:
+    """The tickets of this server. Those unused for long are forgotten, the oldest first."""
+
+    def __init__(self) -> None:
+        self._tickets: OrderedDict[str, Ticket] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def issue(self) -> str:
+        """A new ticket."""
+        now = time.monotonic()
+        key = secrets.token_urlsafe(24)
+        with self._lock:
+            for old in [key for key, one in self._tickets.items() if one.expires < now]:
+                del self._tickets[old]
+            while len(self._tickets) >= MAX_TICKETS:
+                self._tickets.popitem(last=False)
+            self._tickets[key] = Ticket(now + TICKET_S)
+        return key
+
+    def get(self, key: str) -> Ticket | None:
+        """The ticket, valid for as long again as a new one; None for one nobody holds."""
+        now = time.monotonic()
+        with self._lock:
+            ticket = self._tickets.get(key)
+            if ticket is None or ticket.expires < now:
+                return None
+            ticket.expires = now + TICKET_S
+            self._tickets.move_to_end(key)
+            return ticket
+
+
+KEPT = Kept()
+TICKETS = Tickets()
+
+
+def ticket() -> str:
+    """The ticket of this session."""
+    key = st.session_state.get(_TICKET)
+    if key is None or TICKETS.get(key) is None:
+        key = st.session_state[_TICKET] = TICKETS.issue()
+    return str(key)
+
+
+def offer(content: bytes, media_type: str, *, compress: bool = True) -> str:
+    """An address, relative to the app, where this session's browser gets ``content``.
+
+    The last part of the address is a hash of the content: the same bytes have the same address, and
+    the browser may keep them for ever. The server keeps a bounded number of bytes, so offer them
+    again on every run. ``compress=False`` sends them as they are, for bytes that look random.
+    """
+    return f"{ROOT}/{ticket()}/blob/{KEPT.put(Blob(content, media_type, compress))}"
+
+
+def item_url(digest: str) -> str:
+    """Address, relative to the app, below which this session's browser finds a bundle's examples.
+
+    ``<address>/<row>.json`` holds ``id``, ``text`` (its first 400 characters), ``label``,
+    ``prediction``, ``correct``, ``loss`` and ``image`` (whether there is one); what is unknown is
+    null. ``<address>/<row>/thumbnail`` and ``<address>/<row>/full`` are the picture.
+    """
+    key = ticket()
+    held = TICKETS.get(key)
+    if held is not None:
+        held.digests.add(digest)
+    return f"{ROOT}/{key}/item/{digest}"
+
+
+# --- the routes -----------------------------------------------------------------------------------
+
+
+async def send_blob(request: Request) -> Response:
+    """Offered bytes; 404 when they were offered too long ago."""
+    _held(request)
+    name = request.path_params["name"]
+    blob = KEPT.get(name)
+    if blob is None:
+        raise HTTPException(404, "These bytes are no longer kept. The page offers them again.")
+    headers = {} if blob.compress else {"Content-Encoding": "identity"}
+    return _fresh(
+        request, name, lambda: Response(blob.content, media_type=blob.media_type, headers=headers)
+    )
+
+
+async def send_facts(request: Request) -> Response:
+    """What a preview says about one example."""
+    bundle, row = await _example(request)
+    return _fresh(request, f"{bundle.digest}-{row}", lambda: JSONResponse(facts(bundle, row)))
+
+
+async def send_picture(request: Request) -> Response:
+    """The picture of one example, small or whole."""
+    bundle, row = await _example(request)
+    size = request.path_params["size"]
+    if size not in ("thumbnail", "full"):
+        raise HTTPException(404, "There are a thumbnail and a full picture, nothing else.")
+    try:
+        image = await anyio.to_thread.run_sync(
+            bundle.thumbnail if size == "thumbnail" else bundle.image, row
+        )
+    except BackendError as error:
+        raise HTTPException(404, str(error)) from error
+    kind = image_type(image) if image else None
+    if image is None or kind is None:
+        raise HTTPException(404, "This example has no picture that browsers show.")
+    return _fresh(
+        request, f"{bundle.digest}-{row}-{size}", lambda: Response(image, media_type=kind)
+    )
+
+
+def facts(bundle: Bundle, row: int) -> dict[str, Any]:
+    """One example in a few fields, ready for JSON; what is unknown or not finite is None."""
+    names = bundle.class_names
+    label = prediction = correct = None
+    if names is not None and bundle.label_codes is not None:
+        label = names[bundle.label_codes[row]]
+    if names is not None and bundle.prediction_codes is not None:
+        prediction = names[bundle.prediction_codes[row]]
+    if bundle.correct is not None:
+        correct = bool(bundle.correct[row])
+    loss = float(bundle.losses[row])
+    text = str(bundle.examples["text"].iloc[row])[:TEXT_LENGTH] if bundle.has_text else None
+    return {
+        "id": str(bundle.ids[row]),
+        "text": text,
+        "label": label,
+        "prediction": prediction,
+        "correct": correct,
+        "loss": loss if math.isfinite(loss) else None,
+        "image": bundle.has_images,
+    }
+
+
+def image_type(image: bytes) -> str | None:
+    """Media type told by the first bytes, for the formats browsers show; None for anything else."""
+    if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for start, kind in _IMAGES if image.startswith(start)), None)
+
+
+def _held(request: Request) -> Ticket:
+    held = TICKETS.get(request.path_params["ticket"])
+    if held is None:
+        raise HTTPException(403, "This page's session has ended. Reload the page.")
+    return held
+
+
+async def _example(request: Request) -> tuple[Bundle, int]:
+    digest, row = request.path_params["digest"], request.path_params["row"]
+    if digest not in _held(request).digests:
+        raise HTTPException(403, "This session has not opened that bundle.")
+    try:
+        bundle = await anyio.to_thread.run_sync(services.bundle_of, digest)
+    except BackendError as error:
+        raise HTTPException(404, "The bundle is no longer there.") from error
+    if not _ROW.fullmatch(row) or int(row) >= bundle.n:
+        raise HTTPException(404, f"Rows are whole numbers from 0 to {bundle.n - 1}.")
+    return bundle, int(row)
+
+
+def _fresh(request: Request, tag: str, make: Callable[[], Response]) -> Response:
+    """The response, or 304 when the browser has it; what an address holds never changes."""
+    quoted = f'"{tag}"'
+    known = [one.strip() for one in request.headers.get("if-none-match", "").split(",")]
+    response = Response(status_code=304) if quoted in known else make()
+    response.headers.update(
+        {**_SAFE, "ETag": quoted, "Cache-Control": "private, max-age=31536000, immutable"}
+    )
+    return response
+
+
+ROUTES: Sequence[BaseRoute] = [
+    Route(f"/{ROOT}/{{ticket}}/blob/{{name}}", send_blob),
+    Route(f"/{ROOT}/{{ticket}}/item/{{digest}}/{{row}}.json", send_facts),
+    Route(f"/{ROOT}/{{ticket}}/item/{{digest}}/{{row}}/{{size}}", send_picture),
+]
+
+
+def below(base_path: str, routes: Sequence[BaseRoute]) -> list[BaseRoute]:
+    """The routes, and the same under ``server.baseUrlPath``: Streamlit moves only its own ones."""
+    base = base_path.strip("/")
+    plain = [one for one in routes if isinstance(one, Route)]
+    moved = [
+        Route(f"/{base}{one.path}", one.endpoint, methods=list(one.methods or ())) for one in plain
+    ]
+    return [*routes, *(moved if base else [])]

@@ -1,0 +1,195 @@
+"""Examples as tiles: pictures where there are any, else texts, else ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.core.neighbours import Neighbours
+from pages.components.gallery import example, keyboard, media
+from pages.components.shared import keys, text
+
+ASSETS = Path(__file__).parents[3] / "assets" / "components"
+
+_gallery = st.components.v2.component(
+    "errorscope_gallery",
+    html='<div class="grid" role="listbox" aria-label="Examples" aria-multiselectable="true"></div>\n',
+    css=(ASSETS / "gallery.css").read_text(encoding="utf-8"),
+    js=keyboard.SHARED_JS + (ASSETS / "gallery.js").read_text(encoding="utf-8"),
+)
+
+
+def is_graded(weights: NDArray[Any] | None, rows: NDArray[np.int64]) -> bool:
+    """Whether some of these rows belong more than others."""
+    if weights is None:
+        return False
+    held = weights[rows]
+    return bool(np.any((held > 0) & (held < 1)))
+
+
+def tiles(
+    bundle: Bundle,
+    rows: NDArray[np.int64],
+    tags: pd.DataFrame | None,
+    *,
+    label: str,
+    key: str,
+    weights: NDArray[Any] | None = None,
+    hide_loss: bool = False,
+    density: str = "small",
+    page: tuple[int, int] = (1, 1),
+    order: NDArray[np.int64] | None = None,
+    first: int = 0,
+) -> list[str]:
+    """Tiles of these rows, and the line of keys that tag them; returns the ids picked on them.
+
+    Parameters
+    ----------
+    rows : int array of shape (k,)
+        What is shown, in this order.
+    tags : DataFrame or None
+        Not looked at: the line of keys asks the store. With ``hide_loss`` no tag is shown.
+    weights : float array of shape (n,), optional
+        Memberships; shown where some are between 0 and 1.
+    hide_loss : bool
+        Nothing says how the model did: no loss, prediction, tags or whole example, and no keys.
+    density : {"small", "large", "rows"}
+    page : (int, int)
+        Which page of how many, so that keys can ask ``show_gallery`` for the next one.
+    order : int array, optional
+        Rows of the whole group, in which ``rows`` begin at ``first``: what one example's view walks
+        through. Default: ``rows``.
+    """
+    items = items_of(bundle, rows, weights=weights, hide_loss=hide_loss)
+    whole = rows if order is None else order
+    result = _mount(
+        bundle,
+        items,
+        key=key,
+        content=f"{bundle.digest}:{label}:{crc32(np.ascontiguousarray(rows).tobytes())}",
+        label=label,
+        density=density,
+        page=page,
+        tagging=not hide_loss,
+    )
+    if not hide_loss:
+        keyboard.show_line(
+            keyboard.Shown(
+                bundle,
+                key,
+                whole,
+                first,
+                rows,
+                source=example.source_of(bundle, whole),
+                quiet=order is None,
+            )
+        )
+    shown = set(bundle.ids[rows].tolist())
+    return [str(one) for one in (result.picked or []) if one in shown]
+
+
+def _mount(
+    bundle: Bundle,
+    items: list[dict[str, Any]],
+    *,
+    key: str,
+    content: str,
+    label: str,
+    density: str = "small",
+    page: tuple[int, int] = (1, 1),
+    tagging: bool = False,
+    opening: bool = False,
+) -> Any:
+    """The tiles in the browser. ``content`` names what they show: without a new name they stay.
+
+    With ``opening`` a click opens an example instead of picking it.
+    """
+    return _gallery(
+        key=key,
+        data={
+            "key": content,
+            "gallery": keyboard.channel(bundle, key),
+            "bundle": bundle.digest,
+            "label": label,
+            "texts": bundle.has_text and not bundle.has_images,
+            "pictures": bundle.has_images,
+            "density": density,
+            "page": page[0],
+            "pages": page[1],
+            "tagging": tagging,
+            "opening": opening,
+            "items": items,
+        },
+        default={"picked": [], "opened": None, "turned": None},
+        on_picked_change=lambda: st.session_state.update({f"{keys.PICKS_CHANGED}_{key}": True}),
+        on_opened_change=lambda: None,
+        on_turned_change=lambda: _turn(key),
+    )
+
+
+def _turn(key: str) -> None:
+    """The keyboard or the pager asked for another page."""
+    wanted = (st.session_state[key].get("turned") or {}).get("to")
+    if isinstance(wanted, int) and wanted >= 1:
+        st.session_state[f"{keys.PAGE}_{key}"] = wanted
+
+
+def items_of(
+    bundle: Bundle,
+    rows: NDArray[np.int64],
+    *,
+    weights: NDArray[Any] | None = None,
+    hide_loss: bool = False,
+) -> list[dict[str, Any]]:
+    """What the tiles of these rows show."""
+    prefix = media.item_url(bundle.digest) if bundle.has_images else ""
+    texts = bundle.examples["text"].iloc[rows].tolist() if bundle.has_text else [None] * len(rows)
+    graded = weights is not None and is_graded(weights, rows)
+    found = []
+    for row, words in zip(rows.tolist(), texts, strict=True):
+        label, prediction = example.names_of(bundle, row)
+        if hide_loss:
+            prediction = None
+        found.append(
+            {
+                "id": str(bundle.ids[row]),
+                "src": f"{prefix}/{row}/thumbnail" if prefix else None,
+                "text": None if words is None else text.shorten(words, 400),
+                "label": label,
+                "prediction": prediction,
+                "wrong": prediction is not None and label != prediction,
+                "loss": "" if hide_loss else text.number(float(bundle.losses[row])),
+                "weight": f"w {text.number(float(weights[row]))}"
+                if graded and weights is not None
+                else None,
+            }
+        )
+    return found
+
+
+def neighbour_tiles(bundle: Bundle, found: Neighbours, *, key: str) -> int | None:
+    """Tiles of neighbours with their distances; the row of the one that was just clicked."""
+    items = items_of(bundle, found.rows)
+    for item, distance in zip(items, found.distances.tolist(), strict=True):
+        item["weight"] = f"d {text.number(distance)}"
+    result = _mount(
+        bundle,
+        items,
+        key=key,
+        content=f"near:{bundle.digest}:{bundle.layer}:{crc32(found.rows.tobytes())}",
+        label="Nearest examples",
+        opening=True,
+    )
+    opened = result.opened
+    if not opened or st.session_state.get(f"{keys.OPENED}_{key}") == opened["count"]:
+        return None
+    st.session_state[f"{keys.OPENED}_{key}"] = opened["count"]
+    at = np.flatnonzero(bundle.ids[found.rows] == opened["id"])
+    return int(found.rows[at[0]]) if len(at) else None

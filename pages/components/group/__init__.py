@@ -1,0 +1,1 @@
+"""What is shown of any group: members, words, columns, tags."""

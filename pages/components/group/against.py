@@ -1,0 +1,101 @@
+"""What a group is compared with, in the tables of its words and columns."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from backend.bundle import Bundle
+from backend.core.groups import Group
+from backend.describe import Comparison, compare_with
+from pages.components.group.groups import Choice
+from pages.components.shared import link, text
+
+BASELINE = "against"  # also its name in the address
+NAMES = {
+    "all": "all examples",
+    "same label": "examples of the same label",
+    "rest": "the rest, outside the group",
+}
+HEADS = {"all": "in all", "same label": "same label", "rest": "in the rest"}
+
+
+@dataclass(frozen=True)
+class Against:
+    """A group beside its baseline.
+
+    Attributes
+    ----------
+    comparison : Comparison
+    key : str
+        The same for the same bundle, group and baseline: for caches and widgets.
+    sentence : str
+        What the baseline is, in Markdown.
+    head : str
+        Short name of the baseline, for the head of a column.
+    """
+
+    comparison: Comparison
+    key: str
+    sentence: str
+    head: str
+
+
+def choose_baseline(bundle: Bundle) -> str:
+    """All examples, those of the same label where labels are known, or the rest."""
+    offered = [name for name in NAMES if name != "same label" or bundle.label_codes is not None]
+    return str(
+        st.selectbox(
+            "Compared with",
+            offered,
+            format_func=lambda name: f"Against {NAMES[name]}",
+            help="All examples: every one counts alike, members included. The same label: all examples, "
+            "weighted so that each label has the share it has in the group; what then stands out is not "
+            "the label's doing. The rest: examples that are not members.",
+            label_visibility="collapsed",
+            width=290,
+            **link.bound(BASELINE, offered),
+        )
+    )
+
+
+def compare(bundle: Bundle, choice: Choice, baseline: str) -> Against:
+    """The chosen group beside the chosen baseline.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to compare, or nothing to compare with.
+    """
+    key = _key(bundle.digest, choice.group, baseline)
+    comparison = _comparison(key, bundle, choice.group, baseline)
+    n, members = text.count(bundle.n), text.counted(choice.group.n_members, "member")
+    sentence = {
+        "all": f"Compared with all {n} examples",
+        "same label": f"Compared with all {n} examples, weighted to the labels of the group",
+        "rest": f"Compared with the {text.counted(bundle.n - comparison.n_members, 'example')} that are "
+        "not members",
+    }[baseline]
+    sentence += f"; the group has {members}" + (
+        ", fewer than 30: small." if choice.group.small else "."
+    )
+    return Against(comparison, key, sentence, HEADS[baseline])
+
+
+def _key(digest: str, group: Group, baseline: str) -> str:
+    seen = hashlib.blake2b(f"{digest}\n{baseline}\n".encode(), digest_size=12)
+    seen.update(np.ascontiguousarray(group.rows).tobytes())
+    seen.update(np.ascontiguousarray(group.weights).tobytes())
+    return seen.hexdigest()
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _comparison(key: str, _bundle: Bundle, _group: Group, _baseline: str) -> Comparison:
+    labels: Any = _bundle.label_codes if _baseline == "same label" else None
+    return compare_with(
+        _group.weights, members=_group.rows, baseline=_baseline, labels=labels, n=_bundle.n
+    )

@@ -1,0 +1,194 @@
+"""The columns of a bundle in one group: which values and numbers it has more often than others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from backend.bundle import Bundle
+from backend.core.errors import BackendError
+from backend.describe import (
+    AttributeColumn,
+    AttributeComparison,
+    compare_columns,
+    read_columns,
+    summary_table,
+)
+from backend.rules.write import joined, level_rule, value_rule
+from pages.components.flagged.hypotheses import columns_of_bundle
+from pages.components.group import against, holders
+from pages.components.group.against import Against
+from pages.components.group.groups import Choice
+from pages.components.shared import link, tables, text
+
+ORDER = "order"
+ORDERS = {
+    "column": "The column that differs most first",
+    "ratio": "Highest ratio first",
+    "mean_loss": "Highest mean loss first",
+}
+ARROW = "label → prediction"
+ROWS = 12
+"""Rows of a table that are seen without scrolling."""
+LEVEL = 0.05
+
+
+def show_columns(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> list[str]:
+    """Every value of every column in one table; the ids picked below its marked row."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        baseline = against.choose_baseline(bundle)
+        order = choose_order()
+    try:
+        beside = against.compare(bundle, choice, baseline)
+        found = compared(beside.key, bundle, beside)
+    except BackendError as error:
+        st.info(text.plain(error, limit=400))
+        return []
+    if not found:
+        st.info("This bundle has no labels and no columns to compare.")
+        return []
+    told = sum(int((one.table["p_adjusted"] <= LEVEL).sum()) for one in found)
+    st.caption(
+        f"{beside.sentence} {text.counted(found[0].looked_at, 'value')} of {text.counted(len(found), 'column')} looked at, "
+        f"{text.count(told)} with an adjusted p of at most .05. Numbers are cut into ranges of equal count. "
+        "Mark a row to see its members."
+    )
+    picked = show_values(bundle, choice, tags, found, beside, order)
+    numbers = {one.name: one.column.numbers for one in found if one.column.numbers is not None}
+    if numbers:
+        st.markdown("**Numbers**")
+        table = summary_table(numbers, beside.comparison)
+        tables.summary_table(table, key=f"numbers_{beside.key}", base=beside.head)
+    return picked
+
+
+def choose_order() -> str:
+    """Values by column, by ratio, or by mean loss to check the reading."""
+    return str(
+        st.selectbox(
+            "Order",
+            list(ORDERS),
+            format_func=ORDERS.__getitem__,
+            help="By mean loss, over all examples with the value: does what the group shares also mean a "
+            "high loss elsewhere (d'Eon et al. 2021, section 3.4)?",
+            label_visibility="collapsed",
+            width=290,
+            **link.bound(ORDER, list(ORDERS)),
+        )
+    )
+
+
+def show_values(
+    bundle: Bundle,
+    choice: Choice,
+    tags: pd.DataFrame,
+    found: Sequence[AttributeComparison],
+    beside: Against,
+    order: str,
+) -> list[str]:
+    """One table of the values of these columns, and the members with the marked one."""
+    table = pd.concat(
+        [one.table.assign(column=one.name, place=np.arange(len(one.table))) for one in found],
+        keys=range(len(found)),
+        names=["at", None],
+    ).reset_index("at")
+    if order == "ratio":
+        high = table["ratio"].fillna(np.inf).where(table["group_share"] > 0, table["ratio"])
+        table = table.iloc[np.argsort(-high.fillna(-np.inf).to_numpy(), kind="stable")]
+    elif order == "mean_loss":
+        table = table.iloc[np.argsort(-table["mean_loss"].to_numpy(), kind="stable")]
+    names = "-".join(sorted(one.name for one in found)) if len(found) == 1 else "all"
+    shown = table.reset_index(drop=True)
+    row = tables.ratio_table(
+        shown if len(found) > 1 else shown.drop(columns="column"),
+        "value",
+        key=f"values_{names}_{order}_{beside.key}",
+        base=beside.head,
+        rows=ROWS,
+    )
+    if row is None:
+        return []
+    marked = table.iloc[row]
+    return show_row(bundle, choice, tags, found[int(marked["at"])], int(marked["place"]), beside)
+
+
+def show_row(
+    bundle: Bundle,
+    choice: Choice,
+    tags: pd.DataFrame,
+    one: AttributeComparison,
+    row: int,
+    beside: Against,
+) -> list[str]:
+    """The members with one value of one column."""
+    code = int(one.codes[row])
+    return holders.show_holders(
+        bundle,
+        choice,
+        tags,
+        what=f"{one.name}: {one.column.levels[code]}",
+        row=one.table.iloc[row],
+        rows=one.column.presence.holders(code),
+        rule=rule_of(bundle, one.column, code),
+        key=f"{beside.key}_{one.name}",
+    )
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def compared(key: str, _bundle: Bundle, _against: Against) -> Sequence[AttributeComparison]:
+    """Every column compared, the one that differs most first."""
+    return compare_columns(coded(_bundle.digest, _bundle), _against.comparison, _bundle.losses)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def coded(digest: str, _bundle: Bundle) -> list[AttributeColumn]:
+    """The columns of a bundle as categories, read once."""
+    return read_columns(columns_of(_bundle))
+
+
+def columns_of(bundle: Bundle) -> pd.DataFrame:
+    """What the column tables are made of: label, prediction, confusion, and the user's columns."""
+    frame = bundle.examples[bundle.attributes].copy()
+    names = bundle.class_names
+    extra: dict[str, object] = {}
+    if names is not None and bundle.label_codes is not None:
+        labels = np.asarray(names, dtype=object)[bundle.label_codes]
+        extra["label"] = labels
+        if bundle.prediction_codes is not None:
+            predictions = np.asarray(names, dtype=object)[bundle.prediction_codes]
+            extra["prediction"] = predictions
+            extra[ARROW] = labels + " → " + predictions
+    for at, (name, values) in enumerate(extra.items()):
+        frame.insert(at, own_name(bundle, name), values)
+    return frame
+
+
+def own_name(bundle: Bundle, name: str) -> str:
+    """What a column of the model's own is called beside the user's columns."""
+    return f"{name} (model)" if name in bundle.attributes else name
+
+
+def rule_of(bundle: Bundle, column: AttributeColumn, code: int) -> str | None:
+    """The rule for one value of one column; None where no rule means just its examples."""
+    for field in ("label", "prediction"):
+        if column.name == own_name(bundle, field) and bundle.class_names is not None:
+            return level_rule(field, column, code)
+    if column.name == own_name(bundle, ARROW) and bundle.label_codes is not None:
+        if column.pooled and column.levels[code] == "other":
+            return None
+        row = int(column.presence.holders(code)[0])
+        names, predicted = bundle.class_names, bundle.prediction_codes
+        if names is None or predicted is None:
+            return None
+        label, prediction = names[bundle.label_codes[row]], names[predicted[row]]
+        return joined([value_rule("label", label), value_rule("prediction", prediction)])
+    return level_rule(attribute_name(bundle, column.name), column, code)
+
+
+def attribute_name(bundle: Bundle, name: str) -> str:
+    """What rules call a column of the user's."""
+    free = f"{name} (attribute)"
+    return free if free in columns_of_bundle(bundle.digest, bundle) else name

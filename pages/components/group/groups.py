@@ -1,0 +1,377 @@
+"""The groups a page offers: the regions found so far, the high-loss set, a random sample, a selection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.cache import Entry
+from backend.core.groups import Group, sharp_group, weighted_group
+from backend.core.home import home_folder
+from backend.core.sampling import random_rows
+from backend.describe import describe_group, tell_apart
+from backend.difficulty import high_loss
+from backend.export import keep_shape, make_shape
+from pages.components.shared import keys, link, measures, palette, services, text
+
+MISTAKEN = 0.3
+"""Share of wrong answers from which a group is named after them."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A group with its name on screen and what the record of a tag says about it."""
+
+    key: str
+    name: str
+    group: Group
+    source: dict[str, Any]
+    number: str = ""
+    colour: str = ""
+    note: str = ""
+    scope: str = ""
+    """Among which examples a region was looked for, where not among all."""
+    whole: int | None = None
+    """Members before filters took some away; None where none did."""
+    among: tuple[str, ...] = ()
+    """Labels among which a region was looked for; empty where among all examples."""
+
+
+def region_choices(
+    bundle: Bundle, found: list[Any], options: dict[str, Any], job_key: str, method: str
+) -> list[Choice]:
+    """One choice per region of a finished search, or of the parts a running one has written.
+
+    ``method`` is the task that searched: ``regions`` or ``spotlights``.
+    """
+    names = services.store().region_names(bundle.digest)
+    choices: list[Choice] = []
+    for index, part in enumerate(found):
+        group = _region(bundle.digest, job_key, index, part, bundle.losses)
+        identity = f"{job_key}:{index}"
+        described = names.get(identity) or _description(bundle, identity, group)
+        name = described or f"region {index + 1}"
+        outcome = part.meta["outcome"]
+        choices.append(
+            Choice(
+                key=f"region-{index + 1}",
+                name=name,
+                group=group,
+                number=str(index + 1),
+                colour=palette.region_hue(index),
+                note="" if outcome["status"] == "converged" else outcome["message"],
+                scope=str(part.meta.get("scope", "")),
+                among=tuple(map(str, part.meta["labels"])) if part.meta.get("bound") else (),
+                source={
+                    "kind": "region",
+                    "index": index,
+                    "key": identity,
+                    "name": name,
+                    "center": np.asarray(part["center"], dtype=float).tolist(),
+                    "precision": np.asarray(part["precision"], dtype=float).tolist(),
+                    "kernel": options.get("kernel", "gaussian"),
+                    "options": options | {"layer": bundle.layer},
+                    "layer": bundle.layer,
+                    **_exact(job_key, index, part),
+                    "method": method,
+                    "version": part.meta["version"],
+                    "weighted_loss": group.weighted_loss,
+                    "total_weight": group.total_weight,
+                    "outcome": outcome,
+                },
+            )
+        )
+    return with_own_names(bundle, choices, given=names)
+
+
+def with_own_names(
+    bundle: Bundle, choices: list[Choice], *, given: Mapping[str, str]
+) -> list[Choice]:
+    """The regions, those of one description told apart on screen: "..., mostly predicted Coat".
+
+    What somebody called a region stays as it is, and so does the name in the record of a tag.
+    """
+    alike: dict[str, list[int]] = {}
+    for at, choice in enumerate(choices):
+        if choice.source["key"] not in given:
+            alike.setdefault(choice.name, []).append(at)
+    named = list(choices)
+    for name, places in alike.items():
+        if len(places) < 2 or any(not len(choices[at].group.rows) for at in places):
+            continue
+        keys_of = tuple(choices[at].source["key"] for at in places)
+        rows = [choices[at].group.rows for at in places]
+        for at, words in zip(places, _apart(bundle, keys_of, rows), strict=True):
+            named[at] = replace(choices[at], name=f"{name}, {words}")
+    return named
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _apart(
+    _bundle: Bundle, identities: tuple[str, ...], _rows: list[NDArray[np.int64]]
+) -> list[str]:
+    labels, predictions = _labels(_bundle)
+    texts = None
+    if _bundle.has_text:
+        texts = _bundle.examples["text"].to_numpy(dtype=object)
+    columns = _bundle.examples[_bundle.attributes]
+    return tell_apart(_rows, labels=labels, predictions=predictions, examples=columns, texts=texts)
+
+
+def _labels(bundle: Bundle) -> tuple[Any, Any]:
+    """True and predicted class names, as far as the bundle has them."""
+    names = bundle.class_names
+    labels = predictions = None
+    if names is not None and bundle.label_codes is not None:
+        labels = np.asarray(names)[bundle.label_codes]
+        if bundle.prediction_codes is not None:
+            predictions = np.asarray(names)[bundle.prediction_codes]
+    return labels, predictions
+
+
+@dataclass(frozen=True)
+class Part:
+    """One region, as a running search writes it and a finished one holds it."""
+
+    arrays: Mapping[str, NDArray[Any]]
+    meta: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.arrays[name]
+
+
+def parts_of(result: Entry) -> list[Part]:
+    """The regions of a finished search."""
+    parts = []
+    for index, meta in enumerate(result.meta["regions"]):
+        members = result["members"][index]
+        arrays = {
+            "weights": result["weights"][index],
+            "center": result["centers"][index],
+            "precision": result["precisions"][index],
+            "members": members[members >= 0],
+        }
+        if "roots" in result:
+            arrays["root"] = result["roots"][index]
+            arrays |= {"shift": result["shift"], "reach": result["reach"]}
+        parts.append(Part(arrays, {**meta, "version": result.meta["version"]}))
+    return parts
+
+
+def _exact(job_key: str, index: int, part: Any) -> dict[str, Any]:
+    """What gives the weights of a region again where center and precision do not say it all."""
+    if "root" not in part.arrays:
+        return {}
+    return {
+        "shape": _shape_name(str(home_folder()), job_key, index, part),
+        "labels": list(part.meta["labels"]) if part.meta["bound"] else [],
+    }
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _shape_name(home: str, job_key: str, index: int, _part: Any) -> str:
+    """The name under which the shape is kept; kept now, because a tag may name it any time."""
+    shape = make_shape(_part["center"], _part["root"], shift=_part["shift"], reach=_part["reach"])
+    return keep_shape(shape, home)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _region(digest: str, job_key: str, index: int, _part: Any, _losses: NDArray[Any]) -> Group:
+    return weighted_group("region", _part["members"], _part["weights"], _losses)
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _description(_bundle: Bundle, identity: str, _group: Group) -> str:
+    labels, predictions = _labels(_bundle)
+    members = np.isin(np.arange(_bundle.n), _group.rows)
+    columns = _bundle.examples[_bundle.attributes]
+    if labels is None and columns.empty:
+        return ""
+    words = describe_group(members, labels=labels, predictions=predictions, examples=columns)
+    if labels is None or predictions is None or "predicted" in words:
+        return words
+    taken = mistaken_for(labels[_group.rows], predictions[_group.rows])
+    return ", ".join(
+        part for part in (words, f"taken for {' or '.join(taken)}" if taken else "") if part
+    )
+
+
+def mistaken_for(labels: NDArray[Any], predictions: NDArray[Any]) -> list[str]:
+    """The one or two wrong answers that a group mostly gets; none where it is mostly answered rightly.
+
+    Each is given to 15 % of the group or more, and wrong answers to 30 %. Ties by name.
+    """
+    wrong = predictions[labels != predictions]
+    if len(wrong) < MISTAKEN * len(labels):
+        return []
+    answers, counts = np.unique(wrong, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:2]
+    return [str(answers[at]) for at in order if counts[at] >= MISTAKEN / 2 * len(labels)]
+
+
+def baselines(bundle: Bundle, size: float, *, seed: int) -> list[Choice]:
+    """The high-loss set and a random sample, as large as a region: what regions are compared with.
+
+    ``size`` as a search takes it: a share below 1, else a number of examples.
+    """
+    size = min(bundle.n, max(1, round(size * bundle.n if size < 1 else size)))
+    mask = _high_loss(bundle.digest, bundle.losses, 1 - size / bundle.n)
+    rows = np.flatnonzero(mask)
+    rows = rows[np.argsort(-bundle.losses[rows], kind="stable")]
+    sample = random_rows(bundle.n, size, seed=seed)
+    return [
+        Choice(
+            "high-loss",
+            "highest losses",
+            sharp_group("high loss", rows, bundle.losses),
+            {"kind": "high loss", "quantile": 1 - size / bundle.n},
+            number="H",
+        ),
+        Choice(
+            "random",
+            "random sample",
+            sharp_group("random", sample, bundle.losses),
+            {"kind": "random", "seed": seed, "size": size},
+            number="R",
+        ),
+    ]
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _high_loss(digest: str, _losses: NDArray[Any], quantile: float) -> NDArray[np.bool_]:
+    return high_loss(_losses, quantile=quantile)
+
+
+def selection_choice(bundle: Bundle, rows: NDArray[np.int64], said: dict[str, Any]) -> Choice:
+    """The selection, highest loss first; ``said`` are the filters and gestures that made it."""
+    group = sharp_group("selection", rows, bundle.losses)
+    return Choice("selection", "selection", group, {"kind": "selection", **said}, number="S")
+
+
+def within(
+    choices: list[Choice], shown: NDArray[np.bool_], losses: NDArray[Any], rules: list[Any]
+) -> list[Choice]:
+    """The groups as far as the filters show them; one may be empty then."""
+    found = []
+    for choice in choices:
+        rows = choice.group.rows[shown[choice.group.rows]]
+        group = part_of(choice.group, rows, shown, losses)
+        source = {**choice.source, "within": rules}
+        found.append(replace(choice, group=group, source=source, whole=choice.group.n_members))
+    return found
+
+
+def part_of(
+    group: Group, rows: NDArray[np.int64], shown: NDArray[np.bool_], losses: NDArray[Any]
+) -> Group:
+    """These members of a group, with the weight that the shown examples have in it."""
+    weights = np.where(shown, group.weights, 0).astype(np.float32)
+    if len(rows) and weights.any():
+        return weighted_group(group.kind, rows, weights, losses)
+    nothing = float("nan")
+    return Group(
+        group.kind, rows, weights, len(rows), nothing, nothing, 0.0, 0.0, group.base_loss, nothing
+    )
+
+
+def filtered_choice(bundle: Bundle, shown: NDArray[np.bool_], rules: list[Any]) -> Choice:
+    """Everything that the filters show, highest loss first."""
+    rows = np.flatnonzero(shown)
+    rows = rows[np.argsort(-bundle.losses[rows], kind="stable")]
+    group = sharp_group("filtered", rows, bundle.losses)
+    return Choice(
+        "filtered", "what the filters show", group, {"kind": "filter", "rules": rules}, "F"
+    )
+
+
+def choose_group(
+    choices: list[Choice], *, final: bool, verdicts: Mapping[str, str] | None = None
+) -> Choice:
+    """The list of groups, one line of numbers each; returns the chosen one.
+
+    Until the list is final its choice is kept apart from the address, which may name a region that
+    is not found yet.
+    """
+    by_key = {choice.key: choice for choice in choices}
+    hues = "".join(
+        f".stApp .st-key-group_list [data-testid=stRadioGroup] > div:nth-child({at})"
+        f" {{ border-left-color: {choice.colour}; }}"
+        for at, choice in enumerate(choices, start=1)
+        if choice.colour
+    )
+    st.html(f"<style>{hues}</style>")
+    with st.container(key="group_list"):
+        chosen = st.radio(
+            "Groups",
+            list(by_key),
+            format_func=lambda key: _title(by_key[key]),
+            captions=[_caption(choice, (verdicts or {}).get(choice.key)) for choice in choices],
+            **link.bound(keys.GROUP, list(by_key), final=final),
+            label_visibility="collapsed",
+            width="stretch",
+        )
+    return by_key[chosen or choices[0].key]
+
+
+def _title(choice: Choice) -> str:
+    """Number and name; what regions are compared with says its numbers on the same line."""
+    title = f"**{choice.number}**  {text.plain(choice.name, limit=90)}"
+    if choice.source["kind"] == "region":
+        return title
+    return f"{title} · :gray[{_numbers(choice)}]"
+
+
+def _numbers(choice: Choice) -> str:
+    """How many examples, and their mean loss."""
+    group = choice.group
+    if choice.whole is not None and choice.whole != group.n_members:
+        line = f"{text.count(group.n_members)} of {text.count(choice.whole)} pass the filters"
+        return line + (f" · mean loss {text.number(group.member_loss)}" if group.n_members else "")
+    words = text.counted(group.n_members, "member")
+    if choice.source["kind"] != "region":
+        words = text.count(group.n_members)
+    if len(choice.among) == 1 and choice.among[0] not in choice.name:
+        words += f" {text.plain(choice.scope)}"
+    return f"{words} · mean loss {text.number(group.member_loss)}"
+
+
+def _caption(choice: Choice, verdict: str | None) -> str:
+    """The numbers of a region: its members and mean loss, then what held-out examples say."""
+    if choice.source["kind"] != "region":
+        return ""
+    group = choice.group
+    line = _numbers(choice)
+    if choice.whole is None and group.weighted_loss <= group.base_loss:
+        line += " · not above base"
+    if group.small and choice.whole in (None, group.n_members):
+        line += " · small: under 30"
+    if verdict:
+        line += f" · {text.plain(verdict, limit=140)}"
+    if choice.note:
+        line += f" · {text.plain(choice.note, limit=120)}"
+    return line
+
+
+def explain_numbers(method: str) -> None:
+    """One word below the list that says over which rows its numbers are taken."""
+    names = (measures.MEMBERS, measures.MEAN, measures.HELD_OUT_RATIO)
+    st.caption(
+        "What the numbers mean",
+        help=measures.meanings(names, capped=method == "regions"),
+        width="content",
+    )
+
+
+def rows_of_ids(bundle: Bundle, ids: Any) -> NDArray[np.int64]:
+    """Rows of these ids, in their order; ids the bundle does not have are left out."""
+    wanted = np.asarray(ids, dtype=str)
+    order = np.argsort(bundle.ids, kind="stable")
+    at = np.searchsorted(bundle.ids, wanted, sorter=order)
+    rows = order[np.minimum(at, bundle.n - 1)]
+    return rows[bundle.ids[rows] == wanted]

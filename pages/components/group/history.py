@@ -1,0 +1,123 @@
+"""Who changed what in a bundle, and the way back and forth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from backend.bundle import Bundle
+from backend.core.errors import BackendError
+from backend.store import Event
+from pages.components.shared import frame, keys, services, text
+
+SHOWN = 30
+STEPS = (
+    ("Undo", "Ctrl+Z", ":material/undo:"),
+    ("Redo", "Ctrl+Shift+Z", ":material/redo:"),
+)
+HIDDEN = ("setting",)
+ICONS = {
+    "tag": ":material/sell:",
+    "untag": ":material/label_off:",
+    "rename_region": ":material/edit:",
+    "hypothesis": ":material/rule:",
+    "view": ":material/bookmark:",
+    "blind_check": ":material/visibility_off:",
+    "note": ":material/notes:",
+    "undo": ":material/undo:",
+    "redo": ":material/redo:",
+}
+
+
+def show_buttons(bundle: Bundle) -> None:
+    """Undo and redo over this author's changes to this bundle, and the list of everybody's."""
+    _steps(bundle, prefix="", shortcuts=True)
+    popover(bundle)
+
+
+def popover(bundle: Bundle) -> None:
+    """The latest changes, newest first: who, when, what, and whether it was taken back."""
+    place = st.popover(
+        "History",
+        icon=":material/history:",
+        type="tertiary",
+        key="history_popover",
+        on_change="rerun",
+        help="Who changed what: tags, names of regions, hypotheses, saved views. "
+        "Ctrl+Z undoes, Ctrl+Shift+Z redoes; each author has their own steps.",
+    )
+    if not place.open:  # the list is read when somebody looks at it
+        return
+    with place:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Your own changes, step by step", width="stretch")
+            _steps(bundle, prefix="history_", shortcuts=False)
+        found = latest(bundle)
+        if not found:
+            st.caption("No change yet.")
+        with st.container(height=min(380, 20 + 44 * max(1, len(found))), border=False):
+            for event in found:
+                _line(event)
+
+
+def latest(bundle: Bundle, limit: int = SHOWN) -> list[Event]:
+    """The newest events that people mean by a change; settings are not among them."""
+    events = services.store().events(bundle.digest, limit=2 * limit)
+    return [event for event in events if event.kind not in HIDDEN][:limit]
+
+
+def _line(event: Event) -> None:
+    what = text.plain(event.summary, limit=160)
+    if event.undone:
+        what = f":gray[~~{what}~~ · taken back]"
+    when = event.time[:16].replace("T", " ")
+    st.markdown(
+        f"{ICONS.get(event.kind, ':material/edit:')} {what}  \n"
+        f":gray[:small[{text.plain(event.author, limit=40)} · {when} UTC]]"
+    )
+
+
+def _steps(bundle: Bundle, *, prefix: str, shortcuts: bool) -> None:
+    store = services.store()
+    for word, shortcut, icon in STEPS:
+        act, next_one = (
+            (store.undo, store.undoable) if word == "Undo" else (store.redo, store.redoable)
+        )
+        change = next_one(bundle.digest, frame.author())
+        st.button(
+            word,
+            key=f"{prefix}{word.lower()}",
+            icon=icon,
+            type="tertiary",
+            shortcut=shortcut if shortcuts else None,
+            disabled=change is None,
+            on_click=_step,
+            args=(act, bundle.digest, word),
+            help=f"{word}: {text.plain(change.summary, limit=120)}" if change else None,
+        )
+
+
+def _step(act: Any, digest: str, word: str) -> None:
+    try:
+        event = act(digest, frame.author())
+    except BackendError as error:
+        notify(text.plain(error, limit=400), ":material/error:")
+        return
+    if event is None:
+        notify(f"Nothing to {word.lower()}.", ":material/info:")
+        return
+    back = " Ctrl+Shift+Z brings it back." if word == "Undo" else " Ctrl+Z takes it back."
+    notify(text.plain(event.summary, limit=160) + "." + back, ":material/history:")
+
+
+def notify(words: str, icon: str) -> None:
+    """Have the page say this once, in Markdown, at its end."""
+    st.session_state[keys.NOTICE] = (words, icon)
+
+
+def show_notice() -> None:
+    """What the last action did, once."""
+    notice = st.session_state.pop(keys.NOTICE, None)
+    if notice:
+        st.toast(notice[0], icon=notice[1], duration="long")

@@ -1,0 +1,54 @@
+"""Below the map or chart of a page: one group, ways to look at it, and tagging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from backend.bundle import Bundle
+from pages.components.flagged import hypotheses
+from pages.components.gallery import example
+from pages.components.group import tagging, ways
+from pages.components.group.groups import Choice
+
+
+def show_group(
+    bundle: Bundle,
+    choice: Choice,
+    choices: list[Choice],
+    *,
+    more: Mapping[str, Callable[[], tuple[Choice, list[str]] | None]] | None = None,
+    bar: DeltaGenerator | None = None,
+) -> None:
+    """Look at the chosen group and tag it; ``choices`` are the groups it can stand beside.
+
+    ``more`` are views only this page has: name and what shows it. One that shows a group of its own
+    returns it, with the ids picked in it: that is what is tagged then. ``bar`` is where tagging
+    goes; beside the views by default.
+    """
+    tagging.follow_others(bundle)
+    example.know_groups(bundle, choices)
+    hypotheses.open_if_asked(bundle)
+    more = more or {}
+    without = [view for view in ways.REGION_VIEWS if view not in more]
+    if len(choices) < 2:
+        without.append("Side by side")
+    tags = tagging.tags_of(bundle)
+    with st.container(horizontal=True, vertical_alignment="center", key="group_bar"):
+        with st.container(width="content"):
+            view = ways.choose_view(bundle, without=tuple(without))
+        ask = st.container(width="content")
+        bar = bar or st.container(width="stretch")
+    picked: list[str] = []
+    if view in more:
+        own = more[view]()
+        if own is not None:
+            choice, picked = own
+    else:
+        picked = ways.show_view(bundle, view, choice, choices, tags)
+    with bar:
+        tagging.show_bar(bundle, choice, picked)
+    with ask:
+        hypotheses.start_form(bundle, choice)

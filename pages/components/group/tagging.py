@@ -1,0 +1,196 @@
+"""Setting tags, taking them back, and taking them away as a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from backend.bundle import Bundle
+from backend.core.errors import BackendError
+from backend.export import export_flagged
+from pages.components.gallery import keyboard
+from pages.components.group import history
+from pages.components.group.groups import Choice
+from pages.components.shared import frame, keys, services, text
+
+FOLLOW_S = 3.0
+REST_S = 1.5
+
+
+def show_bar(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
+    """Tag what is picked, or the whole group."""
+    ids = bundle.ids[choice.group.rows].tolist()
+    words = f"group {choice.number}" if choice.number else choice.name
+    targets = [(words, ids, choice.source)]
+    if picked:
+        targets.insert(0, ("picked", picked, {"kind": "picked", "from": choice.source}))
+    tag_bar(bundle, targets)
+
+
+def rename_form(bundle: Bundle, choice: Choice) -> None:
+    """Give a region a name of one's own; an empty one brings back the description. Undo works."""
+    with (
+        st.popover(f"Rename region {choice.number}", icon=":material/edit:", type="tertiary"),
+        st.form("rename", border=False),
+    ):
+        name = st.text_input("Name", value=choice.name, max_chars=80, key=f"name_{choice.key}")
+        if st.form_submit_button("Rename"):
+            try:
+                services.store().rename_region(
+                    bundle.digest, choice.source["key"], name, author=frame.author()
+                )
+            except BackendError as error:
+                st.error(text.plain(error, limit=300))
+            else:
+                st.rerun()
+
+
+def tag_bar(bundle: Bundle, targets: Sequence[tuple[str, list[str], dict[str, Any]]]) -> None:
+    """Name a tag and put it on one of the targets: (words for the button, ids, where they come from)."""
+    store = services.store()
+    counts = store.tag_counts(bundle.digest)
+    with st.container(
+        key="tag_bar",
+        horizontal=True,
+        vertical_alignment="center",
+        gap="small",
+        horizontal_alignment="right",
+    ):
+        name = st.selectbox(
+            "Tag",
+            list(counts),
+            index=None,
+            key=keys.TAG_NAME,
+            accept_new_options=True,
+            placeholder="Tag: type a name or choose",
+            label_visibility="collapsed",
+            width=230,
+        )
+        for place, (words, ids, source) in enumerate(targets):
+            st.button(
+                f"Tag {words} · {text.count(len(ids))}",
+                key=f"tag_{place}",
+                icon=":material/sell:",
+                type="primary" if place == 0 else "secondary",
+                disabled=not ids,
+                on_click=_tag,
+                args=(bundle.digest, ids, source),
+                help="Name the tag first." if not name else None,
+            )
+        history_buttons(bundle)
+        if counts:
+            download_button(bundle)
+    show_notice()
+
+
+def _tag(digest: str, ids: list[str], source: dict[str, Any]) -> None:
+    # Read now, not when the button was drawn: the name may have been typed just before the click.
+    name = st.session_state.get(keys.TAG_NAME)
+    if not name:
+        history.notify(
+            "Type a name for the tag first, then press the button again.", ":material/info:"
+        )
+        return
+    try:
+        services.store().tag(digest, ids, name, author=frame.author(), source=source)
+    except BackendError as error:
+        history.notify(text.plain(error, limit=400), ":material/error:")
+        return
+    history.notify(
+        f"Tagged {text.counted(len(ids), 'example')} “{text.plain(name)}”. Ctrl+Z takes it back.",
+        ":material/sell:",
+    )
+
+
+def history_buttons(bundle: Bundle) -> None:
+    """Undo and redo over this author's changes to this bundle, and the list of everybody's."""
+    history.show_buttons(bundle)
+
+
+def follow_others(bundle: Bundle) -> None:
+    """Have the page show what changed meanwhile, in another browser or by keys; call it once.
+
+    A glance at the number of the last event every few seconds. When it has grown the page runs
+    again, but not under somebody's fingers: only once no key has tagged for a moment.
+    """
+    seen = services.store().last_seq(bundle.digest)
+    st.session_state[keys.FOLLOWED] = (bundle.digest, seen)
+    _follow(bundle.digest)
+
+
+@st.fragment(run_every=FOLLOW_S)
+def _follow(digest: str) -> None:
+    known, seen = st.session_state.get(keys.FOLLOWED, ("", 0))
+    if known != digest or keyboard.rested_s() < REST_S:
+        return
+    store = services.store()
+    try:
+        last = store.last_seq(digest)
+        if last <= seen:
+            return
+        news = store.events(digest, limit=min(50, last - seen))
+    except BackendError:
+        return  # the page itself says what is wrong with the database, at its next run
+    others = [
+        one
+        for one in news
+        if one.seq > seen and one.author != frame.author() and one.kind not in history.HIDDEN
+    ]
+    if others and keys.NOTICE not in st.session_state:
+        more = f", and {text.count(len(others) - 1)} more changes" if len(others) > 1 else ""
+        history.notify(
+            f"{text.plain(others[0].author, limit=40)} {text.plain(others[0].summary)}{more}.",
+            ":material/group:",
+        )
+    st.rerun()
+
+
+def download_button(bundle: Bundle, tags: list[str] | None = None) -> None:
+    """One click: the flagged examples as CSV. The file is made when it is asked for."""
+    st.download_button(
+        "Download CSV",
+        data=lambda: export_flagged(bundle, services.store(), tags=tags).csv,
+        file_name=f"{_stem(bundle)}-flagged.csv",
+        mime="text/csv",
+        key="download_csv",
+        icon=":material/download:",
+        on_click="ignore",
+        help="Every tagged example with its tag, author, time, region, weight, loss, label, "
+        "prediction and your own columns. The manifest to replay it is on the Flagged page.",
+    )
+
+
+def manifest_button(bundle: Bundle, tags: list[str] | None = None) -> None:
+    """The manifest beside the CSV: what rebuilds the same rows elsewhere."""
+    st.download_button(
+        "Download manifest",
+        data=lambda: json.dumps(
+            export_flagged(bundle, services.store(), tags=tags).manifest, indent=1
+        ),
+        file_name=f"{_stem(bundle)}-flagged.json",
+        mime="application/json",
+        key="download_manifest",
+        icon=":material/description:",
+        on_click="ignore",
+        help="Bundle digest, options, centers and events. Replay it with: "
+        "python -m backend export --replay MANIFEST --out FILE.csv",
+    )
+
+
+def _stem(bundle: Bundle) -> str:
+    kept = "".join(c if c.isalnum() or c in "-_" else "-" for c in bundle.name)
+    return kept.strip("-")[:60] or "bundle"
+
+
+def show_notice() -> None:
+    """What the last action did, once."""
+    history.show_notice()
+
+
+def tags_of(bundle: Bundle) -> pd.DataFrame:
+    """The tags set in this bundle now, by whomever."""
+    return services.store().tags(bundle.digest)

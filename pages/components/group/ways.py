@@ -1,0 +1,105 @@
+"""Ways to look at one group: its members, a table, its words, its columns, beside the others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from backend.bundle import Bundle
+from pages.components.gallery import gallery
+from pages.components.group import columns, words
+from pages.components.group.groups import Choice
+from pages.components.shared import keys, tables, text
+
+REGION_VIEWS = ("What differs", "Breakdown", "Is it real?", "Other methods")
+VIEWS = ("Members", "Side by side", "Table", "Words", "Columns", *REGION_VIEWS)
+NOT_SHARED = tuple(view for view in VIEWS if view not in ("Words", "Columns"))
+"""Views that do not say what a group shares."""
+STRIP = 12
+"""Examples shown per group where groups stand side by side."""
+
+
+def choose_view(bundle: Bundle, *, without: tuple[str, ...] = ()) -> str:
+    """Which view is open; kept in the URL."""
+    offered = [
+        view for view in VIEWS if view not in without and (view != "Words" or bundle.has_text)
+    ]
+    if st.session_state.get(keys.VIEW) not in (None, *offered):
+        st.session_state[keys.VIEW] = offered[0]
+    view = st.segmented_control(
+        "View",
+        offered,
+        default=offered[0],
+        required=True,
+        key=keys.VIEW,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return view or offered[0]
+
+
+def show_view(
+    bundle: Bundle, view: str, choice: Choice, choices: list[Choice], tags: pd.DataFrame
+) -> list[str]:
+    """The chosen way to look at a group; returns the ids picked in it."""
+    if view == "Members":
+        return gallery.show_gallery(bundle, choice.group, tags)
+    if view == "Side by side":
+        return show_beside(bundle, choices, tags)
+    if view == "Table":
+        return show_table(bundle, choice, tags)
+    show = words.show_words if view == "Words" else columns.show_columns
+    return show(bundle, choice, tags)
+
+
+def show_beside(bundle: Bundle, choices: list[Choice], tags: pd.DataFrame) -> list[str]:
+    """The first members of every group, one strip each, as in the paper's figures."""
+    picked: list[str] = []
+    for choice in choices:
+        group = choice.group
+        st.markdown(
+            f"**{choice.number} {text.plain(choice.name)}** · {text.counted(group.n_members, 'example')} · "
+            f"mean loss {text.number(group.member_loss)} ({text.times(group.member_loss / group.base_loss if group.base_loss > 0 else None)} base)"
+        )
+        rows = group.rows[:STRIP]
+        picked += gallery.tiles(
+            bundle, rows, tags, label=choice.name, key=f"strip_{choice.key}", weights=group.weights
+        )
+    return picked
+
+
+def show_table(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> list[str]:
+    """All members as a table; the ids of the rows marked in it."""
+    frame = members_frame(bundle, choice, tags)
+    event = st.dataframe(
+        frame,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+        key=f"table_{choice.key}",
+        height=420,
+        column_config=tables.number_columns(frame),
+        lazy=False,
+    )
+    return frame["id"].iloc[event.selection.rows].tolist()
+
+
+def members_frame(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> pd.DataFrame:
+    """Members with what is known of each, in the group's order."""
+    group = choice.group
+    rows = group.rows
+    frame = pd.DataFrame({"id": bundle.ids[rows]})
+    names = bundle.class_names
+    if names is not None and bundle.label_codes is not None:
+        frame["label"] = np.asarray(names)[bundle.label_codes[rows]]
+    if names is not None and bundle.prediction_codes is not None:
+        frame["prediction"] = np.asarray(names)[bundle.prediction_codes[rows]]
+    frame["loss"] = bundle.losses[rows]
+    frame["weight"] = np.asarray(group.weights[rows], dtype=float)
+    by_id = tags.groupby("id")["tag"].agg(", ".join).to_dict() if len(tags) else {}
+    frame["tags"] = [by_id.get(example, "") for example in frame["id"]]
+    others = bundle.examples.iloc[rows].drop(columns=["id", "image"], errors="ignore")
+    for name in others.columns:
+        frame[name if name not in frame else f"{name} (column)"] = others[name].to_numpy()
+    return frame

@@ -1,0 +1,199 @@
+"""The words of a group's texts beside those of others: tokens, n-grams, scripts, topics."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from backend.bundle import Bundle
+from backend.core.errors import BackendError
+from backend.describe import Compared, TextCues, WordIndex, cue_tables
+from backend.rules.write import words_rule
+from pages.components.group import against, columns, holders
+from pages.components.group.against import Against
+from pages.components.group.groups import Choice
+from pages.components.shared import link, services, tables, text
+from pages.components.shared.waiting import show_progress
+
+PART = "words"  # also its name in the address
+LENGTHS = {"Words": 1, "Pairs": 2, "Triples": 3}
+CUES, TOPICS = "Script and marks", "Topics"
+TOPIC = "topic"  # which column is read as topics; in the address
+SHOWN = 20
+ROWS = 10
+RATIO = (
+    "(0.005 + share of the group's weight in documents with it) / (0.005 + share of what it is compared "
+    "with); each document counts once (d'Eon et al. 2021, section 3.3)."
+)
+
+
+def show_words(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> list[str]:
+    """What the group's texts hold more often than others; the ids picked below a row."""
+    parts = [*LENGTHS, CUES, TOPICS]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        part = str(
+            st.segmented_control(
+                "Look at",
+                parts,
+                required=True,
+                label_visibility="collapsed",
+                **link.bound(PART, parts),
+            )
+        )
+        baseline = against.choose_baseline(bundle)
+        order = columns.choose_order() if part == TOPICS else ""
+    try:
+        beside = against.compare(bundle, choice, baseline)
+        if part == TOPICS:
+            return _topics(bundle, choice, tags, beside, order)
+        if part == CUES:
+            return _cues(bundle, choice, tags, beside)
+        return _tokens(bundle, choice, tags, beside, part)
+    except BackendError as error:
+        st.info(text.plain(error, limit=400))
+        return []
+
+
+def _tokens(
+    bundle: Bundle, choice: Choice, tags: pd.DataFrame, beside: Against, part: str
+) -> list[str]:
+    job = services.ask("words", bundle.digest)
+    if not show_progress(job, what="Reading the words of all texts, once", key="words"):
+        return []
+    index, length = word_index(job.key, job), LENGTHS[part]
+    if length not in index.presence:
+        st.info(
+            f"{text.count(index.n_words)} words are too many to look at their neighbours; single words "
+            "were read."
+        )
+        return []
+    found = _compared(beside.key, length, index, beside)
+    rare = "" if length == 1 else f" that at least {job.options['min_count']} documents hold"
+    said = (
+        f"{beside.sentence} Of {text.count(found.looked_at)} {part.lower()} looked at{rare}, "
+        f"{text.count(found.told_apart)} have an adjusted p of at most .05; the {len(found.table)} of "
+        "highest ratio are listed."
+    )
+    st.caption(f"{said} Mark a row to see its members.")
+    if choice.source["kind"] == "region":
+        st.caption(
+            "Neighbours in embedding space share words in any case: p says that a share is no accident of "
+            "drawing, not that the word makes the loss high."
+        )
+    row = tables.ratio_table(
+        found.table,
+        "token",
+        key=f"tokens_{length}_{beside.key}",
+        base=beside.head,
+        rows=ROWS,
+        formula=RATIO,
+    )
+    if row is None:
+        return []
+    token = str(found.table["token"].iloc[row])
+    return holders.show_holders(
+        bundle,
+        choice,
+        tags,
+        what=f"“{token}”",
+        row=found.table.iloc[row],
+        rows=index.presence[length].holders(int(found.codes[row])),
+        rule=words_rule(token),
+        key=f"{beside.key}_{length}",
+    )
+
+
+def _cues(bundle: Bundle, choice: Choice, tags: pd.DataFrame, beside: Against) -> list[str]:
+    job = services.ask("cues", bundle.digest)
+    if not show_progress(job, what="Reading scripts and languages, once", key="cues"):
+        return []
+    cues = text_cues_of(job.key, job)
+    found, measures = _cues_compared(beside.key, cues, beside)
+    looked, told = (
+        next(iter(found.values())).looked_at,
+        sum(one.told_apart for one in found.values()),
+    )
+    st.caption(
+        f"{beside.sentence} {text.count(looked)} cues looked at, {text.count(told)} with an adjusted p of at "
+        "most .05. A text holds every script it has a letter of. Languages are told by py3langid, from a "
+        "probability of .8 on; short texts are often unsure. Mark a row to see its members."
+    )
+    table = pd.concat(
+        [one.table.assign(column=section, code=one.codes) for section, one in found.items()],
+        ignore_index=True,
+    )
+    row = tables.ratio_table(table, "value", key=f"cues_{beside.key}", base=beside.head, rows=ROWS)
+    picked: list[str] = []
+    if row is not None:
+        marked = table.iloc[row]
+        picked = holders.show_holders(
+            bundle,
+            choice,
+            tags,
+            what=f"{marked['column']}: {marked['value']}",
+            row=marked,
+            rows=cues.presence[str(marked["column"])].holders(int(marked["code"])),
+            rule=None,
+            key=f"{beside.key}_cues",
+        )
+    st.markdown("**Lengths and shares of characters**")
+    tables.summary_table(measures, key=f"measures_{beside.key}", base=beside.head)
+    return picked
+
+
+def _topics(
+    bundle: Bundle, choice: Choice, tags: pd.DataFrame, beside: Against, order: str
+) -> list[str]:
+    """One category per example, as the paper's topic tables; any column can be read as topics."""
+    own = {columns.own_name(bundle, name) for name in ("label", "prediction", columns.ARROW)}
+    found = {
+        one.name: one
+        for one in columns.compared(beside.key, bundle, beside)
+        if one.column.numbers is None and one.name not in own
+    }
+    if not found:
+        st.info(
+            "Topics are one category per text, such as the article or the product it is about. Add a "
+            "column named topic to the examples table and import the bundle again."
+        )
+        return []
+    names = sorted(found, key=lambda name: name.lower() not in ("topic", "topics"))
+    column = st.selectbox(
+        "Column of topics",
+        names,
+        format_func=lambda name: text.shorten(name, 60),
+        width=300,
+        **link.bound(TOPIC, names),
+    )
+    one = found[str(column)]
+    st.caption(
+        f"{beside.sentence} {text.count(len(one.table))} values of this column and "
+        f"{text.count(one.looked_at)} over all columns looked at; p is adjusted for the latter. Mean loss is "
+        "over all examples of the topic. Mark a row to see its members."
+    )
+    return columns.show_values(bundle, choice, tags, [one], beside, order)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def word_index(key: str, _job: object) -> WordIndex:
+    """The index a worker made of the bundle's texts."""
+    return WordIndex.from_arrays(_job.result().arrays)  # type: ignore[attr-defined]
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def text_cues_of(key: str, _job: object) -> TextCues:
+    """The cues a worker read of the bundle's texts."""
+    result = _job.result()  # type: ignore[attr-defined]
+    return TextCues.from_arrays(result.arrays, result.meta["names"])
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _compared(key: str, length: int, _index: WordIndex, _against: Against) -> Compared:
+    return _index.compare(_against.comparison, length=length, top=SHOWN)
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _cues_compared(
+    key: str, _cues: TextCues, _against: Against
+) -> tuple[dict[str, Compared], pd.DataFrame]:
+    return cue_tables(_cues, _against.comparison)

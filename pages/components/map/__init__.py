@@ -1,0 +1,1 @@
+"""The map of all examples, and what is drawn on it."""

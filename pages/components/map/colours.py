@@ -1,0 +1,154 @@
+"""What the map's colours say: one byte per example, a palette, and a legend with counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+from plotly.colors import sample_colorscale
+
+from backend.bundle import Bundle
+from backend.rules import read_column
+from pages.components.group.groups import Choice
+from pages.components.shared import palette, text
+
+STEPS = 64
+"""Colours of a scale of numbers."""
+REGION, WEIGHT, RIGHT, TAG = "region", "weight in the group", "right or wrong", "tag "
+COLUMN = "column "
+
+
+@dataclass(frozen=True)
+class Coding:
+    """Colours of all examples.
+
+    ``codes`` (n,) uint8 point into ``colours`` (CSS colours). ``names`` says what each code means,
+    for kinds; numbers have ``low`` and ``high`` instead, the values of the first and the last
+    colour (values beyond them take the same), and the last code of all for a missing value.
+    """
+
+    codes: NDArray[np.uint8] = field(repr=False)
+    colours: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    low: float = float("nan")
+    high: float = float("nan")
+
+    @property
+    def numbers(self) -> bool:
+        return not self.names
+
+
+def offered(bundle: Bundle, tags: Sequence[str]) -> list[str]:
+    """What the map can be coloured by, in the order offered."""
+    choices = [REGION, "loss", WEIGHT]
+    if bundle.labels is not None:
+        choices.append("label")
+    if bundle.predictions is not None:
+        choices.append("prediction")
+    if bundle.correct is not None:
+        choices.append(RIGHT)
+    choices += [f"{COLUMN}{name}" for name in bundle.attributes]
+    return choices + [f"{TAG}{name}" for name in tags]
+
+
+def coding(
+    bundle: Bundle,
+    colour_by: str,
+    choices: Sequence[Choice],
+    choice: Choice | None,
+    tags: pd.DataFrame,
+) -> Coding:
+    """The colours for one of ``offered``; what is not there any more falls back to the regions."""
+    dark = palette.is_dark()
+    if colour_by == WEIGHT and choice is not None:
+        return scaled(np.asarray(choice.group.weights, dtype=float), dark=dark, whole=True)
+    if colour_by.startswith(TAG):
+        name = colour_by.removeprefix(TAG)
+        held = np.isin(bundle.ids, tags.loc[tags["tag"] == name, "id"].to_numpy(dtype=str))
+        return Coding(
+            held.astype(np.uint8),
+            (palette.context_colour(), palette.HUES[0]),
+            ("not tagged", name),
+        )
+    if colour_by == RIGHT and bundle.correct is not None:
+        codes = (~bundle.correct).astype(np.uint8)
+        return Coding(codes, (palette.context_colour(), palette.HUES[4]), ("right", "wrong"))
+    if colour_by == "loss" or colour_by in ("label", "prediction") or colour_by.startswith(COLUMN):
+        return _column(bundle.digest, colour_by, bundle, dark=dark)
+    return by_region(bundle.n, choices)
+
+
+def by_region(n: int, choices: Sequence[Choice]) -> Coding:
+    """Members of each region in its colour; an example in several takes the first region's."""
+    regions = [one for one in choices if one.colour]
+    codes = np.zeros(n, dtype=np.uint8)
+    for at, one in reversed(list(enumerate(regions, start=1))):
+        codes[one.group.rows] = at
+    return Coding(
+        codes,
+        (palette.context_colour(), *(one.colour for one in regions)),
+        ("no region", *(f"{one.number} {one.name}" for one in regions)),
+    )
+
+
+@st.cache_resource(show_spinner=False, max_entries=24)
+def _column(digest: str, colour_by: str, _bundle: Bundle, *, dark: bool) -> Coding:
+    name = colour_by.removeprefix(COLUMN) if colour_by.startswith(COLUMN) else colour_by
+    if colour_by.startswith(COLUMN) and name in (
+        "label",
+        "prediction",
+        "correct",
+        "loss",
+        "target",
+    ):
+        name = f"{name} (attribute)"
+    column = read_column(_bundle, name)
+    if column.kind == "number":
+        values = np.asarray(column.values, dtype=float)
+        return scaled(np.where(column.known, values, np.nan), dark=dark)
+    values = np.asarray(column.values).astype(str)
+    return kinds(np.where(column.known, values, "no value"))
+
+
+def kinds(values: NDArray[np.str_]) -> Coding:
+    """At most ten hues: the most frequent values, in the order of their names, then the others."""
+    names, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    most = len(palette.MORE_HUES)
+    frequent = np.argsort(-counts, kind="stable")[: most if len(names) <= most else most - 1]
+    frequent = np.sort(frequent)
+    place = np.zeros(len(names), dtype=np.uint8)
+    place[frequent] = np.arange(1, len(frequent) + 1)
+    rest = len(names) - len(frequent)
+    first = f"{text.count(rest)} other values" if rest else "no other value"
+    return Coding(
+        place[codes],
+        (palette.context_colour(), *palette.MORE_HUES[: len(frequent)]),
+        (first, *(str(names[at]) for at in frequent)),
+    )
+
+
+def scaled(values: NDArray[np.float64], *, dark: bool, whole: bool = False) -> Coding:
+    """Numbers on the loss scale between their 1 % and 99 % quantiles, or their extremes."""
+    known = values[np.isfinite(values)]
+    low, high = (0.0, 1.0)
+    if len(known):
+        low, high = (float(one) for one in np.quantile(known, [0, 1] if whole else [0.01, 0.99]))
+    span = high - low if high > low else 1.0
+    steps = np.clip((np.nan_to_num(values, nan=low) - low) / span, 0, 1) * (STEPS - 1)
+    codes = np.round(steps).astype(np.uint8)
+    codes[~np.isfinite(values)] = STEPS
+    scale = "Cividis" if dark else "Cividis_r"
+    colours = sample_colorscale(scale, np.linspace(0, 1, STEPS).tolist(), colortype="rgb")
+    return Coding(codes, (*colours, palette.context_colour()), (), low, low + span)
+
+
+def counts(coded: Coding, chosen: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """For every kind: how many examples it has, and how many of them are chosen."""
+    size = len(coded.colours)
+    total = np.bincount(coded.codes, minlength=size)
+    part = np.bincount(coded.codes[chosen], minlength=size)
+    return [(int(a), int(b)) for a, b in zip(total, part, strict=True)]

@@ -1,0 +1,188 @@
+"""The map of a bundle: every example a point; what is drawn on it becomes the selection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.jobs import Job
+from backend.views import Drawn
+from backend.views.state import SHAPES
+from pages.components.gallery import media
+from pages.components.group.groups import Choice
+from pages.components.map import colours, pointmap
+from pages.components.map.colours import Coding
+from pages.components.shared import keys, link, services, text
+from pages.components.shared.waiting import RUNNING, follow, show_progress
+from pages.components.view import selection
+from pages.components.view.selection import Looked
+
+HEIGHT = 352
+METHODS = ("PCA", "UMAP")
+SELECTED, FILTERED_OUT = np.uint8(1), np.uint8(2)
+"""Bits of an example's state."""
+
+
+def controls(bundle: Bundle, tags: pd.DataFrame) -> tuple[str, str, bool]:
+    """What the colour says, how the map is laid out, and whether set-aside points are hidden."""
+    offered = colours.offered(bundle, sorted(set(tags["tag"])))
+    colour_by = st.selectbox(
+        "Colour by",
+        offered,
+        **link.bound(keys.COLOUR, offered),
+        label_visibility="collapsed",
+        width=190,
+        format_func=lambda name: f"Colour: {text.shorten(name, 40)}",
+    )
+    method = st.segmented_control(
+        "Projection",
+        list(METHODS),
+        default=METHODS[0],
+        required=True,
+        key=keys.MAP_METHOD,
+        bind="query-params",
+        label_visibility="collapsed",
+        help="PCA keeps large distances, UMAP (McInnes et al. 2018) keeps neighbours. "
+        "Regions are found in the full space, never on the map.",
+    )
+    hide = st.toggle(
+        "Hide filtered",
+        key=keys.HIDE_FILTERED,
+        help="Off: what the filters set aside stays on the map in grey. On: it is not drawn.",
+    )
+    return colour_by or offered[0], method or METHODS[0], hide
+
+
+def layouts(bundle: Bundle) -> Callable[[str], tuple[str, NDArray[Any]] | None]:
+    """Positions by the name of the projection, for resolving what was drawn; None until laid out."""
+
+    def positions(name: str) -> tuple[str, NDArray[Any]] | None:
+        if name not in METHODS:
+            return None
+        job = services.ask("projection", bundle.digest, method=name.lower())
+        return (layout_name(job), job.result()["xy"]) if job.state == "done" else None
+
+    return positions
+
+
+def layout_name(job: Job) -> str:
+    """Short name of a layout, for links."""
+    return job.key[:16]
+
+
+def show_map(
+    bundle: Bundle,
+    choices: list[Choice],
+    chosen: Choice | None,
+    looked: Looked,
+    tags: pd.DataFrame,
+    *,
+    colour_by: str,
+    method: str,
+    hide: bool,
+    rested: bool,
+) -> None:
+    """Draw it, and take in what was drawn on it; a skeleton while it is laid out."""
+    pca = services.ask("projection", bundle.digest, method="pca")
+    # The slow layout starts when nothing on screen waits for the processor any more.
+    ready = pca.state == "done" and (rested or method == "UMAP")
+    umap = services.ask("projection", bundle.digest, method="umap") if ready else pca
+    job = umap if method == "UMAP" else pca
+    if not show_progress(job, what=f"Laying out the map ({method})", key="projection"):
+        if job.state in RUNNING:
+            st.skeleton(height=HEIGHT)
+        return
+    result = job.result()
+    coded = colours.coding(bundle, colour_by, choices, chosen, tags)
+    state = _state(bundle.n, looked)
+    gesture = pointmap.show(
+        keys.MAP_CHART,
+        digest=bundle.digest,
+        projection=job.key,
+        xy=result["xy"],
+        codes=coded.codes,
+        palette=list(coded.colours),
+        legend=_legend(coded, colour_by, looked),
+        state=state,
+        contours=_contours(job, choices, chosen, result["xy"]),
+        item_prefix=media.item_url(bundle.digest),
+        height=HEIGHT,
+        hide_filtered=hide,
+        label=f"Map of {bundle.n} examples, {method}, coloured by {colour_by}.",
+    )
+    _notes(result.meta, umap if umap is not job and umap is not pca else None)
+    if gesture is not None:  # a pinned preview needs nothing from here
+        _take(bundle, gesture, job, method)
+        st.rerun()
+
+
+def _take(bundle: Bundle, gesture: pointmap.Gesture, job: Job, method: str) -> None:
+    if gesture.kind == "clear":
+        selection.clear(bundle)
+    elif gesture.kind in SHAPES:
+        drawn = Drawn(method, layout_name(job), gesture.kind, gesture.points)
+        selection.select(bundle, drawn, gesture.op)
+
+
+def _notes(meta: Mapping[str, Any], waiting: Job | None) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(text.plain(meta.get("note", ""), limit=500), width="stretch")
+        if waiting is not None:
+            follow(waiting, what="UMAP layout")
+
+
+def _state(n: int, looked: Looked) -> NDArray[np.uint8]:
+    state = np.zeros(n, dtype=np.uint8)
+    state[looked.selected] |= SELECTED
+    state[~looked.shown] |= FILTERED_OUT
+    return state
+
+
+def _legend(coded: Coding, colour_by: str, looked: Looked) -> pointmap.Kinds | pointmap.Scale:
+    """Kinds with their counts; "47 / 412" where something is selected or filtered."""
+    if coded.numbers:
+        return pointmap.Scale(colour_by, coded.low, coded.high)
+    part = looked.shown
+    if len(looked.selected):
+        part = np.zeros(len(coded.codes), dtype=bool)
+        part[looked.selected] = True
+    return pointmap.Kinds(
+        tuple(
+            pointmap.Kind(code, name, total, held)
+            for code, (name, (total, held)) in enumerate(
+                zip(coded.names, colours.counts(coded, part), strict=True)
+            )
+            if total
+        ),
+        # The list beside the map has the same colours and names.
+        folded=colour_by == colours.REGION,
+    )
+
+
+def _contours(
+    job: Job, choices: list[Choice], chosen: Choice | None, xy: NDArray[Any]
+) -> list[pointmap.Contour]:
+    return [
+        pointmap.Contour(
+            one.number,
+            one.colour,
+            _lines(job.key, one.source["key"], one.group.n_members, xy, one),
+            chosen=chosen is not None and chosen.key == one.key,
+        )
+        for one in choices
+        if one.colour
+    ]
+
+
+@st.cache_resource(show_spinner=False, max_entries=128)
+def _lines(layout: str, region: str, members: int, _xy: NDArray[Any], _choice: Choice) -> Any:
+    # Where the listed members are: the soft weight of a region reaches far beyond them.
+    weights = np.zeros(len(_xy), dtype=np.float32)
+    weights[_choice.group.rows] = 1
+    return pointmap.density_lines(_xy, weights)

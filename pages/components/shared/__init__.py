@@ -1,0 +1,1 @@
+"""What every page uses: frame, services, links, text, tables, charts."""

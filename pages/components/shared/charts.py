@@ -1,0 +1,208 @@
+"""A chart with the table behind it one click away, and a way to take the picture along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from numpy.typing import NDArray
+from plotly.colors import sample_colorscale, unlabel_rgb
+
+from pages.components.shared import palette, tables, text
+
+ASSETS = Path(__file__).parents[3] / "assets" / "components"
+SHOWN = 24
+"""Lines of a chart that has one per group; the table behind it has all."""
+ROW_HEIGHT = 24
+"""Pixels per line of a chart that has one line per group."""
+
+_tools = st.components.v2.component(
+    "errorscope_chart_tools",
+    html='<div class="tools"></div>\n',
+    css=(ASSETS / "chart_tools.css").read_text(encoding="utf-8"),
+    js=(ASSETS / "chart_tools.js").read_text(encoding="utf-8"),
+)
+
+
+def show_chart(
+    figure: go.Figure,
+    table: pd.DataFrame,
+    *,
+    key: str,
+    alt: str,
+    height: int = 280,
+    margin: Mapping[str, int] | None = None,
+    on_select: Callable[[], None] | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> None:
+    """Draw a figure; below it its table behind a button, and copies as PNG and SVG.
+
+    ``config`` are column settings of the table; ``on_select`` is called when a point is clicked.
+    """
+    figure.update_layout(
+        height=height,
+        margin={"l": 0, "r": 8, "t": 8, "b": 0, **(margin or {})},
+        showlegend=False,
+        hoverlabel={"align": "left"},
+        dragmode=False,
+        font={"color": palette.text_colour()},
+    )
+    # The theme's own grey is too faint for small text.
+    ink = {"color": palette.text_colour()}
+    figure.update_xaxes(tickfont=ink, title_font=ink)
+    figure.update_yaxes(tickfont=ink, title_font=ink)
+    chosen: dict[str, Any] = {}
+    if on_select is not None:
+        chosen = {"on_select": on_select, "selection_mode": "points"}
+    st.plotly_chart(
+        figure,
+        key=key,
+        config={"displaylogo": False, "displayModeBar": False},
+        alt=alt,
+        **chosen,
+    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.popover("Table", icon=":material/table:", type="tertiary"):
+            show_table(table, key=f"{key}_table", config=config)
+        _tools(key=f"{key}_tools", data={"chart": key, "name": key.replace("_", "-")})
+
+
+def show_table(
+    table: pd.DataFrame,
+    *,
+    key: str,
+    config: Mapping[str, Any] | None = None,
+    height: int = 388,
+    on_select: Callable[[], None] | None = None,
+) -> None:
+    """A table whose undefined numbers are a dash; a click on a line calls ``on_select``."""
+    chosen: dict[str, Any] = {}
+    if on_select is not None:
+        chosen = {"on_select": on_select, "selection_mode": "single-row"}
+    st.dataframe(
+        table,
+        hide_index=True,
+        key=key,
+        height=min(35 * (len(table) + 1) + 3, height),
+        placeholder=text.DASH,
+        column_config={**tables.number_columns(table), **(config or {})},
+        lazy=False,
+        **chosen,
+    )
+
+
+def percent_columns(*names: str, **named: str) -> dict[str, Any]:
+    """Settings of columns that hold fractions, shown in percent; ``named`` gives them a title."""
+    plain = {name: name for name in names}
+    return {
+        name: st.column_config.NumberColumn(title, format="percent")
+        for name, title in {**plain, **named}.items()
+    }
+
+
+def error_bars(
+    value: Any, low: Any, high: Any, *, colour: str | None = None, width: float = 1.5
+) -> dict[str, Any]:
+    """Plotly's form of an interval; what is undefined is left out."""
+    value, low, high = (np.asarray(one, dtype=float) for one in (value, low, high))
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": np.nan_to_num(high - value),
+        "arrayminus": np.nan_to_num(value - low),
+        "color": colour or palette.text_colour(),
+        "thickness": width,
+        "width": 3,
+    }
+
+
+def rows_axis(names: Sequence[object], *, limit: int = 38) -> dict[str, Any]:
+    """A vertical axis with one line per name, the first on top; names may repeat."""
+    return {
+        "tickmode": "array",
+        "tickvals": list(range(len(names))),
+        "ticktext": [text.chart(text.shorten(name, limit)) for name in names],
+        "range": [len(names) - 0.4, -0.6],
+        "zeroline": False,
+        "showgrid": False,
+    }
+
+
+def zero_line(figure: go.Figure, x: float = 0.0) -> None:
+    figure.add_vline(x=x, line={"dash": "dot", "width": 1, "color": palette.text_colour()})
+
+
+MOST_WORDS = 300
+"""Cells of a heat map up to which each has its words."""
+
+
+def write_cells(
+    figure: go.Figure,
+    values: NDArray[np.float64],
+    words: NDArray[Any],
+    scale: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+) -> None:
+    """Words on the cells of a heat map, dark on bright and bright on dark.
+
+    As annotations: words of a heat map have one colour, and words of points fade when one is
+    clicked.
+    """
+    if values.size > MOST_WORDS:
+        return
+    held = values[np.isfinite(values)]
+    if low is None or high is None:
+        low, high = (float(held.min()), float(held.max())) if held.size else (0.0, 1.0)
+    span = (high - low) or 1.0
+    notes = []
+    for down, across in np.ndindex(values.shape):
+        value = values[down, across]
+        colour = palette.text_colour()
+        if np.isfinite(value):
+            share = float(np.clip((value - low) / span, 0, 1))
+            red, green, blue = unlabel_rgb(sample_colorscale(scale, [share])[0])
+            bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 120
+            colour = "#111111" if bright else "#ffffff"
+        font = {"size": 12, "color": colour}
+        notes.append({"x": across, "y": down, "text": words[down, across], "font": font})
+    write_notes(figure, notes)
+
+
+def write_notes(figure: go.Figure, notes: Sequence[Mapping[str, Any]]) -> None:
+    """Annotations without arrows, all at once: adding them one by one takes quadratic time."""
+    figure.layout.annotations = (
+        *figure.layout.annotations,
+        *({"showarrow": False, **note} for note in notes),
+    )
+
+
+def write_margin(figure: go.Figure, words: Sequence[str]) -> None:
+    """Words at the right end of each line of a chart that has one line per group."""
+    write_notes(
+        figure,
+        [
+            {
+                "x": 1,
+                "xref": "paper",
+                "xanchor": "right",
+                "y": at,
+                "text": one,
+                "font": {"size": 11},
+            }
+            for at, one in enumerate(words)
+        ],
+    )
+
+
+def of_all(shown: int, all_of_them: int, what: str) -> str:
+    """How many of how many are shown."""
+    if shown == all_of_them:
+        return f"{text.count(shown)} {what}"
+    return f"{text.count(shown)} of {text.count(all_of_them)} {what}"

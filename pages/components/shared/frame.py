@@ -1,0 +1,127 @@
+"""The line above every page: which bundle is open, its base numbers, who is tagging."""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from backend.bundle import Bundle
+from backend.core.errors import BackendError
+from backend.demo import demo_path
+from pages.components.shared import keys, link, services, text, waiting
+
+MAIN_LAYER = "Layer: embeddings"
+"""What the page calls the embeddings that a bundle was given under that name."""
+
+
+def choose_bundle() -> Bundle | None:
+    """The open bundle, chosen in the bar above the page; None while there is nothing to open yet.
+
+    Where it has several layers one of them is chosen there too, and the bundle comes at that layer.
+    A fresh installation imports the demo bundle by itself.
+    """
+    digests = services.known_bundles()
+    if not digests:
+        job = services.ask("import", "", path=str(demo_path()), name="fashion-mnist test")
+        if waiting.show_progress(job, what="Opening the demo bundle", key="demo"):
+            st.rerun()
+        return None
+    short = {digest[:12]: digest for digest in digests}
+    asked = st.query_params.get(keys.BUNDLE)
+    if asked and asked not in short:
+        st.warning(
+            f"The link names bundle {text.plain(asked, limit=64)}, which is not imported here. "
+            "Import it on the Bundles page, or choose another one.",
+            icon=":material/link_off:",
+        )
+        del st.query_params[keys.BUNDLE]
+    names = {}
+    for key, digest in short.items():
+        try:
+            names[key] = services.bundle_of(digest).name
+        except BackendError as error:
+            names[key] = f"damaged: {error}"
+    twins = {name for name in names.values() if list(names.values()).count(name) > 1}
+    with st.container(key="bundle_bar"):
+        picker, facts, who = st.columns([2.4, 6, 1.2], vertical_alignment="center")
+        chosen = picker.selectbox(
+            "Bundle",
+            list(short),
+            format_func=lambda key: (
+                f"{names[key]} ({key[:6]})" if names[key] in twins else names[key]
+            ),
+            **link.bound(keys.BUNDLE, list(short)),
+            label_visibility="collapsed",
+            help="What one model produced on one evaluation set.",
+        )
+        try:
+            bundle = services.bundle_of(short[chosen or next(iter(short))])
+        except BackendError as error:
+            st.error(text.plain(error, limit=500))
+            return None
+        place = facts
+        if bundle.layers:
+            place, facts = facts.columns([2.3, 4.7], vertical_alignment="center")
+        bundle = _at_chosen_layer(bundle, place)
+        facts.markdown(_facts(bundle))
+        with who.popover(_author_label(), icon=":material/person:", width="stretch"):
+            st.text_input(
+                "Your name",
+                key=keys.AUTHOR,
+                persist_state="session",
+                max_chars=80,
+                help="Written beside every tag you set. Empty means 'local'.",
+            )
+    return bundle
+
+
+def _at_chosen_layer(bundle: Bundle, place: DeltaGenerator) -> Bundle:
+    """The bundle at the layer that is chosen here, or that the address names."""
+    offered = ["", *bundle.layers]
+    asked = st.query_params.get(keys.LAYER)
+    followed = st.session_state.get(keys.OPEN_LAYER, ("", ""))[1] == asked
+    if asked and asked not in offered and not followed:  # else another bundle was opened
+        st.session_state[keys.NOTICE] = (
+            f"The link names layer {text.plain(asked, limit=64)}, which this bundle does not have.",
+            ":material/link_off:",
+        )
+        link.put(keys.LAYER, None)
+    layer = ""
+    if bundle.layers:
+        layer = place.selectbox(
+            "Layer",
+            offered,
+            format_func=lambda name: f"Layer: {text.shorten(name, 40)}" if name else MAIN_LAYER,
+            **link.bound(keys.LAYER, offered, final=False),
+            label_visibility="collapsed",
+            help="Which layer the embeddings come from. Regions, the map and the nearest examples "
+            "are found in this one.",
+        )
+    # The bundle's own embeddings need no word in the address.
+    if layer and st.query_params.get(keys.LAYER) != layer:
+        st.query_params[keys.LAYER] = layer
+    elif not layer and keys.LAYER in st.query_params:
+        del st.query_params[keys.LAYER]
+    services.choose_layer(bundle.digest, layer)
+    return services.bundle_of(bundle.digest, layer)
+
+
+def _facts(bundle: Bundle) -> str:
+    parts = [
+        f"**{text.count(bundle.n)}** examples",
+        f"{text.counted(bundle.d, 'dimension')}",
+        f"base loss **{text.number(bundle.base_loss)}**",
+    ]
+    if bundle.accuracy is not None:
+        parts.append(f"accuracy **{text.percent(bundle.accuracy)}**")
+    return " · ".join(parts)
+
+
+def _author_label() -> str:
+    return text.plain(author(), limit=16)
+
+
+def author() -> str:
+    """Who tags: the signed-in name, else the name typed here, else "local"."""
+    signed_in = st.user.get("name") if getattr(st.user, "is_logged_in", False) else None
+    return str(signed_in or st.session_state.get(keys.AUTHOR, "").strip() or "local")

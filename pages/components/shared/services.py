@@ -1,0 +1,76 @@
+"""What all sessions of one server share: workers, tags, open bundles."""
+
+from __future__ import annotations
+
+import uuid
+
+import streamlit as st
+
+from backend.bundle import Bundle, list_bundles, open_bundle
+from backend.cache import Cache
+from backend.core.home import home_folder
+from backend.jobs import Job, Jobs
+from backend.store import Store
+from backend.tasks import default_options
+from pages.components.shared import keys
+
+
+@st.cache_resource(show_spinner=False)
+def jobs() -> Jobs:
+    """The worker processes. One set serves everybody."""
+    return Jobs(warm=True)
+
+
+@st.cache_resource(show_spinner=False)
+def store() -> Store:
+    """Tags and events."""
+    return Store()
+
+
+@st.cache_resource(show_spinner=False)
+def cache() -> Cache:
+    """Results on disk."""
+    return Cache()
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def bundle_of(digest: str, layer: str = "") -> Bundle:
+    """An imported bundle at one of its layers, opened by memory map and kept open."""
+    if layer:
+        opened: Bundle = bundle_of(digest)
+        return opened.at_layer(layer)
+    return open_bundle(digest)
+
+
+def choose_layer(digest: str, layer: str) -> None:
+    """Have this session ask for results of this layer of the bundle; "" for its own embeddings."""
+    st.session_state[keys.OPEN_LAYER] = (digest, layer)
+
+
+def layer_of(digest: str) -> str:
+    """The layer of the bundle that this session looks at."""
+    chosen: tuple[str, str] = st.session_state.get(keys.OPEN_LAYER, ("", ""))
+    return chosen[1] if chosen[0] == digest else ""
+
+
+def known_bundles() -> list[str]:
+    """Digests of the imported bundles, newest first."""
+    return [info.digest for info in list_bundles(home_folder())]
+
+
+def watcher() -> str:
+    """A name for this browser tab's session, so that a job knows who still waits for it."""
+    if keys.WATCHER not in st.session_state:
+        st.session_state[keys.WATCHER] = uuid.uuid4().hex
+    return str(st.session_state[keys.WATCHER])
+
+
+def ask(task: str, digest: str, **options: object) -> Job:
+    """Start a task, or join the one that already computes the same, or reopen its result.
+
+    A task that reads embeddings reads those of the session's layer, unless ``layer`` names one.
+    """
+    asked = {**default_options(task), **options}
+    if "layer" in asked:
+        asked["layer"] = asked["layer"] or layer_of(digest)
+    return jobs().submit(task, digest, asked, watcher=watcher())

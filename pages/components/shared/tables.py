@@ -1,0 +1,166 @@
+"""Tables with their numbers right-aligned and readable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.components.shared import text
+
+LONGEST = 120
+"""Characters of a word or value that a cell shows."""
+
+
+def number_columns(frame: pd.DataFrame) -> dict[str, Any]:
+    """Column settings: three significant digits for fractions, thousands for whole numbers."""
+    settings: dict[str, Any] = {}
+    for name in frame.columns:
+        if frame[name].dtype.kind == "f":
+            settings[name] = st.column_config.NumberColumn(format="%.3g")
+        elif frame[name].dtype.kind in "iu":
+            settings[name] = st.column_config.NumberColumn(format="localized")
+    return settings
+
+
+def ratio_table(
+    table: pd.DataFrame,
+    what: str,
+    *,
+    key: str,
+    base: str = "in all",
+    rows: int = 10,
+    formula: str = "Share in the group / share in what it is compared with.",
+) -> int | None:
+    """A token or attribute table, shares as bars; returns the place of the row that is marked.
+
+    ``base`` is the head of the baseline's column, ``rows`` how many are seen without scrolling,
+    ``formula`` what the ratio is.
+    """
+    if table.empty:
+        st.caption("Nothing to count.")
+        return None
+    short = {
+        name: [text.shorten(value, LONGEST) for value in table[name]]
+        for name in ("column", what)
+        if name in table
+    }
+    shown = table.assign(
+        **short,
+        small=["under 30" if small else "" for small in table["small"]],
+    )
+    order = ["column", what] if "column" in table else [what]
+    order += ["ratio", "group_share", "base_share", "group_count", "count"]
+    order += ["mean_loss"] if "mean_loss" in table and table["mean_loss"].notna().any() else []
+    order += ["p_adjusted", "p"] + (["small"] if table["small"].any() else [])
+    most = float(table[["group_share", "base_share"]].to_numpy().max()) or 1.0
+    event = st.dataframe(
+        shown[order],
+        hide_index=True,
+        key=key,
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config=_settings(what, base, most, formula),
+        height=35 * (min(len(table), rows) + 1) + 3,
+        row_height=35,
+        lazy=False,
+    )
+    marked = event.selection.rows
+    return int(marked[0]) if marked and marked[0] < len(table) else None
+
+
+def _settings(what: str, base: str, most: float, formula: str) -> dict[str, Any]:
+    """``most`` is the longest share, which fills its bar."""
+    number = st.column_config.NumberColumn
+    return {
+        "column": st.column_config.TextColumn(width=135),
+        what: st.column_config.TextColumn(width="medium"),
+        "ratio": number(
+            format="%.2f",
+            width="small",
+            help=f"How much more often in the group. {formula} Empty where it divides by 0.",
+        ),
+        "group_share": st.column_config.ProgressColumn(
+            "in group",
+            format="percent",
+            width="small",
+            help="Share of the group's weight. Where membership is graded, it is spread wider than the "
+            "members.",
+            min_value=0.0,
+            max_value=most,
+        ),
+        "base_share": st.column_config.ProgressColumn(
+            base,
+            format="percent",
+            width="small",
+            help="Share of the baseline.",
+            min_value=0.0,
+            max_value=most,
+        ),
+        "group_count": number(
+            "members", format="localized", width="small", help="Members of the group that have it."
+        ),
+        "count": number(
+            "of all",
+            format="localized",
+            width="small",
+            help="Examples of the whole set that have it. Under 30 says little.",
+        ),
+        "mean_loss": number(
+            "mean loss", format="%.3g", width="small", help="Over all examples that have it."
+        ),
+        "p": number(
+            format="%.2g",
+            width="small",
+            help="How often chance alone gives as many members or more: Fisher's exact test, one-sided; "
+            "against the same label a bound that is never too small (Hoeffding 1956).",
+        ),
+        "p_adjusted": number(
+            "adjusted p",
+            format="%.2g",
+            width="small",
+            help="Over every row looked at, shown or not (Benjamini, Hochberg 1995).",
+        ),
+        "small": st.column_config.TextColumn(
+            "small", width="small", help="Fewer than 30 of all examples have it: it says little."
+        ),
+    }
+
+
+def summary_table(table: pd.DataFrame, *, key: str, base: str) -> None:
+    """Numeric columns: means in the group and in its baseline."""
+    if table.empty:
+        return
+    number = st.column_config.NumberColumn
+    shown = table.assign(column=[text.shorten(name, LONGEST) for name in table["column"]])
+    order = ["column", "group_mean", "base_mean", "shift", "p_adjusted", "p", "n", "n_missing"]
+    st.dataframe(
+        shown[order],
+        hide_index=True,
+        key=key,
+        column_config={
+            "column": st.column_config.TextColumn("number", width="small"),
+            "group_mean": number("in group", format="%.4g", width="small", help="Weighted mean."),
+            "base_mean": number(base, format="%.4g", width="small", help="Mean of the baseline."),
+            "shift": number(
+                format="%+.2f",
+                width="small",
+                help="Difference of the two in standard deviations of the baseline.",
+            ),
+            "p": number(
+                format="%.2g",
+                width="small",
+                help="That members and others have values alike: Wilcoxon's rank-sum test, two-sided; "
+                "inside each label where labels are compared alike.",
+            ),
+            "p_adjusted": number(
+                "adjusted p", format="%.2g", width="small", help="Over the numbers listed here."
+            ),
+            "n": number(format="localized", width="small", help="Examples with a value."),
+            "n_missing": number("missing", format="localized", width="small"),
+        },
+        height=35 * (min(len(table), 8) + 1) + 3,
+        row_height=35,
+        lazy=False,
+    )

@@ -1,0 +1,1 @@
+"""Searching for regions, and how sure they are."""

@@ -1,0 +1,340 @@
+"""Other ways to find groups, beside the regions: which findings depend on the method?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.cache import Entry
+from backend.core.groups import Group, weighted_group
+from backend.slices import METHODS
+from backend.tasks import default_options
+from pages.components.gallery import gallery
+from pages.components.group import tagging
+from pages.components.group.groups import Choice
+from pages.components.shared import measures, palette, services, text, twin
+from pages.components.shared.waiting import RUNNING, show_progress
+from pages.components.spotlights import agreement
+
+ASKED = "_methods_asked"
+FOLDED = "methods_folded"
+TABLE = "methods_table"
+_OURS = {"spotlights": "Spotlights", "regions": "Regions"}
+
+
+def show_methods(
+    bundle: Bundle, options: Mapping[str, Any], regions: Sequence[Choice], *, ours: str
+) -> tuple[Choice, list[str]] | None:
+    """The comparison, once somebody asked for it; returns the group marked in its table.
+
+    With the group come the ids picked in its gallery. ``regions`` are those of
+    the page, and ``ours`` the search that found them.
+    """
+    asked = comparison_options(options)
+    wanted = (bundle.digest, bundle.layer, *asked.values())
+    if st.session_state.get(ASKED) != wanted:
+        st.caption(
+            "Runs other methods on the same data, tests every group on the half of the examples it "
+            "was not found on, and shows where the methods agree."
+        )
+        st.button(
+            "Compare the methods",
+            key="ask_methods",
+            icon=":material/compare:",
+            on_click=_ask,
+            args=(wanted,),
+        )
+        show_definitions()
+        return None
+    job = services.ask("methods", bundle.digest, **asked)
+    if not show_progress(job, what="Comparing methods", key="methods"):
+        parts = job.partial()
+        if parts:
+            show_parts([part.meta for part in parts], bundle.base_loss)
+        elif job.state in RUNNING:
+            st.skeleton(height=220)
+        return None
+    result = job.result()
+    table = pd.DataFrame(result.meta["table"])
+    told = result.meta["methods"]
+    concluded = agreement.conclude(
+        table,
+        [rows_of(result, table, row) for row in range(len(table))],
+        [title_of(method) for method in table["method"]],
+        regions=[choice.group.rows for choice in regions],
+        ours=ours,
+        by_loss=[name for name, row in METHODS.items() if "losses" in row.sees],
+    )
+    if concluded:
+        st.markdown(concluded, help=agreement.HELP)
+    marked = show_table(table)
+    for method, reason in result.meta["skipped"].items():
+        st.caption(f"{text.plain(title_of(method))}: left out. {text.plain(reason, limit=300)}")
+    chosen = None
+    if marked is None:
+        st.caption("Mark a row to see the members of its group and to tag them.")
+    else:
+        chosen = show_members(bundle, result, table, marked)
+    show_overlap(table, result["overlap"])
+    with st.expander("What was assumed, capped or left out"):
+        for method, one in told.items():
+            for note in one["notes"]:
+                st.markdown(f"**{text.plain(title_of(method))}** {text.plain(note, limit=300)}")
+    show_definitions()
+    return chosen
+
+
+def comparison_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the task ``methods``, from those of either search; regions have no size of their own."""
+    return {
+        "size": options.get("size", default_options("methods")["size"]),
+        "n_groups": options.get("n_spotlights", options.get("n_regions")),
+        "seed": options["seed"],
+    }
+
+
+def _ask(wanted: tuple[Any, ...]) -> None:
+    st.session_state[ASKED] = wanted
+
+
+def show_definitions() -> None:
+    with st.expander("Which methods these are"):
+        for row in METHODS.values():
+            st.markdown(
+                f"**{text.plain(row.title)}** – {text.plain(row.definition, limit=400)} "
+                f"*{text.plain(row.paper, limit=200)}*"
+            )
+
+
+def title_of(method: str) -> str:
+    """What a page calls a method."""
+    return _OURS.get(method) or METHODS[method].title
+
+
+def show_parts(found: list[Mapping[str, Any]], base: float) -> None:
+    """Groups of the methods that have ended, before they are tested."""
+    rows = [
+        {
+            "method": title_of(part["method"]),
+            "group": group["name"],
+            "size": group["size"],
+            "mean_loss": group["mean_loss"],
+            "ratio": group["mean_loss"] / base if base > 0 else None,
+        }
+        for part in found
+        for group in part["groups"]
+    ]
+    st.dataframe(
+        pd.DataFrame(rows, columns=["method", "group", "size", "mean_loss", "ratio"]),
+        hide_index=True,
+        column_config=_columns(("size", "mean_loss", "ratio")),
+    )
+    st.caption("Refound numbers follow when every method has run.")
+
+
+HELP = {
+    "size": measures.MEANS[measures.TOTAL],
+    "mean_loss": measures.MEANS[measures.WEIGHTED],
+    "ratio": measures.MEANS[measures.WEIGHTED_RATIO],
+    "held_out_ratio": measures.MEANS[measures.REFOUND_RATIO],
+    "p": "Against shuffled losses within labels, over the groups of the method; empty for groups "
+    "defined by loss.",
+    "rediscovered": "Overlap with the group found on one half of the data that resembles it most.",
+}
+NAMES = {
+    "size": measures.TOTAL,
+    "mean_loss": measures.WEIGHTED,
+    "ratio": measures.WEIGHTED_RATIO,
+    "held_out_ratio": measures.REFOUND_RATIO,
+}
+
+
+def _columns(names: tuple[str, ...]) -> dict[str, Any]:
+    config = {
+        name: st.column_config.NumberColumn(NAMES.get(name, name), format="%.3g", help=HELP[name])
+        for name in names
+    }
+    if "size" in config:
+        config["size"] = st.column_config.NumberColumn(
+            NAMES["size"], format="localized", step=1, help=HELP["size"]
+        )
+    return config
+
+
+def show_table(table: pd.DataFrame) -> int | None:
+    """One row per group of any method; returns the row that is marked."""
+    shown = pd.DataFrame({"#": np.arange(1, len(table) + 1)})
+    shown["method"] = [title_of(method) for method in table["method"]]
+    shown["group"] = table["group"]
+    for name in HELP:
+        shown[name] = table[name].astype(float)
+    shown["size"] = shown["size"].round()
+    shown["inside"] = [
+        "" if pd.isna(into) else f"#{int(into) + 1}" for into in table["folded_into"]
+    ]
+    marks = ["under 30" if small else "" for small in table["small"]]
+    shown["note"] = [
+        "; ".join(filter(None, (mark, note)))
+        for mark, note in zip(marks, table["note"], strict=True)
+    ]
+    event = st.dataframe(
+        shown,
+        hide_index=True,
+        height=min(35 * (len(shown) + 1) + 3, 460),
+        on_select="rerun",
+        selection_mode="single-row",
+        key=TABLE,
+        lazy=False,
+        column_config=_columns(tuple(HELP))
+        | {
+            "#": st.column_config.NumberColumn(width=40),
+            "method": st.column_config.TextColumn(width=165),
+            "group": st.column_config.TextColumn(width=190),
+            "inside": st.column_config.TextColumn(
+                width="small", help="The larger group that holds 80 % of its members."
+            ),
+        },
+    )
+    rows = [row for row in event.selection.rows if row < len(table)]
+    return int(rows[0]) if rows else None
+
+
+def show_members(
+    bundle: Bundle, result: Entry, table: pd.DataFrame, row: int
+) -> tuple[Choice, list[str]] | None:
+    """The members of one group as tiles, and the group as something that can be tagged."""
+    method, at = _place(table, row)
+    rows = rows_of(result, table, row)
+    if not len(rows):
+        st.caption("This group has no members.")
+        return None
+    group = _group(bundle.digest, result.key, method, at, result, rows, bundle.losses)
+    name = str(table["group"][row])
+    st.markdown(
+        f"**#{row + 1} {text.plain(title_of(method))}: {text.plain(name, limit=80)}** · "
+        f"{text.counted(group.n_members, 'member')} · mean loss {text.number(group.member_loss)}"
+    )
+    told = result.meta["methods"][method]
+    choice = Choice(
+        key=f"method-{method}-{at}",
+        name=f"{title_of(method)}: {name}",
+        group=group,
+        number=f"#{row + 1}",
+        source={
+            "kind": "method",
+            "method": method,
+            "index": at,
+            "name": name,
+            "key": f"{result.key}:{method}:{at}",
+            "options": told["parameters"],
+            "weighted_loss": group.weighted_loss,
+            "total_weight": group.total_weight,
+        },
+    )
+    picked = gallery.show_gallery(
+        bundle, group, tagging.tags_of(bundle), key=f"gallery_{method}_{at}"
+    )
+    return choice, picked
+
+
+def _place(table: pd.DataFrame, row: int) -> tuple[str, int]:
+    """The method of a row, and the place of its group among those of the method."""
+    method = str(table["method"][row])
+    return method, int((table["method"][:row] == method).sum())
+
+
+def rows_of(result: Entry, table: pd.DataFrame, row: int) -> NDArray[np.int64]:
+    """Members of the group in this row of the table."""
+    method, at = _place(table, row)
+    rows: NDArray[np.int64] = result[f"members_{method}"][at]
+    return rows[rows >= 0]
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _group(
+    digest: str,
+    job_key: str,
+    method: str,
+    at: int,
+    _result: Entry,
+    _rows: NDArray[np.int64],
+    _losses: NDArray[Any],
+) -> Group:
+    return weighted_group("method", _rows, _result[f"weights_{method}"][at], _losses)
+
+
+def show_overlap(table: pd.DataFrame, overlap: NDArray[Any]) -> None:
+    """How much every two groups share; those inside others only when asked for."""
+    inside = table["folded_into"].notna().to_numpy()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("**Overlap of every two groups** (weighted Jaccard, 1 is the same group)")
+        everything = bool(inside.any()) and st.toggle(
+            f"Also the {int(inside.sum())} inside larger ones", key=FOLDED
+        )
+    kept = np.arange(len(table)) if everything else np.flatnonzero(~inside)
+    titles = [
+        f"{title_of(table['method'][at])} · {text.shorten(table['group'][at], 32)}" for at in kept
+    ]
+    held = table["folded_into"].value_counts()
+    folded = [int(held.get(at, 0)) for at in kept]
+    values = np.asarray(overlap, dtype=float)[np.ix_(kept, kept)]
+    names = [text.chart(title) for title in titles]
+    numbers = [f"#{at + 1}" for at in kept]
+    places = list(range(len(kept)))
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=places,
+            y=places,
+            zmin=0,
+            zmax=1,
+            colorscale=[[0, palette.paper_colour()], [1, palette.accent()]],
+            xgap=1,
+            ygap=1,
+            customdata=[[[one, other] for other in names] for one in names],
+            hovertemplate="%{customdata[0]}<br>%{customdata[1]}<br>%{z:.2f}<extra></extra>",
+            text=[
+                [f"{value:.2f}"[1:] if 0.05 <= value < 0.995 else "" for value in line]
+                for line in values
+            ],
+            texttemplate="%{text}",
+            textfont={"size": 9},
+            colorbar={"thickness": 8},
+        )
+    )
+    figure.update_layout(
+        height=max(240, 21 * len(kept) + 50),
+        margin={"l": 0, "r": 0, "t": 24, "b": 0},
+        yaxis={
+            "tickvals": places,
+            "ticktext": [
+                f"{name} {number}" + (f" (+{more})" if more and not everything else "")
+                for name, number, more in zip(names, numbers, folded, strict=True)
+            ],
+            "tickfont": {"size": 11},
+            "autorange": "reversed",
+            "showgrid": False,
+        },
+        xaxis={
+            "tickvals": places,
+            "ticktext": numbers,
+            "tickfont": {"size": 10},
+            "side": "top",
+            "showgrid": False,
+        },
+    )
+    st.plotly_chart(
+        figure, key="overlap_chart", config={"displaylogo": False}, alt="Overlap of groups."
+    )
+    numbered = pd.DataFrame(values, columns=numbers)
+    numbered.insert(0, "group", [f"{one} {at}" for one, at in zip(titles, numbers, strict=True)])
+    twin.show_twin(numbered, key="overlap_chart")
+    if inside.any() and not everything:
+        st.caption("(+2) after a group: two more lie inside it and are not drawn.")

@@ -1,0 +1,1 @@
+"""Models under stress tests."""

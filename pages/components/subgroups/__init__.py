@@ -1,0 +1,1 @@
+"""Rates per subgroup."""

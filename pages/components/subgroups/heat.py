@@ -1,0 +1,238 @@
+"""An audit as a heat map: two attributes crossed, or groups against classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.populations.cells import attribute_cells
+from pages.components.shared import charts
+from pages.components.shared import keys, link, palette, populations, text
+from pages.components.subgroups.controls import RATES, Asked
+
+CELL = 44
+"""Pixels of a cell of the heat map, high."""
+
+
+def value_text(metric: str, value: float) -> str:
+    """A rate in percent, a loss as a number, a dash for what is undefined."""
+    return text.number(value) if metric == "mean_loss" else text.percent(value)
+
+
+def scale_of(metric: str) -> float:
+    return 1.0 if metric == "mean_loss" else 100.0
+
+
+def out_of(table: pd.DataFrame, metric: str) -> NDArray[np.int64]:
+    """How many examples each value is out of."""
+    name = f"{metric}_of"
+    return table[name if name in table else "n"].to_numpy(np.int64)
+
+
+def show_crossed(bundle: Bundle, asked: Asked, table: pd.DataFrame) -> None:
+    """Two attributes crossed, or one alone, as a heat map; a click on a cell opens its group."""
+    names = list(asked.attributes)
+    first, second = names[0], None
+    if asked.order > 1 and len(names) > 1:
+        left, right = st.columns(2)
+        if len(names) > 2:
+            first = str(left.selectbox("Down", options=names, **link.bound("down", names)))
+            rest = [name for name in names if name != first]
+            second = str(right.selectbox("Across", options=rest, **link.bound("across", rest)))
+        else:
+            second = names[1]
+    elif len(names) > 1:
+        first = str(st.selectbox("Attribute", options=names, **link.bound("down", names)))
+    cells = crossed_cells(bundle, asked, first, second)
+    down, across = (level_names(bundle, name) if name else [] for name in (first, second))
+    rows = [*down, "all"]
+    columns = [*across, "all"] if second else [RATES[asked.metric]]
+    show_heat(bundle, asked, table, cells, rows, columns, titles=(first, second or ""))
+
+
+def show_target(bundle: Bundle, asked: Asked, table: pd.DataFrame) -> None:
+    """Groups down, classes across: each class is the positive one in its column."""
+    width = rows_per_group(table)
+    cells = np.arange(len(table)).reshape(-1, width)
+    rows = table["group"].to_numpy()[cells[:, 0]].tolist()
+    columns = ["all classes", *map(str, table["class"].to_numpy()[cells[0, 1:]])]
+    show_heat(bundle, asked, table, cells, rows, columns, titles=("", "positive class"))
+
+
+def show_heat(
+    bundle: Bundle,
+    asked: Asked,
+    table: pd.DataFrame,
+    cells: NDArray[np.int64],
+    rows: list[str],
+    columns: list[str],
+    *,
+    titles: tuple[str, str],
+) -> None:
+    """Rows of the audit's table laid out as cells, each with its value and what it is out of."""
+    metric = asked.metric
+    value, n = table[metric].to_numpy()[cells], table["n"].to_numpy()[cells]
+    count = out_of(table, metric)[cells]
+    low, high = (table[f"{metric}_{end}"].to_numpy()[cells] for end in ("low", "high"))
+    dense = len(rows) > 10 or len(columns) > 8
+    words = np.empty(cells.shape, dtype=object)
+    hover = np.empty(cells.shape, dtype=object)
+    for at in np.ndindex(cells.shape):
+        said = value_text(metric, value[at])
+        short = f"{said}{' †' if count[at] < asked.min_n else ''}"
+        words[at] = (
+            short.replace(" %", "") if dense else f"{short}<br>n {text.count(int(count[at]))}"
+        )
+        interval = ""
+        if np.isfinite(low[at]):
+            ends = (value_text(metric, end[at]) for end in (low, high))
+            interval = f", 95 %: {' to '.join(ends)}"
+        hover[at] = (
+            f"{text.chart(rows[at[0]])}, {text.chart(columns[at[1]])}<br>{RATES[metric]} {said}"
+            f"{interval}<br>out of {text.count(int(count[at]))}, {text.counted(int(n[at]), 'example')}"
+        )
+    side = 26 if dense else CELL
+    key = f"audit_heat_{bundle.digest[:8]}"
+    behind = pd.DataFrame(
+        {
+            "group": table["group"].to_numpy()[cells.ravel()],
+            **({"class": table["class"].to_numpy()[cells.ravel()]} if "class" in table else {}),
+            "n": n.ravel(),
+            RATES[metric]: value.ravel(),
+            "low": low.ravel(),
+            "high": high.ravel(),
+            "out of": count.ravel(),
+        }
+    )
+    charts.show_chart(
+        heat_figure(value * scale_of(metric), words, hover, cells, rows, columns, titles, side),
+        behind, key=key, height=66 + side * len(rows), margin={"t": 50},
+        alt=f"{RATES[metric]}: {titles[0]} down, {titles[1]} across.",
+        on_select=lambda: pointed(key, asked),
+        config=percents(metric, RATES[metric], "low", "high"),
+    )  # fmt: skip
+
+
+def heat_figure(
+    value: NDArray[np.float64],
+    words: NDArray[Any],
+    hover: NDArray[Any],
+    cells: NDArray[np.int64],
+    rows: list[str],
+    columns: list[str],
+    titles: tuple[str, str],
+    side: int,
+) -> go.Figure:
+    figure = go.Figure(
+        go.Heatmap(
+            z=value,
+            hoverinfo="skip",
+            xgap=2,
+            ygap=2,
+            showscale=False,
+            colorscale=palette.loss_scale(),
+        )
+    )
+    charts.write_cells(figure, value, words, palette.loss_scale())
+    down, across = np.indices(cells.shape)
+    figure.add_scatter(  # a heat map cannot be clicked; points that cannot be seen can
+        x=across.ravel(), y=down.ravel(), mode="markers", customdata=cells.ravel(),
+        marker={"symbol": "square", "size": side - 4, "opacity": 0.01, "color": palette.accent()},
+        selected={"marker": {"opacity": 0.01}}, unselected={"marker": {"opacity": 0.01}},
+        hovertext=hover.ravel(), hoverinfo="text",
+    )  # fmt: skip
+    limit = 18 if len(columns) <= 8 else 10
+    figure.update_layout(
+        xaxis={
+            "tickvals": list(range(len(columns))),
+            "ticktext": [text.chart(text.shorten(name, limit)) for name in columns],
+            "side": "top", "showgrid": False, "zeroline": False, "title": text.chart(titles[1]),
+            "range": [-0.5, len(columns) - 0.5],
+        },
+        yaxis={
+            **charts.rows_axis(rows, limit=26), "range": [len(rows) - 0.5, -0.5],
+            "title": text.chart(titles[0]),
+        },
+        clickmode="event+select",
+    )  # fmt: skip
+    return figure
+
+
+def percents(metric: str, *names: str) -> dict[str, Any]:
+    return {} if metric == "mean_loss" else charts.percent_columns(*names)
+
+
+def pointed(key: str, asked: Asked) -> None:
+    points = st.session_state[key].selection.get("points") or []
+    if points:
+        found = points[0].get("customdata")
+        place = found[0] if isinstance(found, list | tuple) else found
+        if place is not None:
+            open_place(asked, int(place))
+
+
+@st.cache_resource(show_spinner=False, max_entries=128)
+def _level_names(digest: str, name: str, _values: NDArray[Any]) -> list[str]:
+    found = list(attribute_cells({"": _values}, len(_values), 1))
+    return [one.removeprefix("=") for one in found[1].names]
+
+
+def level_names(bundle: Bundle, name: str) -> list[str]:
+    """The values of an attribute in the order in which an audit lists their groups."""
+    return _level_names(bundle.digest, name, populations.column_of(bundle, name))
+
+
+def crossed_cells(
+    bundle: Bundle, asked: Asked, first: str, second: str | None
+) -> NDArray[np.int64]:
+    """Positions in the audit's table: first down, second across, everybody at the ends."""
+    sizes = {name: len(level_names(bundle, name)) for name in asked.attributes}
+    own = singles_start(asked.attributes, sizes)
+    down = own[first] + np.arange(sizes[first])
+    if second is None:
+        return np.append(down, 0)[:, None]
+    across = own[second] + np.arange(sizes[second])
+    left, right = sorted((first, second), key=asked.attributes.index)
+    start = pair_start(asked.attributes, sizes, left, right)
+    inside = start + np.arange(sizes[left] * sizes[right]).reshape(sizes[left], sizes[right])
+    cells = np.zeros((len(down) + 1, len(across) + 1), dtype=np.int64)
+    cells[:-1, :-1] = inside if left == first else inside.T
+    cells[:-1, -1], cells[-1, :-1] = down, across
+    return cells
+
+
+def singles_start(names: tuple[str, ...], sizes: dict[str, int]) -> dict[str, int]:
+    """Where the groups of each single attribute begin in an audit's table; row 0 is everybody."""
+    starts, at = {}, 1
+    for name in names:
+        starts[name] = at
+        at += sizes[name]
+    return starts
+
+
+def pair_start(names: tuple[str, ...], sizes: dict[str, int], left: str, right: str) -> int:
+    """Where the combinations of two attributes begin in an audit's table."""
+    at = 1 + sum(sizes[name] for name in names)
+    for place, own in enumerate(names):
+        for other in names[place + 1 :]:
+            if (own, other) == (left, right):
+                return at
+            at += sizes[own] * sizes[other]
+    raise ValueError(f"{left!r} and {right!r} are not combined")
+
+
+def open_place(asked: Asked, place: int) -> None:
+    # Positions mean something else as soon as other groups are asked for.
+    st.session_state[keys.AUDIT_PLACE] = (asked.groups(), place)
+
+
+def rows_per_group(table: pd.DataFrame) -> int:
+    """Lines of a target-axis audit per group: the pooled one, and one per class."""
+    other = (table["group"] != table["group"].iloc[0]).to_numpy()
+    return int(other.argmax()) if other.any() else len(table)

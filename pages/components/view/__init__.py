@@ -1,0 +1,1 @@
+"""What is looked at: filters, selection, saved views, what differs."""

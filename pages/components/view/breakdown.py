@@ -1,0 +1,290 @@
+"""Where in the columns the examples are: a histogram to brush, a confusion matrix to click."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.rules import columns_of, read_column
+from backend.rules.write import joined, value_rule
+from backend.views import Query
+from pages.components.shared import keys, palette, text, twin
+from pages.components.view import selection
+from pages.components.view.filtering import range_rule
+from pages.components.view.selection import Looked
+
+BARS = 48
+MAX_CLASSES = 24
+"""Classes a drawn matrix holds; with more, the table of confusions stands alone."""
+LISTED = 200
+HEIGHT = 300
+DOES = {"Filters": "filter", "Selects": "select"}
+
+
+def show_breakdown(bundle: Bundle, looked: Looked) -> None:
+    """Histogram and confusion matrix of what the filters show; brushing or clicking narrows it."""
+    numbers = [name for name, kind in columns_of(bundle).items() if kind == "number"]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        column = st.selectbox(
+            "Column",
+            numbers,
+            index=numbers.index("loss"),
+            key=keys.BRUSHED,
+            format_func=lambda name: text.shorten(name, 60),
+            label_visibility="collapsed",
+            width=220,
+        )
+        st.segmented_control(
+            "A brush or click",
+            list(DOES),
+            default="Filters",
+            required=True,
+            key=keys.BRUSH_DOES,
+            label_visibility="collapsed",
+            help="What dragging over the histogram, or clicking a cell, does: keep only those "
+            "examples, or select them.",
+        )
+        mistakes = st.toggle("Mistakes only", value=True, key="confusion_mistakes")
+    left, right = st.columns(2, gap="medium")
+    with left:
+        _histogram(bundle, looked, column)
+    with right:
+        _confusions(bundle, looked, mistakes=mistakes)
+
+
+# --- histogram ------------------------------------------------------------------------------------
+
+
+def _histogram(bundle: Bundle, looked: Looked, column: str) -> None:
+    found = read_column(bundle, column)
+    values = np.asarray(found.values, dtype=float)
+    usable = found.known & np.isfinite(values)
+    if not usable.any():
+        st.caption("No example has a value here.")
+        return
+    edges = bar_edges(values[usable])
+    middle, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+    everyone = np.histogram(values[usable], edges)[0]
+    shown = np.histogram(values[usable & looked.shown], edges)[0]
+    chosen = np.zeros(bundle.n, dtype=bool)
+    chosen[looked.selected] = True
+    selected = np.histogram(values[usable & chosen], edges)[0]
+    figure = go.Figure()
+    layers = [("all", everyone, palette.context_colour()), ("filtered", shown, palette.accent())]
+    if not looked.filtering:
+        layers = [("all", everyone, palette.accent())]
+    if len(looked.selected):
+        layers.append(("selected", selected, palette.text_colour()))
+    for name, counts, colour in layers:
+        figure.add_bar(
+            x=middle, y=counts, width=width, name=name, marker={"color": colour, "line": {"width": 0}},
+            hovertemplate="%{x:.3g}: %{y:,}<extra>" + name + "</extra>",
+        )  # fmt: skip
+    figure.update_layout(
+        barmode="overlay",
+        bargap=0,
+        dragmode="select",
+        selectdirection="h",
+        height=HEIGHT,
+        margin={"l": 0, "r": 0, "t": 4, "b": 0},
+        showlegend=len(layers) > 1,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        xaxis={"title": {"text": text.chart(text.shorten(column, 60))}},
+        yaxis={"title": {"text": "examples, log scale"}, "type": "log"},
+    )
+    name = f"brush_{bundle.digest[:8]}_{column}"
+
+    def brushed() -> None:
+        boxes = st.session_state[name].selection.get("box") or []
+        if boxes:
+            low, high = sorted(float(f"{one:.4g}") for one in boxes[0]["x"])
+            _narrow(bundle, Query(range_rule(column, low, high)))
+
+    st.plotly_chart(
+        figure,
+        key=name,
+        on_select=brushed,
+        selection_mode="box",
+        config={"displaylogo": False, "modeBarButtonsToRemove": ["autoScale2d", "lasso2d"]},
+        alt=f"Histogram of {column}: drag over it to keep a range.",
+    )
+    twin.show_twin(
+        twin.histogram_table(edges, all=everyone, filtered=shown, selected=selected), key=name
+    )
+
+
+def bar_edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Borders of at most ``BARS`` equal bars over all values; whole numbers get bars of their own."""
+    low, high = float(values.min()), float(values.max())
+    whole = bool((values == np.round(values)).all())
+    if whole and high - low < BARS:
+        return np.arange(low - 0.5, high + 1.0)
+    if low == high:
+        return np.array([low - 0.5, high + 0.5])
+    return np.linspace(low, high, BARS + 1)
+
+
+# --- confusions -----------------------------------------------------------------------------------
+
+
+def confusion_table(
+    labels: NDArray[Any],
+    predictions: NDArray[Any],
+    names: Any,
+    losses: NDArray[np.float64],
+    *,
+    mistakes: bool,
+) -> pd.DataFrame:
+    """Label and prediction of these examples, most frequent pair first, with mean loss.
+
+    Labels and predictions are codes into the names; ties go to the lower label, then prediction.
+    """
+    names = np.asarray(names, dtype=object)
+    kept = labels != predictions if mistakes else np.ones(len(labels), dtype=bool)
+    pairs = labels[kept].astype(np.int64) * len(names) + predictions[kept]
+    found, inverse, counts = np.unique(pairs, return_inverse=True, return_counts=True)
+    sums = np.bincount(inverse, losses[kept], minlength=len(found))
+    table = pd.DataFrame(
+        {
+            "label": names[found // len(names)],
+            "prediction": names[found % len(names)],
+            "examples": counts,
+            "mean loss": sums / counts,
+        }
+    )
+    return table.sort_values("examples", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def _confusions(bundle: Bundle, looked: Looked, *, mistakes: bool) -> None:
+    labels, predictions, names = bundle.label_codes, bundle.prediction_codes, bundle.class_names
+    if labels is None or predictions is None or names is None:
+        st.caption("A confusion matrix needs class labels and predictions.")
+        return
+    shown = looked.shown
+    table = confusion_table(
+        labels[shown], predictions[shown], names, bundle.losses[shown], mistakes=mistakes
+    )
+    if table.empty:
+        st.caption("None of the examples shown is confused." if mistakes else "Nothing is shown.")
+        return
+    if len(names) <= MAX_CLASSES:
+        _matrix(bundle, table, list(names))
+        with st.popover("Table", icon=":material/table:", type="tertiary"):
+            _pairs(bundle, table)
+    else:
+        st.caption(
+            f"{len(names)} classes are too many to draw; the {LISTED} most frequent pairs. "
+            "Mark a row to use it."
+        )
+        _pairs(bundle, table)
+
+
+def _matrix(bundle: Bundle, table: pd.DataFrame, names: list[str]) -> None:
+    """Squares, not a heat map: only points can be clicked."""
+    at = {name: place for place, name in enumerate(names)}
+    side = max(6.0, min(30.0, 250 / len(names)))
+    figure = go.Figure(
+        go.Scatter(
+            x=[at[name] for name in table["prediction"]],
+            y=[at[name] for name in table["label"]],
+            mode="markers+text" if len(names) <= 12 else "markers",
+            text=[text.count(int(one)) for one in table["examples"]],
+            textfont={"size": 11, "color": _readable(table["examples"].to_numpy())},
+            customdata=table[["label", "prediction"]].to_numpy(),
+            hovertext=[
+                text.chart(
+                    f"{one.label} → {one.prediction}: {text.count(int(one.examples))}, "
+                    f"mean loss {text.number(one.mean_loss)}"
+                )
+                for one in table.rename(columns={"mean loss": "mean_loss"}).itertuples()
+            ],
+            hoverinfo="text",
+            marker={
+                "symbol": "square",
+                "size": side,
+                "color": np.log1p(table["examples"].to_numpy()),
+                "colorscale": palette.loss_scale(),
+                "line": {"width": 0},
+            },
+            selected={"marker": {"opacity": 1}},
+            unselected={"marker": {"opacity": 0.45}},
+        )
+    )
+    ticks: dict[str, Any] = {
+        "tickvals": list(range(len(names))),
+        "ticktext": [text.chart(text.shorten(name, 14)) for name in names],
+        "range": [-0.6, len(names) - 0.4],
+        "showgrid": False,
+        "zeroline": False,
+    }
+    figure.update_layout(
+        height=HEIGHT,
+        margin={"l": 0, "r": 0, "t": 4, "b": 0},
+        xaxis={**ticks, "title": {"text": "prediction"}},
+        yaxis={**ticks, "title": {"text": "label"}, "range": [len(names) - 0.4, -0.6]},
+        clickmode="event+select",
+        dragmode="pan",
+    )
+    name = f"confusion_{bundle.digest[:8]}"
+
+    def clicked() -> None:
+        points = st.session_state[name].selection.get("points") or []
+        if points:
+            label, prediction = points[0]["customdata"][:2]
+            _narrow(bundle, Query(pair_rule(str(label), str(prediction))))
+
+    st.plotly_chart(
+        figure,
+        key=name,
+        on_select=clicked,
+        selection_mode="points",
+        config={"displaylogo": False, "displayModeBar": False},
+        alt="Confusion matrix: labels down, predictions across. The table beside it holds the numbers.",
+    )
+
+
+def _readable(counts: NDArray[Any]) -> list[str]:
+    """Dark letters on bright squares and bright ones on dark: the scale turns with the theme."""
+    share = np.log1p(counts) / max(float(np.log1p(counts).max()), 1e-9)
+    bright = share > 0.55 if palette.is_dark() else share < 0.45
+    return ["#15171a" if one else "#ffffff" for one in bright]
+
+
+def _pairs(bundle: Bundle, table: pd.DataFrame) -> None:
+    shown = table.head(LISTED)
+    name = f"confusions_{bundle.digest[:8]}"
+
+    def marked() -> None:
+        rows = st.session_state[name].selection.rows
+        if rows:
+            one = shown.iloc[rows[0]]
+            _narrow(bundle, Query(pair_rule(str(one["label"]), str(one["prediction"]))))
+
+    st.dataframe(
+        shown,
+        hide_index=True,
+        key=name,
+        on_select=marked,
+        selection_mode="single-row",
+        column_config={"mean loss": st.column_config.NumberColumn(format="%.3g")},
+        height=HEIGHT,
+        lazy=False,
+    )
+
+
+def pair_rule(label: str, prediction: str) -> str:
+    """A rule for one cell of a confusion matrix."""
+    return joined([value_rule("label", label), value_rule("prediction", prediction)])
+
+
+def _narrow(bundle: Bundle, what: Query) -> None:
+    if DOES[st.session_state.get(keys.BRUSH_DOES) or "Filters"] == "select":
+        selection.select(bundle, what)
+    else:
+        selection.keep_only(bundle, what)

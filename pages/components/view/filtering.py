@@ -1,0 +1,134 @@
+"""Adding a filter by hand: a column and its values, or a rule."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from backend.bundle import Bundle
+from backend.core.errors import BackendError
+from backend.rules import columns_of, parse, read_column, to_text
+from backend.rules.syntax import Between, Name, Value
+from backend.rules.write import value_rule
+from backend.views import Query
+from pages.components.shared import keys, text
+from pages.components.view import selection
+
+COLUMN = "filter_column"
+RULE = "filter_rule"
+LISTED = 300
+"""Values of a column that are offered, the most frequent ones."""
+
+
+def show_popover(bundle: Bundle) -> None:
+    """A button that opens the two ways to add a filter."""
+    with st.popover(
+        "Filter", icon=":material/add:", type="tertiary", help="Keep only some examples."
+    ):
+        column = st.selectbox(
+            "Column",
+            list(_columns(bundle.digest, bundle)),
+            format_func=lambda name: text.shorten(name, 60),
+            key=COLUMN,
+        )
+        if _columns(bundle.digest, bundle)[column] == "number":
+            _range(bundle, column)
+        else:
+            _values(bundle, column)
+        st.divider()
+        st.text_input(
+            "Or a rule",
+            key=RULE,
+            max_chars=2000,
+            placeholder="loss > 1 and label != prediction",
+            help="The language of hypotheses: \\=, \\!=, <, <=, \\>, \\>=, in (…), between … and …, "
+            "contains, tagged, near, joined by and, or, not.",
+        )
+        st.button(
+            "Add the rule", key="filter_add_rule", on_click=_add_rule, args=(bundle,),
+            icon=":material/filter_alt:",
+        )  # fmt: skip
+
+
+def _range(bundle: Bundle, column: str) -> None:
+    low, high = _extent(bundle.digest, column, bundle)
+    if not low < high:
+        st.caption("Every example has the same value here.")
+        return
+    st.slider(
+        "Range", low, high, (low, high), key=f"filter_range_{column}", format="%.4g",
+        help="Both ends included. Examples without a value are set aside.",
+    )  # fmt: skip
+    st.button(
+        "Add the range", key="filter_add_range", on_click=_add_range, args=(bundle, column),
+        icon=":material/filter_alt:",
+    )  # fmt: skip
+
+
+def _values(bundle: Bundle, column: str) -> None:
+    offered = _frequent(bundle.digest, column, bundle)
+    st.multiselect(
+        "Values",
+        list(offered),
+        format_func=lambda value: f"{text.shorten(value, 60)} · {text.count(offered[value])}",
+        key=f"filter_values_{column}",
+        help=f"The {LISTED} most frequent ones are offered; a rule reaches the others.",
+    )
+    st.button(
+        "Add the values", key="filter_add_values", on_click=_add_values, args=(bundle, column),
+        icon=":material/filter_alt:",
+    )  # fmt: skip
+
+
+def range_rule(column: str, low: float, high: float) -> str:
+    """A rule for a range of a column of numbers, both ends included."""
+    lower, upper = (Value(repr(float(end)), number=True) for end in (low, high))
+    return to_text(Between(Name(column), lower, upper))
+
+
+def _add_range(bundle: Bundle, column: str) -> None:
+    low, high = st.session_state[f"filter_range_{column}"]
+    selection.keep_only(bundle, Query(range_rule(column, low, high)))
+
+
+def _add_values(bundle: Bundle, column: str) -> None:
+    chosen = st.session_state.get(f"filter_values_{column}") or []
+    rule = value_rule(column, chosen[0] if len(chosen) == 1 else tuple(chosen)) if chosen else None
+    if rule:
+        selection.keep_only(bundle, Query(rule))
+
+
+def _add_rule(bundle: Bundle) -> None:
+    rule = str(st.session_state.get(RULE) or "").strip()
+    if not rule:
+        return
+    try:
+        parse(rule, columns_of(bundle))
+    except BackendError as error:
+        told = text.plain(str(error).split("\n", 1)[0], limit=300)
+        st.session_state[keys.NOTICE] = (told, ":material/error:")
+        return
+    selection.keep_only(bundle, Query(rule))
+    st.session_state[RULE] = ""
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _columns(digest: str, _bundle: Bundle) -> dict[str, str]:
+    columns = columns_of(_bundle)
+    return {name: kind for name, kind in columns.items() if name not in ("id", "text")}
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _extent(digest: str, column: str, _bundle: Bundle) -> tuple[float, float]:
+    found = read_column(_bundle, column)
+    known = np.asarray(found.values[found.known], dtype=float)
+    known = known[np.isfinite(known)]
+    return (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _frequent(digest: str, column: str, _bundle: Bundle) -> dict[str, int]:
+    found = read_column(_bundle, column)
+    values, counts = np.unique(found.values[found.known].astype(str), return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:LISTED]
+    return {str(values[at]): int(counts[at]) for at in order}

@@ -1,0 +1,258 @@
+"""One filter and one selection for the page: kept in the session, written in the address.
+
+Gestures on the map, brushes, cells and table rows all end in ``keep_only`` or ``select``; what the
+page draws comes from ``look``. Everything is a rule, a shape or a list of ids (``backend.views``),
+so a link opened elsewhere shows the same rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.core.errors import BackendError
+from backend.views import Drawn, Filter, Ids, Query, Scene, View, ViewError, decode, encode
+from backend.views.state import MAX_IDS, Operation, Some
+from pages.components.shared import keys, link, services, text
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What the view of a page means on its bundle.
+
+    ``shown`` (n,) bool: what the filters let through; ``selected``: rows, highest loss first;
+    ``problems``: one sentence for each filter or step that could not be used.
+    """
+
+    view: View
+    shown: NDArray[np.bool_] = field(repr=False)
+    selected: NDArray[np.int64] = field(repr=False)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def filtering(self) -> bool:
+        return any(one.on for one in self.view.filters)
+
+
+def current(bundle: Bundle) -> View:
+    """The view of this session; on its first run, the one in the address."""
+    known: View | None = st.session_state.get(_field(bundle))
+    if known is not None:
+        return known
+    view = View()
+    if keys.STATE_READ not in st.session_state:
+        st.session_state[keys.STATE_READ] = True
+        try:
+            view = decode(st.query_params.get(keys.STATE, ""))
+        except ViewError as error:
+            st.session_state[keys.NOTICE] = (text.plain(error, limit=300), ":material/link_off:")
+    st.session_state[_field(bundle)] = view
+    return view
+
+
+def put(bundle: Bundle, view: View) -> None:
+    """Show this view from the next run on."""
+    st.session_state[_field(bundle)] = view
+
+
+def keep_only(bundle: Bundle, what: Some) -> None:
+    """One more filter, and what it leaves is looked at. For callbacks; a refusal becomes a notice."""
+    _change(bundle, lambda view: view.filtered(what))
+    link.put(keys.GROUP, "filtered")
+
+
+def select(bundle: Bundle, what: Some, operation: Operation = "new") -> None:
+    """Select, add to the selection or take away from it. For callbacks."""
+    _change(bundle, lambda view: view.selected(what, operation))
+    link.put(keys.GROUP, "selection")
+
+
+def clear(bundle: Bundle) -> None:
+    """Nothing selected any more. For callbacks."""
+    _change(bundle, View.cleared)
+
+
+def write_link(bundle: Bundle) -> None:
+    """The view in the address bar, so that the address can be sent to somebody."""
+    wanted = encode(current(bundle))
+    if st.query_params.get(keys.STATE, "") != wanted:
+        if wanted:
+            st.query_params[keys.STATE] = wanted
+        else:
+            del st.query_params[keys.STATE]
+
+
+def look(bundle: Bundle, layouts: Callable[[str], tuple[str, NDArray[Any]] | None]) -> Looked:
+    """The rows that the current view shows and selects."""
+    view = current(bundle)
+    if view.plain:
+        return Looked(view, _everything(bundle.n), np.empty(0, dtype=np.int64))
+    named = [one.what for one in view.filters] + [one.what for one in view.steps]
+    drawn = {what.projection for what in named if isinstance(what, Drawn)}
+    placed = {name: layouts(name) for name in sorted(drawn)}
+    tags, stamp = None, ""
+    if any(isinstance(what, Query) and "tagged" in what.rule for what in named):
+        tags = services.store().tags(bundle.digest)
+        stamp = str(pd.util.hash_pandas_object(tags, index=False).sum())
+    known = json.dumps(
+        [view.to_dict(), stamp, bundle.layer, {at: one and one[0] for at, one in placed.items()}]
+    )
+    return _resolved(bundle.digest, known, view, Scene(bundle, tags, placed.get))
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _resolved(digest: str, known: str, _view: View, _scene: Scene) -> Looked:
+    problems: list[str] = []
+    usable = View()
+    for one in _view.filters:
+        if not one.on or _fits(_scene, one.what, problems):
+            usable = View((*usable.filters, one), usable.steps)
+    for step in _view.steps:
+        if _fits(_scene, step.what, problems):
+            usable = View(usable.filters, (*usable.steps, step))
+    selected = np.flatnonzero(_scene.selected(usable))
+    losses = _scene.bundle.losses
+    selected = selected[np.argsort(-losses[selected], kind="stable")]
+    shown = _scene.shown(usable)
+    shown.flags.writeable = selected.flags.writeable = False
+    return Looked(_view, shown, selected, tuple(problems))
+
+
+def _fits(scene: Scene, what: Some, problems: list[str]) -> bool:
+    try:
+        scene.mask(what)
+    except BackendError as error:
+        told = str(error).split("\n", 1)[0]
+        problems.append(f"Left out: {what.words()[:80]} ({told})")
+        return False
+    return True
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _everything(n: int) -> NDArray[np.bool_]:
+    mask = np.ones(n, dtype=bool)
+    mask.flags.writeable = False
+    return mask
+
+
+# --- the bar --------------------------------------------------------------------------------------
+
+
+def show_bar(bundle: Bundle, looked: Looked, *more: Callable[[], None]) -> None:
+    """How many examples are there, pass and are selected; the rules that say so, each with a switch.
+
+    ``more`` draws what else belongs into the bar.
+    """
+    view = looked.view
+    with st.container(
+        key="view_bar",
+        horizontal=True,
+        vertical_alignment="center",
+        gap="small",
+        width="content",
+    ):
+        st.markdown(_counts(bundle, looked), width="content")
+        for at, one in enumerate(view.filters):
+            _chip(bundle, at, one)
+        if len(view.filters) > 1:
+            st.button(
+                "Clear filters",
+                key="clear_filters",
+                icon=":material/filter_alt_off:",
+                type="tertiary",
+                on_click=_change,
+                args=(bundle, lambda one: View(steps=one.steps)),
+            )
+        if view.steps:
+            with st.container(horizontal=True, gap=None, width="content", key="chip_selection"):
+                st.button(
+                    "Keep only",
+                    key="filter_selection",
+                    icon=":material/filter_alt:",
+                    on_click=_keep_selection,
+                    args=(bundle, view, looked.selected),
+                    disabled=not len(looked.selected),
+                    help="The selection becomes a filter: everything else is set aside.",
+                )
+                st.button(
+                    "Clear",
+                    key="clear_selection",
+                    icon=":material/close:",
+                    type="tertiary",
+                    on_click=clear,
+                    args=(bundle,),
+                    help="Nothing is selected any more. Esc on the map does the same.",
+                )
+        for draw in more:
+            draw()
+    for problem in looked.problems:
+        st.warning(text.plain(problem, limit=300), icon=":material/filter_alt_off:")
+
+
+def _counts(bundle: Bundle, looked: Looked) -> str:
+    parts = [f"all **{text.count(bundle.n)}**"]
+    parts.append(f"filtered **{text.count(int(looked.shown.sum()))}**")
+    parts.append(f"selected **{text.count(len(looked.selected))}**")
+    return " · ".join(parts)
+
+
+def _chip(bundle: Bundle, at: int, one: Filter) -> None:
+    words = text.plain(one.what.words(), limit=60)
+    with st.container(horizontal=True, gap=None, width="content", key=f"chip_{at}"):
+        st.button(
+            words if one.on else f"~~{words}~~",
+            key=f"chip_switch_{at}",
+            icon=":material/filter_alt:" if one.on else ":material/filter_alt_off:",
+            type="secondary" if one.on else "tertiary",
+            on_click=_change,
+            args=(bundle, lambda view: view.switched(at, on=not one.on)),
+            help="Switch this filter off." if one.on else "Switch this filter on.",
+        )
+        st.button(
+            "Remove",
+            key=f"chip_remove_{at}",
+            icon=":material/close:",
+            type="tertiary",
+            on_click=_change,
+            args=(bundle, lambda view: view.without(at)),
+            help="Remove this filter.",
+        )
+
+
+def _keep_selection(bundle: Bundle, view: View, rows: NDArray[np.int64]) -> None:
+    if len(view.steps) == 1:
+        what: Some = view.steps[0].what
+    elif len(rows) > MAX_IDS:
+        _notice(
+            f"A selection made in several steps can be kept up to {text.counted(MAX_IDS, 'example')}. "
+            "Draw it in one go.",
+        )
+        return
+    else:
+        ids = tuple(map(str, bundle.ids[np.sort(rows)]))
+        what = Ids(ids, f"selection of {text.count(len(ids))}")
+    _change(bundle, lambda one: one.filtered(what).cleared())
+    link.put(keys.GROUP, "filtered")
+
+
+def _change(bundle: Bundle, change: Callable[[View], View]) -> None:
+    try:
+        put(bundle, change(current(bundle)))
+    except (ViewError, IndexError) as error:
+        _notice(text.plain(error, limit=300))
+
+
+def _notice(words: str) -> None:
+    st.session_state[keys.NOTICE] = (words, ":material/info:")
+
+
+def _field(bundle: Bundle) -> str:
+    return f"{keys.VIEW_OF}{bundle.digest}"

@@ -12,14 +12,14 @@ from backend.bundle import Bundle
 from backend.core.groups import sharp_group
 from backend.export import export_flagged
 from backend.rules import RuleError, evaluate
-from pages.components.flagged import hypotheses
 from pages.components.flagged.blind import show_blind_check
 from pages.components.flagged.hypotheses import show_hypotheses
 from pages.components.flagged.report import latest, show_report
 from pages.components.gallery import gallery
-from pages.components.group import tagging, ways
-from pages.components.group.groups import Choice, rows_of_ids
+from pages.components.group import ask, tagging, ways
+from pages.components.group.groups import rows_of_ids
 from pages.components.shared import frame, keys, link, services, tables, text
+from pages.components.shared.choice import Choice
 
 SHARED = "of"  # the group whose words and columns are open; in the address
 SHEET = "sheet"  # the open tab; its name in the address
@@ -29,7 +29,7 @@ def page() -> None:
     bundle = frame.choose_bundle()
     if bundle is None:
         return
-    hypotheses.open_if_asked(bundle, here=True)
+    ask.open_if_asked(bundle, here=True)
     st.header("What did we flag?", anchor=False)
     counts = services.store().tag_counts(bundle.digest)
     chosen = choose_tags(counts) if counts else []
@@ -168,7 +168,7 @@ def show_shared(bundle: Bundle, chosen: list[str]) -> None:
             **link.bound(SHARED, list(by_key)),
         )
         view = ways.choose_view(bundle, without=ways.NOT_SHARED)
-        hypotheses.start_form(bundle, by_key[str(key)])
+        ask.start_form(bundle, by_key[str(key)])
     ways.show_view(bundle, view, by_key[str(key)], choices, tagging.tags_of(bundle))
 
 

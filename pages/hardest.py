@@ -11,10 +11,10 @@ from backend.bundle import Bundle
 from backend.core.groups import sharp_group
 from backend.difficulty import high_loss
 from pages.components.group import groups
-from pages.components.group.groups import Choice
 from pages.components.group.panel import show_group
 from pages.components.map import mapview
 from pages.components.shared import frame, keys, palette, text, twin
+from pages.components.shared.choice import Choice
 from pages.components.view import selection
 from pages.components.view.acting import show_acting_bar
 from pages.components.view.selection import Looked

@@ -10,10 +10,10 @@ from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.tasks import default_options
 from pages.components.group import groups, tagging
-from pages.components.group.groups import Choice
 from pages.components.group.panel import show_group
 from pages.components.map import mapview
 from pages.components.shared import frame, keys, link, services, text
+from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import RUNNING, follow, show_progress
 from pages.components.spotlights import claims, methods, search, trust
 from pages.components.view import breakdown, differs, selection

@@ -17,3 +17,12 @@ class Progress(Protocol):
 
 def ignore_progress(fraction: float, message: str) -> None:
     """The progress of a caller who does not ask for any."""
+
+
+def share_of(progress: Progress, low: float, high: float) -> Progress:
+    """Progress of a stage that covers ``[low, high]`` of the whole."""
+
+    def staged(fraction: float, message: str) -> None:
+        progress(low + (high - low) * fraction, message)
+
+    return staged

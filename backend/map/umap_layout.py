@@ -12,14 +12,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from sklearn.neighbors import NearestNeighbors
 
-from backend.core.progress import Progress
-from backend.map.project import (
-    Principal,
-    Projection,
-    apply_components,
-    principal_components,
-    share_of,
-)
+from backend.core.progress import Progress, share_of
+from backend.map.pca import Principal, Projection, apply_components, principal_components
 
 with warnings.catch_warnings():
     # umap tells everybody who has no Tensorflow that one of its classes needs it.

@@ -24,7 +24,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 from sklearn.neighbors import NearestNeighbors
 
-from backend.map.project import apply_components, principal_components, project
+from backend.map.pca import apply_components, principal_components
+from backend.map.project import project
 
 SIZES = [
     ("pca", 50_000, 512, "float32"),

@@ -23,7 +23,7 @@ def overlap_page(names: list[str], shared: int) -> None:
     import numpy as np
 
     from backend.core.groups import sharp_group
-    from pages.components.group.groups import Choice
+    from pages.components.shared.choice import Choice
     from pages.components.spotlights import overlap
 
     losses = np.arange(40.0)

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from backend.bundle import import_bundle
 from backend.core.groups import sharp_group, weighted_group
 from backend.store import Store
-from pages.components.gallery import example, gallery, keyboard
+from pages.components.gallery import example, gallery, keyboard, known
 from pages.components.shared import services, text
 from tests.bundles import npz, planted
 
@@ -266,7 +266,7 @@ def test_bars_show_the_label_even_when_it_is_improbable(digest: str) -> None:
 def test_a_source_is_found_for_a_group_on_the_page_in_any_order(
     digest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pages.components.group.groups import Choice
+    from pages.components.shared.choice import Choice
 
     bundle = services.bundle_of(digest)
     rows = np.array([5, 3, 9])
@@ -274,5 +274,5 @@ def test_a_source_is_found_for_a_group_on_the_page_in_any_order(
     choice = Choice("region-1", "n", sharp_group("region", rows, bundle.losses), source)
     monkeypatch.setattr(example, "_known_groups", lambda bundle: [choice])
     expected = {"kind": "region", "key": "k:0", "name": "n"}
-    assert example.source_of(bundle, np.array([3, 5, 9])) == expected
-    assert example.source_of(bundle, np.array([3, 5])) is None
+    assert known.source_of(bundle, np.array([3, 5, 9])) == expected
+    assert known.source_of(bundle, np.array([3, 5])) is None

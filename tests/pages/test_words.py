@@ -17,8 +17,7 @@ from backend.bundle import Bundle, import_bundle
 from backend.describe import attribute_tables, token_table
 from backend.rules import evaluate
 from backend.store import Store
-from pages.components.flagged import hypotheses
-from pages.components.group import columns
+from pages.components.group import ask, columns
 from pages.components.shared import services, text
 from tests.bundles import npz
 
@@ -235,7 +234,7 @@ def test_a_group_that_shares_nothing_gets_a_rule_of_neighbours(bundle: Bundle) -
     from backend.core.groups import sharp_group
 
     group = sharp_group("selection", np.arange(0, N, 5), bundle.losses)
-    rule = hypotheses.group_rule(bundle, group)
+    rule = ask.group_rule(bundle, group)
     assert rule.startswith('near "0" top 40')
     assert evaluate(rule, bundle).sum() == 40
 

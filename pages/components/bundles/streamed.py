@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from backend.core.home import home_folder
 from pages.components.bundles.uploads import base_name, to_import
-from pages.components.gallery.gallery import ASSETS
+from pages.components.gallery.shown import ASSETS
 
 DEFAULT_CAP_GB = 20
 MAX_FILES = 64

@@ -14,8 +14,9 @@ from pages.components.compression.pair import Comparison
 from pages.components.compression.votes import show_votes
 from pages.components.gallery import gallery
 from pages.components.group import tagging
-from pages.components.group.groups import Choice, rows_of_ids
+from pages.components.group.groups import rows_of_ids
 from pages.components.shared import text
+from pages.components.shared.choice import Choice
 
 
 def show_examples(bundle: Bundle, held: Comparison) -> None:

@@ -10,8 +10,7 @@ from plotly.subplots import make_subplots
 
 from backend.bundle import Bundle
 from backend.populations import Answer, compression_levels
-from pages.components.shared import charts
-from pages.components.shared import palette, text
+from pages.components.shared import charts, palette, text
 
 SUBSETS = {"pie": "on PIE", "non-pie": "on all others", "all": "on all examples"}
 HOW = (

@@ -16,8 +16,7 @@ from backend.populations import review_order, review_summary
 from backend.populations.review import ANSWERS
 from pages.components.compression.pair import Comparison
 from pages.components.group import tagging
-from pages.components.shared import charts
-from pages.components.shared import frame, keys, palette, services, text
+from pages.components.shared import charts, frame, keys, palette, services, text
 
 MEANINGS = {
     "noisy": "Mislabelled, badly corrupted, or several objects: one label cannot be right.",

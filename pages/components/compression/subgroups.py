@@ -9,8 +9,7 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from pages.components.compression.pair import Comparison
-from pages.components.shared import charts
-from pages.components.shared import palette, populations, text
+from pages.components.shared import charts, palette, populations, text
 
 METRICS = {"error": "Error", "fpr": "False positive rate", "fnr": "False negative rate"}
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.statistics import wilson_interval
 from pages.components.compression.pair import Comparison
-from pages.components.shared import charts
-from pages.components.shared import palette, text
+from pages.components.shared import charts, palette, text
 
 MOST_LABELS = 7
 

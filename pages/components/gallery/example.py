@@ -2,100 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.neighbours import Neighbours, nearest
 from pages.components.gallery import media
+from pages.components.gallery.known import groups_of, names_of
+from pages.components.gallery.shown import (
+    ASSETS,
+    SHARED_JS,
+    Shown,
+    channel,
+    close,
+    is_open,
+    open_at,
+)
+from pages.components.gallery.tiles import neighbour_tiles
 from pages.components.shared import keys, services, text
 
-if TYPE_CHECKING:
-    from pages.components.gallery.keyboard import Shown
-    from pages.components.group.groups import Choice
-
-ASSETS = Path(__file__).parents[3] / "assets" / "components"
 N_NEIGHBOURS = 10
-AT_ONCE = (
-    60_000_000  # numbers in the embeddings up to which neighbours are looked for without asking
-)
-PLACING = ("kernel", "options", "layer", "shape", "labels", "method", "version")
-"""What a region's source says beside its name and its long center and precision."""
-AHEAD = (
-    100  # examples before and after whose ids the browser knows, for keys faster than the server
-)
+# Numbers in the embeddings up to which neighbours are looked for without asking.
+AT_ONCE = 60_000_000
+# Examples before and after whose ids the browser knows, for keys faster than the server.
+AHEAD = 100
 
 _item = st.components.v2.component(
     "errorscope_example",
     html='<div class="item"></div>\n',
     css=(ASSETS / "gallery.item.css").read_text(encoding="utf-8"),
-    js=(ASSETS / "gallery.queue.js").read_text(encoding="utf-8")
-    + (ASSETS / "gallery.item.js").read_text(encoding="utf-8"),
+    js=SHARED_JS + (ASSETS / "gallery.item.js").read_text(encoding="utf-8"),
 )
 
 
-# --- which groups an example is in ----------------------------------------------------------------
-
-
-def know_groups(bundle: Bundle, choices: Sequence[Choice]) -> None:
-    """Tell which groups the page shows, so that an example can say which of them it is in."""
-    st.session_state[keys.KNOWN_GROUPS] = (bundle.digest, list(choices))
-
-
-def _known_groups(bundle: Bundle) -> list[Choice]:
-    digest, choices = st.session_state.get(keys.KNOWN_GROUPS, ("", []))
-    return choices if digest == bundle.digest else []
-
-
-def source_of(bundle: Bundle, rows: NDArray[np.int64]) -> dict[str, Any] | None:
-    """What the record of a tag says of the group these rows are; short, for it stands in each one.
-
-    An export finds the rest of a region by its key (``backend.export.regions``).
-    """
-    for choice in _known_groups(bundle):
-        held = choice.group.rows
-        if len(held) == len(rows) and (
-            held is rows or np.array_equal(np.sort(held), np.sort(rows))
-        ):
-            kept = ("kind", "key", "name", "index", *PLACING)
-            return {name: choice.source[name] for name in kept if name in choice.source}
-    return None
-
-
-def groups_of(bundle: Bundle, row: int) -> list[tuple[str, str]]:
-    """Regions and selections on the page that hold the example, and how much it belongs to them."""
-    found = []
-    for choice in _known_groups(bundle):
-        held = np.flatnonzero(choice.group.rows == row)
-        if len(held):
-            weight = float(choice.group.weights[row])
-            place = f"{text.count(int(held[0]) + 1)} of {text.count(choice.group.n_members)}"
-            said = f"member {place}" + (f", weight {text.number(weight)}" if weight < 1 else "")
-            found.append((f"{choice.number} {choice.name}".strip(), said))
-    return found
-
-
 # --- opening and showing --------------------------------------------------------------------------
-
-
-def open_at(key: str, at: int) -> None:
-    """Have the gallery ``key`` show its example number ``at`` whole."""
-    st.session_state[keys.EXAMPLE] = {"gallery": key, "at": at}
-
-
-def is_open(key: str) -> bool:
-    return bool(st.session_state.get(keys.EXAMPLE, {}).get("gallery") == key)
-
-
-def close() -> None:
-    """No example is open any more."""
-    st.session_state.pop(keys.EXAMPLE, None)
 
 
 @st.dialog("Example", width="large", on_dismiss=close)
@@ -123,8 +66,6 @@ def _walk(key: str) -> None:
 
 
 def _facts(shown: Shown, at: int, row: int, *, elsewhere: bool) -> dict[str, Any]:
-    from pages.components.gallery.keyboard import channel
-
     bundle, order = shown.bundle, shown.order
     first = max(0, at - AHEAD)
     place = f"{text.count(at + 1)} of {text.count(len(order))}"
@@ -163,16 +104,6 @@ def _with_others(n: int) -> str:
     if n < 1:
         return ""
     return f", with {text.count(n)} " + ("other" if n == 1 else "others")
-
-
-def names_of(bundle: Bundle, row: int) -> tuple[str | None, str | None]:
-    """The label and the prediction of one example by name; None where there is none."""
-    names = bundle.class_names
-    if names is None or bundle.label_codes is None:
-        return None, None
-    label = names[bundle.label_codes[row]]
-    predicted = bundle.prediction_codes
-    return label, None if predicted is None else names[predicted[row]]
 
 
 def facts_of(bundle: Bundle, row: int) -> list[tuple[str, str]]:
@@ -216,8 +147,6 @@ def bars_of(bundle: Bundle, row: int, *, top: int = 5) -> list[dict[str, Any]]:
 
 def _near(shown: Shown, row: int) -> None:
     """The nearest examples in representation space; opening one shows it in place."""
-    from pages.components.gallery.tiles import neighbour_tiles  # which open examples themselves
-
     bundle, key = shown.bundle, shown.key
     if bundle.n < 2:
         return

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+from zlib import crc32
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -10,10 +13,10 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.groups import Group
 from pages.components.gallery import keyboard
-from pages.components.gallery.tiles import ASSETS, is_graded, items_of, tiles
+from pages.components.gallery.known import source_of
+from pages.components.gallery.shown import Shown
+from pages.components.gallery.tiles import is_graded, items_of, mount
 from pages.components.shared import keys, text
-
-__all__ = ["ASSETS", "PAGE_SIZE", "items_of", "ordered", "show_gallery", "tiles"]
 
 PAGE_SIZES = (24, 48, 96, 192)
 PAGE_SIZE = 48
@@ -124,3 +127,64 @@ def ordered(bundle: Bundle, group: Group, by: str) -> NDArray[np.int64]:
     if by.startswith("Weight"):
         return rows[np.argsort(-group.weights[rows], kind="stable")]
     return rows
+
+
+def tiles(
+    bundle: Bundle,
+    rows: NDArray[np.int64],
+    tags: pd.DataFrame | None,
+    *,
+    label: str,
+    key: str,
+    weights: NDArray[Any] | None = None,
+    hide_loss: bool = False,
+    density: str = "small",
+    page: tuple[int, int] = (1, 1),
+    order: NDArray[np.int64] | None = None,
+    first: int = 0,
+) -> list[str]:
+    """Tiles of these rows, and the line of keys that tag them; returns the ids picked on them.
+
+    Parameters
+    ----------
+    rows : int array of shape (k,)
+        What is shown, in this order.
+    tags : DataFrame or None
+        Not looked at: the line of keys asks the store. With ``hide_loss`` no tag is shown.
+    weights : float array of shape (n,), optional
+        Memberships; shown where some are between 0 and 1.
+    hide_loss : bool
+        Nothing says how the model did: no loss, prediction, tags or whole example, and no keys.
+    density : {"small", "large", "rows"}
+    page : (int, int)
+        Which page of how many, so that keys can ask ``show_gallery`` for the next one.
+    order : int array, optional
+        Rows of the whole group, in which ``rows`` begin at ``first``: what one example's view walks
+        through. Default: ``rows``.
+    """
+    items = items_of(bundle, rows, weights=weights, hide_loss=hide_loss)
+    whole = rows if order is None else order
+    result = mount(
+        bundle,
+        items,
+        key=key,
+        content=f"{bundle.digest}:{label}:{crc32(np.ascontiguousarray(rows).tobytes())}",
+        label=label,
+        density=density,
+        page=page,
+        tagging=not hide_loss,
+    )
+    if not hide_loss:
+        keyboard.show_line(
+            Shown(
+                bundle,
+                key,
+                whole,
+                first,
+                rows,
+                source=source_of(bundle, whole),
+                quiet=order is None,
+            )
+        )
+    shown = set(bundle.ids[rows].tolist())
+    return [str(one) for one in (result.picked or []) if one in shown]

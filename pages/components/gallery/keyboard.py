@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,15 +14,14 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.errors import BackendError, InputError
 from backend.store import Event, clean_tag
+from pages.components.gallery import example
 from pages.components.gallery.keyqueue import TAGGING, Action, remember, take
+from pages.components.gallery.shown import ASSETS, SHARED_JS, Shown, channel, is_open, open_at
 from pages.components.shared import frame, keys, services, text
 
-ASSETS = Path(__file__).parents[3] / "assets" / "components"
 DIGITS = "123456789"
 SETTING = "digit tags"
 
-# A module of its own cannot be imported by another one in the page, so what they share stands in each.
-SHARED_JS = (ASSETS / "gallery.queue.js").read_text(encoding="utf-8")
 
 _line = st.components.v2.component(
     "errorscope_gallery_keys",
@@ -35,29 +32,9 @@ _line = st.components.v2.component(
 )
 
 
-@dataclass(frozen=True)
-class Shown:
-    """The tiles a line of keys belongs to.
-
-    ``order`` are the rows of the whole group as sorted, ``first`` and ``rows`` the part of it on
-    screen; ``source`` is what the record of a tag says of where the examples came from; a ``quiet``
-    line does not list the keys.
-    """
-
-    bundle: Bundle
-    key: str
-    order: NDArray[np.int64]
-    first: int
-    rows: NDArray[np.int64]
-    source: dict[str, Any] | None = None
-    quiet: bool = False
-
-
 @st.fragment
 def show_line(shown: Shown) -> None:
     """The line under the tiles. A keystroke reruns this and nothing else."""
-    from pages.components.gallery import example
-
     bundle, key = shown.bundle, shown.key
     _apply(shown)
     ledger = _ledger(key)
@@ -83,14 +60,9 @@ def show_line(shown: Shown) -> None:
         st.session_state[f"{keys.OPENED}_{key}"] = opened["count"]
         found = np.flatnonzero(bundle.ids[shown.rows] == opened["id"])
         if len(found):
-            example.open_at(key, shown.first + int(found[0]))
-    if example.is_open(key):
+            open_at(key, shown.first + int(found[0]))
+    if is_open(key):
         example.show(shown)
-
-
-def channel(bundle: Bundle, key: str) -> str:
-    """What the modules of one gallery in a browser know each other by."""
-    return f"{bundle.digest[:12]}:{key}"
 
 
 def rested_s() -> float:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.neighbours import Neighbours
-from pages.components.gallery import example, keyboard, media
+from pages.components.gallery import media
+from pages.components.gallery.known import names_of
+from pages.components.gallery.shown import ASSETS, SHARED_JS, channel
 from pages.components.shared import keys, text
-
-ASSETS = Path(__file__).parents[3] / "assets" / "components"
 
 _gallery = st.components.v2.component(
     "errorscope_gallery",
     html='<div class="grid" role="listbox" aria-label="Examples" aria-multiselectable="true"></div>\n',
     css=(ASSETS / "gallery.css").read_text(encoding="utf-8"),
-    js=keyboard.SHARED_JS + (ASSETS / "gallery.js").read_text(encoding="utf-8"),
+    js=SHARED_JS + (ASSETS / "gallery.js").read_text(encoding="utf-8"),
 )
 
 
@@ -34,68 +32,7 @@ def is_graded(weights: NDArray[Any] | None, rows: NDArray[np.int64]) -> bool:
     return bool(np.any((held > 0) & (held < 1)))
 
 
-def tiles(
-    bundle: Bundle,
-    rows: NDArray[np.int64],
-    tags: pd.DataFrame | None,
-    *,
-    label: str,
-    key: str,
-    weights: NDArray[Any] | None = None,
-    hide_loss: bool = False,
-    density: str = "small",
-    page: tuple[int, int] = (1, 1),
-    order: NDArray[np.int64] | None = None,
-    first: int = 0,
-) -> list[str]:
-    """Tiles of these rows, and the line of keys that tag them; returns the ids picked on them.
-
-    Parameters
-    ----------
-    rows : int array of shape (k,)
-        What is shown, in this order.
-    tags : DataFrame or None
-        Not looked at: the line of keys asks the store. With ``hide_loss`` no tag is shown.
-    weights : float array of shape (n,), optional
-        Memberships; shown where some are between 0 and 1.
-    hide_loss : bool
-        Nothing says how the model did: no loss, prediction, tags or whole example, and no keys.
-    density : {"small", "large", "rows"}
-    page : (int, int)
-        Which page of how many, so that keys can ask ``show_gallery`` for the next one.
-    order : int array, optional
-        Rows of the whole group, in which ``rows`` begin at ``first``: what one example's view walks
-        through. Default: ``rows``.
-    """
-    items = items_of(bundle, rows, weights=weights, hide_loss=hide_loss)
-    whole = rows if order is None else order
-    result = _mount(
-        bundle,
-        items,
-        key=key,
-        content=f"{bundle.digest}:{label}:{crc32(np.ascontiguousarray(rows).tobytes())}",
-        label=label,
-        density=density,
-        page=page,
-        tagging=not hide_loss,
-    )
-    if not hide_loss:
-        keyboard.show_line(
-            keyboard.Shown(
-                bundle,
-                key,
-                whole,
-                first,
-                rows,
-                source=example.source_of(bundle, whole),
-                quiet=order is None,
-            )
-        )
-    shown = set(bundle.ids[rows].tolist())
-    return [str(one) for one in (result.picked or []) if one in shown]
-
-
-def _mount(
+def mount(
     bundle: Bundle,
     items: list[dict[str, Any]],
     *,
@@ -115,7 +52,7 @@ def _mount(
         key=key,
         data={
             "key": content,
-            "gallery": keyboard.channel(bundle, key),
+            "gallery": channel(bundle, key),
             "bundle": bundle.digest,
             "label": label,
             "texts": bundle.has_text and not bundle.has_images,
@@ -154,7 +91,7 @@ def items_of(
     graded = weights is not None and is_graded(weights, rows)
     found = []
     for row, words in zip(rows.tolist(), texts, strict=True):
-        label, prediction = example.names_of(bundle, row)
+        label, prediction = names_of(bundle, row)
         if hide_loss:
             prediction = None
         found.append(
@@ -179,7 +116,7 @@ def neighbour_tiles(bundle: Bundle, found: Neighbours, *, key: str) -> int | Non
     items = items_of(bundle, found.rows)
     for item, distance in zip(items, found.distances.tolist(), strict=True):
         item["weight"] = f"d {text.number(distance)}"
-    result = _mount(
+    result = mount(
         bundle,
         items,
         key=key,

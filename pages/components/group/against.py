@@ -12,8 +12,8 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.groups import Group
 from backend.describe import Comparison, compare_with
-from pages.components.group.groups import Choice
 from pages.components.shared import link, text
+from pages.components.shared.choice import Choice
 
 BASELINE = "against"  # also its name in the address
 NAMES = {

@@ -18,11 +18,11 @@ from backend.describe import (
     summary_table,
 )
 from backend.rules.write import joined, level_rule, value_rule
-from pages.components.flagged.hypotheses import columns_of_bundle
 from pages.components.group import against, holders
 from pages.components.group.against import Against
-from pages.components.group.groups import Choice
+from pages.components.group.ask import columns_of_bundle
 from pages.components.shared import link, tables, text
+from pages.components.shared.choice import Choice
 
 ORDER = "order"
 ORDERS = {

@@ -19,28 +19,10 @@ from backend.describe import describe_group, tell_apart
 from backend.difficulty import high_loss
 from backend.export import keep_shape, make_shape
 from pages.components.shared import keys, link, measures, palette, services, text
+from pages.components.shared.choice import Choice
 
 MISTAKEN = 0.3
 """Share of wrong answers from which a group is named after them."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A group with its name on screen and what the record of a tag says about it."""
-
-    key: str
-    name: str
-    group: Group
-    source: dict[str, Any]
-    number: str = ""
-    colour: str = ""
-    note: str = ""
-    scope: str = ""
-    """Among which examples a region was looked for, where not among all."""
-    whole: int | None = None
-    """Members before filters took some away; None where none did."""
-    among: tuple[str, ...] = ()
-    """Labels among which a region was looked for; empty where among all examples."""
 
 
 def region_choices(

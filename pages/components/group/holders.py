@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
-from pages.components.flagged import hypotheses
 from pages.components.gallery import gallery
-from pages.components.group.groups import Choice
+from pages.components.group import ask
 from pages.components.shared import frame, keys, services, text
+from pages.components.shared.choice import Choice
 
 STRIP = 12
 """Members shown; the first in the group's own order."""
@@ -62,7 +62,7 @@ def show_holders(
             )
             source = {"kind": "members with", "what": what, "from": choice.source}
             _tag_these(bundle, bundle.ids[mine].tolist(), source, key)
-            hypotheses.start_button(
+            ask.start_button(
                 bundle,
                 choice,
                 sentence=f"Higher loss: {what}",

@@ -8,10 +8,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from backend.bundle import Bundle
-from pages.components.flagged import hypotheses
-from pages.components.gallery import example
-from pages.components.group import tagging, ways
-from pages.components.group.groups import Choice
+from pages.components.gallery import known
+from pages.components.group import ask, tagging, ways
+from pages.components.shared.choice import Choice
 
 
 def show_group(
@@ -29,8 +28,8 @@ def show_group(
     goes; beside the views by default.
     """
     tagging.follow_others(bundle)
-    example.know_groups(bundle, choices)
-    hypotheses.open_if_asked(bundle)
+    known.know_groups(bundle, choices)
+    ask.open_if_asked(bundle)
     more = more or {}
     without = [view for view in ways.REGION_VIEWS if view not in more]
     if len(choices) < 2:
@@ -39,7 +38,7 @@ def show_group(
     with st.container(horizontal=True, vertical_alignment="center", key="group_bar"):
         with st.container(width="content"):
             view = ways.choose_view(bundle, without=tuple(without))
-        ask = st.container(width="content")
+        asking = st.container(width="content")
         bar = bar or st.container(width="stretch")
     picked: list[str] = []
     if view in more:
@@ -50,5 +49,5 @@ def show_group(
         picked = ways.show_view(bundle, view, choice, choices, tags)
     with bar:
         tagging.show_bar(bundle, choice, picked)
-    with ask:
-        hypotheses.start_form(bundle, choice)
+    with asking:
+        ask.start_form(bundle, choice)

@@ -14,8 +14,8 @@ from backend.core.errors import BackendError
 from backend.export import export_flagged
 from pages.components.gallery import keyboard
 from pages.components.group import history
-from pages.components.group.groups import Choice
 from pages.components.shared import frame, keys, services, text
+from pages.components.shared.choice import Choice
 
 FOLLOW_S = 3.0
 REST_S = 1.5

@@ -9,8 +9,8 @@ import streamlit as st
 from backend.bundle import Bundle
 from pages.components.gallery import gallery
 from pages.components.group import columns, words
-from pages.components.group.groups import Choice
 from pages.components.shared import keys, tables, text
+from pages.components.shared.choice import Choice
 
 REGION_VIEWS = ("What differs", "Breakdown", "Is it real?", "Other methods")
 VIEWS = ("Members", "Side by side", "Table", "Words", "Columns", *REGION_VIEWS)

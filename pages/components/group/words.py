@@ -11,8 +11,8 @@ from backend.describe import Compared, TextCues, WordIndex, cue_tables
 from backend.rules.write import words_rule
 from pages.components.group import against, columns, holders
 from pages.components.group.against import Against
-from pages.components.group.groups import Choice
 from pages.components.shared import link, services, tables, text
+from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import show_progress
 
 PART = "words"  # also its name in the address

@@ -13,8 +13,8 @@ from plotly.colors import sample_colorscale
 
 from backend.bundle import Bundle
 from backend.rules import read_column
-from pages.components.group.groups import Choice
 from pages.components.shared import palette, text
+from pages.components.shared.choice import Choice
 
 STEPS = 64
 """Colours of a scale of numbers."""

@@ -15,10 +15,10 @@ from backend.jobs import Job
 from backend.views import Drawn
 from backend.views.state import SHAPES
 from pages.components.gallery import media
-from pages.components.group.groups import Choice
 from pages.components.map import colours, pointmap
 from pages.components.map.colours import Coding
 from pages.components.shared import keys, link, services, text
+from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import RUNNING, follow, show_progress
 from pages.components.view import selection
 from pages.components.view.selection import Looked

@@ -11,8 +11,8 @@ import streamlit as st
 
 from backend.core.groups import SMALL
 from backend.core.statistics import adjust_p
-from pages.components.group.groups import Choice
 from pages.components.shared import measures, palette, text
+from pages.components.shared.choice import Choice
 from pages.components.spotlights import overlap
 
 LEVEL = 0.05

@@ -18,8 +18,8 @@ from backend.slices import METHODS
 from backend.tasks import default_options
 from pages.components.gallery import gallery
 from pages.components.group import tagging
-from pages.components.group.groups import Choice
 from pages.components.shared import measures, palette, services, text, twin
+from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import RUNNING, show_progress
 from pages.components.spotlights import agreement
 

@@ -10,8 +10,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.spotlight import shared_members
-from pages.components.group.groups import Choice
 from pages.components.shared import text
+from pages.components.shared.choice import Choice
 
 LONGEST = 48
 """Characters of a region's name in the first column."""

@@ -15,8 +15,8 @@ from backend.bundle import Bundle
 from backend.core.groups import SMALL
 from backend.jobs import Job
 from backend.tasks import default_options
-from pages.components.group.groups import Choice
 from pages.components.shared import measures, palette, services, text, twin
+from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import RUNNING, show_progress
 from pages.components.spotlights import overlap
 

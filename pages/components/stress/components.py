@@ -15,9 +15,8 @@ from backend.populations import fisher_interval, read_stress_table, stress_colum
 from backend.populations.stress import rank_correlation
 from pages.components.gallery import gallery
 from pages.components.group import tagging
-from pages.components.group.groups import Choice
-from pages.components.shared import charts
-from pages.components.shared import link, palette, populations, text
+from pages.components.shared import charts, link, palette, populations, text
+from pages.components.shared.choice import Choice
 from pages.components.stress.source import TABLE
 
 MOST_POINTS = 4000

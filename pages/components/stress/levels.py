@@ -13,8 +13,7 @@ from backend.bundle import Bundle
 from backend.core.statistics import mean_interval
 from backend.populations import Level, compression_levels, read_stress_table, stress_columns
 from backend.populations.stress import IID
-from pages.components.shared import charts
-from pages.components.shared import palette, populations, text
+from pages.components.shared import charts, palette, populations, text
 from pages.components.stress.source import EVERYBODY, TABLE, tagged_rows
 
 MOST_LINES = 8

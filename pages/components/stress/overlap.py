@@ -13,9 +13,8 @@ from backend.core.groups import sharp_group
 from backend.populations import compression_levels
 from pages.components.gallery import gallery
 from pages.components.group import tagging
-from pages.components.group.groups import Choice
-from pages.components.shared import charts
-from pages.components.shared import palette, populations, text
+from pages.components.shared import charts, palette, populations, text
+from pages.components.shared.choice import Choice
 
 
 def show_overlap(bundle: Bundle) -> None:

@@ -8,8 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from backend.populations import StressReport
-from pages.components.shared import charts
-from pages.components.shared import palette, text
+from pages.components.shared import charts, palette, text
 from pages.components.stress.source import Stressed
 
 SHOWN = 26

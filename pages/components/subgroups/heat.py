@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.populations.cells import attribute_cells
-from pages.components.shared import charts
-from pages.components.shared import keys, link, palette, populations, text
+from pages.components.shared import charts, keys, link, palette, populations, text
 from pages.components.subgroups.controls import RATES, Asked
 
 CELL = 44

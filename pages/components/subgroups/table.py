@@ -10,9 +10,8 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.groups import sharp_group
 from backend.populations import group_rows
-from pages.components.group.groups import Choice
-from pages.components.shared import charts
-from pages.components.shared import keys, palette, populations, text
+from pages.components.shared import charts, keys, palette, populations, text
+from pages.components.shared.choice import Choice
 from pages.components.subgroups.controls import RATES, Asked
 from pages.components.subgroups.heat import (
     open_place,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.views import what_differs
-from pages.components.group.groups import Choice
 from pages.components.shared import text
+from pages.components.shared.choice import Choice
 from pages.components.view.selection import Looked
 
 HELP = (

@@ -1,0 +1,65 @@
+"""Which groups the page shows, and which of them hold an example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from pages.components.shared import keys, text
+from pages.components.shared.choice import Choice
+
+PLACING = ("kernel", "options", "layer", "shape", "labels", "method", "version")
+"""What a region's source says beside its name and its long center and precision."""
+
+
+def know_groups(bundle: Bundle, choices: Sequence[Choice]) -> None:
+    """Tell which groups the page shows, so that an example can say which of them it is in."""
+    st.session_state[keys.KNOWN_GROUPS] = (bundle.digest, list(choices))
+
+
+def _known_groups(bundle: Bundle) -> list[Choice]:
+    digest, choices = st.session_state.get(keys.KNOWN_GROUPS, ("", []))
+    return choices if digest == bundle.digest else []
+
+
+def source_of(bundle: Bundle, rows: NDArray[np.int64]) -> dict[str, Any] | None:
+    """What the record of a tag says of the group these rows are; short, for it stands in each one.
+
+    An export finds the rest of a region by its key (``backend.export.regions``).
+    """
+    for choice in _known_groups(bundle):
+        held = choice.group.rows
+        if len(held) == len(rows) and (
+            held is rows or np.array_equal(np.sort(held), np.sort(rows))
+        ):
+            kept = ("kind", "key", "name", "index", *PLACING)
+            return {name: choice.source[name] for name in kept if name in choice.source}
+    return None
+
+
+def groups_of(bundle: Bundle, row: int) -> list[tuple[str, str]]:
+    """Regions and selections on the page that hold the example, and how much it belongs to them."""
+    found = []
+    for choice in _known_groups(bundle):
+        held = np.flatnonzero(choice.group.rows == row)
+        if len(held):
+            weight = float(choice.group.weights[row])
+            place = f"{text.count(int(held[0]) + 1)} of {text.count(choice.group.n_members)}"
+            said = f"member {place}" + (f", weight {text.number(weight)}" if weight < 1 else "")
+            found.append((f"{choice.number} {choice.name}".strip(), said))
+    return found
+
+
+def names_of(bundle: Bundle, row: int) -> tuple[str | None, str | None]:
+    """The label and the prediction of one example by name; None where there is none."""
+    names = bundle.class_names
+    if names is None or bundle.label_codes is None:
+        return None, None
+    label = names[bundle.label_codes[row]]
+    predicted = bundle.prediction_codes
+    return label, None if predicted is None else names[predicted[row]]

@@ -1,0 +1,27 @@
+"""The choice: what a page is looking at, with its name and where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from backend.core.groups import Group
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A group with its name on screen and what the record of a tag says about it."""
+
+    key: str
+    name: str
+    group: Group
+    source: dict[str, Any]
+    number: str = ""
+    colour: str = ""
+    note: str = ""
+    scope: str = ""
+    """Among which examples a region was looked for, where not among all."""
+    whole: int | None = None
+    """Members before filters took some away; None where none did."""
+    among: tuple[str, ...] = ()
+    """Labels among which a region was looked for; empty where among all examples."""

@@ -18,7 +18,7 @@ from backend.spotlight import find_spotlights
 from backend.spotlight.solver import blocks
 from backend.spotlight.solver.ranks import ALONE, meeting, own_device
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 # Each process reads only its rows of a memory-mapped file, does what the case says, and writes what
 # came of it. Several cases share a start: loading torch takes longer than searching.
 SCRIPT = """

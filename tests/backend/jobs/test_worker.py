@@ -42,7 +42,7 @@ def order(process, home, task, number="1", **options):
         process,
         id=number,
         task=task,
-        entry=f"tests.backend.sample_tasks:{task}",
+        entry=f"tests.backend.jobs.sample_tasks:{task}",
         digest="",
         options=options,
         home=str(home),
@@ -98,7 +98,7 @@ def test_preloading_what_is_not_there_does_no_harm(process, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "entry", ["tests.backend.sample_tasks:absent", "tests.backend.sample_tasks"]
+    "entry", ["tests.backend.jobs.sample_tasks:absent", "tests.backend.jobs.sample_tasks"]
 )
 def test_an_entry_that_is_no_function_is_told(process, tmp_path, entry):
     say(process, id="1", task="t", entry=entry, digest="", options={}, home=str(tmp_path), key=KEY,

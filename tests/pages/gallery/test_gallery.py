@@ -20,7 +20,7 @@ from pages.components.gallery import example, gallery, keyboard, known
 from pages.components.shared import services, text
 from tests.bundles import npz, planted
 
-APP = str(Path(__file__).parents[2] / "app.py")
+APP = str(Path(__file__).parents[3] / "app.py")
 ME = "a1b2c3d4e5f6"
 
 

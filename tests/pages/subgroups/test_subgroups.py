@@ -19,7 +19,7 @@ from pages.components.shared import populations, services
 from pages.components.subgroups.heat import pair_start, rows_per_group, singles_start
 from tests.pages.population_bundles import HOSTILE, awkward, fields, kept
 
-APP = str(Path(__file__).parents[2] / "app.py")
+APP = str(Path(__file__).parents[3] / "app.py")
 
 
 @pytest.fixture(scope="module")

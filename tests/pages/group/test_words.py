@@ -21,7 +21,7 @@ from pages.components.group import ask, columns
 from pages.components.shared import services, text
 from tests.bundles import npz
 
-APP = str(Path(__file__).parents[2] / "app.py")
+APP = str(Path(__file__).parents[3] / "app.py")
 N = 200
 HARD = np.arange(N) < 40
 HOSTILE = [

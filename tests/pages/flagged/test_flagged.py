@@ -17,7 +17,7 @@ from pages.components.flagged.hypotheses import with_suggestion
 from pages.components.shared import services
 from tests.bundles import npz, planted
 
-APP = str(Path(__file__).parents[2] / "app.py")
+APP = str(Path(__file__).parents[3] / "app.py")
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from backend.core.errors import InputError, StoreError
 from backend.store import Store
 from backend.store.database import HEAD, MIGRATIONS, events, metadata
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 BUNDLE = "ab" * 32
 
 

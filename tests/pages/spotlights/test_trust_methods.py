@@ -18,7 +18,7 @@ from pages.components.shared import keys, services
 from pages.components.spotlights import trust
 from tests.bundles import npz
 
-APP = str(Path(__file__).parents[2] / "app.py")
+APP = str(Path(__file__).parents[3] / "app.py")
 NAME = "<b>x</b> [y](javascript:z)"
 
 

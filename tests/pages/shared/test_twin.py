@@ -10,7 +10,7 @@ import pytest
 
 from pages.components.shared.twin import histogram_table
 
-PAGES = Path(__file__).parents[2] / "pages"
+PAGES = Path(__file__).parents[3] / "pages"
 NUMBERS = re.compile(r"twin\.show_twin|st\.dataframe|show_table\(|charts\.show_chart")
 DRAWING = sorted(
     path for path in PAGES.rglob("*.py") if "st.plotly_chart(" in path.read_text("utf-8")

@@ -30,7 +30,7 @@ from pages.components.compression.votes import votes_table
 from pages.components.shared import populations, services
 from tests.pages.population_bundles import HOSTILE, awkward, fields, kept
 
-APP = str(Path(__file__).parents[2] / "app.py")
+APP = str(Path(__file__).parents[3] / "app.py")
 PARTS = ("Overview", "Examples", "Attributes", "Classes", "Subgroups", "Review")
 Open = Callable[..., AppTest]
 

@@ -19,7 +19,7 @@ from backend.export import read_export
 from backend.spotlight import members
 from backend.store import Store
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 N, PLANTED = 200, 12
 
 

@@ -10,7 +10,7 @@ import pytest
 from backend.cache import Cache, key_of
 from backend.export import export_flagged
 from backend.export.regions import completed, region_of
-from tests.backend.test_export import D, make_bundle, region, store
+from tests.backend.export.test_export import D, make_bundle, region, store
 
 __all__ = ["store"]
 

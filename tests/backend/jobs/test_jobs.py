@@ -22,7 +22,7 @@ from backend.jobs import manager as many_jobs
 from backend.tasks import Task
 
 NAMES = ["echo", "patient", "stubborn", "refuse", "bug", "hungry", "die", "chatty", "odd"]
-TASKS = {name: f"tests.backend.sample_tasks:{name}" for name in NAMES}
+TASKS = {name: f"tests.backend.jobs.sample_tasks:{name}" for name in NAMES}
 LIMIT_S = 60
 
 
@@ -447,7 +447,7 @@ def test_workers_must_be_a_positive_number(tmp_path):
 SERVER = """
 import sys
 from backend.jobs import Jobs
-jobs = Jobs(sys.argv[1], tasks={"t": "tests.backend.sample_tasks:stubborn"})
+jobs = Jobs(sys.argv[1], tasks={"t": "tests.backend.jobs.sample_tasks:stubborn"})
 job = jobs.submit("t", "")
 while not job.partial():
     job.wait(0.01)

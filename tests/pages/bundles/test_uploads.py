@@ -133,7 +133,7 @@ def test_discard_leaves_a_folder_of_the_server_alone(home, tmp_path):
 
 def test_a_failed_file_is_named_and_left_out_of_the_next_import(home):
     st.cache_resource.clear()
-    at = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=60)
+    at = AppTest.from_file(str(Path(__file__).parents[3] / "app.py"), default_timeout=60)
     at.run()
     at.switch_page("pages/bundles.py").run()
     try:

@@ -15,7 +15,7 @@ import pytest
 from backend.bundle import write_bundle
 from backend.cli.main import main
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 
 
 def typed() -> list[str]:

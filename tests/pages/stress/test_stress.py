@@ -17,7 +17,7 @@ from pages.components.shared import services
 from pages.components.stress.levels import spaced
 from tests.pages.population_bundles import awkward, fields, kept
 
-APP = str(Path(__file__).parents[2] / "app.py")
+APP = str(Path(__file__).parents[3] / "app.py")
 PARTS = (
     "Spread", "Between tests", "Disagreement", "Components", "Compression levels", "Failure overlap",
 )  # fmt: skip

@@ -13,7 +13,7 @@ from backend.demo import demo_path
 from pages.components.shared import services, text
 from tests.bundles import npz
 
-APP = Path(__file__).parents[2] / "app.py"
+APP = Path(__file__).parents[3] / "app.py"
 
 
 @pytest.fixture

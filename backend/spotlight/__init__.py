@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from backend.spotlight.trust.findings import Assessment, RegionAssessment
 
 _HOMES = {
-    "Assessment": "findings",
+    "Assessment": "trust.findings",
     "Outcome": "outcome",
     "Region": "find",
-    "RegionAssessment": "findings",
+    "RegionAssessment": "trust.findings",
     "Regions": "regions.result",
     "SpotlightObjective": "objective",
     "Spotlights": "find",
-    "assess_spotlight": "assess",
-    "assess_spotlights": "assess",
+    "assess_spotlight": "trust.assess",
+    "assess_spotlights": "trust.assess",
     "effective_size": "membership",
     "find_regions": "regions.find",
     "find_spotlights": "find",

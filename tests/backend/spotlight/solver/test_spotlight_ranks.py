@@ -25,7 +25,7 @@ SCRIPT = """
 import json, os, sys
 import numpy as np
 from backend.core.errors import BackendError
-from backend.spotlight import blocks
+from backend.spotlight.solver import blocks
 from backend.spotlight.ranks_search import find_spotlights_on_ranks
 
 folder, rank = sys.argv[1], int(os.environ["RANK"])

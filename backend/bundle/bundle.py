@@ -180,6 +180,23 @@ class Bundle:
         """Position of each prediction in ``class_names``, shape (n,)."""
         return self._codes(self.predictions)
 
+    @cached_property
+    def label_names(self) -> NDArray[np.object_] | None:
+        """Name of each label, text of shape (n,); None where there are no codes. Not writeable."""
+        return self._names(self.label_codes)
+
+    @cached_property
+    def prediction_names(self) -> NDArray[np.object_] | None:
+        """Name of each prediction, text of shape (n,); None where there are no codes. Not writeable."""
+        return self._names(self.prediction_codes)
+
+    def _names(self, codes: NDArray[np.int64] | None) -> NDArray[np.object_] | None:
+        if codes is None or self.class_names is None:
+            return None
+        names = np.asarray(self.class_names, dtype=object)[codes]
+        names.flags.writeable = False  # made once and shared by all who ask
+        return names
+
     def _codes(self, values: NDArray[Any] | None) -> NDArray[np.int64] | None:
         if values is None or values.dtype.kind not in "iU" or self.class_names is None:
             return None

@@ -28,7 +28,7 @@ def regions(options: Namespace) -> Report:
     found = find_regions(
         bundle.embeddings,
         bundle.losses,
-        labels=_labels(bundle),
+        labels=bundle.label_names,
         groups=_column(bundle, options.groups),
         n_regions=options.regions,
         seed=options.seed,
@@ -74,13 +74,6 @@ def regions(options: Namespace) -> Report:
     if options.out is not None:
         parts.append(f"Written to {options.out}.")
     return Report(plain(data), "\n\n".join(parts))
-
-
-def _labels(bundle: Bundle) -> np.ndarray | None:
-    """Class names of all examples, where labels are classes."""
-    if bundle.label_codes is None or bundle.class_names is None:
-        return None
-    return np.asarray(bundle.class_names)[bundle.label_codes]
 
 
 def _column(bundle: Bundle, name: str | None) -> np.ndarray | None:

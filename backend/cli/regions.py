@@ -214,13 +214,8 @@ def read_regions(bundle: Bundle, path: str) -> tuple[Any, list[Any]]:
 
 def _named(bundle: Bundle) -> dict[str, Any]:
     """Label and prediction of every example by name, as far as they are known."""
-    names = bundle.class_names
-    given = (("label", bundle.label_codes), ("prediction", bundle.prediction_codes))
-    return {
-        what: np.asarray(names, dtype=object)[codes]
-        for what, codes in given
-        if names is not None and codes is not None
-    }
+    given = (("label", bundle.label_names), ("prediction", bundle.prediction_names))
+    return {what: names for what, names in given if names is not None}
 
 
 def _facts(bundle: Bundle) -> pd.DataFrame:

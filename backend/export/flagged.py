@@ -149,8 +149,8 @@ def flagged_rows(bundle: Any, manifest: Manifest) -> pd.DataFrame:
             "region": _region_names(pairs["source_seq"], manifest, fold.names),
             "weight": _weights(bundle, pairs["source_seq"].to_numpy(), place, manifest),
             "loss": np.asarray(bundle.losses, dtype=np.float64)[place],
-            "label": _named(bundle, bundle.labels, bundle.label_codes, place),
-            "prediction": _named(bundle, bundle.predictions, bundle.prediction_codes, place),
+            "label": _named(bundle, bundle.labels, bundle.label_names, place),
+            "prediction": _named(bundle, bundle.predictions, bundle.prediction_names, place),
         }
     )
     return pd.concat([own, user_columns(bundle.examples, place)], axis=1)
@@ -206,9 +206,9 @@ def _weights(
     return weights
 
 
-def _named(bundle: Any, given: Any, codes: Any, place: NDArray[np.int64]) -> Any:
+def _named(bundle: Any, given: Any, names: Any, place: NDArray[np.int64]) -> Any:
     if given is None:
         return pd.Series([None] * len(place), dtype="str")
-    if bundle.classes is not None and codes is not None:
-        return np.asarray(bundle.class_names, dtype=object)[np.asarray(codes)[place]]
+    if bundle.classes is not None and names is not None:
+        return names[place]
     return np.asarray(given)[place]

@@ -176,12 +176,11 @@ def _search_of(meta: Mapping[str, Any]) -> str:
 def facts_of(bundle: Bundle) -> pd.DataFrame:
     """Label, prediction and attributes of every example, by name."""
     frame = bundle.examples[bundle.attributes].copy()
-    names = bundle.class_names
-    given = (("label", bundle.label_codes), ("prediction", bundle.prediction_codes))
-    for at, (what, codes) in enumerate(given):
-        if names is not None and codes is not None:
+    given = (("label", bundle.label_names), ("prediction", bundle.prediction_names))
+    for at, (what, names) in enumerate(given):
+        if names is not None:
             free = what if what not in frame else f"{what} (model)"
-            frame.insert(min(at, len(frame.columns)), free, np.asarray(names, dtype=object)[codes])
+            frame.insert(min(at, len(frame.columns)), free, names)
     return frame
 
 
@@ -271,10 +270,7 @@ def _described(bundle: Bundle, facts: pd.DataFrame, group: Group) -> str:
 
 
 def _card(bundle: Bundle, facts: pd.DataFrame, row: int) -> Card:
-    named = {}
-    for what, codes in (("label", bundle.label_codes), ("prediction", bundle.prediction_codes)):
-        known = codes is not None and bundle.class_names is not None
-        named[what] = bundle.class_names[codes[row]] if known else ""  # type: ignore[index]
+    labels, predictions = bundle.label_names, bundle.prediction_names
     try:
         image = bundle.thumbnail(row)
     except BackendError:  # the file has gone since: the rest of the report still stands
@@ -282,8 +278,8 @@ def _card(bundle: Bundle, facts: pd.DataFrame, row: int) -> Card:
     text = str(bundle.examples["text"].iloc[row]) if bundle.has_text else ""
     return Card(
         id=str(bundle.ids[row]),
-        label=named["label"],
-        prediction=named["prediction"],
+        label="" if labels is None else labels[row],
+        prediction="" if predictions is None else predictions[row],
         wrong=bundle.correct is not None and not bundle.correct[row],
         loss=float(bundle.losses[row]),
         text=text if len(text) <= TEXT else text[: TEXT - 1] + "…",

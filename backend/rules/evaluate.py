@@ -274,9 +274,9 @@ def _columns(bundle: Bundle) -> dict[str, Callable[[], NDArray[Any]]]:
     """Every column by name, made when it is asked for."""
     made: dict[str, Callable[[], NDArray[Any]]] = {}
     if bundle.labels is not None:
-        made["label"] = lambda: _named(bundle, bundle.labels, bundle.label_codes)
+        made["label"] = lambda: _named(bundle.labels, bundle.label_names)
     if bundle.predictions is not None:
-        made["prediction"] = lambda: _named(bundle, bundle.predictions, bundle.prediction_codes)
+        made["prediction"] = lambda: _named(bundle.predictions, bundle.prediction_names)
     if bundle.correct is not None:
         made["correct"] = lambda: np.asarray(bundle.correct)
     made["loss"] = lambda: bundle.losses
@@ -292,11 +292,9 @@ def _columns(bundle: Bundle) -> dict[str, Callable[[], NDArray[Any]]]:
     return made
 
 
-def _named(bundle: Bundle, values: Any, codes: Any) -> NDArray[Any]:
+def _named(values: Any, names: NDArray[np.object_] | None) -> NDArray[Any]:
     """Labels by their class names; the numbers themselves for a regression."""
-    if codes is None or bundle.class_names is None:
-        return np.asarray(values)
-    return np.asarray(bundle.class_names, dtype=object)[codes]
+    return np.asarray(values) if names is None else names
 
 
 def _column_values(column: pd.Series) -> NDArray[Any]:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.arrays import check_choice
@@ -27,8 +26,8 @@ def category_column(bundle: Bundle, name: str) -> NDArray[Any]:
     """A column as categories, shape (n,): numbers of many values are cut into ranges."""
     from backend.describe import bin_column
 
-    if name == TRUE_CLASS and name not in bundle.attributes and bundle.label_codes is not None:
-        return np.asarray(bundle.class_names, dtype=object)[bundle.label_codes]
+    if name == TRUE_CLASS and name not in bundle.attributes and bundle.label_names is not None:
+        return bundle.label_names
     if name not in bundle.attributes:
         raise InputError(f"there is no column {name!r} in this bundle.")
     column = bundle.examples[name]
@@ -40,12 +39,7 @@ def evaluation_of(bundle: Bundle, attributes: Sequence[str] = ()) -> Evaluation:
     """A bundle as the audits of populations take it, with these columns as categories."""
     from backend.populations import Evaluation, make_ensemble
 
-    names = None if bundle.class_names is None else np.asarray(bundle.class_names, dtype=object)
-    labels = predictions = None
-    if names is not None and bundle.label_codes is not None:
-        labels = names[bundle.label_codes]
-        if bundle.prediction_codes is not None:
-            predictions = names[bundle.prediction_codes]
+    labels = bundle.label_names
     return Evaluation(
         make_ensemble(
             bundle.populations,
@@ -55,7 +49,7 @@ def evaluation_of(bundle: Bundle, attributes: Sequence[str] = ()) -> Evaluation:
         if bundle.populations
         else None,
         labels,
-        predictions,
+        None if labels is None else bundle.prediction_names,
         bundle.losses,
         {name: category_column(bundle, name) for name in attributes},
         bundle.extras.get("stress_scores"),

@@ -57,9 +57,7 @@ def groups_of(bundle: Bundle, row: int) -> list[tuple[str, str]]:
 
 def names_of(bundle: Bundle, row: int) -> tuple[str | None, str | None]:
     """The label and the prediction of one example by name; None where there is none."""
-    names = bundle.class_names
-    if names is None or bundle.label_codes is None:
+    labels, predictions = bundle.label_names, bundle.prediction_names
+    if labels is None:
         return None, None
-    label = names[bundle.label_codes[row]]
-    predicted = bundle.prediction_codes
-    return label, None if predicted is None else names[predicted[row]]
+    return labels[row], None if predictions is None else predictions[row]

@@ -217,22 +217,15 @@ async def send_picture(request: Request) -> Response:
 
 def facts(bundle: Bundle, row: int) -> dict[str, Any]:
     """One example in a few fields, ready for JSON; what is unknown or not finite is None."""
-    names = bundle.class_names
-    label = prediction = correct = None
-    if names is not None and bundle.label_codes is not None:
-        label = names[bundle.label_codes[row]]
-    if names is not None and bundle.prediction_codes is not None:
-        prediction = names[bundle.prediction_codes[row]]
-    if bundle.correct is not None:
-        correct = bool(bundle.correct[row])
+    labels, predictions = bundle.label_names, bundle.prediction_names
     loss = float(bundle.losses[row])
     text = str(bundle.examples["text"].iloc[row])[:TEXT_LENGTH] if bundle.has_text else None
     return {
         "id": str(bundle.ids[row]),
         "text": text,
-        "label": label,
-        "prediction": prediction,
-        "correct": correct,
+        "label": None if labels is None else labels[row],
+        "prediction": None if predictions is None else predictions[row],
+        "correct": None if bundle.correct is None else bool(bundle.correct[row]),
         "loss": loss if math.isfinite(loss) else None,
         "image": bundle.has_images,
     }

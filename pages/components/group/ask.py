@@ -123,10 +123,7 @@ def group_rule(bundle: Bundle, group: Group) -> str:
     """
     if not group.n_members:
         return ""
-    names = bundle.class_names
-    labels = None
-    if names is not None and bundle.label_codes is not None:
-        labels = np.asarray(names, dtype=object)[bundle.label_codes]
+    labels = bundle.label_names
     columns = bundle.examples[[name for name in bundle.attributes if name != "label"]]
     parts: list[str | None] = []
     if labels is not None or not columns.empty:

@@ -152,13 +152,11 @@ def coded(digest: str, _bundle: Bundle) -> list[AttributeColumn]:
 def columns_of(bundle: Bundle) -> pd.DataFrame:
     """What the column tables are made of: label, prediction, confusion, and the user's columns."""
     frame = bundle.examples[bundle.attributes].copy()
-    names = bundle.class_names
+    labels, predictions = bundle.label_names, bundle.prediction_names
     extra: dict[str, object] = {}
-    if names is not None and bundle.label_codes is not None:
-        labels = np.asarray(names, dtype=object)[bundle.label_codes]
+    if labels is not None:
         extra["label"] = labels
-        if bundle.prediction_codes is not None:
-            predictions = np.asarray(names, dtype=object)[bundle.prediction_codes]
+        if predictions is not None:
             extra["prediction"] = predictions
             extra[ARROW] = labels + " → " + predictions
     for at, (name, values) in enumerate(extra.items()):
@@ -176,15 +174,14 @@ def rule_of(bundle: Bundle, column: AttributeColumn, code: int) -> str | None:
     for field in ("label", "prediction"):
         if column.name == own_name(bundle, field) and bundle.class_names is not None:
             return level_rule(field, column, code)
-    if column.name == own_name(bundle, ARROW) and bundle.label_codes is not None:
+    labels, predictions = bundle.label_names, bundle.prediction_names
+    if column.name == own_name(bundle, ARROW) and labels is not None and predictions is not None:
         if column.pooled and column.levels[code] == "other":
             return None
         row = int(column.presence.holders(code)[0])
-        names, predicted = bundle.class_names, bundle.prediction_codes
-        if names is None or predicted is None:
-            return None
-        label, prediction = names[bundle.label_codes[row]], names[predicted[row]]
-        return joined([value_rule("label", label), value_rule("prediction", prediction)])
+        return joined(
+            [value_rule("label", labels[row]), value_rule("prediction", predictions[row])]
+        )
     return level_rule(attribute_name(bundle, column.name), column, code)
 
 

@@ -90,11 +90,10 @@ def members_frame(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> pd.Data
     group = choice.group
     rows = group.rows
     frame = pd.DataFrame({"id": bundle.ids[rows]})
-    names = bundle.class_names
-    if names is not None and bundle.label_codes is not None:
-        frame["label"] = np.asarray(names)[bundle.label_codes[rows]]
-    if names is not None and bundle.prediction_codes is not None:
-        frame["prediction"] = np.asarray(names)[bundle.prediction_codes[rows]]
+    if bundle.label_names is not None:
+        frame["label"] = bundle.label_names[rows]
+    if bundle.prediction_names is not None:
+        frame["prediction"] = bundle.prediction_names[rows]
     frame["loss"] = bundle.losses[rows]
     frame["weight"] = np.asarray(group.weights[rows], dtype=float)
     by_id = tags.groupby("id")["tag"].agg(", ".join).to_dict() if len(tags) else {}

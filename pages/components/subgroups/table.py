@@ -193,8 +193,7 @@ def chosen_group(bundle: Bundle, asked: Asked, table: pd.DataFrame) -> Choice | 
         rows = group_rows(held, bundle.n, 1, group)
         name = f"{row['group']}, every class"
         if column:  # the first is the pooled one
-            names = np.asarray(bundle.class_names or (), dtype=object)
-            rows = rows[names[bundle.label_codes[rows]] == row["class"]]  # type: ignore[index]
+            rows = rows[bundle.label_names[rows] == row["class"]]  # type: ignore[index]
             name = f"{row['group']}, class {row['class']}"
     else:
         rows = group_rows(held, bundle.n, asked.order, place)

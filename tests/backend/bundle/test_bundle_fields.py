@@ -65,6 +65,8 @@ def test_zero_one_loss(tmp_path: Path) -> None:
     assert bundle.losses.tolist() == [0, 1, 0, 0]
     assert bundle.class_names == ("a", "b", "c")
     assert bundle.label_codes.tolist() == [0, 1, 0, 2]
+    assert bundle.label_names.tolist() == ["a", "b", "a", "c"]
+    assert bundle.prediction_names.tolist() == ["a", "a", "a", "c"]
     assert bundle.correct.tolist() == [True, False, True, True]
     assert bundle.accuracy == 0.75 and bundle.base_loss == 0.25
     assert any("0 where the prediction is the label" in note for note in bundle.notes)
@@ -75,6 +77,7 @@ def test_squared_error(tmp_path: Path) -> None:
     assert bundle.losses.tolist() == [0, 0.25, 4, 0]
     assert bundle.predictions.dtype == np.float64
     assert bundle.accuracy is None and bundle.class_names is None and bundle.label_codes is None
+    assert bundle.label_names is None and bundle.prediction_names is None
 
 
 def test_given_losses_are_kept(tmp_path: Path) -> None:
@@ -99,6 +102,8 @@ def test_codes(labels: Any, classes: Any, names: Any, codes: Any, tmp_path: Path
     bundle = made(tmp_path, losses=[0.0] * 4, labels=labels, classes=classes)
     assert bundle.class_names == names
     assert bundle.label_codes.tolist() == codes
+    assert bundle.label_names.tolist() == [names[code] for code in codes]
+    assert not bundle.label_names.flags.writeable and bundle.prediction_names is None
 
 
 def test_probabilities_number_the_classes(tmp_path: Path) -> None:

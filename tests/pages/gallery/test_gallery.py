@@ -272,7 +272,7 @@ def test_a_source_is_found_for_a_group_on_the_page_in_any_order(
     rows = np.array([5, 3, 9])
     source = {"kind": "region", "key": "k:0", "name": "n", "center": [0.0] * 400}
     choice = Choice("region-1", "n", sharp_group("region", rows, bundle.losses), source)
-    monkeypatch.setattr(example, "_known_groups", lambda bundle: [choice])
+    monkeypatch.setattr(known, "_known_groups", lambda bundle: [choice])
     expected = {"kind": "region", "key": "k:0", "name": "n"}
     assert known.source_of(bundle, np.array([3, 5, 9])) == expected
     assert known.source_of(bundle, np.array([3, 5])) is None

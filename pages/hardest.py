@@ -19,6 +19,8 @@ from pages.components.view import selection
 from pages.components.view.acting import show_acting_bar
 from pages.components.view.selection import Looked
 
+SHARE = 2.0  # percent of the examples, at first
+
 
 def page() -> None:
     bundle = frame.choose_bundle()
@@ -34,11 +36,11 @@ def page() -> None:
     with set_place:
         share = st.slider(
             "Hardest share, in percent",
-            0.1, 20.0, 2.0, 0.1,
+            0.1, 20.0, SHARE, 0.1,
             key=keys.QUANTILE,
             bind="query-params",
-            help="2 % means: losses strictly above the 0.98 quantile. Where no loss is strictly above it "
-            "(0/1 losses), as many of the largest as the share asks for, ties drawn by seed.",
+            help=f"{SHARE:g} % means: losses strictly above the {1 - SHARE / 100:g} quantile. Where no loss is "
+            "strictly above it (0/1 losses), as many of the largest as the share asks for, ties drawn by seed.",
         )  # fmt: skip
         choice = high_loss_choice(bundle, 1 - share / 100)
         group = choice.group

@@ -8,6 +8,7 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
+from backend.core.groups import SMALL
 from backend.populations import StressReport, stress_report
 from pages.components.shared import frame, keys, populations, text
 from pages.components.stress.components import show_components
@@ -74,8 +75,8 @@ def with_report(held: Stressed, show: Callable[[StressReport], None]) -> None:
         return
     if held.stress.empty:
         st.info(
-            "There is no test beside the held-out metric. Choose attributes or tags with at least 30 "
-            "examples per value.",
+            "There is no test beside the held-out metric. Choose attributes or tags with at least "
+            f"{SMALL} examples per value.",
             icon=":material/info:",
         )
         return

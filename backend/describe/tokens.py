@@ -10,7 +10,7 @@ import pandas as pd
 
 from backend.core.errors import InputError
 from backend.describe.comparison import compare_with
-from backend.describe.words import index_words
+from backend.describe.words import SMOOTHING, index_words
 
 PICTURES = {"So", "Sk"}  # emoji and their skin tones: words of a kind; "Sm", "Sc" are not
 
@@ -46,7 +46,7 @@ def token_table(
     documents: Iterable[Any],
     weights: Any,
     *,
-    smoothing: float = 0.005,
+    smoothing: float = SMOOTHING,
     top: int | None = 20,
     exclude: Iterable[Hashable] = (),
     length: int = 1,

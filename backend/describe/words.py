@@ -46,6 +46,8 @@ class Compared:
     told_apart: int
 
 
+SMOOTHING = 0.005
+"""Added to both shares before they are divided: keeps the ratios of rare words small."""
 LEVEL = 0.05
 """Adjusted p-values up to this one are counted as told apart from chance."""
 
@@ -120,7 +122,7 @@ class WordIndex:
         comparison: Comparison,
         *,
         length: int = 1,
-        smoothing: float = 0.005,
+        smoothing: float = SMOOTHING,
         top: int | None = 20,
         exclude: Iterable[Hashable] = (),
     ) -> Compared:

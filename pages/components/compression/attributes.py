@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from backend.bundle import Bundle
+from backend.populations.payers import LEVEL
 from pages.components.compression.pair import Comparison
 from pages.components.shared import charts, palette, populations, text
 
@@ -60,7 +61,7 @@ def show_representation(bundle: Bundle, held: Comparison, share: float, tie: str
     st.caption(
         "Lines are Wilson 95 % intervals. p is Fisher's exact test of being changed against having "
         "the value; adjusted by Benjamini and Hochberg over all values counted. ◆ marks an adjusted "
-        "p below .05. Small groups have wide intervals."
+        f"p below {text.level(LEVEL)}. Small groups have wide intervals."
     )
 
 
@@ -84,7 +85,7 @@ def representation_figure(table: pd.DataFrame) -> go.Figure:
     value, low, high = (
         100 * table[name].to_numpy() for name in ("pie_share", "pie_low", "pie_high")
     )
-    significant = (table["p_adjusted"] < 0.05).to_numpy()
+    significant = (table["p_adjusted"] < LEVEL).to_numpy()
     figure = go.Figure()
     figure.add_scatter(
         x=100 * table["share"], y=at, mode="markers", hoverinfo="skip",

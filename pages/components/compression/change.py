@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from backend.bundle import Bundle
+from backend.populations.payers import LEVEL
 from pages.components.compression.pair import Comparison
 from pages.components.shared import charts, palette, populations, text
 
@@ -35,12 +36,12 @@ def show_classes(bundle: Bundle, held: Comparison) -> None:
     if len(present) > 2 * charts.SHOWN:
         shown = pd.concat([present.head(charts.SHOWN), present.tail(charts.SHOWN)])
     tested = int(present["p"].notna().sum())
-    significant = int((present["p"] < 0.05).sum())
-    adjusted = int((present["p_adjusted"] < 0.05).sum())
+    significant = int((present["p"] < LEVEL).sum())
+    adjusted = int((present["p_adjusted"] < LEVEL).sum())
     if tested:
         st.markdown(
             f"**{text.count(significant)}** of {text.count(tested)} classes change more or less than "
-            f"the average at p < .05, **{text.count(adjusted)}** after adjustment."
+            f"the average at p < {text.level(LEVEL)}, **{text.count(adjusted)}** after adjustment."
         )
     else:
         st.info(
@@ -58,7 +59,7 @@ def show_classes(bundle: Bundle, held: Comparison) -> None:
     caption = (
         "Recall of a class, less the mean top-1 accuracy of its population; compressed less baseline. "
         "Lines are Welch 95 % intervals over models; ◆ marks an adjusted p (Benjamini and Hochberg) "
-        "below .05, ◇ an unadjusted one (Hooker et al. 2019 do not adjust)."
+        f"below {text.level(LEVEL)}, ◇ an unadjusted one (Hooker et al. 2019 do not adjust)."
     )
     if absent:
         names = ", ".join(text.plain(name, limit=40) for name in absent[:8])
@@ -84,7 +85,7 @@ def classes_figure(table: pd.DataFrame) -> go.Figure:
         100 * table[name].to_numpy()
         for name in ("normalized_change", "normalized_low", "normalized_high")
     )
-    sure, maybe = (table["p_adjusted"] < 0.05).to_numpy(), (table["p"] < 0.05).to_numpy()
+    sure, maybe = (table["p_adjusted"] < LEVEL).to_numpy(), (table["p"] < LEVEL).to_numpy()
     figure = go.Figure(
         go.Scatter(
             x=value,

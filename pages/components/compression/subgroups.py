@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from backend.bundle import Bundle
+from backend.core.groups import SMALL
 from pages.components.compression.pair import Comparison
 from pages.components.shared import charts, palette, populations, text
 
@@ -91,7 +92,7 @@ def show_subgroups(bundle: Bundle, held: Comparison) -> None:
         "Rates are averaged over models first. Lines are Welch 95 % intervals over models: they say "
         "what other seeds would do on the same examples, not what other examples would. The "
         "percentage is the difference in percent of the baseline rate (Hooker et al. 2020, table 3); "
-        f"it is undefined where the baseline never errs. † under 30 examples. {text.count(undefined)} "
+        f"it is undefined where the baseline never errs. † under {SMALL} examples. {text.count(undefined)} "
         "groups without examples to err on are in the table only."
     )
 
@@ -121,7 +122,7 @@ def subgroups_figure(table: pd.DataFrame) -> go.Figure:
     value, low, high = (
         100 * table[name].to_numpy() for name in ("difference", "difference_low", "difference_high")
     )
-    small = (table["n"] < 30).to_numpy()
+    small = (table["n"] < SMALL).to_numpy()
     figure = go.Figure(
         go.Scatter(
             x=value,
@@ -162,7 +163,7 @@ def subgroups_figure(table: pd.DataFrame) -> go.Figure:
             "zeroline": False,
         },
         yaxis=charts.rows_axis(
-            [f"{row.group}{' †' if row.n < 30 else ''}" for row in table.itertuples()], limit=44
+            [f"{row.group}{' †' if row.n < SMALL else ''}" for row in table.itertuples()], limit=44
         ),
     )
     return figure

@@ -20,6 +20,7 @@ GROUP = "blind_group"
 RUNNING = "_blind_running"
 ANSWERED = "_blind_answered"
 HIGH_LOSS = "high loss"
+SHARE = 0.02  # of all examples, in the high-loss set
 TILES = 12
 SIDES = (("A", "first"), ("B", "second"))
 
@@ -58,7 +59,7 @@ def _choose(bundle: Bundle) -> str:
         "Group",
         options,
         format_func=lambda one: (
-            "Highest losses, 2 % of the examples"
+            f"Highest losses, {text.percent(SHARE, digits=0)} of the examples"
             if one == HIGH_LOSS
             else f"Tag {one.removeprefix('tag:')}"
         ),
@@ -73,7 +74,7 @@ def _choose(bundle: Bundle) -> str:
 def rows_of(bundle: Bundle, chosen: str) -> NDArray[np.int64]:
     """Rows of a tag, or the high-loss set."""
     if chosen == HIGH_LOSS:
-        return baselines(bundle, 0.02, seed=0)[0].group.rows
+        return baselines(bundle, SHARE, seed=0)[0].group.rows
     tags = tagging.tags_of(bundle)
     return rows_of_ids(bundle, tags.loc[tags["tag"] == chosen.removeprefix("tag:"), "id"])
 

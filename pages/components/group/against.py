@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from backend.bundle import Bundle
-from backend.core.groups import Group
+from backend.core.groups import SMALL, Group
 from backend.describe import Comparison, compare_with
 from pages.components.shared import link, text
 from pages.components.shared.choice import Choice
@@ -81,7 +81,7 @@ def compare(bundle: Bundle, choice: Choice, baseline: str) -> Against:
         "not members",
     }[baseline]
     sentence += f"; the group has {members}" + (
-        ", fewer than 30: small." if choice.group.small else "."
+        f", fewer than {SMALL}: small." if choice.group.small else "."
     )
     return Against(comparison, key, sentence, HEADS[baseline])
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
+from backend.core.groups import SMALL
 from pages.components.gallery import gallery
 from pages.components.group import ask
 from pages.components.shared import frame, keys, services, text
@@ -57,7 +58,7 @@ def show_holders(
                 f"({text.percent(len(rows) / bundle.n)}, mean loss "
                 f"{text.number(float(bundle.losses[rows].mean()))}) · {text.times(row['ratio'])} · "
                 f"adjusted p {text.p_value(row['p_adjusted'])}"
-                + (" · under 30 examples: says little" if row["small"] else ""),
+                + (f" · under {SMALL} examples: says little" if row["small"] else ""),
                 width="stretch",
             )
             source = {"kind": "members with", "what": what, "from": choice.source}

@@ -8,6 +8,8 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.describe import Compared, TextCues, WordIndex, cue_tables
+from backend.describe.cues import SURE
+from backend.describe.words import LEVEL, SMOOTHING
 from backend.rules.write import words_rule
 from pages.components.group import against, columns, holders
 from pages.components.group.against import Against
@@ -22,8 +24,8 @@ TOPIC = "topic"  # which column is read as topics; in the address
 SHOWN = 20
 ROWS = 10
 RATIO = (
-    "(0.005 + share of the group's weight in documents with it) / (0.005 + share of what it is compared "
-    "with); each document counts once (d'Eon et al. 2021, section 3.3)."
+    f"({SMOOTHING:g} + share of the group's weight in documents with it) / ({SMOOTHING:g} + share of what "
+    "it is compared with); each document counts once (d'Eon et al. 2021, section 3.3)."
 )
 
 
@@ -71,7 +73,7 @@ def _tokens(
     rare = "" if length == 1 else f" that at least {job.options['min_count']} documents hold"
     said = (
         f"{beside.sentence} Of {text.count(found.looked_at)} {part.lower()} looked at{rare}, "
-        f"{text.count(found.told_apart)} have an adjusted p of at most .05; the {len(found.table)} of "
+        f"{text.count(found.told_apart)} have an adjusted p of at most {text.level(LEVEL)}; the {len(found.table)} of "
         "highest ratio are listed."
     )
     st.caption(f"{said} Mark a row to see its members.")
@@ -115,8 +117,8 @@ def _cues(bundle: Bundle, choice: Choice, tags: pd.DataFrame, beside: Against) -
     )
     st.caption(
         f"{beside.sentence} {text.count(looked)} cues looked at, {text.count(told)} with an adjusted p of at "
-        "most .05. A text holds every script it has a letter of. Languages are told by py3langid, from a "
-        "probability of .8 on; short texts are often unsure. Mark a row to see its members."
+        f"most {text.level(LEVEL)}. A text holds every script it has a letter of. Languages are told by py3langid, from a "
+        f"probability of {text.level(SURE)} on; short texts are often unsure. Mark a row to see its members."
     )
     table = pd.concat(
         [one.table.assign(column=section, code=one.codes) for section, one in found.items()],

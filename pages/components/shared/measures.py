@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from backend.spotlight.regions.settings import Settings
+
 MEMBERS = "members"
 MEAN = "mean loss"
 MEAN_RATIO = "mean loss × base"
@@ -34,7 +36,7 @@ MEANS = {
 }
 """Name -> over which rows it is taken."""
 
-CAPPED = "High losses count as the 90 % quantile, in the region and in the base alike."
+CAPPED = f"High losses count as the {100 * Settings.quantile:g} % quantile, in the region and in the base alike."
 """What the label-aware search does to held-out losses."""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from backend.core.groups import SMALL
 from pages.components.shared import text
 
 LONGEST = 120
@@ -48,7 +49,7 @@ def ratio_table(
     }
     shown = table.assign(
         **short,
-        small=["under 30" if small else "" for small in table["small"]],
+        small=[f"under {SMALL}" if small else "" for small in table["small"]],
     )
     order = ["column", what] if "column" in table else [what]
     order += ["ratio", "group_share", "base_share", "group_count", "count"]
@@ -105,7 +106,7 @@ def _settings(what: str, base: str, most: float, formula: str) -> dict[str, Any]
             "of all",
             format="localized",
             width="small",
-            help="Examples of the whole set that have it. Under 30 says little.",
+            help=f"Examples of the whole set that have it. Under {SMALL} says little.",
         ),
         "mean_loss": number(
             "mean loss", format="%.3g", width="small", help="Over all examples that have it."
@@ -123,7 +124,9 @@ def _settings(what: str, base: str, most: float, formula: str) -> dict[str, Any]
             help="Over every row looked at, shown or not (Benjamini, Hochberg 1995).",
         ),
         "small": st.column_config.TextColumn(
-            "small", width="small", help="Fewer than 30 of all examples have it: it says little."
+            "small",
+            width="small",
+            help=f"Fewer than {SMALL} of all examples have it: it says little.",
         ),
     }
 

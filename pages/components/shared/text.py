@@ -13,6 +13,7 @@ __all__ = [
     "count",
     "counted",
     "duration",
+    "level",
     "number",
     "p_value",
     "percent",
@@ -71,6 +72,11 @@ def p_value(p: float | None) -> str:
     if p is None or not math.isfinite(p):
         return DASH
     return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+
+
+def level(value: float) -> str:
+    """A level of significance or a probability as sentences have it, without a leading zero."""
+    return f"{value:g}".removeprefix("0")
 
 
 def duration(seconds: float) -> str:

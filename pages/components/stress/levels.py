@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from backend.bundle import Bundle
+from backend.core.groups import SMALL
 from backend.core.statistics import mean_interval
 from backend.populations import Level, compression_levels, read_stress_table, stress_columns
 from backend.populations.stress import IID
@@ -79,7 +80,7 @@ def levels_table(bundle: Bundle, source: str) -> pd.DataFrame | None:
         doing="Measuring every population",
         attributes=list(st.session_state.get("stress_columns") or []),
         tags=tagged_rows(bundle, list(st.session_state.get("stress_tags") or [])),
-        min_n=30,
+        min_n=SMALL,
     )
     return (
         None if found is None else found.tables["robustness"].replace({"metric": {IID: EVERYBODY}})

@@ -11,6 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.core.groups import SMALL
 from backend.populations import StressColumns, read_stress_table, stress_columns
 from pages.components.group import tagging
 from pages.components.group.groups import rows_of_ids
@@ -151,8 +152,8 @@ def _from_groups(bundle: Bundle, population: str, second: Any, third: Any) -> St
     with second:
         attributes = populations.choose_columns(
             columns, key="stress_columns", most=6, first=3, label="Tests from attributes",
-            help="Accuracy on the examples of each value is one test. Values with fewer than 30 "
-            "examples make none.",
+            help="Accuracy on the examples of each value is one test. Values with fewer than "
+            f"{SMALL} examples make none.",
         )  # fmt: skip
     with third:
         held = st.session_state.get("stress_tags")
@@ -170,7 +171,7 @@ def _from_groups(bundle: Bundle, population: str, second: Any, third: Any) -> St
         population=population,
         attributes=attributes,
         tags=tagged_rows(bundle, list(tags)),
-        min_n=30,
+        min_n=SMALL,
     )
     if found is None:
         return None

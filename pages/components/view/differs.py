@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.views import what_differs
+from backend.views.differs import LEVEL
 from pages.components.shared import text
 from pages.components.shared.choice import Choice
 from pages.components.view.selection import Looked
@@ -32,11 +33,11 @@ def show_differs(bundle: Bundle, choice: Choice, looked: Looked) -> None:
         return
     others = int((looked.shown & ~member).sum())
     where = "that the filters show" if looked.filtering else "of the bundle"
-    told = int((table["p_adjusted"] <= 0.05).sum())
+    told = int((table["p_adjusted"] <= LEVEL).sum())
     st.caption(
         f"{text.counted(len(choice.group.rows), 'member')} of group {text.plain(choice.number)} beside the "
         f"other {text.counted(others, 'example')} {where}: {told} of {len(table)} columns differ at an "
-        "adjusted p of .05. A group chosen by its loss differs in loss by construction.",
+        f"adjusted p of {text.level(LEVEL)}. A group chosen by its loss differs in loss by construction.",
         help=HELP,
     )
     st.dataframe(

@@ -52,9 +52,10 @@ else:
 
     from pages.components.bundles import streamed
     from pages.components.gallery import media
+    from pages.components.shared import routes
 
     # Until the first run of st.navigation Streamlit takes a folder called pages for its older kind
     # of multipage app: the first visitor who follows a link to a page would get it without a frame.
     PagesManager.uses_pages_directory = False
     base = st.get_option("server.baseUrlPath")
-    app = st.App(__file__, routes=media.below(base, [*streamed.ROUTES, *media.ROUTES]))
+    app = st.App(__file__, routes=routes.below(base, [*streamed.ROUTES, *media.ROUTES]))

@@ -17,7 +17,7 @@ import streamlit as st
 from backend.map.geometry import rows_in_box, rows_in_polygon
 from pages.components.gallery import media
 from pages.components.map import pointmap
-from pages.components.shared import palette
+from pages.components.shared import palette, routes
 
 
 def lattice(n: int) -> np.ndarray:
@@ -154,4 +154,4 @@ if __name__ == "__main__":
     page()
 else:
     base = st.get_option("server.baseUrlPath")
-    app = st.App(__file__, routes=media.below(base, media.ROUTES))
+    app = st.App(__file__, routes=routes.below(base, media.ROUTES))

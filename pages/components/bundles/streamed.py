@@ -1,7 +1,6 @@
 """Uploads written to disk as they arrive, for bundles too large for the server's memory.
 
-A page hands its browser a ticket; the route takes one file per name for it and nothing without it.
-The ticket is as secret as the session it was given to, so another site cannot use the route.
+The route takes one file per name for a ticket, and nothing without one.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,10 +21,10 @@ from starlette.routing import Route
 from backend.core.home import home_folder
 from pages.components.bundles.uploads import base_name, to_import
 from pages.components.gallery.shown import ASSETS
+from pages.components.shared.routes import Tickets
 
 DEFAULT_CAP_GB = 20
 MAX_FILES = 64
-TICKET_S = 12 * 3600
 BLOCK = 4 * 2**20
 
 _sender = st.components.v2.component(
@@ -38,36 +36,15 @@ _sender = st.components.v2.component(
 
 
 @dataclass
-class Ticket:
-    """Leave to upload files into one folder."""
+class Streamed:
+    """Where the files of one upload go, and those that were sent or are being sent."""
 
     folder: Path
-    expires: float
     names: set[str] = field(default_factory=set)
 
 
-class Tickets:
-    """The tickets of this server, forgotten when they expire."""
-
-    def __init__(self) -> None:
-        self._tickets: dict[str, Ticket] = {}
-
-    def issue(self) -> str:
-        now = time.monotonic()
-        for key in [key for key, ticket in self._tickets.items() if ticket.expires < now]:
-            del self._tickets[key]
-        key = secrets.token_urlsafe(24)
-        self._tickets[key] = Ticket(
-            home_folder() / "uploads" / secrets.token_hex(16), now + TICKET_S
-        )
-        return key
-
-    def get(self, key: str) -> Ticket | None:
-        ticket = self._tickets.get(key)
-        return ticket if ticket and ticket.expires >= time.monotonic() else None
-
-
-TICKETS = Tickets()
+TICKETS = Tickets(lambda: Streamed(home_folder() / "uploads" / secrets.token_hex(16)))
+"""Leave to upload files into one folder."""
 
 
 def cap_bytes() -> int:
@@ -77,27 +54,25 @@ def cap_bytes() -> int:
 
 async def receive(request: Request) -> JSONResponse:
     """Write one file of an upload to disk; a broken or too large one leaves nothing."""
-    ticket = TICKETS.get(request.path_params["ticket"])
-    if ticket is None:
-        raise HTTPException(403, "This upload has expired. Reload the page and start again.")
+    upload = TICKETS.of_request(request).leave
     name = base_name(request.query_params.get("name", ""))
-    if name in ticket.names or len(ticket.names) >= MAX_FILES:
+    if name in upload.names or len(upload.names) >= MAX_FILES:
         raise HTTPException(409, f"{name} was sent already, or more than {MAX_FILES} files were.")
     cap = min(cap_bytes(), shutil.disk_usage(home_folder()).free - 2**30)
     declared = int(request.headers.get("content-length") or 0)
     too_large = f"{name} is larger than the {cap / 1e9:.1f} GB this server takes."
     if declared > cap:
         raise HTTPException(413, too_large)
-    ticket.names.add(name)
-    ticket.folder.mkdir(parents=True, exist_ok=True)
-    path = ticket.folder / name
+    upload.names.add(name)
+    upload.folder.mkdir(parents=True, exist_ok=True)
+    path = upload.folder / name
     try:
         written = await _write(request, path, cap)
     except ClientDisconnect:
         written = -1
     if written < 0 or (declared and written != declared):
         path.unlink(missing_ok=True)
-        ticket.names.discard(name)
+        upload.names.discard(name)
         raise HTTPException(
             413 if written < 0 else 400, too_large if written < 0 else f"{name} broke off."
         )
@@ -125,22 +100,19 @@ ROUTES = [Route("/upload/{ticket}", receive, methods=["PUT"])]
 
 def streamed_upload(*, key: str) -> Path | None:
     """The file chooser for large bundles; the folder or file once all of it is on disk."""
-    field_name = f"_ticket_{key}"
-    ticket_key = st.session_state.get(field_name)
-    ticket = TICKETS.get(ticket_key) if ticket_key else None
-    if ticket is None:
-        ticket_key = st.session_state[field_name] = TICKETS.issue()
-        ticket = TICKETS.get(ticket_key)
+    held_in = f"_ticket_{key}"
+    ticket = TICKETS.of_session(held_in)
     result = _sender(
         key=key,
-        data={"ticket": ticket_key, "cap": cap_bytes()},
+        data={"ticket": ticket.key, "cap": cap_bytes()},
         default={"sent": None},
         on_sent_change=lambda: None,
     )
-    if not result.sent or result.sent.get("ticket") != ticket_key or ticket is None:
+    if not result.sent or result.sent.get("ticket") != ticket.key:
         return None
-    names = sorted(ticket.names)
-    if not names or not all((ticket.folder / name).is_file() for name in names):
+    upload = ticket.leave
+    names = sorted(upload.names)
+    if not names or not all((upload.folder / name).is_file() for name in names):
         return None
-    del st.session_state[field_name]
-    return to_import(ticket.folder, names)
+    del st.session_state[held_in]
+    return to_import(upload.folder, names)

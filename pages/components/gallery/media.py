@@ -2,8 +2,7 @@
 
 Component data is sent anew whenever any of it changes. What is large is therefore offered under the
 hash of its content, which the browser fetches once and keeps; what is many (thumbnails, texts) is
-fetched as it comes on screen. Addresses are relative and begin with a ticket that is as secret as
-the session it was given to: without it the routes answer 403.
+fetched as it comes on screen. Addresses are relative and begin with the ticket of the session.
 """
 
 from __future__ import annotations
@@ -11,16 +10,13 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-import secrets
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio.to_thread
-import streamlit as st
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -29,10 +25,9 @@ from starlette.routing import BaseRoute, Route
 from backend.bundle import Bundle
 from backend.core.errors import BackendError, InputError
 from pages.components.shared import services
+from pages.components.shared.routes import Tickets
 
 ROOT = "content"
-TICKET_S = 12 * 3600
-MAX_TICKETS = 4_096
 KEPT_BYTES = 256 * 2**20
 TEXT_LENGTH = 400
 _TICKET = "_media_ticket"
@@ -98,55 +93,14 @@ class Kept:
             return blob
 
 
-@dataclass
-class Ticket:
-    """Leave of one session to fetch blobs, and the examples of some bundles."""
-
-    expires: float
-    digests: set[str] = field(default_factory=set)
-
-
-class Tickets:
-    """The tickets of this server. Those unused for long are forgotten, the oldest first."""
-
-    def __init__(self) -> None:
-        self._tickets: OrderedDict[str, Ticket] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def issue(self) -> str:
-        """A new ticket."""
-        now = time.monotonic()
-        key = secrets.token_urlsafe(24)
-        with self._lock:
-            for old in [key for key, one in self._tickets.items() if one.expires < now]:
-                del self._tickets[old]
-            while len(self._tickets) >= MAX_TICKETS:
-                self._tickets.popitem(last=False)
-            self._tickets[key] = Ticket(now + TICKET_S)
-        return key
-
-    def get(self, key: str) -> Ticket | None:
-        """The ticket, valid for as long again as a new one; None for one nobody holds."""
-        now = time.monotonic()
-        with self._lock:
-            ticket = self._tickets.get(key)
-            if ticket is None or ticket.expires < now:
-                return None
-            ticket.expires = now + TICKET_S
-            self._tickets.move_to_end(key)
-            return ticket
-
-
 KEPT = Kept()
-TICKETS = Tickets()
+TICKETS: Tickets[set[str]] = Tickets(set)
+"""Leave to fetch blobs, and the examples of the bundles with these digests."""
 
 
 def ticket() -> str:
-    """The ticket of this session."""
-    key = st.session_state.get(_TICKET)
-    if key is None or TICKETS.get(key) is None:
-        key = st.session_state[_TICKET] = TICKETS.issue()
-    return str(key)
+    """What the addresses of this session begin with."""
+    return TICKETS.of_session(_TICKET).key
 
 
 def offer(content: bytes, media_type: str, *, compress: bool = True) -> str:
@@ -166,11 +120,9 @@ def item_url(digest: str) -> str:
     ``prediction``, ``correct``, ``loss`` and ``image`` (whether there is one); what is unknown is
     null. ``<address>/<row>/thumbnail`` and ``<address>/<row>/full`` are the picture.
     """
-    key = ticket()
-    held = TICKETS.get(key)
-    if held is not None:
-        held.digests.add(digest)
-    return f"{ROOT}/{key}/item/{digest}"
+    held = TICKETS.of_session(_TICKET)
+    held.leave.add(digest)
+    return f"{ROOT}/{held.key}/item/{digest}"
 
 
 # --- the routes -----------------------------------------------------------------------------------
@@ -178,7 +130,7 @@ def item_url(digest: str) -> str:
 
 async def send_blob(request: Request) -> Response:
     """Offered bytes; 404 when they were offered too long ago."""
-    _held(request)
+    TICKETS.of_request(request)
     name = request.path_params["name"]
     blob = KEPT.get(name)
     if blob is None:
@@ -238,16 +190,9 @@ def image_type(image: bytes) -> str | None:
     return next((kind for start, kind in _IMAGES if image.startswith(start)), None)
 
 
-def _held(request: Request) -> Ticket:
-    held = TICKETS.get(request.path_params["ticket"])
-    if held is None:
-        raise HTTPException(403, "This page's session has ended. Reload the page.")
-    return held
-
-
 async def _example(request: Request) -> tuple[Bundle, int]:
     digest, row = request.path_params["digest"], request.path_params["row"]
-    if digest not in _held(request).digests:
+    if digest not in TICKETS.of_request(request).leave:
         raise HTTPException(403, "This session has not opened that bundle.")
     try:
         bundle = await anyio.to_thread.run_sync(services.bundle_of, digest)
@@ -274,13 +219,3 @@ ROUTES: Sequence[BaseRoute] = [
     Route(f"/{ROOT}/{{ticket}}/item/{{digest}}/{{row}}.json", send_facts),
     Route(f"/{ROOT}/{{ticket}}/item/{{digest}}/{{row}}/{{size}}", send_picture),
 ]
-
-
-def below(base_path: str, routes: Sequence[BaseRoute]) -> list[BaseRoute]:
-    """The routes, and the same under ``server.baseUrlPath``: Streamlit moves only its own ones."""
-    base = base_path.strip("/")
-    plain = [one for one in routes if isinstance(one, Route)]
-    moved = [
-        Route(f"/{base}{one.path}", one.endpoint, methods=list(one.methods or ())) for one in plain
-    ]
-    return [*routes, *(moved if base else [])]

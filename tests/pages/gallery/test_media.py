@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 import streamlit as st
 from starlette.applications import Starlette
-from starlette.routing import Route
 
 from backend.bundle import import_bundle, write_bundle
 from backend.core.errors import InputError
@@ -222,11 +221,3 @@ def test_other_sizes_and_rows_without_a_picture(pictures: Any) -> None:
 )
 def test_only_raster_images_have_a_type(start: bytes, kind: str | None) -> None:
     assert media.image_type(start) == kind
-
-
-def test_routes_also_hang_below_the_base_path() -> None:
-    routes = media.below("/errors/", media.ROUTES)
-    paths = [route.path for route in routes if isinstance(route, Route)]
-    assert len(paths) == 2 * len(media.ROUTES)
-    assert "/errors/content/{ticket}/blob/{name}" in paths
-    assert media.below("", media.ROUTES) == list(media.ROUTES)

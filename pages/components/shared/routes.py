@@ -1,0 +1,113 @@
+"""Routes beside the pages: what one session may ask of them, and where they hang.
+
+A page hands its browser a ticket, which is as secret as the session it was given to. Routes give and
+take nothing without one, so another site cannot use them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import streamlit as st
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Route
+
+TICKET_S = 12 * 3600
+MAX_TICKETS = 4_096
+
+Leave = TypeVar("Leave")
+
+
+@dataclass
+class Ticket(Generic[Leave]):
+    """Leave of one session to use some routes.
+
+    Attributes
+    ----------
+    key : str
+        Stands in addresses.
+    leave : Leave
+        What may be asked, in a form that the routes understand: bundles to read, a folder to fill.
+    expires : float
+        In seconds of ``time.monotonic``.
+    """
+
+    key: str
+    leave: Leave
+    expires: float
+
+
+class Tickets(Generic[Leave]):
+    """The tickets of this server for one kind of leave. Those unused for long are forgotten.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the leave of a new ticket.
+    """
+
+    def __init__(self, make: Callable[[], Leave]) -> None:
+        self._make = make
+        self._tickets: OrderedDict[str, Ticket[Leave]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def issue(self) -> Ticket[Leave]:
+        """A new ticket; where there are too many, the one unused for longest goes."""
+        now = time.monotonic()
+        ticket = Ticket(secrets.token_urlsafe(24), self._make(), now + TICKET_S)
+        with self._lock:
+            for old in [key for key, one in self._tickets.items() if one.expires < now]:
+                del self._tickets[old]
+            while len(self._tickets) >= MAX_TICKETS:
+                self._tickets.popitem(last=False)
+            self._tickets[ticket.key] = ticket
+        return ticket
+
+    def get(self, key: str) -> Ticket[Leave] | None:
+        """The ticket, valid for as long again as a new one; None for one nobody holds."""
+        now = time.monotonic()
+        with self._lock:
+            ticket = self._tickets.get(key)
+            if ticket is None or ticket.expires < now:
+                return None
+            ticket.expires = now + TICKET_S
+            self._tickets.move_to_end(key)
+            return ticket
+
+    def of_session(self, field: str) -> Ticket[Leave]:
+        """The ticket whose key this session keeps in ``field``; a new one where there is none."""
+        ticket = self.get(st.session_state.get(field) or "")
+        if ticket is None:
+            ticket = self.issue()
+            st.session_state[field] = ticket.key
+        return ticket
+
+    def of_request(self, request: Request) -> Ticket[Leave]:
+        """The ticket in the address of a request.
+
+        Raises
+        ------
+        HTTPException
+            403, if it is none of these or has expired.
+        """
+        ticket = self.get(request.path_params["ticket"])
+        if ticket is None:
+            raise HTTPException(403, "This page's session has ended. Reload the page.")
+        return ticket
+
+
+def below(base_path: str, routes: Sequence[BaseRoute]) -> list[BaseRoute]:
+    """The routes, and the same under ``server.baseUrlPath``: Streamlit moves only its own ones."""
+    base = base_path.strip("/")
+    plain = [one for one in routes if isinstance(one, Route)]
+    moved = [
+        Route(f"/{base}{one.path}", one.endpoint, methods=list(one.methods or ())) for one in plain
+    ]
+    return [*routes, *(moved if base else [])]

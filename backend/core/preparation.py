@@ -10,7 +10,7 @@ kept to evaluate a region again.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.arrays import check_choice, check_matrix
+from backend.core.blocks import row_blocks
 from backend.core.errors import InputError
+from backend.core.pca import mean_and_scale, principal_components
 
 PREPARATIONS = ("none", "standardise", "pca", "projection")
 # Means, deviations and axes come from at most so many rows, evenly spaced.
 _SAMPLE = 2**17
-_BLOCK = 2**21
 # Prepared values beyond this many bytes live in a temporary file.
 _HELD = 2**29
 _PCA_DIMENSIONS = 4096
@@ -166,7 +167,7 @@ def apply_preparation(
     else:  # the file has no name and ends with the array
         with tempfile.TemporaryFile() as file:
             out = np.memmap(file, dtype=np.float32, mode="w+", shape=(n, k))
-    for start, block in _blocks(values, np.arange(n), tick):
+    for start, block in row_blocks(values, tick=tick):
         out[start : start + len(block)] = made.apply(block)
     return out
 
@@ -181,57 +182,39 @@ def fit_preparation(
 ) -> Preparation:
     """The preparation of checked embeddings, not applied yet."""
     n, d = values.shape
-    rows = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(np.int64))
-    told = "" if len(rows) == n else f" (measured on {len(rows):,} evenly spaced examples)"
-    first = np.asarray(values[0], dtype=np.float64)
-    total = np.zeros(d)
-    for _, block in _blocks(values, rows, tick):
-        total += (np.asarray(block, dtype=np.float64) - first).sum(0)
-    shift = first + total / len(rows)
+    rows = None
+    if n > _SAMPLE:
+        rows = np.unique(np.linspace(0, n - 1, _SAMPLE).astype(np.int64))
+    told = "" if rows is None else f" (measured on {len(rows):,} evenly spaced examples)"
+
+    def progress(fraction: float, message: str) -> None:
+        if tick is not None:
+            tick()
+
+    if prepare == "pca":
+        kept = int(components or 0)
+        found = principal_components(
+            values, kept, rows=rows, dtype=np.float64, direct=_PCA_DIMENSIONS, progress=progress
+        )
+        note = (
+            f"Embeddings were projected on {kept} of {d} principal components, which "
+            f"hold {min(found.explained.sum(), 1.0):.1%} of the variance{told}."
+        )
+        return Preparation(prepare, kept, seed, found.mean, found.axes.T, note)
+    shift, _ = mean_and_scale(values, rows, progress=progress)
     if prepare == "standardise":
         squares = np.zeros(d)
-        for _, block in _blocks(values, rows, tick):
+        for _, block in row_blocks(values, rows, tick):
             squares += np.square(np.asarray(block, dtype=np.float64) - shift).sum(0)
-        deviation = np.sqrt(squares / len(rows))
+        deviation = np.sqrt(squares / (n if rows is None else len(rows)))
         # Rounding of the mean alone must not look like variance.
         flat = deviation <= 1e-12 * np.maximum(np.abs(shift), 1e-300)
         factors = 1.0 / np.where(flat, 1.0, deviation)
         note = f"Every dimension was given mean 0 and standard deviation 1{told}."
         return Preparation(prepare, d, seed, shift, factors, note)
     kept = int(components or 0)
-    if prepare == "pca":
-        axes, share = _principal(values, rows, shift, kept, tick)
-        note = (
-            f"Embeddings were projected on {kept} of {d} principal components, which "
-            f"hold {share:.1%} of the variance{told}."
-        )
-        return Preparation(prepare, kept, seed, shift, axes, note)
     note = f"Embeddings were projected from {d:,} on {kept} dimensions at random (seed {seed})."
-    matrix = _signs(d, kept, seed)
-    return Preparation(prepare, kept, seed, shift, matrix, note)
-
-
-def _principal(
-    values: NDArray[Any],
-    rows: NDArray[np.int64],
-    shift: NDArray[np.float64],
-    k: int,
-    tick: Callable[[], None] | None,
-) -> tuple[NDArray[np.float64], float]:
-    """(d, k) axes, the largest entry of each positive, and their share of the variance."""
-    import scipy.linalg
-
-    d = len(shift)
-    covariance = np.zeros((d, d))
-    for _, block in _blocks(values, rows, tick):
-        apart = np.asarray(block, dtype=np.float64) - shift
-        covariance += apart.T @ apart
-    variances, axes = scipy.linalg.eigh(covariance, subset_by_index=(d - k, d - 1))
-    axes = axes[:, ::-1]
-    leading = np.take_along_axis(axes, np.abs(axes).argmax(0)[None], axis=0)[0]
-    whole = float(np.trace(covariance))
-    share = float(np.clip(variances, 0, None).sum() / whole) if whole > 0 else 0.0
-    return axes * np.where(leading < 0, -1.0, 1.0), min(share, 1.0)
+    return Preparation(prepare, kept, seed, shift, _signs(d, kept, seed), note)
 
 
 def _signs(d: int, k: int, seed: int) -> Any:
@@ -249,21 +232,3 @@ def _signs(d: int, k: int, seed: int) -> Any:
     signs = np.where(raw & np.uint64(1), 1.0, -1.0) / np.sqrt(spread)
     columns = np.repeat(np.arange(d), spread)
     return scipy.sparse.csr_matrix((signs.ravel(), (places.ravel(), columns)), shape=(k, d))
-
-
-def rows_per_step(d: int) -> int:
-    """Rows of ``d`` numbers that are read and changed at once."""
-    return max(1, _BLOCK // d)
-
-
-def _blocks(
-    values: NDArray[Any], rows: NDArray[np.int64], tick: Callable[[], None] | None
-) -> Iterator[tuple[int, NDArray[Any]]]:
-    """First place among ``rows``, ascending, and values of each block of them."""
-    step = rows_per_step(values.shape[1])
-    whole = len(rows) == len(values)
-    for start in range(0, len(rows), step):
-        if tick is not None:
-            tick()
-        chosen = slice(start, start + step) if whole else rows[start : start + step]
-        yield start, values[chosen]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from backend.core.arrays import check_choice, check_matrix, check_vector
 from backend.core.errors import InputError
-from backend.core.progress import Progress, ignore_progress, share_of
-from backend.map.pca import Projection, apply_components, principal_components
+from backend.core.progress import Progress, ignore_progress
+from backend.map.projection import Projection, on_principal_axes
 
 METHODS = ("pca", "umap")
 SAMPLE = 10_000
@@ -90,8 +90,7 @@ def project(
 
 
 def _pca_map(values: NDArray[Any], seed: int, progress: Progress) -> Projection:
-    found = principal_components(values, 2, seed=seed, progress=share_of(progress, 0, 0.8))
-    xy = apply_components(values, found, progress=share_of(progress, 0.8, 1))
+    found, xy = on_principal_axes(values, 2, seed=seed, found_at=0.8, progress=progress)
     if not found.explained.any():
         return Projection(xy, None, None, "All embeddings are equal: the map is one point.")
     first, second = (float(share) for share in found.explained)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from sklearn.neighbors import NearestNeighbors
 
+from backend.core.pca import Principal
 from backend.core.progress import Progress, share_of
-from backend.map.pca import Principal, Projection, apply_components, principal_components
+from backend.map.projection import Projection, on_principal_axes
 
 with warnings.catch_warnings():
     # umap tells everybody who has no Tensorflow that one of its classes needs it.
@@ -48,8 +49,9 @@ def umap_map(
     rows = sample_rows(n, sample, losses, seed=seed)
     axes, read, laying = _stages(n, d, len(rows))
     k = min(d, _DIMENSIONS)
-    found = principal_components(values, k, seed=seed, progress=share_of(progress, 0, axes))
-    reduced = apply_components(values, found, progress=share_of(progress, axes, read))
+    found, reduced = on_principal_axes(
+        values, k, seed=seed, found_at=axes / read, progress=share_of(progress, 0, read)
+    )
     if n < _FEWEST or not found.explained.any():
         progress(1.0, "Done")
         return Projection(reduced[:, :2], None, None, "Too few distinct examples for UMAP: PCA.")

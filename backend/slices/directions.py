@@ -263,4 +263,4 @@ def _plane(points: NDArray[np.float64], wrong: NDArray[np.bool_], strength: floa
 
 def _standard(axes: Axes, embeddings: NDArray[Any]) -> NDArray[np.float64]:
     """Coordinates whose mean variance is 1, so that one set of strengths fits all embeddings."""
-    return axes.apply(embeddings) * np.sqrt(len(axes.axes))
+    return axes.apply(embeddings) * np.sqrt(len(axes))

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.core.blocks import rows_per_step
 from backend.core.preparation import (
     Preparation,
     apply_preparation,
     check_preparation,
     fit_preparation,
-    rows_per_step,
 )
 from backend.spotlight.solver.blocks import rows_per_block
 from backend.spotlight.solver.ranks import Together

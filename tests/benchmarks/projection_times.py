@@ -24,7 +24,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from sklearn.neighbors import NearestNeighbors
 
-from backend.map.pca import apply_components, principal_components
+from backend.core.pca import apply_components, principal_components
 from backend.map.project import project
 
 SIZES = [

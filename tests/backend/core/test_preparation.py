@@ -67,7 +67,7 @@ def test_large_results_live_in_a_file_and_statistics_come_from_a_sample(monkeypa
     plain = prepare_embeddings(x, "pca", components=2)
     np.save(tmp_path / "x.npy", x)
     monkeypatch.setattr(preparation, "_HELD", 0)
-    monkeypatch.setattr(preparation, "_BLOCK", 500)
+    monkeypatch.setattr("backend.core.blocks._BLOCK_VALUES", 500)
     mapped = prepare_embeddings(np.load(tmp_path / "x.npy", mmap_mode="r"), "pca", components=2)
     assert isinstance(mapped.values, np.memmap)
     assert np.asarray(mapped.values) == pytest.approx(plain.values, abs=1e-2)

@@ -40,21 +40,10 @@ def test_pca_agrees_with_an_svd(shape, dtype):
     assert made.xy.dtype == np.float32
 
 
-@pytest.mark.parametrize("shape", [(60, 40), (40, 60)])
-def test_every_way_to_the_components_agrees(shape, monkeypatch):
-    values = np.random.default_rng(2).standard_normal(shape) * np.linspace(1, 9, shape[1])
-    scores, shares = by_svd(values)
-    for direct in (2048, 50, 10):  # covariance, covariance or Gram matrix, power iteration
-        monkeypatch.setattr("backend.map.pca._DIRECT", direct)
-        made = project(values)
-        np.testing.assert_allclose(made.xy, scores, atol=1e-2 * np.abs(scores).max())
-        np.testing.assert_allclose(made.explained, shares, rtol=1e-3)
-
-
 def test_blocks_do_not_change_the_map(monkeypatch):
     values, _ = blobs()
     whole = project(values).xy
-    monkeypatch.setattr("backend.map.pca._BLOCK_VALUES", 100)
+    monkeypatch.setattr("backend.core.blocks._BLOCK_VALUES", 100)
     np.testing.assert_allclose(project(values).xy, whole, atol=1e-4)
 
 
@@ -91,7 +80,7 @@ def test_equal_embeddings_are_one_point(rows, method):
 
 
 def test_progress_rises_and_can_stop_it(monkeypatch):
-    monkeypatch.setattr("backend.map.pca._BLOCK_VALUES", 100)
+    monkeypatch.setattr("backend.core.blocks._BLOCK_VALUES", 100)
     values, _ = blobs()
     seen = []
     project(values, progress=lambda fraction, message: seen.append(fraction))
@@ -188,7 +177,7 @@ STAGES = (
 
 
 def test_umap_tells_every_stage_and_moves_within_it(monkeypatch):
-    monkeypatch.setattr("backend.map.pca._BLOCK_VALUES", 400)
+    monkeypatch.setattr("backend.core.blocks._BLOCK_VALUES", 400)
     monkeypatch.setattr("backend.map.umap_layout._BLOCK_ROWS", 50)
     seen = []
     project(blobs()[0], method="umap", sample=250, progress=lambda *report: seen.append(report))

@@ -28,6 +28,7 @@ def fit_together(options: Namespace) -> tuple[Bundle, Spotlights] | None:
     A bundle given as a file is imported by the first process; the others map the same folder, so
     the home folder must be one that every machine sees.
     """
+    from backend.spotlight.options import SearchOptions
     from backend.spotlight.ranks_rows import even_cuts
     from backend.spotlight.ranks_search import search_together
     from backend.spotlight.solver.ranks import first_does, meeting, own_device  # loads torch
@@ -52,21 +53,17 @@ def fit_together(options: Namespace) -> tuple[Bundle, Spotlights] | None:
         found = search_together(
             bundle.embeddings[own],
             bundle.losses[own],
-            {
-                "size": options.size,
-                "n_spotlights": options.spotlights,
-                "kernel": options.kernel,
-                "precision": options.precision,
-                "solver": options.solver,
-                "starts": 16,
-                "flip": False,
-                "seed": options.seed,
-                "mode": options.mode,
-                "barrier_scale": None,
-                "max_steps": None,
-                "prepare": options.prepare,
-                "components": options.components,
-            },
+            SearchOptions(
+                size=options.size,
+                n_spotlights=options.spotlights,
+                kernel=options.kernel,
+                precision=options.precision,
+                solver=options.solver,
+                seed=options.seed,
+                mode=options.mode,
+                prepare=options.prepare,
+                components=options.components,
+            ),
             device=device,
             progress=progress,
             control=control,

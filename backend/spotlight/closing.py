@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.spotlight.call import Task
+from backend.spotlight.call import Search
 from backend.spotlight.objective import squared_distances, weighted_mean
 from backend.spotlight.outcome import Constraint, Outcome
 from backend.spotlight.solver import adam
@@ -26,7 +26,7 @@ _STRANDED = 1.5
 
 
 def close_optimum(
-    task: Task,
+    search: Search,
     rows: Rows,
     optimum: Optimum,
     score: NDArray[np.float64],
@@ -36,29 +36,29 @@ def close_optimum(
     """The optimum's region in the caller's units, its size solved once more in float64."""
     center = rows.outward(optimum.center)
     shape = optimum.shape.cpu().numpy()
-    distances = squared_distances(task.values, center, shape, tick) / rows.scale**2
+    distances = squared_distances(search.values, center, shape, tick) / rows.scale**2
     problem = Problem(
         torch.from_numpy(rows.mine(np.zeros(len(score)) if standard is None else standard)),
-        None if task.counts is None else torch.from_numpy(rows.mine(task.counts)),
-        task.min_weight * (1 + _ABOVE),
-        task.kernel,
-        ranks=task.ranks,
+        None if search.counts is None else torch.from_numpy(rows.mine(search.counts)),
+        search.min_weight * (1 + _ABOVE),
+        search.kernel,
+        ranks=search.ranks,
         block=rows.step,
     )
     guess = torch.tensor([optimum.log_precision], dtype=torch.float64)
     sizes = solve_sizes(torch.from_numpy(distances)[None], guess, problem, tolerance=1e-11)
     log_precision = float(sizes.log_precision[0])
     tau = math.exp(log_precision)
-    weights = task.ranks.gathered(weigh(torch.from_numpy(distances * tau), task.kernel).numpy())
+    weights = search.ranks.gathered(weigh(torch.from_numpy(distances * tau), search.kernel).numpy())
     precision = shape * (tau / rows.scale**2)
     slack = bool(sizes.slack[0])
     capped = log_precision >= LOG_PRECISION_BOUNDS[1] - 1e-6
-    outcome = _fast_outcome(task, optimum, standard is None, slack, capped)
-    return _region(task, weights, center, precision, score, outcome)
+    outcome = _fast_outcome(search, optimum, standard is None, slack, capped)
+    return _region(search, weights, center, precision, score, outcome)
 
 
 def close_summit(
-    task: Task,
+    search: Search,
     rows: Rows,
     summit: adam.Summit,
     score: NDArray[np.float64],
@@ -67,34 +67,34 @@ def close_summit(
     """The region of Adam's last parameters, in the caller's units."""
     center = rows.outward(summit.center)
     precision = summit.precision.cpu().numpy()
-    distances = squared_distances(task.values, center, precision, tick)
-    weights = task.ranks.gathered(weigh(torch.from_numpy(distances), task.kernel).numpy())
-    total = float((weights if task.counts is None else weights * task.counts).sum())
-    return _region(task, weights, center, precision, score, _adam_outcome(summit, total, task))
+    distances = squared_distances(search.values, center, precision, tick)
+    weights = search.ranks.gathered(weigh(torch.from_numpy(distances), search.kernel).numpy())
+    total = float((weights if search.counts is None else weights * search.counts).sum())
+    return _region(search, weights, center, precision, score, _adam_outcome(summit, total, search))
 
 
 def _region(
-    task: Task,
+    search: Search,
     weights: NDArray[np.float64],
     center: NDArray[np.float64],
     precision: NDArray[np.float64],
     score: NDArray[np.float64],
     outcome: Outcome,
 ) -> Region:
-    objective = weighted_mean(weights, score, task.counts)
+    objective = weighted_mean(weights, score, search.counts)
     return Region(
         weights=weights,
         center=center,
         precision=float(precision) if precision.ndim == 0 else precision,
-        weighted_loss=weighted_mean(weights, task.losses, task.counts),
-        objective=objective - task.losses.max() if task.flip else objective,
-        total_weight=float((weights if task.counts is None else weights * task.counts).sum()),
+        weighted_loss=weighted_mean(weights, search.losses, search.counts),
+        objective=objective - search.losses.max() if search.options.flip else objective,
+        total_weight=float((weights if search.counts is None else weights * search.counts).sum()),
         outcome=outcome,
     )
 
 
 def _fast_outcome(
-    task: Task, optimum: Optimum, no_contrast: bool, slack: bool, capped: bool
+    search: Search, optimum: Optimum, no_contrast: bool, slack: bool, capped: bool
 ) -> Outcome:
     constraint: Constraint = "slack" if slack else "binding"
     if no_contrast:
@@ -102,7 +102,7 @@ def _fast_outcome(
         return Outcome("no_contrast", message, 0, constraint)
     if capped and slack:
         size = (
-            f"Examples worth {task.min_weight:.6g} or more share the center's point, so that no "
+            f"Examples worth {search.min_weight:.6g} or more share the center's point, so that no "
             "precision makes the region as small as allowed."
         )
     elif slack:
@@ -117,11 +117,11 @@ def _fast_outcome(
     return Outcome("max_steps", message, optimum.steps, constraint)
 
 
-def _adam_outcome(summit: adam.Summit, total: float, task: Task) -> Outcome:
-    edge = (1 + adam.FINAL_WIDTH) * task.min_weight
+def _adam_outcome(summit: adam.Summit, total: float, search: Search) -> Outcome:
+    edge = (1 + adam.FINAL_WIDTH) * search.min_weight
     constraint: Constraint = "binding" if total < edge else "slack"
-    size = f"Its size is {total:.6g}, the smallest allowed {task.min_weight:.6g}"
-    if total < task.min_weight:
+    size = f"Its size is {total:.6g}, the smallest allowed {search.min_weight:.6g}"
+    if total < search.min_weight:
         size += ": the barrier is soft, and barrier_scale small beside the losses"
     if not summit.finite:
         message = (

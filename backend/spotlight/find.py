@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from backend.core.progress import Progress
-from backend.spotlight.call import Task, check_task
-from backend.spotlight.runs import run_adam, run_fast
+from backend.spotlight.call import Search, check_search
+from backend.spotlight.options import SearchOptions
+from backend.spotlight.runs import run
 from backend.spotlight.spotlights import Region, Spotlights
 
 __all__ = ["Region", "Spotlights", "find_spotlights", "iterate_spotlights"]
@@ -114,84 +115,64 @@ def find_spotlights(
     ----------
     d'Eon, d'Eon, Wright, Leyton-Brown, The Spotlight, FAccT 2022, arXiv:2107.00758.
     """
-    task = check_task(
-        embeddings,
-        losses,
+    options = SearchOptions(
         size=size,
         n_spotlights=n_spotlights,
         kernel=kernel,
         precision=precision,
         solver=solver,
         starts=starts,
-        counts=counts,
         flip=flip,
         seed=seed,
-        device=device,
-        progress=progress,
         mode=mode,
         barrier_scale=barrier_scale,
         max_steps=max_steps,
         prepare=prepare,
         components=components,
     )
-    return collected(task, list(_run(task)))
+    return search_spotlights(
+        embeddings, losses, options, counts=counts, device=device, progress=progress
+    )
 
 
 def iterate_spotlights(
     embeddings: Any,
     losses: Any,
     *,
-    size: float = 0.02,
-    n_spotlights: int = 5,
-    kernel: str = "gaussian",
-    precision: str = "spherical",
-    solver: str = "fast",
-    starts: int = 16,
     counts: Any = None,
-    flip: bool = False,
-    seed: int = 0,
     device: str | torch.device = "auto",
     progress: Progress | None = None,
-    mode: str = "successive",
-    barrier_scale: float | None = None,
-    max_steps: int | None = None,
-    prepare: str = "none",
-    components: int | None = None,
+    **options: Any,
 ) -> Iterator[Region]:
     """The regions of ``find_spotlights``, each as soon as it is found.
 
-    Parameters, errors and results are those of ``find_spotlights``. Arguments are checked at once,
-    before the first region is asked for.
+    Parameters, defaults, errors and results are those of ``find_spotlights``. Arguments are checked
+    at once, before the first region is asked for.
     """
-    task = check_task(
-        embeddings,
-        losses,
-        size=size,
-        n_spotlights=n_spotlights,
-        kernel=kernel,
-        precision=precision,
-        solver=solver,
-        starts=starts,
-        counts=counts,
-        flip=flip,
-        seed=seed,
-        device=device,
-        progress=progress,
-        mode=mode,
-        barrier_scale=barrier_scale,
-        max_steps=max_steps,
-        prepare=prepare,
-        components=components,
+    asked = SearchOptions(**options)
+    return run(
+        check_search(embeddings, losses, asked, counts=counts, device=device, progress=progress)
     )
-    return _run(task)
 
 
-def _run(task: Task) -> Iterator[Region]:
-    return run_adam(task) if task.solver == "adam" else run_fast(task)
+def search_spotlights(
+    embeddings: Any,
+    losses: Any,
+    options: SearchOptions,
+    *,
+    counts: Any = None,
+    device: str | torch.device = "auto",
+    progress: Progress | None = None,
+) -> Spotlights:
+    """``find_spotlights`` with its options in one piece."""
+    return collected(
+        check_search(embeddings, losses, options, counts=counts, device=device, progress=progress)
+    )
 
 
-def collected(task: Task, regions: list[Region]) -> Spotlights:
-    """Regions in the order they were found as one result."""
+def collected(search: Search) -> Spotlights:
+    """The regions of a search, in the order they are found, as one result."""
+    regions = list(run(search))
     return Spotlights(
         weights=np.stack([region.weights for region in regions]),
         centers=np.stack([region.center for region in regions]),
@@ -200,7 +181,7 @@ def collected(task: Task, regions: list[Region]) -> Spotlights:
         objectives=np.array([region.objective for region in regions]),
         total_weights=np.array([region.total_weight for region in regions]),
         outcomes=tuple(region.outcome for region in regions),
-        mean_loss=float(np.average(task.losses, weights=task.counts)),
-        options=task.options(),
-        preparation=task.preparation,
+        mean_loss=float(np.average(search.losses, weights=search.counts)),
+        options=search.told(),
+        preparation=search.preparation,
     )

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.core.arrays import as_numpy, check_choice, check_finite, check_matrix, check_vector
+from backend.core.arrays import as_numpy, check_finite, check_matrix, check_vector
 from backend.core.errors import InputError
 from backend.spotlight.solver.blocks import lent, rows_per_block
-from backend.spotlight.solver.kernels import KERNELS, weigh
+from backend.spotlight.solver.kernels import weigh
+from backend.spotlight.solver.names import check_kernel
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def spotlight_objective(
     loss = check_vector("losses", losses, n)
     middle = check_vector("center", center, d, of="dimension")
     shape = check_precision(precision, d)
-    check_choice("kernel", kernel, KERNELS)
+    named = check_kernel(kernel)
     count = check_counts(counts, n)
     if not np.isfinite(min_weight) or min_weight < 0:
         raise InputError(f"min_weight must be a number of at least 0: got {min_weight}.")
@@ -110,7 +111,7 @@ def spotlight_objective(
         raise InputError(f"barrier_scale must be a number of at least 0: got {barrier_scale}.")
 
     q = squared_distances(rows, middle, shape)
-    weights = weigh(torch.from_numpy(q), kernel).numpy()  # type: ignore[arg-type]
+    weights = weigh(torch.from_numpy(q), named).numpy()
     total = float(weights.sum() if count is None else (count * weights).sum())
     mean = weighted_mean(weights, loss, count)
     value = -mean if flip else mean

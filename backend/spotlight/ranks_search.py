@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,10 @@ import torch
 from backend.core.arrays import as_numpy, check_matrix, check_vector
 from backend.core.errors import BackendError, InputError, RankError
 from backend.core.progress import Progress, ignore_progress
-from backend.spotlight.call import Task, check_task
-from backend.spotlight.find import collected, find_spotlights
+from backend.spotlight.call import check_search
+from backend.spotlight.find import collected, search_spotlights
+from backend.spotlight.options import SearchOptions
 from backend.spotlight.ranks_rows import in_blocks, prepared_together
-from backend.spotlight.runs import run_adam, run_fast
 from backend.spotlight.solver.blocks import rows_per_block
 from backend.spotlight.solver.ranks import (
     ALONE,
@@ -34,23 +34,11 @@ def find_spotlights_on_ranks(
     embeddings: Any,
     losses: Any,
     *,
-    size: float = 0.02,
-    n_spotlights: int = 5,
-    kernel: str = "gaussian",
-    precision: str = "spherical",
-    solver: str = "fast",
-    starts: int = 16,
     counts: Any = None,
-    flip: bool = False,
-    seed: int = 0,
     device: str | torch.device = "auto",
     progress: Progress | None = None,
-    mode: str = "successive",
-    barrier_scale: float | None = None,
-    max_steps: int | None = None,
-    prepare: str = "none",
-    components: int | None = None,
     patience: float = PATIENCE,
+    **options: Any,
 ) -> Spotlights:
     """The regions of ``find_spotlights``, searched by all processes of a ``torchrun``.
 
@@ -64,16 +52,16 @@ def find_spotlights_on_ranks(
     losses : array-like of shape (own,)
     counts : array-like of shape (own,), optional
         In every process or in none.
-    size, n_spotlights, kernel, precision, solver, starts, flip, seed, mode
-        As in ``find_spotlights``, the same in every process.
-    barrier_scale, max_steps, prepare, components
-        Likewise.
     device : str or torch.device
         "auto" gives each process on a machine one GPU; without any, the CPU.
     progress : callable, optional
         Told in every process that gives one; it may raise to stop all.
     patience : float
         Seconds to wait for another process before giving up.
+    **options
+        All others of ``find_spotlights`` (size, n_spotlights, kernel, precision, solver, starts,
+        flip, seed, mode, barrier_scale, max_steps, prepare, components), with its defaults and the
+        same in every process.
 
     Returns
     -------
@@ -107,27 +95,13 @@ def find_spotlights_on_ranks(
     2^17 rows, a block at a time, that a preparation measures. An iteration exchanges ``2 K (d + 1)``
     numbers with every process for ``K`` starts on all rows, and ``8 K`` in each root-finding step.
     """
-    options = {
-        "size": size,
-        "n_spotlights": n_spotlights,
-        "kernel": kernel,
-        "precision": precision,
-        "solver": solver,
-        "starts": starts,
-        "flip": flip,
-        "seed": seed,
-        "mode": mode,
-        "barrier_scale": barrier_scale,
-        "max_steps": max_steps,
-        "prepare": prepare,
-        "components": components,
-    }
+    asked = SearchOptions(**options)
     own = own_device(device)
     with meeting(own, patience) as control:
         return search_together(
             embeddings,
             losses,
-            options,
+            asked,
             counts=counts,
             device=own,
             progress=progress,
@@ -139,7 +113,7 @@ def find_spotlights_on_ranks(
 def search_together(
     embeddings: Any,
     losses: Any,
-    options: dict[str, Any],
+    options: SearchOptions,
     *,
     counts: Any = None,
     device: torch.device,
@@ -147,7 +121,7 @@ def search_together(
     control: Any,
     patience: float,
 ) -> Spotlights:
-    """``find_spotlights_on_ranks`` of processes that have met; ``options`` are of the search."""
+    """``find_spotlights_on_ranks`` of processes that have met."""
     mine, ranks = _agreed(_checked(embeddings, losses, counts), options, control, patience)
     values, count = mine["values"], mine["counts"]
     all_losses = ranks.gathered(mine["losses"])
@@ -156,48 +130,43 @@ def search_together(
     if _one_block(values, ranks):
         whole = ranks.gathered(np.ascontiguousarray(values))
 
-        def search(told: Progress) -> Spotlights:
-            return find_spotlights(
-                whole, all_losses, counts=all_counts, device=device, progress=told, **options
+        def first(told: Progress) -> Spotlights:
+            return search_spotlights(
+                whole, all_losses, options, counts=all_counts, device=device, progress=told
             )
 
-        return first_does(search, control, patience, report)
-    task = check_task(
+        return first_does(first, control, patience, report)
+    search = check_search(
         values,
         all_losses,
+        options,
         counts=all_counts,
         device=device,
         progress=progress,
         ranks=ranks,
-        **options,
     )
-    made = None
-    if options["prepare"] != "none":
+    if options.prepare != "none":
         values, ranks, made = prepared_together(
             values,
             ranks,
-            options["prepare"],
-            components=options["components"],
-            seed=task.seed,
+            options.prepare,
+            components=options.components,
+            seed=search.options.seed,
             tick=lambda: report(0.0, "Preparing the embeddings"),
         )
-    task = replace(task, preparation=made)
+        search = replace(search, preparation=made)
     if _one_block(values, ranks):
-        task = replace(task, values=ranks.gathered(np.ascontiguousarray(values)), ranks=ALONE)
+        search = replace(search, values=ranks.gathered(np.ascontiguousarray(values)), ranks=ALONE)
         return first_does(
-            lambda told: _found(replace(task, progress=told)), control, patience, report
+            lambda told: collected(replace(search, progress=told)), control, patience, report
         )
     values, ranks = in_blocks(values, ranks, rows_per_block(values.shape[1], BLOCK_UNITS))
-    return _found(replace(task, values=values, ranks=ranks))
+    return collected(replace(search, values=values, ranks=ranks))
 
 
 def _one_block(values: Any, ranks: Together) -> bool:
     """Whether the rows of all are so few that sharing them would take longer than the search."""
     return sum(ranks.rows) <= rows_per_block(values.shape[1], BLOCK_UNITS)
-
-
-def _found(task: Task) -> Spotlights:
-    return collected(task, list(run_adam(task) if task.solver == "adam" else run_fast(task)))
 
 
 def _checked(embeddings: Any, losses: Any, counts: Any) -> dict[str, Any]:
@@ -215,7 +184,7 @@ def _checked(embeddings: Any, losses: Any, counts: Any) -> dict[str, Any]:
 
 
 def _agreed(
-    mine: dict[str, Any], options: dict[str, Any], control: Any, patience: float
+    mine: dict[str, Any], options: SearchOptions, control: Any, patience: float
 ) -> tuple[dict[str, Any], Together]:
     """This process's rows and those of all, once all are sound, of one kind, with equal options."""
     said: dict[str, Any] = {"fault": mine.get("fault")}
@@ -226,7 +195,7 @@ def _agreed(
             "dimensions": values.shape[1],
             "type": str(values.dtype),
             "counts": mine["counts"] is not None,
-            "options": json.dumps(options, sort_keys=True, default=str),
+            "options": json.dumps(asdict(options), sort_keys=True, default=str),
         }
     heard = agree(said, control, patience)
     for rank, one in enumerate(heard):

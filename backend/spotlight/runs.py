@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from backend.core.progress import Progress
 from backend.core.threads import calm_threads
-from backend.spotlight.call import Task
+from backend.spotlight.call import Search
 from backend.spotlight.closing import close_optimum, close_summit
 from backend.spotlight.solver import adam
 from backend.spotlight.solver.fast import FastSearch, Optimum
@@ -54,37 +54,45 @@ class _Reporter:
         self._progress(1.0, "All regions found")
 
 
-def run_fast(task: Task) -> Iterator[Region]:
+def run(search: Search) -> Iterator[Region]:
+    """One region after the other, as the options say."""
+    return _run_adam(search) if search.options.solver == "adam" else _run_fast(search)
+
+
+def _run_fast(search: Search) -> Iterator[Region]:
     """Regions of the fast solver, successive or distinct."""
-    reporter = _Reporter(task.progress, task.n_spotlights if task.mode == "successive" else 1)
+    options = search.options
+    reporter = _Reporter(
+        search.progress, options.n_spotlights if options.mode == "successive" else 1
+    )
     reporter.begin(0)
-    rows = Rows.normalised(task.values, task.device, reporter.breathe, task.ranks)
-    top = float(task.losses.max())
-    score = top - task.losses if task.flip else task.losses
-    search = FastSearch(
+    rows = Rows.normalised(search.values, search.device, reporter.breathe, search.ranks)
+    top = float(search.losses.max())
+    score = top - search.losses if options.flip else search.losses
+    fast = FastSearch(
         rows,
         score,
-        task.counts,
-        task.min_weight,
-        kernel=task.kernel,
-        precision=task.precision,
-        starts=task.starts,
-        seed=task.seed,
-        max_steps=task.max_steps,
+        search.counts,
+        search.min_weight,
+        kernel=search.kernel,
+        precision=options.precision,
+        starts=options.starts,
+        seed=options.seed,
+        max_steps=options.max_steps,
         tick=reporter.tick,
     )
-    if task.mode == "distinct":
-        standard = _standardised(score, task.counts)
-        wanted = task.n_spotlights if standard is not None else 1
-        for optimum in _optima(search, standard, wanted):
-            yield close_optimum(task, rows, optimum, score, standard, reporter.breathe)
+    if options.mode == "distinct":
+        standard = _standardised(score, search.counts)
+        wanted = options.n_spotlights if standard is not None else 1
+        for optimum in _optima(fast, standard, wanted):
+            yield close_optimum(search, rows, optimum, score, standard, reporter.breathe)
     else:
-        for number in range(task.n_spotlights):
+        for number in range(options.n_spotlights):
             if number:
                 reporter.begin(number)
-            standard = _standardised(score, task.counts)
-            optimum = _optima(search, standard, 1)[0]
-            region = close_optimum(task, rows, optimum, score, standard, reporter.breathe)
+            standard = _standardised(score, search.counts)
+            optimum = _optima(fast, standard, 1)[0]
+            region = close_optimum(search, rows, optimum, score, standard, reporter.breathe)
             yield region
             score = score * (1 - region.weights / region.weights.max())
     reporter.end()
@@ -114,31 +122,32 @@ def _optima(search: FastSearch, standard: NDArray[np.float64] | None, count: int
     return [Optimum(center, shape[search.precision].double(), 0.0, 0, True)]
 
 
-def run_adam(task: Task) -> Iterator[Region]:
+def _run_adam(search: Search) -> Iterator[Region]:
     """Successive regions of the published optimiser."""
-    reporter = _Reporter(task.progress, task.n_spotlights)
+    options = search.options
+    reporter = _Reporter(search.progress, options.n_spotlights)
     reporter.begin(0)
-    rows = Rows.centered(task.values, task.device, reporter.breathe, task.ranks)
-    counts = None if task.counts is None else rows.hold(task.counts)
-    steps = task.max_steps or adam.STEPS
-    barrier = adam.Barrier(task.min_weight, task.barrier_scale, task.kernel, task.flip)
-    top = float(task.losses.max())
-    score = top - task.losses if task.flip else task.losses
-    for number in range(task.n_spotlights):
+    rows = Rows.centered(search.values, search.device, reporter.breathe, search.ranks)
+    counts = None if search.counts is None else rows.hold(search.counts)
+    steps = options.max_steps or adam.STEPS
+    barrier = adam.Barrier(search.min_weight, search.barrier_scale, search.kernel, options.flip)
+    top = float(search.losses.max())
+    score = top - search.losses if options.flip else search.losses
+    for number in range(options.n_spotlights):
         if number:
             reporter.begin(number)
-        losses = top - score if task.flip else score
+        losses = top - score if options.flip else score
         with calm_threads():
             summit = adam.climb(
                 rows,
                 rows.hold(losses),
                 counts,
                 barrier,
-                precision=task.precision,
+                precision=options.precision,
                 steps=steps,
                 tick=lambda step: reporter.tick(step / steps),
             )
-        region = close_summit(task, rows, summit, score, reporter.breathe)
+        region = close_summit(search, rows, summit, score, reporter.breathe)
         yield region
         score = score * (1 - region.weights / region.weights.max())
     reporter.end()

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.core.arrays import check_choice
-from backend.core.errors import InputError
 from backend.core.progress import Progress
+from backend.spotlight.options import SearchOptions
 from backend.tasks.checks import check_count, check_layer, check_number, chosen_layer
 from backend.tasks.results import padded_rows, searched_with
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
@@ -110,16 +109,11 @@ def check_spotlights(options: Options) -> None:
 
     check_layer(options)
     check_preparation(options["prepare"], options["components"])
-    check_choice("mode", options["mode"], ("successive", "distinct"))
-    if options["mode"] == "distinct" and options["solver"] == "adam":
-        raise InputError("mode 'distinct' needs solver 'fast': Adam has a single start.")
     check_number("size", options["size"], above=0)
     check_count("n_spotlights", options["n_spotlights"], 1, 50)
     check_count("starts", options["starts"], 1, 1024)
     check_count("seed", options["seed"], 0, 2**63 - 1)
-    check_choice("solver", options["solver"], ("fast", "adam"))
-    check_choice("kernel", options["kernel"], ("gaussian", "squared_distance"))
-    check_choice("precision", options["precision"], ("spherical", "diagonal", "full"))
+    SearchOptions(**{name: options[name] for name in SEARCH_OPTIONS if name != "layer"}).checked()
 
 
 SEARCH_OPTIONS: Options = {

@@ -32,6 +32,7 @@ import numpy as np  # isort: skip
 import torch  # isort: skip
 
 from backend.spotlight import Spotlights, find_spotlights
+from backend.spotlight.options import SearchOptions
 from backend.spotlight.ranks_search import search_together
 from backend.spotlight.solver import blocks, rows
 from backend.spotlight.solver.ranks import meeting
@@ -84,9 +85,7 @@ def searches(given: argparse.Namespace) -> dict[tuple[Any, ...], Spotlights | No
         found[one] = search_together(
             x[own],
             losses[own],
-            asked
-            | {"solver": "fast", "barrier_scale": None, "max_steps": None}
-            | {"prepare": "none", "components": None},
+            SearchOptions(**asked),
             counts=counts[own] if counted else None,
             device=torch.device("cpu"),
             progress=None,

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from backend.core.errors import InputError
-from backend.spotlight.solver.kernels import SLOPE, Kernel, pull, weigh
+from backend.spotlight.solver.kernels import SLOPE, pull, weigh
+from backend.spotlight.solver.names import Kernel
 from backend.spotlight.solver.rows import Rows
 
 STEPS, LEARNING_RATE = 5000, 1e-2

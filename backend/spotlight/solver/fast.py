@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.spotlight.solver.ascent import Climbers, Race, ascend
-from backend.spotlight.solver.kernels import Kernel
+from backend.spotlight.solver.names import Kernel
 from backend.spotlight.solver.rows import EXACT_NUMBERS, Rows
 from backend.spotlight.solver.shapes import SHAPES, Shape, Spherical
 from backend.spotlight.solver.sizes import Problem, kernel_at, solve_sizes

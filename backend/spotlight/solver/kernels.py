@@ -6,23 +6,13 @@ slope ``-dk/dq`` up to a constant factor, the weight of an example in every grad
 
 from __future__ import annotations
 
-from typing import Literal, cast
-
 import torch
 from torch import Tensor
 
-from backend.core.arrays import check_choice
-
-Kernel = Literal["gaussian", "squared_distance"]
-KERNELS: tuple[Kernel, ...] = ("gaussian", "squared_distance")
+from backend.spotlight.solver.names import Kernel
 
 # -dk/dq = SLOPE[kernel] * pull(q)
 SLOPE: dict[Kernel, float] = {"gaussian": 0.5, "squared_distance": 1.0}
-
-
-def check_kernel(value: object) -> Kernel:
-    """The kernel of that name, or an error that lists them."""
-    return cast(Kernel, check_choice("kernel", value, KERNELS))
 
 
 def weigh(q: Tensor, kernel: Kernel, softness: float = 0.0) -> Tensor:

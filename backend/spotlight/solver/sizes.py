@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from backend.spotlight.solver.blocks import Sum
-from backend.spotlight.solver.kernels import SLOPE, Kernel, pull, weigh
+from backend.spotlight.solver.kernels import SLOPE, pull, weigh
+from backend.spotlight.solver.names import Kernel
 from backend.spotlight.solver.ranks import ALONE, Ranks
 
 # Data has unit size. Beyond these bounds a region is everything, or a single point.

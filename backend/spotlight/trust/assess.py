@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,10 @@ from backend.core.arrays import as_numpy, check_matrix, check_vector
 from backend.core.device import choose_device
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
-from backend.spotlight.find import Spotlights, find_spotlights
+from backend.spotlight.find import Spotlights, search_spotlights
+from backend.spotlight.options import SearchOptions
 from backend.spotlight.trust.findings import Assessment, RegionAssessment
-from backend.spotlight.trust.halves import Call, draw_rows, hold_out
+from backend.spotlight.trust.halves import AssessCall, draw_rows, hold_out
 from backend.spotlight.trust.refits import SearchNull, bootstrap_overlaps, search_null, share_of
 from backend.spotlight.trust.verdicts import complete, conclude
 
@@ -129,47 +131,34 @@ def assess_spotlights(
     loss = check_vector("losses", losses, n)
     _check_options(n_permutations, n_bootstrap, time_budget_s, level)
     report = progress or ignore_progress
-    options: dict[str, Any] = {
-        "kernel": kernel,
-        "precision": precision,
-        "starts": starts,
-        "seed": seed,
-        "device": choose_device(device),
-    }
+    options = SearchOptions(
+        size=size,
+        n_spotlights=n_spotlights,
+        kernel=kernel,
+        precision=precision,
+        solver=solver,
+        starts=starts,
+        seed=seed,
+    )
+    chosen = choose_device(device)
     if found is None:
-        found = find_spotlights(
-            values,
-            loss,
-            size=size,
-            n_spotlights=n_spotlights,
-            solver=solver,
-            progress=share_of(report, 0.0, 0.15),
-            **options,
+        found = search_spotlights(
+            values, loss, options, device=chosen, progress=share_of(report, 0.0, 0.15)
         )
     elif found.weights.shape != (n_spotlights, n):
         raise InputError(
             f"found must hold {n_spotlights} regions of {n} examples: "
             f"got weights of shape {found.weights.shape}."
         )
-    share = size if size < 1 else size / n
-    call = Call(
-        values,
-        loss,
-        _check_labels(labels, n),
-        share,
-        n_spotlights,
-        {**options, "size": share},
-        seed,
-        level,
-        report,
-    )
+    refit = replace(options, size=size if size < 1 else size / n, solver="fast")
+    call = AssessCall(values, loss, _check_labels(labels, n), refit, chosen, level, report)
     notes = _adam_note(solver)
     held = hold_out(call, found, notes)
     tests = 2 if n_permutations else 1
     assessment = conclude(call, held, notes, tests=tests)
     if early is not None and n_permutations + n_bootstrap > 0:
         early(assessment)
-    rows = draw_rows(call, _REFIT_ROWS, _REFIT_MEMBERS, _REFIT_NUMBERS, seed)
+    rows = draw_rows(call, _REFIT_ROWS, _REFIT_MEMBERS, _REFIT_NUMBERS)
     if len(rows) < n and n_permutations + n_bootstrap > 0:
         notes.append(f"Shuffled and resampled searches used {len(rows)} of {n} rows.")
     best = float(found.weighted_losses[0])
@@ -179,10 +168,10 @@ def assess_spotlights(
         picked,
         own,
         best,
-        call.refit,
+        refit,
+        device=chosen,
         n_permutations=n_permutations,
         level=level / tests,
-        seed=seed,
         deadline=now + _NULL_SHARE * (began + time_budget_s - now),
         progress=share_of(report, 0.4, 0.75),
     )
@@ -199,10 +188,9 @@ def assess_spotlights(
         picked,
         own,
         found.weights[:, rows],
-        call.refit,
+        refit,
+        device=chosen,
         n_bootstrap=n_bootstrap,
-        n_spotlights=n_spotlights,
-        seed=seed,
         deadline=began + time_budget_s,
         progress=share_of(report, 0.75, 1.0),
     )

@@ -7,10 +7,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from backend.core.progress import Progress
-from backend.spotlight.find import Spotlights, find_spotlights
+from backend.spotlight.find import Spotlights, search_spotlights
+from backend.spotlight.options import SearchOptions
 from backend.spotlight.solver.rows import Rows
 from backend.spotlight.trust.claim import effective_sizes, max_t, split_halves
 from backend.spotlight.trust.refits import match, share_of, weights_of
@@ -25,16 +27,14 @@ _FULL_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
-class Call:
-    """A checked call."""
+class AssessCall:
+    """A checked call of ``assess_spotlights``; ``refit`` are the options of searches made again."""
 
     values: NDArray[Any]
     losses: NDArray[np.float64]
     labels: NDArray[np.int64] | None
-    share: float
-    n_spotlights: int
-    refit: dict[str, Any]
-    seed: int
+    refit: SearchOptions
+    device: torch.device
     level: float
     progress: Progress
 
@@ -63,15 +63,15 @@ class HeldOut:
         return 2 * self.weights.shape[1]
 
 
-def hold_out(call: Call, found: Spotlights, notes: list[str]) -> HeldOut:
+def hold_out(call: AssessCall, found: Spotlights, notes: list[str]) -> HeldOut:
     """Search each half alone and test what it finds on the other."""
     n, d = call.values.shape
     r = len(found)
-    generator = np.random.default_rng(call.seed)
-    used = draw_rows(call, _CLAIM_ROWS, _CLAIM_MEMBERS, _CLAIM_NUMBERS, call.seed)
+    generator = np.random.default_rng(call.refit.seed)
+    used = draw_rows(call, _CLAIM_ROWS, _CLAIM_MEMBERS, _CLAIM_NUMBERS)
     if len(used) < n:
         notes.append(f"The held-out claim used {len(used)} of {n} rows.")
-    if call.refit["precision"] == "full" and call.share * (len(used) // 2) < _FULL_EXAMPLES * d:
+    if call.refit.precision == "full" and call.refit.size * (len(used) // 2) < _FULL_EXAMPLES * d:
         notes.append("Halves are too small for a full precision: no claim could be made.")
         return _nothing_held_out(r)
     if len(used) < _MIN_ROWS:
@@ -80,20 +80,20 @@ def hold_out(call: Call, found: Spotlights, notes: list[str]) -> HeldOut:
     values, losses = np.asarray(call.values[used]), call.losses[used]
     labels = None if call.labels is None else call.labels[used]
     first = split_halves(len(used), labels, generator)
-    rows = Rows.normalised(values, call.refit["device"])
+    rows = Rows.normalised(values, call.device)
     shuffles = max(_CLAIM_SHUFFLES, _SHUFFLES_PER_REGION * r)
     tests: dict[str, list[NDArray[Any]]] = {field.name: [] for field in fields(HeldOut)[:-1]}
     for side, half in enumerate((first, ~first)):
         at = 0.15 + 0.125 * side
         other = ~half
-        again = find_spotlights(
+        again = search_spotlights(
             values[half],
             losses[half],
-            n_spotlights=r,
+            call.refit,
+            device=call.device,
             progress=share_of(call.progress, at, at + 0.08, f"Searching half {side + 1} of 2"),
-            **call.refit,
         )
-        weights = weights_of(rows, again, call.refit["kernel"])
+        weights = weights_of(rows, again, call.refit.kernel)
         which, overlaps = match(found.weights[:, used], weights)
         questions: list[NDArray[np.int64] | None] = [None]
         if labels is not None:
@@ -103,7 +103,7 @@ def hold_out(call: Call, found: Spotlights, notes: list[str]) -> HeldOut:
                 weights[:, other],
                 losses[other],
                 question,
-                share=call.share,
+                share=call.refit.size,
                 n_shuffles=shuffles,
                 generator=generator,
                 progress=share_of(call.progress, at + 0.08, at + 0.125),
@@ -137,14 +137,14 @@ def _nothing_held_out(r: int) -> HeldOut:
     )
 
 
-def draw_rows(call: Call, enough: int, members: int, numbers: int, seed: int) -> NDArray[np.int64]:
+def draw_rows(call: AssessCall, enough: int, members: int, numbers: int) -> NDArray[np.int64]:
     """Random rows, ascending, or all when they are few: at least ``enough``, and more where a
     region would otherwise hold fewer than ``members`` examples, within ``numbers`` numbers.
     """
     n, d = call.values.shape
-    most = max(enough, min(math.ceil(members / call.share), numbers // d))
-    if call.refit["precision"] == "full":
-        most = max(most, math.ceil(2.1 * _FULL_EXAMPLES * d / call.share))
+    most = max(enough, min(math.ceil(members / call.refit.size), numbers // d))
+    if call.refit.precision == "full":
+        most = max(most, math.ceil(2.1 * _FULL_EXAMPLES * d / call.refit.size))
     if n <= 1.2 * most:
         return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
+    return np.sort(np.random.default_rng(call.refit.seed).choice(n, most, replace=False))

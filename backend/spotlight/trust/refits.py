@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from backend.core.device import choose_device
 from backend.core.progress import Progress
-from backend.spotlight.find import Spotlights, find_spotlights
+from backend.spotlight.find import Spotlights, search_spotlights
+from backend.spotlight.options import SearchOptions
 from backend.spotlight.solver.rows import Rows
 from backend.spotlight.trust.claim import kernel_weights
-
-Options = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -74,11 +73,11 @@ def search_null(
     values: NDArray[Any],
     losses: NDArray[np.float64],
     best: float,
-    options: Options,
+    options: SearchOptions,
     *,
+    device: torch.device,
     n_permutations: int,
     level: float,
-    seed: int,
     deadline: float,
     progress: Progress,
 ) -> SearchNull:
@@ -89,20 +88,20 @@ def search_null(
     values, losses : arrays of shape (n, d) and (n,)
     best : float
         Weighted loss of the best region on the losses as they are.
-    options : dict
-        Of ``find_spotlights``, without ``n_spotlights``.
+    options : SearchOptions
+        Of the search; its seed is that of the shuffles too.
+    device : torch.device
     n_permutations : int
     level : float
         The search stops when p can no longer reach this.
-    seed : int
-        Of the shuffles.
     deadline : float
         See ``Clock``.
     progress : Progress
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(options.seed)
     limit = max(1, math.ceil(level * (n_permutations + 1)))
     maxima: list[float] = []
+    single = replace(options, n_spotlights=1)
     clock = Clock(deadline)
     while len(maxima) < n_permutations and clock.allows_another():
         if np.sum(np.array(maxima) >= best) >= limit:
@@ -110,8 +109,8 @@ def search_null(
         number = len(maxima)
         message = f"Searching shuffled losses, {number + 1} of at most {n_permutations}"
         within = share_of(progress, number / n_permutations, (number + 1) / n_permutations, message)
-        found = find_spotlights(
-            values, generator.permutation(losses), n_spotlights=1, progress=within, **options
+        found = search_spotlights(
+            values, generator.permutation(losses), single, device=device, progress=within
         )
         maxima.append(float(found.weighted_losses[0]))
     return SearchNull(np.array(maxima), limit)
@@ -121,17 +120,16 @@ def bootstrap_overlaps(
     values: NDArray[Any],
     losses: NDArray[np.float64],
     shown: NDArray[np.float64],
-    options: Options,
+    options: SearchOptions,
     *,
+    device: torch.device,
     n_bootstrap: int,
-    n_spotlights: int,
-    seed: int,
     deadline: float,
     progress: Progress,
 ) -> NDArray[np.float64]:
     """(b, r) overlap of (r, n) shown weights with their counterparts in each bootstrap refit."""
-    generator = np.random.default_rng(seed)
-    rows = Rows.normalised(values, choose_device(options["device"]))
+    generator = np.random.default_rng(options.seed)
+    rows = Rows.normalised(values, device)
     n = len(losses)
     samples: list[NDArray[np.float64]] = []
     clock = Clock(deadline)
@@ -141,15 +139,15 @@ def bootstrap_overlaps(
         within = share_of(progress, number / n_bootstrap, (number + 1) / n_bootstrap, message)
         counts = np.bincount(generator.integers(n, size=n), minlength=n)
         drawn = np.flatnonzero(counts)
-        found = find_spotlights(
+        found = search_spotlights(
             values[drawn],
             losses[drawn],
+            options,
             counts=counts[drawn],
-            n_spotlights=n_spotlights,
+            device=device,
             progress=within,
-            **options,
         )
-        again = weights_of(rows, found, options["kernel"])
+        again = weights_of(rows, found, options.kernel)
         _, overlaps = match(shown, again)
         samples.append(overlaps)
     return np.array(samples).reshape(len(samples), len(shown))

@@ -16,7 +16,7 @@ from backend.core.statistics import (
 )
 from backend.spotlight.trust.claim import MIN_EFFECTIVE, effective_sizes
 from backend.spotlight.trust.findings import Assessment, RegionAssessment, Verdict, write_sentence
-from backend.spotlight.trust.halves import Call, HeldOut
+from backend.spotlight.trust.halves import AssessCall, HeldOut
 from backend.spotlight.trust.refits import SearchNull
 
 # A counterpart on half of the data overlaps the shown region at least this much.
@@ -24,7 +24,7 @@ MIN_OVERLAP = 0.2
 
 
 def conclude(
-    call: Call,
+    call: AssessCall,
     held: HeldOut,
     notes: list[str],
     *,
@@ -35,7 +35,7 @@ def conclude(
 
     Parameters
     ----------
-    call : Call
+    call : AssessCall
     held : HeldOut
     notes : list of str
     tests : int
@@ -46,7 +46,7 @@ def conclude(
     """
     again = held.overlaps >= MIN_OVERLAP
     tested = again & (held.sizes >= MIN_EFFECTIVE)
-    large = call.share * len(call.losses) / 2 >= MIN_EFFECTIVE and held.n_candidates > 0
+    large = call.refit.size * len(call.losses) / 2 >= MIN_EFFECTIVE and held.n_candidates > 0
     lost = np.logical_not(again.any(axis=0)) & large
     tellable = np.logical_or(tested.any(axis=0), lost)
     p_overall = _better(np.where(tested, held.p_overall, np.nan), tellable)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import torch
 from backend.core.errors import InputError, JobCancelled
 from backend.spotlight import find_spotlights, iterate_spotlights, members, spotlight_objective
 from backend.spotlight.find import Spotlights
+from backend.spotlight.options import SearchOptions
 from backend.spotlight.solver import blocks as blocks_module
 from backend.spotlight.solver import rows as rows_module
 from backend.spotlight.solver.sizes import Problem, solve_sizes
@@ -464,6 +467,19 @@ def test_regions_arrive_one_by_one_and_faults_at_once():
         np.testing.assert_array_equal(region.weights, weights)
     with pytest.raises(InputError, match="size"):
         iterate_spotlights(x, losses, size=0)  # before the first region is asked for
+
+
+def test_options_are_those_of_the_signature_with_its_defaults():
+    of_the_call = {"embeddings", "losses", "counts", "device", "progress"}
+    signature = {
+        name: parameter.default
+        for name, parameter in inspect.signature(find_spotlights).parameters.items()
+        if name not in of_the_call
+    }
+    assert asdict(SearchOptions()) == signature
+    x, losses, _ = planted()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'sise'"):
+        iterate_spotlights(x, losses, sise=40)
 
 
 # --- refusals -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from backend.spotlight import (
     members,
     spotlight_objective,
 )
+from backend.spotlight.options import SearchOptions
 from backend.spotlight.solver.rows import Rows
 from backend.spotlight.trust.claim import MaxT, clip_losses, kernel_weights, max_t, split_halves
 from backend.spotlight.trust.findings import format_p, write_sentence
@@ -203,10 +204,10 @@ def test_shuffled_searches_stop_when_nothing_can_come_of_them(best, made, p):
         random.normal(size=(60, 2)),
         random.random(60),
         best,
-        {"size": 10, "starts": 1, "device": CPU},
+        SearchOptions(size=10, starts=1),
+        device=CPU,
         n_permutations=39,
         level=0.12,
-        seed=0,
         deadline=time.monotonic() + 600,
         progress=ignore_progress,
     )

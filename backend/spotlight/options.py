@@ -1,0 +1,72 @@
+"""What a search for spotlights depends on besides its data, written once. Loads no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from backend.core.arrays import check_choice
+from backend.core.errors import InputError
+from backend.spotlight.solver.names import KERNELS, PRECISIONS
+
+SOLVERS, MODES = ("fast", "adam"), ("successive", "distinct")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """The options of a search, with the names, meaning and defaults of ``find_spotlights``.
+
+    They are taken as they come: ``checked`` gives them as a search takes them.
+    """
+
+    size: float = 0.02
+    n_spotlights: int = 5
+    kernel: str = "gaussian"
+    precision: str = "spherical"
+    solver: str = "fast"
+    starts: int = 16
+    flip: bool = False
+    seed: int = 0
+    mode: str = "successive"
+    barrier_scale: float | None = None
+    max_steps: int | None = None
+    prepare: str = "none"
+    components: int | None = None
+
+    def checked(self) -> SearchOptions:
+        """The same in plain numbers, or an ``InputError`` about one that is wrong for any data.
+
+        What depends on the data (largest size, components) is left to ``check_search``.
+        """
+        if isinstance(self.size, bool) or not isinstance(self.size, int | float | np.number):
+            raise InputError(f"size must be a number: got {self.size!r}.")
+        check_choice("kernel", self.kernel, KERNELS)
+        check_choice("precision", self.precision, PRECISIONS)
+        check_choice("solver", self.solver, SOLVERS)
+        check_choice("mode", self.mode, MODES)
+        if self.mode == "distinct" and self.solver == "adam":
+            raise InputError("mode 'distinct' needs solver 'fast': Adam has a single start.")
+        scale, steps = self.barrier_scale, self.max_steps
+        if scale is not None and self.solver == "fast":
+            raise InputError("barrier_scale belongs to solver 'adam': 'fast' has no barrier.")
+        if scale is not None and not (math.isfinite(scale) and scale > 0):
+            raise InputError(f"barrier_scale must be above 0: got {scale}.")
+        return replace(
+            self,
+            n_spotlights=_whole("n_spotlights", self.n_spotlights),
+            starts=_whole("starts", self.starts),
+            flip=bool(self.flip),
+            seed=_whole("seed", self.seed, least=0),
+            barrier_scale=None if scale is None else float(scale),
+            max_steps=None if steps is None else _whole("max_steps", steps),
+        )
+
+
+def _whole(name: str, value: Any, *, least: int = 1) -> int:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise InputError(f"{name} must be a whole number of at least {least}: got {value!r}.")
+    return int(value)

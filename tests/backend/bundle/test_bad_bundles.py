@@ -786,6 +786,17 @@ def torch_view_that_repeats_one_number(folder: Path) -> Path:
     return path
 
 
+EMBEDDINGS = '"embeddings":{"dtype":"F32","shape":[6,3],"data_offsets":[0,72]}'
+
+
+def tensors(folder: Path, described: str, data: int) -> Path:
+    """A .safetensors file that describes these tensors, and so many bytes of data."""
+    header = f"{{{described}}}".encode()
+    path = folder / "run.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(data))
+    return path
+
+
 @case("run.safetensors", "", None, "cannot be read")
 def safetensors_with_a_wild_header(folder: Path) -> Path:
     path = folder / "run.safetensors"
@@ -795,10 +806,30 @@ def safetensors_with_a_wild_header(folder: Path) -> Path:
 
 @case("run.safetensors", "embeddings", None, "truncated or damaged")
 def truncated_safetensors(folder: Path) -> Path:
-    header = b'{"embeddings":{"dtype":"F32","shape":[6,3],"data_offsets":[0,72]}}'
-    path = folder / "run.safetensors"
-    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(20))
-    return path
+    return tensors(folder, EMBEDDINGS, 20)
+
+
+@case("run.safetensors", "embeddings", None, "does not end where this tensor should")
+def safetensors_with_bytes_left_over(folder: Path) -> Path:
+    return tensors(folder, EMBEDDINGS, 73)
+
+
+@case("run.safetensors", "", None, "invalid offset for tensor `losses`")
+def safetensors_that_share_bytes(folder: Path) -> Path:
+    losses = '"losses":{"dtype":"F32","shape":[6],"data_offsets":[60,84]}'
+    return tensors(folder, f"{EMBEDDINGS},{losses}", 84)
+
+
+@case("run.safetensors", "embeddings", None, "2 tensors have this name")
+def safetensors_of_one_name(folder: Path) -> Path:
+    # The same bytes in another shape, under the same name in other letters: all offsets fit.
+    turned = EMBEDDINGS.replace("[6,3]", "[3,6]").replace("emb", "\\u0065mb")
+    return tensors(folder, f"{EMBEDDINGS},{turned}", 72)
+
+
+@case("run.safetensors", "embeddings", None, "the element type F8_E5M2 is not read")
+def safetensors_of_eight_bits(folder: Path) -> Path:
+    return tensors(folder, EMBEDDINGS.replace("F32", "F8_E5M2").replace("[6,3]", "[6,12]"), 72)
 
 
 @case("run.parquet", "", None, "cannot be read")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from backend.bundle import inspect_upload, read_bundle, write_bundle
+from backend.bundle.safetensors_file import read_safetensors
 from backend.core.errors import BundleError, InputError
 from tests.bundles import picture
 
@@ -358,6 +360,31 @@ def test_torch_and_safetensors(tmp_path: Path) -> None:
     bundle = read_bundle(tmp_path / "run.safetensors")
     assert same(bundle.embeddings, X) and same(bundle.losses, LOSSES)
     assert list(bundle.populations) == ["int8"]
+
+
+def test_safetensors_stay_in_their_file_whatever_the_order(tmp_path: Path) -> None:
+    tensors = {
+        "losses": LOSSES,
+        "train/losses": np.zeros(0),
+        "labels": np.arange(N, dtype=np.int8),
+        "embeddings": X,
+    }
+    header, at = {"__metadata__": {"by": "hand"}}, 0
+    for name, array in tensors.items():
+        kind = {"f": "F", "i": "I"}[array.dtype.kind] + str(8 * array.itemsize)
+        place = [at, at + array.nbytes]
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": place}
+        at += array.nbytes
+    said = json.dumps(dict(reversed(header.items()))).encode() + b"  "
+    path = tmp_path / "run.safetensors"
+    data = b"".join(array.tobytes() for array in tensors.values())
+    path.write_bytes(struct.pack("<Q", len(said)) + said + data)
+    entries, metadata = read_safetensors(path, path.name)
+    assert [entry.name for entry in entries] == list(tensors) and metadata == {"by": "hand"}
+    for entry, array in zip(entries, tensors.values(), strict=True):
+        loaded = entry.load()
+        assert same(loaded, array) and entry.dtype == array.dtype.name
+        assert isinstance(loaded, np.memmap) or array.size == 0
 
 
 def test_bfloat16_becomes_float32(tmp_path: Path) -> None:

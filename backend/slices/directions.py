@@ -83,38 +83,24 @@ def failure_directions(
     of four with the best balanced accuracy in cross-validation (ties: the weaker). The group is
     made of the examples with the largest decision values.
 
+    What all methods take is told in ``find_groups``.
+
     Parameters
     ----------
-    embeddings : array-like of shape (n, d)
-    losses : array-like of shape (n,)
-    labels : array-like of shape (n,), whole numbers or text
-    predictions : array-like of shape (n,), or (n, C) for probabilities
-    probabilities : array-like of shape (n, C), optional
-        The largest is the prediction where none are given.
-    classes : sequence of C str, optional
-    n_groups : int
-        Classes returned, by falling mean loss of their group. There is one direction per class.
     size : float
         Share of all examples, or number of them, in a group; at most half the class.
     n_axes : int
         Principal axes kept, per class.
     max_fit : int
         Larger classes are fitted on a seeded sample.
-    seed : int
-        Of the folds.
-    progress : Progress
 
     Returns
     -------
     FoundGroups
-        Weights are 0 or 1, scores the decision values. Both are cross-validated: no example is
-        ranked by a plane that was fitted to it. ``score`` uses the plane fitted to the whole class
-        with the same threshold. ``group_notes`` give the balanced accuracy; 0.5 is chance.
-
-    Raises
-    ------
-    InputError
-        If labels, or both predictions and probabilities, are missing, or the size does not fit.
+        One group per class. Weights are 0 or 1, scores the decision values. Both are
+        cross-validated: no example is ranked by a plane that was fitted to it. ``score`` uses the
+        plane fitted to the whole class with the same threshold. ``group_notes`` give the balanced
+        accuracy; 0.5 is chance.
 
     References
     ----------

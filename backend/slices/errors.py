@@ -65,21 +65,17 @@ def error_clusters(
 ) -> FoundGroups:
     """Cluster the hard examples, then take everything as near to their centers as half of them.
 
+    What all methods take is told in ``find_groups``. Labels and predictions are optional: they say
+    which examples are wrong.
+
     Parameters
     ----------
-    embeddings : array-like of shape (n, d)
-    losses : array-like of shape (n,)
-    labels, predictions, probabilities : array-like, optional
-        Say which examples are wrong.
-    classes : sequence of C str, optional
-    n_groups : int
-        Groups returned, by falling mean loss of all their members, among those with 10 or more.
     algorithm : {"kmeans", "agglomerative", "dbscan"}
         Agglomerative: Ward's linkage. DBSCAN: links within the median distance to the fifth
         nearest hard example, cores with five.
     of : {"auto", "wrong", "high_loss"}
         Which examples are hard: wrong ones, or those with losses strictly above ``quantile``.
-        ``auto`` takes the wrong ones where labels and predictions say which.
+        ``auto`` takes the wrong ones where labels and predictions say which; ``wrong`` needs both.
     quantile : float
         In (0, 1); of the losses.
     n_clusters : int, optional
@@ -88,19 +84,13 @@ def error_clusters(
         Principal axes kept.
     max_fit : int
         More hard examples than this are clustered on a seeded sample.
-    seed : int
-    progress : Progress
 
     Returns
     -------
     FoundGroups
-        Weights are 0 or 1: inside the ball around a cluster's mean whose radius is the median
-        distance of its own examples. Scores are minus the distance over the radius.
-
-    Raises
-    ------
-    InputError
-        If ``of="wrong"`` and labels or predictions are missing, or an option is out of range.
+        Groups with 10 members or more. Weights are 0 or 1: inside the ball around a cluster's mean
+        whose radius is the median distance of its own examples. Scores are minus the distance over
+        the radius.
     """
     check_choice("algorithm", algorithm, ALGORITHMS)
     check_choice("of", of, CHOICES)

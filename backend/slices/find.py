@@ -25,24 +25,42 @@ def find_groups(
     progress: Progress = ignore_progress,
     **options: Any,
 ) -> FoundGroups:
-    """Groups found by the named method; arguments are those of its function.
+    """Groups found by the named method, the worst first.
+
+    All methods take these arguments, so their functions tell only what they do with them and what
+    they take besides.
 
     Parameters
     ----------
     method : str
-        A key of ``METHODS``; the row says what it needs.
-    embeddings, losses, labels, predictions, probabilities, classes
-        As for the method's function.
+        A key of ``METHODS``; the row says which of the optional fields it needs.
+    embeddings : array-like of shape (n, d)
+    losses : array-like of shape (n,)
+    labels : array-like of shape (n,), whole numbers or text, optional
+    predictions : array-like of shape (n,), or (n, C) for probabilities, optional
+    probabilities : array-like of shape (n, C), optional
+        The largest of a row is its prediction where none are given; ties go to the lower column.
+    classes : sequence of C str, optional
+        Labels and predictions may be these names, or positions among them. Without names: the
+        columns of the probabilities, else the labels and predictions that occur, sorted.
     n_groups : int
+        Groups returned at most, by falling weighted mean loss; of equal ones the lower part,
+        cluster or class comes first.
     seed : int
+        Of samples, starts and folds. Same input and seed, same groups.
     progress : Progress
     **options
-        More options of that function.
+        More options of the method's function.
+
+    Returns
+    -------
+    FoundGroups
 
     Raises
     ------
     InputError
-        If the method does not exist, or misses a field.
+        If the method does not exist or misses a field, arrays do not fit one another, values are
+        not finite, a label names no class, or an option is out of range.
     """
     check_choice("method", method, tuple(METHODS))
     function = getattr(import_module("backend.slices"), METHODS[method].function)

@@ -35,35 +35,20 @@ def highest_loss(
 ) -> FoundGroups:
     """The hardest examples of all, then those within each of the worst classes.
 
+    What all methods take is told in ``find_groups``; here only losses and labels are looked at, and
+    of equal losses the lower row comes first. Without labels there is one group.
+
     Parameters
     ----------
-    embeddings : array-like of shape (n, d)
-        Not looked at; here so that all methods are called alike.
-    losses : array-like of shape (n,)
-    labels : array-like of shape (n,), optional
-        Without them there is one group.
-    predictions, probabilities : array-like, optional
-        Not looked at.
-    classes : sequence of C str, optional
-    n_groups : int
-        One group over all, then classes by falling mean loss of their hardest examples.
     size : float
         Share of all examples, or number of them, in the first group, and at most in each class;
         of a class never more than half.
-    seed : int
-        Not looked at: equal losses go to the lower row.
-    progress : Progress
 
     Returns
     -------
     FoundGroups
         Weights are 0 or 1, scores the losses. The rule for unseen examples is a threshold on
         their loss, so what it finds there is hard by definition: no evidence of a pattern.
-
-    Raises
-    ------
-    InputError
-        If losses do not fit, or the size does not.
     """
     inputs = check_inputs(
         "highest_loss",

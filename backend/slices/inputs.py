@@ -87,29 +87,9 @@ def check_inputs(
     classes: Sequence[str] | None = None,
     needs: Sequence[str] = (),
 ) -> Inputs:
-    """The arguments of a method as ``Inputs``.
+    """What ``find_groups`` and its methods take, as ``Inputs``.
 
-    Parameters
-    ----------
-    function : str
-        Who asks; errors begin with it.
-    embeddings : array-like of shape (n, d)
-    losses : array-like of shape (n,), or None
-    labels, predictions : array-like of shape (n,), whole numbers or text, optional
-        ``predictions`` of shape (n, C) are taken for probabilities.
-    probabilities : array-like of shape (n, C), optional
-        The largest of a row is its prediction where none are given; ties go to the lower column.
-    classes : sequence of C str, optional
-        Labels may be these names, or positions among them. Without names: the columns of the
-        probabilities, else the labels and predictions that occur, sorted.
-    needs : sequence of str
-        Fields that must be there.
-
-    Raises
-    ------
-    InputError
-        If a needed field is missing, lengths differ, values are not finite, or a label names no
-        class.
+    Errors begin with ``function``; ``needs`` names the fields that must be there.
     """
     values = check_matrix("embeddings", embeddings)
     n = len(values)

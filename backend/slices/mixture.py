@@ -77,18 +77,11 @@ def mixture_slices(
     cells in proportion to the root of their counts, and a cell with several is divided among
     k-means++ seeds.
 
+    What all methods take is told in ``find_groups``. Probabilities take the place of one-hot
+    predictions.
+
     Parameters
     ----------
-    embeddings : array-like of shape (n, d)
-    losses : array-like of shape (n,)
-    labels : array-like of shape (n,), whole numbers or text
-    predictions : array-like of shape (n,), or (n, C) for probabilities
-    probabilities : array-like of shape (n, C), optional
-        Take the place of one-hot predictions.
-    classes : sequence of C str, optional
-    n_groups : int
-        Parts returned, by falling weighted mean loss, among those with a total and an effective
-        weight of at least 10.
     n_components : int
         Parts of the mixture, at most a tenth of the examples.
     n_axes : int
@@ -99,18 +92,12 @@ def mixture_slices(
         not.
     max_fit : int
         With more examples the mixture is fitted on a seeded sample; all of them get weights.
-    seed : int
-    progress : Progress
 
     Returns
     -------
     FoundGroups
-        Weights are posterior memberships; scores their log odds.
-
-    Raises
-    ------
-    InputError
-        If labels, or both predictions and probabilities, are missing, or an option is out of range.
+        Parts with a total and an effective weight of at least 10. Weights are posterior
+        memberships; scores their log odds.
 
     References
     ----------

@@ -78,20 +78,14 @@ def george_clusters(
     2 to ``max_k`` clusters; the number whose clusters have the highest mean of their mean
     silhouettes is kept, ties going to the larger number.
 
+    What all methods take is told in ``find_groups``. Predictions are only read, and then needed, by
+    ``reduction="hardness"``.
+
     Parameters
     ----------
-    embeddings : array-like of shape (n, d)
-    losses : array-like of shape (n,)
-    labels : array-like of shape (n,), whole numbers or text
-    predictions, probabilities : array-like of shape (n,) and (n, C), optional
-        Only read by ``reduction="hardness"``.
-    classes : sequence of C str, optional
-        Names behind the codes.
-    n_groups : int
-        Clusters returned as groups, by falling mean loss; ties: lower cluster id.
     reduction : {"pca", "umap", "none", "hardness"}
         ``hardness``: first the normal of the model's decision between two classes, then principal
-        axes of the rest.
+        axes of the rest; refused where there are more classes, or predictions of one only.
     n_components : int
         Coordinates after the reduction; nothing with ``none``.
     normalize, center : bool
@@ -106,8 +100,6 @@ def george_clusters(
         same of 25 validation examples; here there is one set, so that check has no counterpart.
     max_silhouette, max_fit : int
         Silhouettes (O(n^2)) and fits take seeded samples of so many rows of larger classes.
-    seed : int
-    progress : Progress
 
     Returns
     -------
@@ -119,11 +111,6 @@ def george_clusters(
     A class with fewer than ``2 max_k`` examples has ``max_k`` capped at one less than their number;
     one with fewer than 3 (or fewer than 2 distinct ones) is one cluster. Both are noted. The paper
     reduces with UMAP; PCA is the default here because it is exact and fast, and the notes say so.
-
-    Raises
-    ------
-    InputError
-        If labels are missing, or ``hardness`` finds no two classes or predictions.
 
     References
     ----------

@@ -36,7 +36,7 @@ ROWS = 12
 LEVEL = 0.05
 
 
-def show_columns(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> list[str]:
+def show_columns(bundle: Bundle, choice: Choice) -> list[str]:
     """Every value of every column in one table; the ids picked below its marked row."""
     with st.container(horizontal=True, vertical_alignment="center"):
         baseline = against.choose_baseline(bundle)
@@ -53,10 +53,10 @@ def show_columns(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> list[str
     told = sum(int((one.table["p_adjusted"] <= LEVEL).sum()) for one in found)
     st.caption(
         f"{beside.sentence} {text.counted(found[0].looked_at, 'value')} of {text.counted(len(found), 'column')} looked at, "
-        f"{text.count(told)} with an adjusted p of at most .05. Numbers are cut into ranges of equal count. "
+        f"{text.count(told)} with an adjusted p of at most {text.level(LEVEL)}. Numbers are cut into ranges of equal count. "
         "Mark a row to see its members."
     )
-    picked = show_values(bundle, choice, tags, found, beside, order)
+    picked = show_values(bundle, choice, found, beside, order)
     numbers = {one.name: one.column.numbers for one in found if one.column.numbers is not None}
     if numbers:
         st.markdown("**Numbers**")
@@ -84,7 +84,6 @@ def choose_order() -> str:
 def show_values(
     bundle: Bundle,
     choice: Choice,
-    tags: pd.DataFrame,
     found: Sequence[AttributeComparison],
     beside: Against,
     order: str,
@@ -112,13 +111,12 @@ def show_values(
     if row is None:
         return []
     marked = table.iloc[row]
-    return show_row(bundle, choice, tags, found[int(marked["at"])], int(marked["place"]), beside)
+    return show_row(bundle, choice, found[int(marked["at"])], int(marked["place"]), beside)
 
 
 def show_row(
     bundle: Bundle,
     choice: Choice,
-    tags: pd.DataFrame,
     one: AttributeComparison,
     row: int,
     beside: Against,
@@ -128,7 +126,6 @@ def show_row(
     return holders.show_holders(
         bundle,
         choice,
-        tags,
         what=f"{one.name}: {one.column.levels[code]}",
         row=one.table.iloc[row],
         rows=one.column.presence.holders(code),

@@ -11,6 +11,7 @@ from backend.tasks.imports import file_stamp, run_import
 from backend.tasks.methods import run_methods
 from backend.tasks.populations import (
     TRUE_CLASS,
+    answer_of,
     category_column,
     evaluation_of,
     run_populations,
@@ -30,6 +31,7 @@ __all__ = [
     "Options",
     "Task",
     "WritePart",
+    "answer_of",
     "category_column",
     "complete_options",
     "default_options",

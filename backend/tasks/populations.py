@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from backend.core.arrays import check_choice
@@ -16,10 +19,13 @@ from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
-    from backend.populations import Evaluation
+    from backend.cache import Entry
+    from backend.populations import Answer, Evaluation
 
 TRUE_CLASS = "true class"
 """Stands for the label where columns are named, unless the bundle has a column called so."""
+_TABLE = "table."
+"""What the name of an array that is a table, in Parquet, begins with."""
 
 
 def category_column(bundle: Bundle, name: str) -> NDArray[Any]:
@@ -61,7 +67,7 @@ def run_populations(
 ) -> tuple[Arrays, Meta]:
     """One question of ``backend.populations.answers`` on a large bundle.
 
-    Arrays as the question says; ``meta["tables"]`` holds its tables, by column, None for NaN.
+    Its arrays, and its tables as Parquet; ``answer_of`` reads both.
     """
     from backend.populations import answer
 
@@ -71,19 +77,27 @@ def run_populations(
     data = evaluation_of(bundle, options["options"].get("attributes", ()))
     found = answer(options["what"], data, options["options"], progress)
     tables = {
-        name: {
-            "kinds": [column.dtype.kind for _, column in table.items()],
-            "columns": table.columns.tolist(),
-            "rows": table.astype(object).where(table.notna(), None).to_numpy().tolist(),
-        }
+        f"{_TABLE}{name}": np.frombuffer(table.to_parquet(), dtype=np.uint8)
         for name, table in found.tables.items()
     }
-    return dict(found.arrays), {
+    return {**found.arrays, **tables}, {
         "version": TASK.version,
         "options": options,
-        "tables": tables,
         "seconds": time.perf_counter() - began,
     }
+
+
+def answer_of(kept: Entry) -> Answer:
+    """The answer that ``run_populations`` left in the cache."""
+    from backend.populations import Answer
+
+    tables = {
+        name.removeprefix(_TABLE): pd.read_parquet(io.BytesIO(held.tobytes()))
+        for name, held in kept.arrays.items()
+        if name.startswith(_TABLE)
+    }
+    arrays = {name: held for name, held in kept.arrays.items() if not name.startswith(_TABLE)}
+    return Answer(arrays, tables)
 
 
 def _check_populations(options: Options) -> None:
@@ -96,7 +110,7 @@ def _check_populations(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.populations:run_populations",
-    version=2,
+    version=3,
     defaults={"what": "compare", "options": {}},
     check=_check_populations,
 )

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
@@ -17,7 +16,7 @@ from backend.cache import Entry
 from backend.core.progress import ignore_progress
 from backend.demo import DEMOS, demo_path
 from backend.populations import Answer, Ensemble, Evaluation, answer
-from backend.tasks import TRUE_CLASS, category_column, evaluation_of
+from backend.tasks import TRUE_CLASS, answer_of, category_column, evaluation_of
 from pages.components.shared import keys, link, services, text, waiting
 
 INLINE_CELLS = 40_000_000
@@ -66,14 +65,7 @@ def _column(digest: str, name: str, _bundle: Bundle) -> NDArray[Any]:
 
 @st.cache_resource(show_spinner=False, max_entries=16)
 def _unpacked(job_key: str, _result: Entry) -> Answer:
-    tables = {}
-    for name, packed in _result.meta["tables"].items():
-        table = pd.DataFrame(packed["rows"], columns=packed["columns"])
-        for column, kind in zip(packed["columns"], packed["kinds"], strict=True):
-            if kind in "fb":
-                table[column] = table[column].astype(float if kind == "f" else bool)
-        tables[name] = table
-    return Answer({name: _result[name] for name in _result.arrays}, tables)
+    return answer_of(_result)
 
 
 def ensemble_of(bundle: Bundle) -> Ensemble:

@@ -1,0 +1,76 @@
+"""What a worker found comes out of the cache as it would have been answered at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backend.bundle import Bundle, read_bundle, write_bundle
+from backend.cache import Cache, key_of
+from backend.core.progress import ignore_progress
+from backend.populations import OWN, answer
+from backend.populations.answers import QUESTIONS
+from backend.tasks import answer_of, evaluation_of, run_populations
+
+PAIR = {"baseline": "baseline", "compressed": "pruned"}
+AUDIT = {
+    "source": OWN, "model": 0, "positive": "b <b>", "attributes": ["place"], "order": 1, "min_n": 30,
+}  # fmt: skip
+ASKED: list[tuple[str, dict[str, Any]]] = [
+    ("compare", {"baseline": "baseline", "tie": "largest"}),
+    ("classes", PAIR),
+    ("subgroups", {**PAIR, "attributes": ["place"], "positive": "a", "order": 1}),
+    ("representation", {**PAIR, "attributes": ["place"], "kind": "modal", "share": 0.1, "tie": "largest"}),
+    ("audit", {**AUDIT, "mode": "generic"}),
+    ("audit", {**AUDIT, "mode": "target"}),
+    ("tests", {"population": "pruned", "attributes": ["place"], "tags": {"odd": [1, 3]}, "min_n": 2}),
+    ("robustness", {"attributes": ["place"], "tags": {}, "min_n": 2}),
+    ("components", {"population": "pruned", "models": []}),
+    ("overlap", {"populations": []}),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    random = np.random.default_rng(6)
+    labels = random.integers(0, 2, 120)
+    said = np.where(random.random((2, 4, 120)) < 0.8, labels, 1 - labels)
+    place = np.where(random.random(120) < 0.3, "", "near")  # a missing text makes a group too
+    path = write_bundle(
+        tmp_path_factory.mktemp("bundle") / "b",
+        embeddings=random.normal(size=(120, 3)),
+        losses=random.random(120),
+        labels=labels,
+        predictions=said[0, 0],
+        classes=["a", "b <b>", "never"],
+        examples=pd.DataFrame({"id": np.arange(120).astype(str), "place": place}),
+        populations={"baseline": said[0], "pruned": said[1]},
+    )
+    return read_bundle(path)
+
+
+@pytest.mark.parametrize(("what", "options"), ASKED, ids=[what for what, _ in ASKED])
+def test_an_answer_comes_back_as_it_was_given(
+    what: str, options: dict[str, Any], bundle: Bundle, tmp_path: Path
+) -> None:
+    given = {"what": what, "options": options}
+    arrays, meta = run_populations(bundle, given, ignore_progress, lambda *_: None)
+    cache, key = Cache(tmp_path), key_of("populations", "0" * 64, given, version=meta["version"])
+    cache.write(key, arrays, meta)
+    kept = Cache(tmp_path).read(key)
+    assert kept is not None
+    found = answer_of(kept)
+    wanted = answer(what, evaluation_of(bundle, options.get("attributes", ())), options)
+    assert set(found.arrays) == set(wanted.arrays) and set(found.tables) == set(wanted.tables)
+    for name, held in wanted.arrays.items():
+        assert np.array_equal(found.arrays[name], held, equal_nan=held.dtype.kind == "f")
+    for name, table in wanted.tables.items():
+        pd.testing.assert_frame_equal(found.tables[name], table, check_exact=True)
+
+
+def test_every_question_is_asked() -> None:
+    assert {what for what, _ in ASKED} == set(QUESTIONS)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,10 +22,10 @@ import torch
 from numpy.typing import NDArray
 
 from backend.core.errors import InputError
-from backend.core.home import home_folder
 from backend.core.progress import Progress, ignore_progress
 from backend.demo.compact import Plan, ask, log_probabilities, table_network, train_plan
-from backend.demo.pool import Arrays, Kept, run_kept
+from backend.demo.pool import Arrays
+from backend.demo.populations import by_population, judged, plans, told, trained
 from backend.demo.writing import write_zip
 
 VERSION = 1  # raise it when training or asking changes: kept results are then made anew
@@ -125,52 +124,23 @@ def build(
     source = Path(data) if data is not None else adult_path()
     table = read_adult(source)
     rows = _split(len(table), test_share, seed)[1]
-    plans = [
-        Plan(seed * 10_000 + 1000 * place + model, epochs, **made)
-        for place, made in enumerate(POPULATIONS.values())
-        for model in range(n_models)
-    ]
     members = [
-        Member(source, test_share, seed, plan, index == 0) for index, plan in enumerate(plans)
+        Member(source, test_share, seed, plan, index == 0)
+        for index, plan in enumerate(plans(POPULATIONS, n_models, epochs, seed))
     ]
     fingerprint = hashlib.sha256(source.read_bytes()).hexdigest()
     tasks = [(_key(member, fingerprint), member) for member in members]
-    folder = Path(keep) if keep is not None else home_folder() / "demo" / "adult"
-    folder.mkdir(parents=True, exist_ok=True)
-    answers = run_kept(
-        train_member,
-        tasks,
-        Kept(folder),
-        workers=workers,
-        progress=lambda share, said: progress(0.98 * share, said),
-        what="network",
-    )
-
-    truth = _labels(table)[rows]
-    predictions = np.stack([answer["predictions"] for answer in answers])
-    split = dict(zip(POPULATIONS, np.split(predictions, len(POPULATIONS)), strict=True))
-    shown = {
-        name: values for name, values in answers[0].items() if name not in ("predictions", "logits")
-    }
-    log_p = log_probabilities(answers[0]["logits"])
-    arrays: Arrays = shown | {
-        "losses": -log_p[np.arange(len(rows)), truth].astype(np.float32),
-        "probabilities": np.exp(log_p).astype(np.float32),
-        "labels": truth.astype(np.int8),
-        "predictions": split["baseline"][0],
-        "classes": np.array(CLASSES),
-    }
-    arrays |= {f"populations/{name}": rows_of for name, rows_of in split.items()}
-    write_zip(Path(path), arrays, {"examples": examples_table(table, rows)})
-    if keep is None:
-        shutil.rmtree(folder)
-    progress(1.0, "Demo written.")
-    return {
-        "n": len(rows),
-        "n_models": n_models,
-        **{name: float((rows_of == truth).mean()) for name, rows_of in split.items()},
-        "size_bytes": Path(path).stat().st_size,
-    }
+    truth, path = _labels(table)[rows], Path(path)
+    with trained(train_member, tasks, keep, "adult", workers=workers, progress=progress) as answers:
+        split = by_population(answers, tuple(POPULATIONS))
+        own = answers[0]
+        arrays: Arrays = {
+            **{name: own[name] for name in own if name not in ("predictions", "logits")},
+            **judged(own["logits"], truth, split["baseline"][0], CLASSES, np.float32),
+            **{f"populations/{name}": predictions for name, predictions in split.items()},
+        }
+        write_zip(path, arrays, {"examples": examples_table(table, rows)})
+    return told(path, truth, split)
 
 
 def read_adult(path: Path) -> pd.DataFrame:

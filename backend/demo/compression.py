@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,17 +21,17 @@ import torch
 from numpy.typing import NDArray
 
 from backend.core.errors import InputError
-from backend.core.home import home_folder
 from backend.core.progress import Progress, ignore_progress
 from backend.demo.compact import Plan, ask, image_network, log_probabilities, train_plan
 from backend.demo.images import CLASSES, DATA, Pixels, image_attributes, read_split
-from backend.demo.pool import Arrays, Kept, run_kept
+from backend.demo.pool import Arrays
+from backend.demo.populations import by_population, judged, plans, told, trained
 from backend.demo.shifts import IID, SHIFTS
 from backend.demo.writing import write_zip
 
 VERSION = 1  # raise it when training or asking changes: kept results are then made anew
 BASELINE = "baseline"
-POPULATIONS: Mapping[str, Mapping[str, float]] = MappingProxyType(
+POPULATIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         BASELINE: MappingProxyType({}),
         "pruned-70": MappingProxyType({"sparsity": 0.70}),
@@ -127,55 +126,29 @@ def build(
     images, labels = read_split(data, "t10k")
     rows = stratified_rows(labels, n_test, seed)
 
-    plans = [
-        Plan(seed * 10_000 + 1000 * place + model, epochs, **made)  # type: ignore[arg-type]
-        for place, made in enumerate(POPULATIONS.values())
-        for model in range(n_models)
-    ]
     members = [
         Member(data, n_train, n_test, seed, plan, first=index == 0)
-        for index, plan in enumerate(plans)
+        for index, plan in enumerate(plans(POPULATIONS, n_models, epochs, seed))
     ]
     fingerprint = _fingerprint(data)
     tasks = [(_key(member, fingerprint), member) for member in members]
-    folder = Path(keep) if keep is not None else home_folder() / "demo" / "compression"
-    folder.mkdir(parents=True, exist_ok=True)
-    answers = run_kept(
-        train_member,
-        tasks,
-        Kept(folder),
-        workers=workers,
-        progress=lambda share, said: progress(0.98 * share, said),
-        what="network",
-    )
-
-    predictions = np.stack([answer["predictions"] for answer in answers])
-    split = dict(zip(POPULATIONS, np.split(predictions, len(POPULATIONS)), strict=True))
-    truth = labels[rows]
-    log_p = log_probabilities(answers[0]["logits"])
-    arrays: Arrays = {
-        "embeddings": answers[0]["embeddings"].astype(np.float16),
-        "losses": -log_p[np.arange(len(rows)), truth].astype(np.float32),
-        "probabilities": np.exp(log_p).astype(np.float16),
-        "labels": truth.astype(np.int8),
-        "predictions": split[BASELINE][0],
-        "classes": np.array(CLASSES),
-        "images": images[rows],
-        # Of the baseline alone: its networks differ by nothing but their seed.
-        "stress_scores": np.stack([answer["scores"] for answer in answers[:n_models]]),
-    }
-    arrays |= {f"populations/{name}": rows_of for name, rows_of in split.items()}
-    stress = stress_table(answers, n_models)
-    write_zip(Path(path), arrays, {"examples": examples_table(images, rows), "stress": stress})
-    if keep is None:
-        shutil.rmtree(folder)
-    progress(1.0, "Demo written.")
-    return {
-        "n": len(rows),
-        "n_models": n_models,
-        **{name: float((rows_of == truth).mean()) for name, rows_of in split.items()},
-        "size_bytes": Path(path).stat().st_size,
-    }
+    truth, path = labels[rows], Path(path)
+    with trained(
+        train_member, tasks, keep, "compression", workers=workers, progress=progress
+    ) as answers:
+        split = by_population(answers, tuple(POPULATIONS))
+        own = answers[0]
+        arrays: Arrays = {
+            "embeddings": own["embeddings"].astype(np.float16),
+            **judged(own["logits"], truth, split[BASELINE][0], CLASSES, np.float16),
+            "images": images[rows],
+            # Of the baseline alone: its networks differ by nothing but their seed.
+            "stress_scores": np.stack([answer["scores"] for answer in answers[:n_models]]),
+        }
+        arrays |= {f"populations/{name}": predictions for name, predictions in split.items()}
+        stress = stress_table(answers, n_models)
+        write_zip(path, arrays, {"examples": examples_table(images, rows), "stress": stress})
+    return told(path, truth, split)
 
 
 def stratified_rows(labels: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:

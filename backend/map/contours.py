@@ -109,6 +109,21 @@ def density_lines(
     return DensityLines((float(anchor[0]), float(anchor[1])), tuple(levels))
 
 
+def member_lines(points: NDArray[Any], rows: NDArray[np.int64]) -> DensityLines:
+    """``density_lines`` around some examples of a map, each counting once.
+
+    Parameters
+    ----------
+    points : array of shape (n, 2)
+        Positions of all examples.
+    rows : int array of shape (k,)
+        Those that are meant.
+    """
+    weights = np.zeros(len(points))
+    weights[rows] = 1.0
+    return density_lines(points, weights)
+
+
 def _histogram(unit: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weight per cell, rows are y, with an empty margin."""
     size = BINS + 2 * MARGIN

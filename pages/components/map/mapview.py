@@ -11,7 +11,9 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.core.content import content_key
 from backend.jobs import Job
+from backend.map.contours import DensityLines, member_lines
 from backend.views import Drawn
 from backend.views.state import SHAPES
 from pages.components.gallery import media
@@ -172,7 +174,7 @@ def _contours(
         pointmap.Contour(
             one.number,
             one.colour,
-            _lines(job.key, one.source["key"], one.group.n_members, xy, one),
+            outline(job.key, xy, one.group.rows),
             chosen=chosen is not None and chosen.key == one.key,
         )
         for one in choices
@@ -180,9 +182,11 @@ def _contours(
     ]
 
 
+def outline(layout: str, xy: NDArray[Any], rows: NDArray[np.int64]) -> DensityLines:
+    """Lines around listed members: the soft weight of a region reaches far beyond them."""
+    return _lines(layout, content_key(rows), xy, rows)
+
+
 @st.cache_resource(show_spinner=False, max_entries=128)
-def _lines(layout: str, region: str, members: int, _xy: NDArray[Any], _choice: Choice) -> Any:
-    # Where the listed members are: the soft weight of a region reaches far beyond them.
-    weights = np.zeros(len(_xy), dtype=np.float32)
-    weights[_choice.group.rows] = 1
-    return pointmap.density_lines(_xy, weights)
+def _lines(layout: str, members: str, _xy: NDArray[Any], _rows: NDArray[np.int64]) -> DensityLines:
+    return member_lines(_xy, _rows)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.core.errors import InputError
-from backend.map.contours import BINS, density_lines
+from backend.map.contours import BINS, density_lines, member_lines
 from backend.map.geometry import rows_in_polygon
 
 
@@ -33,6 +33,15 @@ def test_lines_hold_the_share_of_the_weight_they_name():
         for level in density_lines(points, weights, shares=(0.3, 0.5, 0.8)).levels:
             share = weights[held(points, level)].sum() / weights.sum()
             assert share == pytest.approx(level.share, abs=0.04)
+
+
+def test_members_count_once_each():
+    points, group = crowd()
+    found, wanted = member_lines(points, np.flatnonzero(group)), density_lines(points, group)
+    assert found.anchor == wanted.anchor
+    for own, level in zip(found.levels, wanted.levels, strict=True):
+        assert own.share == level.share
+        assert all(map(np.array_equal, own.lines, level.lines))
 
 
 def test_levels_nest_and_lines_are_closed():

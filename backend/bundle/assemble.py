@@ -141,12 +141,11 @@ def _check_same_ids(
     other = check.column_text(entry, n, "ids", faults)
     if other is not None and len(other) == len(ids) and (different := other != ids).any():
         row = int(np.argmax(different))
-        faults.add(
-            entry.file,
-            entry.field,
-            row,
+        faults.about(
+            entry,
             f"the id is {str(other[row])[:40]!r} here and {str(ids[row])[:40]!r} in {first.file}.",
             "Put the rows of both files in the same order.",
+            row=row,
         )
 
 
@@ -177,12 +176,11 @@ def _check_predicted_numbers(place: Resolved, contents: Contents, faults: Faults
     predictions = contents.arrays.get("predictions")
     if predictions is not None and predictions.dtype.kind == "U":
         entry = place.fields["predictions"]
-        faults.add(
-            entry.file,
-            entry.field,
-            0,
+        faults.about(
+            entry,
             f"predictions of targets must be numbers: got {str(predictions[0])[:40]!r}.",
             "Save the predicted numbers, or call the targets 'labels'.",
+            row=0,
         )
 
 

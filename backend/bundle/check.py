@@ -37,12 +37,11 @@ def numbers(entry: Entry, faults: Faults) -> NDArray[Any] | None:
         row = next((k for k, cell in enumerate(array) if not _is_number(cell)), 0)
         cell = str(array[row])
         came = f"{cell[:40]!r}" if cell else "an empty cell"
-    faults.add(
-        entry.file,
-        entry.field,
-        row,
+    faults.about(
+        entry,
         f"numbers were needed, {came} came.",
         "Save it as numbers, or fill the cell.",
+        row=row,
     )
     return None
 
@@ -81,13 +80,12 @@ def finite(array: NDArray[Any], entry: Entry, faults: Faults, *, axis: int = 0) 
     found = np.flatnonzero(rows)
     first = ", ".join(map(str, found[:NAMED_ROWS]))
     more = f" and {len(found) - NAMED_ROWS} more" if len(found) > NAMED_ROWS else ""
-    faults.add(
-        entry.file,
-        entry.field,
-        int(found[0]),
+    faults.about(
+        entry,
         f"{bad} of {array.size} values are NaN, infinite or empty, in {len(found)} of {len(rows)} "
         f"rows: {first}{more} (the first row is 0).",
         "Remove or repair those rows.",
+        row=int(found[0]),
     )
     return False
 
@@ -96,12 +94,11 @@ def same_length(got: int, n: int | None, entry: Entry, what: str, faults: Faults
     """Whether there is one ``what`` per embedding."""
     if n is None or got == n:
         return True
-    faults.add(
-        entry.file,
-        entry.field,
-        min(got, n),
+    faults.about(
+        entry,
         f"{what} must be one per embedding: got {got} {what} and {n} embeddings.",
         "Save both from the same run, in the same order.",
+        row=min(got, n),
     )
     return False
 
@@ -112,20 +109,16 @@ def embeddings(entry: Entry, faults: Faults) -> tuple[NDArray[Any] | None, int |
     if array is None:
         return None, entry.shape[0] if entry.shape else None
     if array.ndim != 2:
-        faults.add(
-            entry.file,
-            entry.field,
-            None,
+        faults.about(
+            entry,
             f"embeddings must be (n, d): got shape {array.shape}.",
             "Save one vector per example; flatten maps with x.reshape(len(x), -1).",
         )
         return None, len(array) if array.ndim else None
     if 0 in array.shape:
         what = "no rows" if len(array) == 0 else "no dimensions"
-        faults.add(
-            entry.file,
-            entry.field,
-            None,
+        faults.about(
+            entry,
             f"embeddings have {what}: shape {array.shape}.",
             "Save one vector of one number or more for one example or more.",
         )
@@ -141,12 +134,8 @@ def vector(entry: Entry, n: int | None, what: str, faults: Faults) -> NDArray[np
         return None
     array = _flat(array)
     if array.ndim != 1:
-        faults.add(
-            entry.file,
-            entry.field,
-            None,
-            f"{what} must be (n,): got shape {array.shape}.",
-            "Save one number per example.",
+        faults.about(
+            entry, f"{what} must be (n,): got shape {array.shape}.", "Save one number per example."
         )
         return None
     array = array.astype(np.float64)
@@ -171,10 +160,8 @@ def names_or_codes(
         return None
     array = _flat(array)
     if array.ndim != 1:
-        faults.add(
-            entry.file,
-            entry.field,
-            None,
+        faults.about(
+            entry,
             f"{what} must be (n,): got shape {array.shape}.",
             "Save one per example; take argmax of one-hot rows.",
         )
@@ -201,9 +188,7 @@ def whole(
         return array.astype(np.int64)
     if kind == "u":
         if array.size and int(array.max()) > np.iinfo(np.int64).max:
-            faults.add(
-                entry.file, entry.field, None, f"{what} above 2^63 came.", "Use smaller codes."
-            )
+            faults.about(entry, f"{what} above 2^63 came.", "Use smaller codes.")
             return None
         return array.astype(np.int64)
     if kind == "f":
@@ -214,20 +199,17 @@ def whole(
         fraction = (np.floor(array) != array) | (np.abs(array) > 2.0**53)
         if fraction.any():
             place = np.argwhere(fraction)[0]
-            faults.add(
-                entry.file,
-                entry.field,
-                int(place[axis]),
+            faults.about(
+                entry,
                 f"{what} must be whole numbers or names: got {array[tuple(place)]}.",
                 "Save class codes or names; continuous ones belong in 'targets'.",
+                row=int(place[axis]),
             )
             return None
         return array.astype(np.int64)
     if kind not in "OUS":
-        faults.add(
-            entry.file,
-            entry.field,
-            None,
+        faults.about(
+            entry,
             f"{what} must be whole numbers or names: got dtype {array.dtype}.",
             "Save class codes or names.",
         )
@@ -237,12 +219,11 @@ def whole(
         empty = np.fromiter((cell == "" for cell in text), bool, len(text))
         if empty.any():
             row = int(np.unravel_index(int(empty.argmax()), array.shape)[axis])
-            faults.add(
-                entry.file,
-                entry.field,
-                row,
+            faults.about(
+                entry,
                 f"{int(empty.sum())} of the {what} are empty.",
                 "Fill them, or remove those rows.",
+                row=row,
             )
             return None
         return np.asarray(text.tolist(), dtype=np.str_).reshape(array.shape)
@@ -255,10 +236,8 @@ def matrix(entry: Entry, n: int | None, what: str, faults: Faults) -> NDArray[An
     if array is None:
         return None
     if array.ndim != 2 or array.shape[1] == 0:
-        faults.add(
-            entry.file,
-            entry.field,
-            None,
+        faults.about(
+            entry,
             f"{what} must be (n, C), one column per class: got shape {array.shape}.",
             "For two classes and one score p, save np.stack([1 - p, p], axis=1).",
         )
@@ -279,25 +258,23 @@ def probabilities(entry: Entry, n: int | None, faults: Faults) -> NDArray[Any] |
         negative = (block < 0).any(axis=1)
         if negative.any():
             row = int(negative.argmax())
-            faults.add(
-                entry.file,
-                entry.field,
-                done + row,
+            faults.about(
+                entry,
                 f"probabilities must not be negative: got {block[row].min():.6g}.",
                 "If these are scores before the softmax, name the array 'logits'.",
+                row=done + row,
             )
             return None
         total = block.sum(axis=1)
         off = np.abs(total - 1) > SUM_TOLERANCE
         if off.any():
             row = int(off.argmax())
-            faults.add(
-                entry.file,
-                entry.field,
-                done + row,
+            faults.about(
+                entry,
                 f"the probabilities of a row must sum to 1 within {SUM_TOLERANCE}: "
                 f"this row sums to {total[row]:.6g}.",
                 "Apply the softmax, or name the array 'logits'.",
+                row=done + row,
             )
             return None
         done += len(block)
@@ -312,21 +289,19 @@ def ids(entry: Entry, n: int | None, faults: Faults) -> NDArray[Any] | None:
     seen: dict[str, int] = {}
     for row, value in enumerate(array):
         if not value.strip() or "\0" in value:
-            faults.add(
-                entry.file,
-                entry.field,
-                row,
+            faults.about(
+                entry,
                 "the id is empty or holds a null character.",
                 "Give every row an id, or leave the column out and ids are made.",
+                row=row,
             )
             return None
         if value in seen:
-            faults.add(
-                entry.file,
-                entry.field,
-                row,
+            faults.about(
+                entry,
                 f"the id {value[:60]!r} occurs twice, first in row {seen[value]}.",
                 "Make ids unique, or leave the column out and ids are made.",
+                row=row,
             )
             return None
         seen[value] = row
@@ -338,10 +313,8 @@ def column_text(entry: Entry, n: int | None, what: str, faults: Faults) -> NDArr
     with faults.gathered():
         array = entry.text() if entry.text is not None else entry.load()
         if array.ndim != 1:
-            faults.add(
-                entry.file,
-                entry.field,
-                None,
+            faults.about(
+                entry,
                 f"{what} must be one-dimensional: got shape {array.shape}.",
                 "Save one value per row.",
             )
@@ -365,10 +338,8 @@ def attribute(entry: Entry, n: int | None, faults: Faults) -> NDArray[Any] | Non
     if array is None:
         return None
     if array.ndim != 1:
-        faults.add(
-            entry.file,
-            entry.field,
-            None,
+        faults.about(
+            entry,
             f"a column must be (n,): got shape {array.shape}.",
             "Save one value per example, or one column per dimension.",
         )

@@ -24,17 +24,13 @@ def read_classes(place: Resolved, contents: Contents, upload: Upload, faults: Fa
     for row, name in enumerate(names):
         if not name.strip() or name in seen:
             problem = "is empty" if not name.strip() else f"{name[:40]!r} occurs twice"
-            faults.add(
-                entry.file,
-                entry.field,
-                row,
-                f"the class name {problem}.",
-                "Give each class a name of its own.",
+            faults.about(
+                entry, f"the class name {problem}.", "Give each class a name of its own.", row=row
             )
             return
         seen.add(name)
     if not len(names):
-        faults.add(entry.file, entry.field, None, "classes are empty.", "Name every class.")
+        faults.about(entry, "classes are empty.", "Name every class.")
         return
     contents.classes = tuple(names)
 
@@ -73,13 +69,12 @@ def check_classes(place: Resolved, contents: Contents, upload: Upload, faults: F
         row = codes_of(values, names)[1]
         if row is not None:
             bad = values[row] if values.ndim == 1 else values[:, row].tolist()
-            faults.add(
-                entry.file,
-                entry.field,
-                row,
+            faults.about(
+                entry,
                 f"{str(bad)[:60]!r} is not one of the {len(names)} classes "
                 f"({', '.join(names[:6])}{', ...' if len(names) > 6 else ''}).",
                 "Correct the value, or add the class to 'classes'.",
+                row=row,
             )
 
 
@@ -92,10 +87,8 @@ def _check_class_count(place: Resolved, contents: Contents, faults: Faults) -> i
             continue
         if count is not None and array.shape[1] != count:
             entry = place.fields[name]
-            faults.add(
-                entry.file,
-                entry.field,
-                None,
+            faults.about(
+                entry,
                 f"{name} have {array.shape[1]} columns where {source} have {count}.",
                 "Save one column per class, in the order of 'classes'.",
             )
@@ -117,11 +110,10 @@ def _check_same_words(place: Resolved, contents: Contents, faults: Faults) -> No
         contents.arrays[codes] = as_text  # a text column in which these rows are all digits
         return
     entry = place.fields[codes]
-    faults.add(
-        entry.file,
-        entry.field,
-        0,
+    faults.about(
+        entry,
         f"{codes} are numbers ({contents.arrays[codes][0]}) and {text} are names "
         f"({str(contents.arrays[text][0])[:40]!r}).",
         "Add 'classes', the class names in code order, or save both the same way.",
+        row=0,
     )

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from backend.bundle.limits import MAX_FAULTS
 from backend.core.errors import BackendError, BundleError, Fault
+
+
+class Named(Protocol):
+    """What a fault can be about: a part of a file, under a name that people know."""
+
+    @property
+    def file(self) -> str: ...
+
+    @property
+    def field(self) -> str: ...
 
 
 class Faults:
@@ -23,6 +34,10 @@ class Faults:
     def add(self, file: str, field: str, row: int | None, problem: str, advice: str) -> None:
         """Note one fault; the same one is kept once."""
         self._keep(Fault(file, field, None if row is None else int(row), problem, advice))
+
+    def about(self, entry: Named, problem: str, advice: str, *, row: int | None = None) -> None:
+        """Note one fault of an entry."""
+        self.add(entry.file, entry.field, row, problem, advice)
 
     def _keep(self, fault: Fault) -> None:
         if fault not in self._known and len(self._known) < MAX_FAULTS:

@@ -41,7 +41,7 @@ def find_images(
         if pixels is None:
             return entry.name
         if problem := image_array_problem(pixels):
-            faults.add(entry.file, entry.field, None, problem, "Save pixels as uint8.")
+            faults.about(entry, problem, "Save pixels as uint8.")
         elif check.same_length(len(pixels), n, entry, "images", faults):
             contents.media = ArrayImages(pixels, entry.file)
             _set_image_names(contents, [])
@@ -60,10 +60,8 @@ def _packed_images(
     if raw is None or ends is None:
         return
     if raw.dtype != np.uint8 or raw.ndim != 1 or ends.ndim != 1 or ends.dtype.kind not in "iu":
-        faults.add(
-            data.file,
-            data.field,
-            None,
+        faults.about(
+            data,
             "image bytes must be uint8 (total,) with whole offsets.",
             "Write it with write_bundle(path, images=[...]).",
         )
@@ -72,10 +70,8 @@ def _packed_images(
         len(ends) > 0 and ends[0] == 0 and ends[-1] == len(raw) and (ends[1:] >= ends[:-1]).all()
     )
     if not sound:
-        faults.add(
-            offsets.file,
-            offsets.field,
-            None,
+        faults.about(
+            offsets,
             "offsets must rise from 0 to the number of bytes.",
             "Write it with write_bundle(path, images=[...]).",
         )

@@ -32,23 +32,20 @@ def _population(entry: Entry, n: int | None, faults: Faults) -> NDArray[Any] | N
     if array is None:
         return None
     if array.ndim != 2 or 0 in array.shape:
-        faults.add(
-            entry.file,
-            entry.field,
-            None,
+        faults.about(
+            entry,
             f"a population must be (m, n), models by examples: got shape {array.shape}.",
             "For one model, save predictions[None, :].",
         )
         return None
     if n is not None and array.shape[1] != n:
         turned = " It looks transposed." if array.shape[0] == n else ""
-        faults.add(
-            entry.file,
-            entry.field,
-            min(array.shape[1], n),
+        faults.about(
+            entry,
             f"a population must have one column per embedding: got shape {array.shape} and "
             f"{n} embeddings.{turned}",
             "Save (m, n): one row per model, one column per example.",
+            row=min(array.shape[1], n),
         )
         return None
     return check.whole(array, entry, "predictions", faults, axis=1)
@@ -72,19 +69,16 @@ def _msp(place: Resolved, contents: Contents, n: int | None, faults: Faults) -> 
         if outside.any():
             row = int(outside.argmax())
             values = array[row][(array[row] < 0) | (array[row] > 1)]
-            faults.add(
-                entry.file,
-                entry.field,
-                row,
+            faults.about(
+                entry,
                 f"msp are probabilities and must lie in [0, 1]: got {float(values[0]):.6g}.",
                 "Save the softmax probability of the given label at each epoch.",
+                row=row,
             )
             continue
         if epochs is not None and array.shape[1] != epochs[1]:
-            faults.add(
-                entry.file,
-                entry.field,
-                None,
+            faults.about(
+                entry,
                 f"variants must have equally many epochs: {array.shape[1]} here, {epochs[1]} in "
                 f"'{epochs[0]}'.",
                 "Cut them to the same epochs.",
@@ -104,10 +98,8 @@ def _train(place: Resolved, contents: Contents, faults: Faults) -> int | None:
             array, n_train = check.embeddings(entry, faults)
             own = contents.arrays.get("embeddings")
             if array is not None and own is not None and array.shape[1] != own.shape[1]:
-                faults.add(
-                    entry.file,
-                    entry.field,
-                    None,
+                faults.about(
+                    entry,
                     f"train embeddings have {array.shape[1]} dimensions, the embeddings "
                     f"{own.shape[1]}.",
                     "Take both from the same layer.",
@@ -126,13 +118,12 @@ def _train(place: Resolved, contents: Contents, faults: Faults) -> int | None:
             continue
         if name != "classes":
             if array.ndim == 0 or (n_train is not None and len(array) != n_train):
-                faults.add(
-                    entry.file,
-                    entry.field,
-                    min(len(array), n_train or 0) if array.ndim else None,
+                faults.about(
+                    entry,
                     f"training fields must agree in length: shape {array.shape} where others have "
                     f"{n_train} rows.",
                     "Save all of train/ from the same training set.",
+                    row=min(len(array), n_train or 0) if array.ndim else None,
                 )
                 continue
             n_train = len(array)
@@ -155,12 +146,8 @@ def _any_array(entry: Entry, faults: Faults) -> NDArray[Any] | None:
     if array.ndim == 1:
         text = check.column_text(entry, None, "values", faults)
         return None if text is None else np.asarray(text.tolist(), dtype=np.str_)
-    faults.add(
-        entry.file,
-        entry.field,
-        None,
-        f"text must be one-dimensional: got shape {array.shape}.",
-        "Save one text per row.",
+    faults.about(
+        entry, f"text must be one-dimensional: got shape {array.shape}.", "Save one text per row."
     )
     return None
 
@@ -189,32 +176,28 @@ def _extras(
         axes = words.count(",") + 1
         fits = array.ndim == axes or (words.endswith("...)") and array.ndim >= axes)
         if not fits or 0 in array.shape:
-            faults.add(
-                entry.file,
-                entry.field,
-                None,
+            faults.about(
+                entry,
                 f"{name} must be {words}: got shape {array.shape}.",
                 "Check the order of its axes.",
             )
             continue
         if own_axis is not None and n is not None and array.shape[own_axis] != n:
-            faults.add(
-                entry.file,
-                entry.field,
-                min(array.shape[own_axis], n),
+            faults.about(
+                entry,
                 f"{name} must be {words} with n = {n} embeddings: got shape {array.shape}.",
                 "Check the order of its axes, and save both from the same run.",
+                row=min(array.shape[own_axis], n),
             )
             continue
         if train_axis is not None:
             count = array.shape[train_axis]
             if n_train is not None and count != n_train:
-                faults.add(
-                    entry.file,
-                    entry.field,
-                    min(count, n_train),
+                faults.about(
+                    entry,
                     f"{name} must be {words} with n_train = {n_train}: got shape {array.shape}.",
                     "Save all training fields from the same training set.",
+                    row=min(count, n_train),
                 )
                 continue
             n_train = count
@@ -236,12 +219,11 @@ def _stress(place: Resolved, contents: Contents, faults: Faults) -> None:
         if column is None:
             continue
         if n is not None and len(column) != n:
-            faults.add(
-                entry.file,
-                entry.field,
-                min(n, len(column)),
+            faults.about(
+                entry,
                 f"columns of the stress table must be equally long: {len(column)} and {n}.",
                 "Write one row per model and test.",
+                row=min(n, len(column)),
             )
             continue
         n = len(column)

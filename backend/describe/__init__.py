@@ -12,6 +12,7 @@ from backend.describe.attributes import (
 from backend.describe.bins import bin_column, bin_labels
 from backend.describe.comparison import BASELINES, Comparison, compare_with
 from backend.describe.cues import SECTIONS, TextCues, cue_tables, text_cues
+from backend.describe.naming import name_groups, name_regions
 from backend.describe.phrases import describe_facts, describe_group
 from backend.describe.summaries import WeightedSummary, summary_table, weighted_summary
 from backend.describe.tokens import token_table, tokenize, tokens_of
@@ -37,6 +38,8 @@ __all__ = [
     "describe_facts",
     "describe_group",
     "index_words",
+    "name_groups",
+    "name_regions",
     "read_columns",
     "summary_table",
     "tell_apart",

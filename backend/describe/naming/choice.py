@@ -1,0 +1,196 @@
+"""What is said of one group: the traits that tell it from its labels and, at need, from its likes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.describe.naming.examples import Examples
+from backend.describe.naming.outcome import Outcome, outcome_of
+from backend.describe.naming.reference import Mask, Reference, Rows, refer
+from backend.describe.naming.traits import MORE_OVERALL, PLAINLY, Trait, telling
+
+MAX_PARTS = 3
+LENGTH = 60
+"""Names are no longer where that can be."""
+PIECES = (24, 20, 16, 13)
+"""Characters that a label, a column or a level may take; fewer where the name gets too long."""
+MIN_SHARE, MIN_WORD = 0.5, 0.25
+"""What is said is true of this share of a group; a word of this share of its texts."""
+MIN_LEAD, MIN_LIFT = 0.2, 1.25
+"""... of this much more of the group than of the rest of its labels, and so many times as much."""
+MAX_CHANCE = 0.01
+"""... and chance would show any such thing at most this often."""
+MIN_GAIN = 1.15
+"""One more thing must make what is said this much more telling."""
+LOOSE_SHARE, LOOSE_LEAD, APART = 0.3, 0.1, 0.15
+"""Less is asked of what tells a group apart from one of the same name: it leads by this share."""
+SAME = 0.9
+"""Two things that are true of the same examples to this share are one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sayings:
+    """What is said of one group.
+
+    Attributes
+    ----------
+    reference : Reference
+    outcome : Outcome
+    facts : list of Trait
+        Of columns and words, the most telling first.
+    range : Trait or None
+        Of predictions or targets.
+    """
+
+    reference: Reference
+    outcome: Outcome
+    facts: list[Trait]
+    range: Trait | None
+
+    @property
+    def bare(self) -> bool:
+        """Whether there is nothing to say, or the label only."""
+        return self.outcome.bare and not self.facts and self.range is None
+
+
+def sayings_of(examples: Examples, members: Rows, bound: Sequence[str]) -> Sayings:
+    """What is said of the group of these members; ``bound`` are the labels it was looked for in."""
+    reference = refer(members, examples.strata, np.arange(examples.n), everybody=True)
+    outcome = outcome_of(examples.answers, examples.measures, reference, bound)
+    chance = MAX_CHANCE / examples.searched
+    found = [
+        trait
+        for source in examples.sources
+        for trait in source.traits(reference, MIN_SHARE, MIN_LEAD)
+        if _stands_out(trait, chance) and not _repeats(trait, outcome)
+    ]
+    facts = _joined([], found, reference)[:MAX_PARTS]
+    ranges = [
+        trait
+        for source in examples.ranges
+        for trait in source.traits(reference, PLAINLY, MIN_LEAD)
+        if _stands_out(trait, chance)
+    ][:1]
+    more = _joined(facts, ranges, reference)[len(facts) :]
+    words = _words(examples, reference)
+    if words and facts and words[0].telling <= facts[0].telling:
+        words, facts = [facts[0], *words], facts[1:]
+    return Sayings(reference, outcome, [*words, *facts], more[0] if more else None)
+
+
+def facts_apart(examples: Examples, sayings: Sayings, others: Sequence[Rows]) -> Iterator[Trait]:
+    """What a group has more often than ``others`` of its name, what it leads by most first."""
+    reference = sayings.reference
+    found = [
+        trait
+        for source in (*examples.sources, *examples.ranges)
+        for trait in source.traits(reference, LOOSE_SHARE, LOOSE_LEAD)
+    ]
+    if examples.words is not None:
+        own = examples.words.reference(reference.members, examples.strata)
+        found += examples.words.traits(own, MIN_WORD, MIN_LEAD)
+    said = [*sayings.facts, *([sayings.range] if sayings.range is not None else [])]
+    ranked: list[tuple[float, float, str, Trait]] = []
+    for trait in found:
+        if (
+            not _stands_out(trait, MAX_CHANCE)
+            or any(trait.source is one.source for one in said)
+            or _repeats(trait, sayings.outcome)
+        ):
+            continue
+        leads = [trait.share - trait.among(rows) for rows in others]
+        lead = min([lead for lead in leads if lead == lead], default=trait.share - trait.base)
+        if lead >= APART:
+            ranked.append((-round(lead, 9), -trait.telling, trait.text(LENGTH), trait))
+    yield from (trait for *_, trait in sorted(ranked, key=lambda one: one[:3]))
+
+
+def fitted(sayings: Sayings, *, more: Trait | None = None, like: str = "") -> str:
+    """The name in which as much is said as there is room for.
+
+    ``more`` is said in any case, and so is ``like``, what the group is like.
+    """
+    outcome = sayings.outcome
+    facts = [*sayings.facts, *([sayings.range] if sayings.range is not None else [])]
+    last = more is not None or bool(like)
+    fixed = (outcome.label is not None) + bool(outcome.error) + last
+    facts = facts[: max(0 if fixed > 1 else 1, MAX_PARTS - fixed)]
+    name = ""
+    for n_facts in range(len(facts), min(0 if last else 1, len(facts)) - 1, -1):
+        said = facts[:n_facts] + ([more] if more is not None else [])
+        # The range of predictions stands beside their error.
+        said.sort(key=lambda trait: trait is sayings.range)
+        for limit in PIECES:
+            parts = [] if outcome.label is None else [outcome.label(limit)]
+            parts += [trait.text(limit) for trait in said]
+            parts += [outcome.error] if outcome.error else []
+            name = ", ".join(parts)
+            if like:
+                bare = not said and outcome.bare
+                name = f"{name}{' ' if bare else ', '}{like}" if name else like
+            if len(name) <= LENGTH:
+                return name
+    return name
+
+
+def _words(examples: Examples, reference: Reference) -> list[Trait]:
+    words = examples.words
+    if words is None:
+        return []
+    chance = MAX_CHANCE / max(1, words.searched)
+    own = words.reference(reference.members, examples.strata)
+    found = words.traits(own, MIN_WORD, MIN_LEAD)
+    return [trait for trait in found if _stands_out(trait, chance)][:1]
+
+
+def _stands_out(trait: Trait, chance: float) -> bool:
+    return (
+        trait.share >= MIN_LIFT * trait.base
+        and trait.share - trait.overall >= MORE_OVERALL
+        and trait.p <= chance
+    )
+
+
+def _repeats(trait: Trait, outcome: Outcome) -> bool:
+    """Whether a trait is true of the examples of which label and wrong answers are true."""
+    if len(trait.held) != len(outcome.held) or len(trait.elsewhere) != len(outcome.elsewhere):
+        return False  # a word, read of a part of the texts
+    held, elsewhere = outcome.held, outcome.elsewhere
+    both = np.count_nonzero(trait.held & held) + np.count_nonzero(trait.elsewhere & elsewhere)
+    either = np.count_nonzero(trait.held | held) + np.count_nonzero(trait.elsewhere | elsewhere)
+    return bool(both >= SAME * either)
+
+
+def _joined(chosen: list[Trait], found: list[Trait], reference: Reference) -> list[Trait]:
+    """``chosen`` and those of ``found``, one of a source, that make what is said more telling."""
+    free = sorted(found, key=lambda trait: (-trait.telling, trait.text(LENGTH)))
+    chosen = list(chosen)
+    held = np.logical_and.reduce([np.ones(len(reference.members), bool), *(t.held for t in chosen)])
+    elsewhere = np.logical_and.reduce(
+        [np.ones(len(reference.rest), bool), *(t.elsewhere for t in chosen)]
+    )
+    best = _telling_of(held, elsewhere, reference) if chosen else 0.0
+    while free:
+        scores = [
+            _telling_of(held & one.held, elsewhere & one.elsewhere, reference) for one in free
+        ]
+        at = int(np.argmax(scores))
+        if scores[at] <= MIN_GAIN * best:
+            break
+        best, added = scores[at], free[at]
+        chosen.append(added)
+        held, elsewhere = held & added.held, elsewhere & added.elsewhere
+        free = [one for one in free if one.source is not added.source]
+    return chosen
+
+
+def _telling_of(held: Mask, elsewhere: Mask, reference: Reference) -> float:
+    """How telling it is that all of it is true, for half of the group at least."""
+    share = float(held.mean())
+    if share < MIN_SHARE - 1e-9:
+        return 0.0
+    base = min(1.0, float(reference.weights[elsewhere].sum()))
+    return round(float(telling(share, base, len(reference.rest))), 9)

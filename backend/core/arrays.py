@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.core.blocks import row_blocks
 from backend.core.errors import InputError
 
 
@@ -46,9 +47,7 @@ def check_matrix(name: str, value: Any) -> NDArray[Any]:
         array = array.astype(np.float32)
     if array.dtype.kind != "f":
         raise InputError(f"{name} must be numeric: got dtype {array.dtype}.")
-    step = max(1, 2**24 // array.shape[1])
-    for start in range(0, len(array), step):
-        block = array[start : start + step]
+    for start, block in row_blocks(array):
         if not np.isfinite(block).all():
             row = start + int(np.argwhere(~np.isfinite(block))[0][0])
             raise InputError(

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.core.blocks import row_blocks
 from backend.core.errors import InputError
-
-BLOCK_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ def nearest(embeddings: NDArray[Any], row: int, *, k: int = 10) -> Neighbours:
     Parameters
     ----------
     embeddings : float array of shape (n, d)
-        Read in blocks of about 32 MiB in float32, so a memory map stays on disk.
+        Read in blocks, so a memory map stays on disk.
     row : int
         Whose neighbours, 0 to n - 1.
     k : int
@@ -47,17 +46,16 @@ def nearest(embeddings: NDArray[Any], row: int, *, k: int = 10) -> Neighbours:
     Differences are squared, not expanded into dot products: far from the origin those lose all
     their digits.
     """
-    n, d = embeddings.shape
+    n = len(embeddings)
     if not 0 <= row < n:
         raise InputError(f"row must be from 0 to {n - 1}: got {row}.")
     if k < 1:
         raise InputError(f"k must be at least 1: got {k}.")
     center = np.asarray(embeddings[row], dtype=np.float32)
-    step = max(1, BLOCK_BYTES // (4 * d))
     rows = np.zeros(0, dtype=np.int64)
     squares = np.zeros(0, dtype=np.float32)
-    for start in range(0, n, step):
-        block = np.asarray(embeddings[start : start + step], dtype=np.float32) - center
+    for start, block in row_blocks(embeddings):
+        block = np.asarray(block, dtype=np.float32) - center
         found = np.einsum("ij,ij->i", block, block)
         at = np.arange(start, start + len(found))
         rows = np.concatenate([rows, at[at != row]])

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.core.blocks import row_blocks
 from backend.describe import tokenize
 from backend.rules.parser import parse, unknown_column
 from backend.rules.syntax import (
@@ -33,7 +34,6 @@ from backend.rules.syntax import (
 
 Mask = NDArray[np.bool_]
 TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_BLOCK_VALUES = 2**22
 
 _COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     "=": np.equal,
@@ -243,12 +243,10 @@ class _Evaluation:
             rows.append(int(found[0]))
         chosen = np.asarray(bundle.embeddings[rows], dtype=np.float64)
         closest = np.empty(bundle.n)
-        step = max(1, _BLOCK_VALUES // bundle.d)
-        for start in range(0, bundle.n, step):
-            block = np.asarray(bundle.embeddings[start : start + step], dtype=np.float64)
+        for start, block in row_blocks(bundle.embeddings):
             # Differences, not the expanded square: it loses its digits far from the origin.
             distances = [np.square(block - center).sum(axis=1) for center in chosen]
-            closest[start : start + step] = np.minimum.reduce(distances)
+            closest[start : start + len(block)] = np.minimum.reduce(distances)
         mask = np.zeros(bundle.n, dtype=bool)
         mask[np.argsort(closest, kind="stable")[:top]] = True
         return mask

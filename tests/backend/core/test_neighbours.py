@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.core import neighbours
 from backend.core.errors import InputError
 from backend.core.neighbours import nearest
 
@@ -19,7 +18,7 @@ def test_by_hand_with_ties_to_the_lower_row():
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_blocks_find_what_a_full_sort_finds(monkeypatch, dtype):
-    monkeypatch.setattr(neighbours, "BLOCK_BYTES", 4 * 5 * 7)  # seven rows in a block
+    monkeypatch.setattr("backend.core.blocks._BLOCK_VALUES", 5 * 7)  # seven rows in a block
     points = np.random.default_rng(0).integers(0, 3, (60, 5)).astype(dtype)  # many ties
     for row in (0, 6, 7, 59):
         squares = ((points.astype(float) - points[row].astype(float)) ** 2).sum(axis=1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.core.parts import deal
 from backend.core.progress import Progress
 from backend.slices.found import FoundGroups, weighted_jaccard
 from backend.slices.inputs import Inputs, needed
@@ -21,11 +22,8 @@ def split_halves(
     n: int, labels: NDArray[np.int64] | None, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Two random halves, ascending; within each label their sizes differ by at most one."""
-    random = np.random.default_rng(seed)
-    order = random.permutation(n)
-    if labels is not None:
-        order = order[np.argsort(labels[order], kind="stable")]
-    return np.sort(order[::2]), np.sort(order[1::2])
+    parts = deal(n, key=seed, shares=(1, 1), labels=labels)
+    return np.flatnonzero(parts == 0), np.flatnonzero(parts == 1)
 
 
 def held_out_numbers(

@@ -84,11 +84,6 @@ class Job:
             return None
         return remaining_s(list(self._history), time.monotonic())
 
-    @property
-    def watchers(self) -> int:
-        """How many still wait for it."""
-        return len(self._present())
-
     def result(self) -> Entry:
         """The result, from the cache.
 
@@ -125,31 +120,22 @@ class Job:
         """Whether ``watcher`` cancelled while others still wait; ``Jobs.retry`` joins again."""
         return watcher in self._left
 
-    def leave(self, watcher: str = "") -> None:
-        """``watcher`` no longer wants the result; with the last one gone the work stops."""
-        self._leave(watcher, remember=False)
-
     def cancel(self, watcher: str = "") -> None:
-        """As ``leave``; and asking again under the same name neither joins nor starts it anew.
+        """``watcher`` no longer wants the result; with the last one gone the work stops.
 
-        ``Jobs.retry`` does. A page asks at every rerun, and would take its own cancel back.
+        Asking again under the same name neither joins nor starts it anew; ``Jobs.retry`` does. A
+        page asks at every rerun, and would take its own cancel back.
         """
-        self._leave(watcher, remember=True)
+        with self._lock:
+            self._watchers.pop(watcher, None)
+            self._known.add(watcher)
+            self._left.update({watcher} - {""})  # nobody in particular cannot come back
+            if not self.ended and not self._waited_for():
+                self._stop(self)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the job has ended, at most ``timeout`` seconds; whether it has."""
         return self._over.wait(timeout)
-
-    def _leave(self, watcher: str, *, remember: bool) -> None:
-        with self._lock:
-            self._watchers.pop(watcher, None)
-            if remember:
-                self._known.add(watcher)
-                self._left.update({watcher} - {""})  # nobody in particular cannot come back
-            else:
-                self._known.discard(watcher)
-            if not self.ended and not self._present():
-                self._stop(self)
 
     # --- for the manager and the lanes, which hold the lock ---------------------------------------
 
@@ -159,14 +145,10 @@ class Job:
         self._watchers.setdefault(watcher, None)
         self._known.add(watcher)
 
-    def _present(self) -> list[str]:
-        """Watchers that count: a closed or reloaded tab must not keep others from cancelling."""
+    def _waited_for(self) -> bool:
+        """Whether anybody waits: a closed or reloaded tab must not keep others from cancelling."""
         now = time.monotonic()
-        return [
-            watcher
-            for watcher, heard in list(self._watchers.items())
-            if heard is None or now - heard < SILENCE_S
-        ]
+        return any(heard is None or now - heard < SILENCE_S for heard in self._watchers.values())
 
     def _end(self, state: str, *, message: str = "", error: str | None = None) -> None:
         self.state = state

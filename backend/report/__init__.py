@@ -15,7 +15,6 @@ from backend.report.hypothesis import (
     hypotheses_csv,
     hypotheses_json,
     keep_hypothesis,
-    reword_hypothesis,
 )
 from backend.report.markdown import model_card_section
 from backend.report.verdict import Verdict, test_hypothesis
@@ -43,7 +42,6 @@ __all__ = [
     "model_card_section",
     "parse",
     "render_report",
-    "reword_hypothesis",
     "test_hypothesis",
     "to_text",
     "write_report",

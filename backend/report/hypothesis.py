@@ -103,17 +103,6 @@ def keep_hypothesis(
     return verdict, event
 
 
-def reword_hypothesis(
-    bundle: Bundle, store: Store, key: str, sentence: str, *, author: str = "local"
-) -> Event:
-    """Change the sentence of a card; rule and verdict stay. Undo brings the old one back."""
-    for event in store.hypotheses(bundle):
-        if event.payload["key"] == key:
-            card = {**event.payload["card"], "sentence": sentence}
-            return store.write_hypothesis(bundle, key, card, author=author)
-    raise InputError(f"there is no hypothesis '{key}' in this bundle.")
-
-
 def delete_hypothesis(bundle: Bundle, store: Store, key: str, *, author: str = "local") -> Event:
     """Take a card away. Undo brings it back; its test stays counted."""
     if all(event.payload["key"] != key for event in store.hypotheses(bundle)):

@@ -34,10 +34,5 @@ class Outcome:
     steps: int
     constraint: Constraint
 
-    @property
-    def ok(self) -> bool:
-        """Whether the region is a finished answer."""
-        return self.status in ("converged", "no_contrast")
-
     def to_dict(self) -> dict[str, object]:
         return asdict(self)

@@ -1,4 +1,4 @@
-"""Tags, notes, region names, hypotheses and views: an append-only log, and the state folded from it."""
+"""Tags, region names, hypotheses and views: an append-only log, and the state folded from it."""
 
 from backend.store.log import Event, clean_author, clean_tag
 from backend.store.store import Store

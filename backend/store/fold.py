@@ -12,12 +12,12 @@ The state is the fold of the live changes in ``seq`` order:
   what another tagged, taking the untag back restores the tag, unless that was taken back as well.
 
 - A hypothesis or a saved view is what its last live event says, so editing is a new event; one
-  that says nothing takes it away. Blind checks add up.
+  that says nothing takes it away.
 
 Each author has one history per bundle. Undo reverts that author's latest live change, redo brings
 back the change they reverted last, and a new change of theirs forgets what they could redo. Nobody
-can undo another's change; untag it instead, which is a change of one's own. Notes are neither
-undone nor do they forget anything; nor are an author's settings, of which the last one counts.
+can undo another's change; untag it instead, which is a change of one's own. An author's settings,
+of which the last one counts, are neither undone nor do they forget anything.
 """
 
 from __future__ import annotations
@@ -76,7 +76,6 @@ class Fold:
         self._card_events: dict[str, list[int]] = {kind: [] for kind in CARDS}
         self._cards: dict[str, dict[str, int]] = {kind: {} for kind in CARDS}
         self._settings: dict[tuple[str, str], int] = {}
-        self._checks: list[int] = []
         self._done: dict[str, list[int]] = {}
         self._reverted: dict[str, list[int]] = {}
         self._table: pd.DataFrame | None = None
@@ -114,11 +113,6 @@ class Fold:
     def setting(self, author: str, name: str) -> int | None:
         """``seq`` of what this author set last under this name."""
         return self._settings.get((author, name))
-
-    @property
-    def blind_checks(self) -> list[int]:
-        """``seq`` of the blind checks that were not taken back, oldest first."""
-        return [seq for seq in self._checks if seq not in self.undone]
 
     def counts(self) -> dict[str, int]:
         """Tag -> how many examples carry it, tags in alphabetical order; none with 0."""
@@ -196,9 +190,7 @@ class Fold:
         elif step.kind in CARDS:
             self._card_events[step.kind].append(step.seq)
             self._write_card(step)
-        elif step.kind == "blind_check":
-            self._checks.append(step.seq)
-        else:
+        elif step.kind in ("tag", "untag"):
             tag = step.tag or ""
             self._by_tag.setdefault(tag, []).append(step.seq)
             self._apply(tag, change)

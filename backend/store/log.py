@@ -16,7 +16,7 @@ from backend.core.plural import counted
 CHANGES = ("tag", "untag", "rename_region", "hypothesis", "view", "blind_check")
 """Kinds that change what is shown, and that undo and redo therefore act on."""
 
-KINDS = (*CHANGES, "note", "setting", "undo", "redo")
+KINDS = (*CHANGES, "setting", "undo", "redo")
 
 _REFUSED = ("Cc", "Cs", "Zl", "Zp")  # control characters, broken halves, line breaks
 
@@ -36,7 +36,7 @@ class Event:
     time : str
         When, in UTC: ``2026-11-22T16:00:50.123Z``.
     kind : str
-        ``tag``, ``untag``, ``rename_region``, ``hypothesis``, ``view``, ``blind_check``, ``note``,
+        ``tag``, ``untag``, ``rename_region``, ``hypothesis``, ``view``, ``blind_check``,
         ``setting``, ``undo`` or ``redo``.
     tag : str or None
         The tag of a ``tag`` or ``untag``.
@@ -47,9 +47,9 @@ class Event:
     payload : dict
         ``source`` of a ``tag`` or ``untag`` (where the examples came from); ``key`` and ``name`` of
         a ``rename_region``; ``key`` and ``card`` (None takes it away) of a ``hypothesis``; ``key``,
-        ``name``, ``was`` (its former name) and ``state`` (None takes it away) of a ``view``;
-        ``check`` of a ``blind_check``; ``text`` of a ``note``; ``name`` and ``value`` of a
-        ``setting``; ``of``, the summary of the target, of an ``undo`` or ``redo``.
+        ``name``, ``was`` (the name of one that is taken away) and ``state`` (None takes it away) of
+        a ``view``; ``check`` of a ``blind_check``; ``name`` and ``value`` of a ``setting``; ``of``,
+        the summary of the target, of an ``undo`` or ``redo``.
     undone : bool
         Whether the change was reverted, as of the moment the event was read.
     packed : bytes
@@ -96,14 +96,11 @@ class Event:
             card = self.payload.get("card")
             return f"wrote the hypothesis '{card['sentence']}'" if card else "deleted a hypothesis"
         if self.kind == "view":
-            name, was = self.payload.get("name", ""), self.payload.get("was", "")
             if self.payload.get("state") is None:
-                return f"deleted the view '{was}'"
-            return f"renamed the view '{was}' to '{name}'" if was else f"saved the view '{name}'"
+                return f"deleted the view '{self.payload.get('was', '')}'"
+            return f"saved the view '{self.payload.get('name', '')}'"
         if self.kind == "blind_check":
             return f"answered a blind check: {self.payload['check'].get('answer', '')}"
-        if self.kind == "note":
-            return f"noted: {self.payload.get('text', '')}"
         if self.kind == "setting":
             return f"set {self.payload.get('name', '')}"
         verb = "undid" if self.kind == "undo" else "redid"

@@ -18,7 +18,7 @@ from backend.store.views import SavedViews
 
 
 class Store(SavedViews, LogKeeper):
-    """Tags, notes, region names, hypotheses and views of all bundles, in a log that only grows.
+    """Tags, region names, hypotheses and views of all bundles, in a log that only grows.
 
     >>> store = Store(home=folder)                                            # doctest: +SKIP
     >>> store.tag(bundle.digest, ["a", "b"], "blurred", author="Ada")         # doctest: +SKIP
@@ -157,15 +157,6 @@ class Store(SavedViews, LogKeeper):
         with self._lock:
             seq = self._fold(bundle).setting(clean_author(author), name)
         return None if seq is None else self.events_at(bundle, [seq])[0].payload["value"]
-
-    def note(self, bundle: Any, text: str, *, author: str = "local") -> Event:
-        """Write a remark (1 to 10 000 characters, line breaks welcome) into the log."""
-        if not isinstance(text, str) or not 1 <= len(text.strip()) <= 10_000:
-            raise InputError("a note must be text of 1 to 10 000 characters.")
-        lines = text.strip().splitlines()
-        for line in filter(str.strip, lines):
-            clean_name("a note", line.replace("\t", " "), longest=10_000)
-        return self._change("note", bundle, author, payload={"text": "\n".join(lines)})
 
     def undo(
         self, bundle: Any, author: str = "local", *, operation: str | None = None

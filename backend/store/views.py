@@ -15,7 +15,7 @@ from backend.store.log import Event, clean_name
 class View:
     """A saved view as it stands now.
 
-    ``key`` stays the same through renames; ``state`` is what was given to ``save_view``; ``author``
+    ``key`` stays the same when it is saved again; ``state`` is what was given to ``save_view``; ``author``
     and ``time`` are of the last change, ``seq`` is its event.
     """
 
@@ -59,20 +59,6 @@ class SavedViews(LogKeeper):
         key = same[0].key if same else uuid4().hex
         return self._write_view(bundle, key, name, state, author=author)
 
-    def rename_view(self, bundle: Any, view: str, name: str, author: str = "local") -> Event:
-        """Call a view, given by its key or name, otherwise; the name must be free.
-
-        Raises
-        ------
-        InputError
-            If there is no such view, or another one has the name.
-        """
-        held = self._view(bundle, view)
-        name = clean_name("the name of a view", name)
-        if any(one.name == name and one.key != held.key for one in self.views(bundle)):
-            raise InputError(f"there is a view named '{name}' already. Choose another name.")
-        return self._write_view(bundle, held.key, name, held.state, author=author, was=held.name)
-
     def delete_view(self, bundle: Any, view: str, author: str = "local") -> Event:
         """Take a view, given by its key or name, away; undo brings it back."""
         held = self._view(bundle, view)
@@ -93,7 +79,7 @@ class SavedViews(LogKeeper):
         for one in self.views(bundle):
             if view in (one.key, one.name):
                 return one
-        raise InputError(f"there is no saved view '{view}'. It may have been deleted or renamed.")
+        raise InputError(f"there is no saved view '{view}'. It may have been deleted.")
 
     def _write_view(
         self,

@@ -140,11 +140,6 @@ class Together:
         return held[0]
 
 
-def launched() -> bool:
-    """Whether this process was started as one of several, as ``torchrun`` does."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
-
-
 def own_device(device: str | torch.device = "auto") -> torch.device:
     """The device of this process: with "auto" or "cuda", each on a machine gets its own GPU."""
     chosen = choose_device(device)

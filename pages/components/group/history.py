@@ -24,7 +24,6 @@ ICONS = {
     "hypothesis": ":material/rule:",
     "view": ":material/bookmark:",
     "blind_check": ":material/visibility_off:",
-    "note": ":material/notes:",
     "undo": ":material/undo:",
     "redo": ":material/redo:",
 }
@@ -61,10 +60,10 @@ def popover(bundle: Bundle) -> None:
                 _line(event)
 
 
-def latest(bundle: Bundle, limit: int = SHOWN) -> list[Event]:
+def latest(bundle: Bundle) -> list[Event]:
     """The newest events that people mean by a change; settings are not among them."""
-    events = services.store().events(bundle.digest, limit=2 * limit)
-    return [event for event in events if event.kind not in HIDDEN][:limit]
+    events = services.store().events(bundle.digest, limit=2 * SHOWN)
+    return [event for event in events if event.kind not in HIDDEN][:SHOWN]
 
 
 def _line(event: Event) -> None:

@@ -8,9 +8,7 @@ from backend.core.errors import InputError
 from backend.core.statistics import (
     Interval,
     adjust_p,
-    difference_interval,
     mean_interval,
-    permutation_p,
     weighted_mean_interval,
     wilson_interval,
 )
@@ -97,26 +95,6 @@ def test_weights_that_say_nothing():
     assert single.value == 2.0 and np.isnan(single.low)
 
 
-def test_difference_is_welchs():
-    random = np.random.default_rng(3)
-    a, b = random.normal(0, 1, 9), random.normal(1, 5, 30)
-    got = difference_interval(a, b)
-    twin = stats.ttest_ind(a, b, equal_var=False).confidence_interval()
-    assert (got.low, got.high) == pytest.approx((twin.low, twin.high))
-    back = difference_interval(b, a)
-    assert (back.low, back.high) == pytest.approx((-got.high, -got.low))
-    assert difference_interval([2, 2], [1, 1]) == Interval(1.0, 1.0, 1.0)
-    assert np.isnan(difference_interval([1.0], [1.0, 2.0]).low)
-    assert np.isnan(difference_interval([], [1.0, 2.0]).value)
-
-
-def test_permutation_p_counts_ties_and_itself():
-    assert permutation_p(3.0, [1, 2, 3, 4]) == pytest.approx(3 / 5)
-    assert permutation_p(9.0, np.zeros(199)) == pytest.approx(1 / 200)
-    assert permutation_p(-np.inf, [0.0]) == 1
-    assert np.isnan(permutation_p(1.0, [])) and np.isnan(permutation_p(np.nan, [1.0]))
-
-
 @pytest.mark.parametrize(
     ("call", "text"),
     [
@@ -128,7 +106,6 @@ def test_permutation_p_counts_ties_and_itself():
         (lambda: mean_interval([], 2), "level must be in"),
         (lambda: weighted_mean_interval([1, 2], [1]), "got 1 weights and 2 values"),
         (lambda: weighted_mean_interval([1, 2], [1, -1]), "must not be negative: got -1"),
-        (lambda: permutation_p(1.0, [np.nan]), "must not be NaN"),
     ],
 )
 def test_what_cannot_be_used_is_refused(call, text):

@@ -118,12 +118,12 @@ def test_region_names_follow_renames_and_undo(store):
 
 def test_the_history_reads_well_newest_first(store):
     store.tag(BUNDLE, [str(i) for i in range(1212)], "shirts", author="Ada", source={"index": 0})
-    store.note(BUNDLE, "look again\nat these", author="Bob")
+    store.write_setting(BUNDLE, "page size", 48, author="Bob")
     store.undo(BUNDLE, "Ada")
     history = store.events(BUNDLE)
     assert [event.summary for event in history] == [
         "undid: tagged 1,212 examples 'shirts'",
-        "noted: look again\nat these",
+        "set page size",
         "tagged 1,212 examples 'shirts'",
     ]
     assert [event.undone for event in history] == [False, False, True]
@@ -151,7 +151,7 @@ def test_a_table_given_out_can_be_changed_without_changing_the_store(store):
 # Against an obvious twin
 
 ACTIONS = st.tuples(
-    st.sampled_from(["tag", "untag", "rename", "undo", "redo", "note"]),
+    st.sampled_from(["tag", "untag", "rename", "undo", "redo", "setting"]),
     st.sampled_from(["Ada", "Bob"]),
     st.sampled_from(["x", "y"]),
     st.sets(st.sampled_from("abcd"), min_size=1),
@@ -207,8 +207,8 @@ def test_any_history_of_two_authors_folds_like_the_twin(actions):
         twin = Twin()
         for kind, author, tag, ids in actions:
             one = stores[author]
-            if kind == "note":
-                one.note(BUNDLE, "hm", author=author)
+            if kind == "setting":
+                one.write_setting(BUNDLE, "page size", 48, author=author)
                 continue
             if kind == "rename":
                 event = one.rename_region(BUNDLE, tag, "".join(sorted(ids)), author=author)
@@ -337,12 +337,6 @@ def test_a_source_that_json_cannot_hold_is_refused(store, source):
 def test_an_author_must_have_a_name(store):
     with pytest.raises(InputError, match="an author must have 1 to 200"):
         store.tag(BUNDLE, ["a"], "x", author="")
-
-
-@pytest.mark.parametrize("text", ["", "  ", "x" * 10_001, None, "bell \x07"])
-def test_notes_that_are_refused(store, text):
-    with pytest.raises(InputError):
-        store.note(BUNDLE, text)
 
 
 def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from backend.bundle import Bundle
+from backend.core.content import content_key
 from backend.core.groups import SMALL, Group
 from backend.describe import Comparison, compare_with
 from pages.components.shared import link, text
@@ -71,9 +70,10 @@ def compare(bundle: Bundle, choice: Choice, baseline: str) -> Against:
     InputError
         If there is nothing to compare, or nothing to compare with.
     """
-    key = _key(bundle.digest, choice.group, baseline)
-    comparison = _comparison(key, bundle, choice.group, baseline)
-    n, members = text.count(bundle.n), text.counted(choice.group.n_members, "member")
+    group = choice.group
+    key = content_key(bundle.digest, baseline, group.rows, group.weights)
+    comparison = _comparison(key, bundle, group, baseline)
+    n, members = text.count(bundle.n), text.counted(group.n_members, "member")
     sentence = {
         "all": f"Compared with all {n} examples",
         "same label": f"Compared with all {n} examples, weighted to the labels of the group",
@@ -81,16 +81,9 @@ def compare(bundle: Bundle, choice: Choice, baseline: str) -> Against:
         "not members",
     }[baseline]
     sentence += f"; the group has {members}" + (
-        f", fewer than {SMALL}: small." if choice.group.small else "."
+        f", fewer than {SMALL}: small." if group.small else "."
     )
     return Against(comparison, key, sentence, HEADS[baseline])
-
-
-def _key(digest: str, group: Group, baseline: str) -> str:
-    seen = hashlib.blake2b(f"{digest}\n{baseline}\n".encode(), digest_size=12)
-    seen.update(np.ascontiguousarray(group.rows).tobytes())
-    seen.update(np.ascontiguousarray(group.weights).tobytes())
-    return seen.hexdigest()
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)

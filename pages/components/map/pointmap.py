@@ -7,7 +7,6 @@ is for the caller to say, on the positions themselves.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from backend.core.content import content_key
 from backend.core.errors import InputError
 from backend.map.contours import DensityLines, density_lines
 from backend.map.packing import Packed, pack
@@ -158,7 +158,7 @@ def show(
     xy, codes = np.asarray(xy), np.asarray(codes)
     state = np.zeros(len(codes), dtype=np.uint8) if state is None else np.asarray(state)
     _check(xy, codes, state, palette)
-    packed = _packed(_hash(xy), xy)
+    packed = _packed(content_key(xy), xy)
     last = int(st.session_state.get(_field(key), 0))
     known = st.session_state.get(key)
     drawn_here = raster or (raster is None and known is not None and known.get("webgl") is False)
@@ -227,12 +227,6 @@ def _check(
         )
 
 
-def _hash(xy: NDArray[Any]) -> str:
-    content = np.ascontiguousarray(xy)
-    hashed = hashlib.blake2b(content.view(np.uint8).data, digest_size=16)
-    return f"{hashed.hexdigest()}:{content.dtype.str}:{content.shape}"
-
-
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _packed(content: str, _xy: NDArray[Any]) -> Packed:
     return pack(_xy)
@@ -264,10 +258,8 @@ def _picture(
 ) -> dict[str, Any]:
     """Address of the map drawn here."""
     look = (*colours, palette.context_colour(), palette.accent(), isinstance(legend, Scale), hide)
-    known = hashlib.blake2b(digest_size=16)
-    for plane in (packed.steps, codes, state):
-        known.update(np.ascontiguousarray(plane).data)
-    content = _drawn(f"{known.hexdigest()}:{look}", packed, codes, state, look)
+    known = content_key(packed.steps, codes, state, look)
+    content = _drawn(known, packed, codes, state, look)
     return {"picture": media.offer(content, "image/png", compress=False)}
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.core.content import content_key
 from backend.core.errors import BackendError
 from backend.views import what_differs
 from backend.views.differs import LEVEL
@@ -26,14 +27,15 @@ def show_differs(bundle: Bundle, choice: Choice, looked: Looked) -> None:
     """The ranking for the members of a group, beside everything else that the filters show."""
     member = np.zeros(bundle.n, dtype=bool)
     member[choice.group.rows] = True
+    key = content_key(bundle.digest, member, looked.shown)
     try:
-        table = _ranked(bundle.digest, _stamp(choice, looked), bundle, member, looked.shown)
+        table = _ranked(key, bundle, member, looked.shown)
     except BackendError as error:
         st.info(text.plain(error, limit=300))
         return
-    others = int((looked.shown & ~member).sum())
+    others = int(np.count_nonzero(looked.shown & ~member))
     where = "that the filters show" if looked.filtering else "of the bundle"
-    told = int((table["p_adjusted"] <= LEVEL).sum())
+    told = int(np.count_nonzero(table["p_adjusted"] <= LEVEL))
     st.caption(
         f"{text.counted(len(choice.group.rows), 'member')} of group {text.plain(choice.number)} beside the "
         f"other {text.counted(others, 'example')} {where}: {told} of {len(table)} columns differ at an "
@@ -60,17 +62,8 @@ def show_differs(bundle: Bundle, choice: Choice, looked: Looked) -> None:
     )  # fmt: skip
 
 
-def _stamp(choice: Choice, looked: Looked) -> str:
-    rows = np.sort(choice.group.rows)
-    return f"{hash(rows.tobytes())}:{hash(np.packbits(looked.shown).tobytes())}"
-
-
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _ranked(
-    digest: str,
-    stamp: str,
-    _bundle: Bundle,
-    _member: NDArray[np.bool_],
-    _shown: NDArray[np.bool_],
+    key: str, _bundle: Bundle, _member: NDArray[np.bool_], _shown: NDArray[np.bool_]
 ) -> pd.DataFrame:
     return what_differs(_bundle, _member, _shown)

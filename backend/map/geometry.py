@@ -67,3 +67,33 @@ def rows_in_box(points: NDArray[Any], x: Any, y: Any) -> NDArray[np.int64]:
     (x1, x2), (y1, y2) = bounds
     held = (points[:, 0] >= x1) & (points[:, 0] <= x2) & (points[:, 1] >= y1) & (points[:, 1] <= y2)
     return np.flatnonzero(held)
+
+
+def nearest_point(
+    points: NDArray[Any],
+    place: tuple[float, float],
+    *,
+    low: tuple[float, float],
+    high: tuple[float, float],
+    within: float,
+) -> int | None:
+    """Row of the point nearest to a place, or None when none is near.
+
+    Parameters
+    ----------
+    points : array of shape (n, 2)
+    place : (x, y)
+    low, high : (x, y)
+        Corners of the map; both axes count by its width.
+    within : float
+        The farthest that is near, as a share of the width.
+
+    Returns
+    -------
+    int or None
+        Ties go to the lower row.
+    """
+    apart = (np.asarray(points, dtype=np.float64) - place) / (np.asarray(high) - low)
+    distance = (apart**2).sum(axis=1)
+    row = int(distance.argmin())
+    return row if distance[row] <= within**2 else None

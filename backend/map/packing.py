@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,17 @@ class Packed:
     steps: NDArray[np.uint16] = field(repr=False)
     low: tuple[float, float]
     high: tuple[float, float]
+
+    def nearest_steps(self, places: Any) -> NDArray[np.int64]:
+        """The steps nearest to places (k, 2) in map coordinates, which may lie outside."""
+        low, high = np.asarray(self.low), np.asarray(self.high)
+        return np.rint((np.asarray(places) - low) * (STEPS / (high - low))).astype(np.int64)
+
+
+def pack_bits(state: NDArray[np.uint8], bits: Sequence[int]) -> bytes:
+    """One bit of each point's state after another, eight points a byte; each bit starts on a byte."""
+    planes = (np.packbits(state & bit, bitorder="little") for bit in bits)
+    return b"".join(plane.tobytes() for plane in planes)
 
 
 def pack(points: NDArray[Any]) -> Packed:

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from plotly.colors import sample_colorscale
 
 from backend.bundle import Bundle
+from backend.map.coding import group_codes, kind_codes, step_codes
 from backend.rules import read_column
 from pages.components.shared import palette, text
 from pages.components.shared.choice import Choice
 
 STEPS = 64
 """Colours of a scale of numbers."""
+OUTER = 0.01
+"""Share of the numbers beyond each end of their scale."""
 REGION, WEIGHT, RIGHT, TAG = "region", "weight in the group", "right or wrong", "tag "
 COLUMN = "column "
 
@@ -85,11 +88,8 @@ def coding(
 def by_region(n: int, choices: Sequence[Choice]) -> Coding:
     """Members of each region in its colour; an example in several takes the first region's."""
     regions = [one for one in choices if one.colour]
-    codes = np.zeros(n, dtype=np.uint8)
-    for at, one in reversed(list(enumerate(regions, start=1))):
-        codes[one.group.rows] = at
     return Coding(
-        codes,
+        group_codes(n, [one.group.rows for one in regions]),
         (palette.context_colour(), *(one.colour for one in regions)),
         ("no region", *(f"{one.number} {one.name}" for one in regions)),
     )
@@ -116,39 +116,15 @@ def _column(digest: str, colour_by: str, _bundle: Bundle, *, dark: bool) -> Codi
 
 def kinds(values: NDArray[np.str_]) -> Coding:
     """At most ten hues: the most frequent values, in the order of their names, then the others."""
-    names, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
-    most = len(palette.MORE_HUES)
-    frequent = np.argsort(-counts, kind="stable")[: most if len(names) <= most else most - 1]
-    frequent = np.sort(frequent)
-    place = np.zeros(len(names), dtype=np.uint8)
-    place[frequent] = np.arange(1, len(frequent) + 1)
-    rest = len(names) - len(frequent)
-    first = f"{text.count(rest)} other values" if rest else "no other value"
-    return Coding(
-        place[codes],
-        (palette.context_colour(), *palette.MORE_HUES[: len(frequent)]),
-        (first, *(str(names[at]) for at in frequent)),
-    )
+    found = kind_codes(values, most=len(palette.MORE_HUES))
+    rest = f"{text.count(found.n_others)} other values" if found.n_others else "no other value"
+    hues = palette.MORE_HUES[: len(found.names)]
+    return Coding(found.codes, (palette.context_colour(), *hues), (rest, *found.names))
 
 
 def scaled(values: NDArray[np.float64], *, dark: bool, whole: bool = False) -> Coding:
-    """Numbers on the loss scale between their 1 % and 99 % quantiles, or their extremes."""
-    known = values[np.isfinite(values)]
-    low, high = (0.0, 1.0)
-    if len(known):
-        low, high = (float(one) for one in np.quantile(known, [0, 1] if whole else [0.01, 0.99]))
-    span = high - low if high > low else 1.0
-    steps = np.clip((np.nan_to_num(values, nan=low) - low) / span, 0, 1) * (STEPS - 1)
-    codes = np.round(steps).astype(np.uint8)
-    codes[~np.isfinite(values)] = STEPS
+    """Numbers on the loss scale without their outermost ones, or as a ``whole``."""
+    found = step_codes(values, steps=STEPS, outer=0.0 if whole else OUTER)
     scale = "Cividis" if dark else "Cividis_r"
     colours = sample_colorscale(scale, np.linspace(0, 1, STEPS).tolist(), colortype="rgb")
-    return Coding(codes, (*colours, palette.context_colour()), (), low, low + span)
-
-
-def counts(coded: Coding, chosen: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """For every kind: how many examples it has, and how many of them are chosen."""
-    size = len(coded.colours)
-    total = np.bincount(coded.codes, minlength=size)
-    part = np.bincount(coded.codes[chosen], minlength=size)
-    return [(int(a), int(b)) for a, b in zip(total, part, strict=True)]
+    return Coding(found.codes, (*colours, palette.context_colour()), (), found.low, found.high)

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
-import numpy as np
 from numpy.typing import NDArray
 
-from backend.map.geometry import MAX_CORNERS
+from backend.map.geometry import MAX_CORNERS, nearest_point
 
 MAX_WAITING = 200
 NEAR = 0.02
@@ -70,11 +69,9 @@ def nearest_row(
     gesture: Gesture, xy: NDArray[Any], bounds: tuple[tuple[float, float], tuple[float, float]]
 ) -> Gesture:
     """The pin with the row next to its place; None when there is no point near it."""
-    low, high = (np.asarray(one, dtype=np.float64) for one in bounds)
-    apart = (np.asarray(xy, dtype=np.float64) - np.asarray(gesture.points[0])) / (high - low)
-    distance = (apart**2).sum(axis=1)
-    row = int(distance.argmin())
-    return replace(gesture, row=row if distance[row] <= NEAR**2 else None)
+    low, high = bounds
+    row = nearest_point(xy, gesture.points[0], low=low, high=high, within=NEAR)
+    return replace(gesture, row=row)
 
 
 def _gesture(given: Any, n: int) -> Gesture | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.content import content_key
 from backend.jobs import Job
+from backend.map.coding import count_codes
 from backend.map.contours import DensityLines, member_lines
 from backend.views import Drawn
 from backend.views.state import SHAPES
@@ -154,13 +155,12 @@ def _legend(coded: Coding, colour_by: str, looked: Looked) -> pointmap.Kinds | p
     if len(looked.selected):
         part = np.zeros(len(coded.codes), dtype=bool)
         part[looked.selected] = True
+    counts = count_codes(coded.codes, part, size=len(coded.colours))
     return pointmap.Kinds(
         tuple(
-            pointmap.Kind(code, name, total, held)
-            for code, (name, (total, held)) in enumerate(
-                zip(coded.names, colours.counts(coded, part), strict=True)
-            )
-            if total
+            pointmap.Kind(code, name, count.total, count.chosen)
+            for code, (name, count) in enumerate(zip(coded.names, counts, strict=True))
+            if count.total
         ),
         # The list beside the map has the same colours and names.
         folded=colour_by == colours.REGION,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from backend.core.content import content_key
 from backend.core.errors import InputError
 from backend.map.contours import DensityLines, density_lines
-from backend.map.packing import Packed, pack
+from backend.map.packing import Packed, pack, pack_bits
 from backend.map.raster import css_colour, draw_raster
 from pages.components.gallery import media
 from pages.components.map.gestures import Gesture, nearest_row, read_gestures
@@ -238,14 +238,10 @@ def _planes(packed: Packed, codes: NDArray[np.uint8], state: NDArray[np.uint8]) 
     return {
         "points": media.offer(packed.steps.tobytes(), octets, compress=False),
         "codes": media.offer(codes.tobytes(), octets),
-        "state": media.offer(_bits(state), octets, compress=False) if state.any() else None,
+        "state": media.offer(pack_bits(state, (SELECTED, FILTERED_OUT)), octets, compress=False)
+        if state.any()
+        else None,
     }
-
-
-def _bits(state: NDArray[np.uint8]) -> bytes:
-    """One bit a point for selected, then one for set aside; both start on a byte."""
-    planes = (np.packbits(state & bit, bitorder="little") for bit in (SELECTED, FILTERED_OUT))
-    return b"".join(plane.tobytes() for plane in planes)
 
 
 def _picture(
@@ -288,11 +284,9 @@ def _contours(contours: Sequence[Contour], packed: Packed) -> str | None:
     """Address of the lines in lattice steps: a tenth of the bytes of decimal fractions."""
     if not contours:
         return None
-    low = np.asarray(packed.low)
-    scale = 65_535 / (np.asarray(packed.high) - low)
 
     def steps(line: Any) -> list[int]:
-        return np.rint((np.asarray(line) - low) * scale).astype(int).ravel().tolist()
+        return packed.nearest_steps(line).ravel().tolist()
 
     drawn = [
         {

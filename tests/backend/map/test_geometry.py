@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.core.errors import InputError
-from backend.map.geometry import rows_in_box, rows_in_polygon
+from backend.map.geometry import nearest_point, rows_in_box, rows_in_polygon
 
 SQUARE = [[0, 0], [4, 0], [4, 4], [0, 4]]
 
@@ -73,3 +73,19 @@ def test_what_is_no_polygon_is_refused(polygon, words):
 def test_a_box_that_is_not_finite_is_refused():
     with pytest.raises(InputError, match="finite"):
         rows_in_box(np.zeros((1, 2)), [0, np.inf], [0, 1])
+
+
+def test_the_nearest_point_counts_both_axes_by_the_width_of_the_map():
+    points = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 100.0]], dtype=np.float32)
+    corners = {"low": (0.0, 0.0), "high": (10.0, 100.0)}
+    assert nearest_point(points, (9.9, 3.0), within=0.05, **corners) == 1
+    assert nearest_point(points, (9.0, 0.0), within=0.05, **corners) is None
+    assert nearest_point(points, (5.0, 0.0), within=0.5, **corners) == 0, "ties: the lower row"
+
+
+def test_the_nearest_point_far_from_the_origin():
+    points = 1e7 + np.array([[0.0, 0.0], [1.0, 1.0]])
+    found = nearest_point(
+        points, (1e7 + 0.9, 1e7 + 0.9), low=(1e7, 1e7), high=(1e7 + 1,) * 2, within=0.2
+    )
+    assert found == 1

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.core.errors import InputError
-from backend.map.packing import STEPS, pack
+from backend.map.packing import STEPS, pack, pack_bits
 
 
 def unpacked(packed):
@@ -63,3 +63,16 @@ def test_one_point():
 def test_what_cannot_be_packed_is_named(points, told):
     with pytest.raises(InputError, match=told):
         pack(points)
+
+
+def test_places_get_the_steps_of_the_positions_that_lie_there():
+    points = np.random.default_rng(0).normal(size=(50, 2))
+    packed = pack(points)
+    assert np.array_equal(packed.nearest_steps(points), packed.steps)
+    outside = packed.nearest_steps([[2 * packed.high[0] - packed.low[0], packed.low[1]]])
+    assert outside.tolist() == [[2 * STEPS, 0]]
+
+
+def test_bits_of_a_state_are_planes_of_their_own():
+    state = np.array([1, 0, 3, 2, 0, 0, 0, 1, 2], dtype=np.uint8)
+    assert pack_bits(state, (1, 2)) == bytes([0b10000101, 0, 0b00001100, 0b1])

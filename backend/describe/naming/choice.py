@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.describe.naming.examples import Examples
-from backend.describe.naming.outcome import Outcome, outcome_of
+from backend.describe.naming.outcome import GroupOutcome, outcome_of
 from backend.describe.naming.reference import Mask, Reference, Rows, refer
 from backend.describe.naming.traits import MORE_OVERALL, PLAINLY, Trait, telling
 
@@ -38,7 +38,7 @@ class Sayings:
     Attributes
     ----------
     reference : Reference
-    outcome : Outcome
+    outcome : GroupOutcome
     facts : list of Trait
         Of columns and words, the most telling first.
     range : Trait or None
@@ -46,7 +46,7 @@ class Sayings:
     """
 
     reference: Reference
-    outcome: Outcome
+    outcome: GroupOutcome
     facts: list[Trait]
     range: Trait | None
 
@@ -154,7 +154,7 @@ def _stands_out(trait: Trait, chance: float) -> bool:
     )
 
 
-def _repeats(trait: Trait, outcome: Outcome) -> bool:
+def _repeats(trait: Trait, outcome: GroupOutcome) -> bool:
     """Whether a trait is true of the examples of which label and wrong answers are true."""
     if len(trait.held) != len(outcome.held) or len(trait.elsewhere) != len(outcome.elsewhere):
         return False  # a word, read of a part of the texts

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backend.core.arrays import as_numpy
-from backend.describe.naming.outcome import Answers, Measures
+from backend.describe.naming.outcome import Classified, Measures
 from backend.describe.naming.reference import Rows
 from backend.describe.naming.saying import clean
 from backend.describe.naming.spoken import Words, read_words
@@ -48,7 +48,7 @@ class Examples:
 
     n: int
     strata: NDArray[np.int64] | None
-    answers: Answers | None
+    answers: Classified | None
     measures: Measures
     sources: list[Source]
     ranges: list[Ranges]
@@ -128,7 +128,7 @@ def _numbers(values: Any) -> NDArray[np.float64]:
 
 def _read_answers(
     labels: Any, predictions: Any, classes: Sequence[Any] | None
-) -> tuple[Answers | None, Levels | None, list[Source]]:
+) -> tuple[Classified | None, Levels | None, list[Source]]:
     """Labels and predictions in common codes, predictions as a column, what columns may repeat."""
     codes: dict[str, int] = {}
     for one in classes or ():
@@ -142,7 +142,7 @@ def _read_answers(
         return None, predicted, known
     if guessed is not None:
         known.append(_seen("correct", (true == guessed).astype(np.int64), ["no", "yes"]))
-    return Answers(true, guessed, texts, len(texts)), predicted, known
+    return Classified(true, guessed, texts, len(texts)), predicted, known
 
 
 def _coded(values: Any, codes: dict[str, int]) -> NDArray[np.int64]:

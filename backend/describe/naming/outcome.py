@@ -37,7 +37,7 @@ _YES_NO = ("true", "false", "yes", "no", "y", "n", "t", "f")
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class GroupOutcome:
     """What is said of a group beside its columns.
 
     Attributes
@@ -60,7 +60,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class Classified:
     """Labels and predicted classes, both as codes of ``texts``; -1 where there is none."""
 
     labels: Codes
@@ -86,8 +86,8 @@ class Mistakes:
 
 
 def outcome_of(
-    answers: Answers | None, measures: Measures, reference: Reference, bound: Sequence[str]
-) -> Outcome:
+    answers: Classified | None, measures: Measures, reference: Reference, bound: Sequence[str]
+) -> GroupOutcome:
     """Label, wrong answers and error of a group: "Shirt taken for Coat", "neg, wrong", "12 too low".
 
     ``bound`` are the labels that a region was looked for in, as texts.
@@ -95,7 +95,7 @@ def outcome_of(
     error = _error(measures, reference)
     if answers is None:
         yes, no = np.ones(len(reference.members), bool), np.ones(len(reference.rest), bool)
-        return Outcome(None, error, not error, yes, no)
+        return GroupOutcome(None, error, not error, yes, no)
     own, mostly = _own_labels(answers, reference.members, bound)
     mistakes = _mistakes(answers, reference)
     if mistakes is not None and not own and not mistakes.taken:
@@ -113,7 +113,7 @@ def outcome_of(
     def part(limit: int) -> str:
         return _said(answers.texts, own, mostly, mistakes, limit)
 
-    return Outcome(
+    return GroupOutcome(
         part if own or mistakes is not None else None,
         error,
         mistakes is None and not error,
@@ -146,7 +146,7 @@ def _said(
 
 
 def _own_labels(
-    answers: Answers, members: Rows, bound: Sequence[str]
+    answers: Classified, members: Rows, bound: Sequence[str]
 ) -> tuple[tuple[int, ...], bool]:
     """The one to three labels of a group, and whether "mostly" belongs before them."""
     texts = answers.texts
@@ -168,7 +168,7 @@ def _own_labels(
     return ((first,), True) if shares[first] >= HALF else ((), False)
 
 
-def _mistakes(answers: Answers, reference: Reference) -> Mistakes | None:
+def _mistakes(answers: Classified, reference: Reference) -> Mistakes | None:
     """None where a group is not named after them: too few, or no more than in its labels."""
     if answers.predictions is None or not len(reference.rest):
         return None

@@ -1,4 +1,4 @@
-"""What the compression demo shows, as the tables that the README quotes.
+"""What the compression demo shows, as the tables that ``assets/demo/README.md`` quotes.
 
 Run: ``python -m tests.benchmarks.compression_findings [bundle]``. Without one: the shipped demo.
 """

@@ -146,7 +146,7 @@ def score(problem: Problem, settings: Settings, seed: int) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What is each choice of find_regions worth?")
-    parser.add_argument("changes", nargs="*", help=", ".join(CHANGES))
+    parser.add_argument("changes", nargs="*", help=", ".join(CHANGES).replace("%", "%%"))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--set", choices=("tuning", "reporting"), default="tuning")
     options = parser.parse_args()

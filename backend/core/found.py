@@ -409,7 +409,7 @@ def _effect(value: Any) -> Effect | None:
 
     try:
         return Effect.from_dict(value)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 

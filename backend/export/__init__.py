@@ -4,23 +4,18 @@ from backend.export.cells import neutralise, restore
 from backend.export.flagged import Export, export_flagged
 from backend.export.manifest import Manifest, read_manifest
 from backend.export.replay import replay
-from backend.export.shapes import RootShape, keep_shape, make_shape
+from backend.export.shapes import keep_shape, make_shape
 from backend.export.table import read_export
-from backend.export.weights import Shape, kernel_weights, region_weights
 
 __all__ = [
     "Export",
     "Manifest",
-    "RootShape",
-    "Shape",
     "export_flagged",
     "keep_shape",
-    "kernel_weights",
     "make_shape",
     "neutralise",
     "read_export",
     "read_manifest",
-    "region_weights",
     "replay",
     "restore",
 ]

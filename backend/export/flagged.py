@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 import backend
 from backend.core.errors import InputError
+from backend.core.found import FoundRegion, is_placed
+from backend.core.parts import bundle_aside
+from backend.core.shape import Shape
 from backend.export.manifest import Manifest, manifest_content, read_manifest
 from backend.export.regions import region_of
-from backend.export.table import column_kinds, to_csv, user_columns
-from backend.export.weights import Shape, layer_of, region_weights
+from backend.export.table import ASIDE, column_kinds, to_csv, user_columns
 from backend.store import Store
 from backend.store.fold import Fold
 
@@ -76,14 +78,15 @@ def export_flagged(
     -------
     Export
         One row per (id, tag), ordered by tag, then by the bundle's rows. Columns: ``id``, ``tag``,
-        ``author`` and ``time`` of whoever tagged first, ``region`` (see
-        ``region_label``; empty when the tag was not put on a region), ``weight`` (of the example
-        in that region, evaluated in its layer from its shape and the labels it is bound to; empty
-        likewise, and when the shape, or for a tag put on by key the result of the search, is not
-        in the home folder any more), ``loss``, ``label`` and
-        ``prediction`` (class names where the bundle has classes; empty when it has none), then
-        the user's own columns. A column of theirs that is called like one of ours gets
-        ``_user`` after its name.
+        ``author`` and ``time`` of whoever tagged first, ``region`` (number and name of the region
+        the tag was put on, ``FoundRegion.label``; empty when it was put on none), ``weight`` (of
+        the example in that region, evaluated in its layer from its shape and the labels it is
+        bound to; empty likewise, and when the shape, or for a tag put on by key the result of the
+        search, is not in the home folder any more), ``kept_aside`` (whether the example is among
+        those that a search for regions of this bundle keeps aside, with the groups of that
+        search), ``loss``, ``label`` and ``prediction`` (class names where the bundle has classes;
+        empty when it has none), then the user's own columns. A column of theirs that is called
+        like one of ours gets ``_user`` after its name.
 
     Raises
     ------
@@ -146,64 +149,60 @@ def flagged_rows(bundle: Any, manifest: Manifest) -> pd.DataFrame:
             "tag": pairs["tag"],
             "author": pairs["author"],
             "time": pairs["time"],
-            "region": _region_names(pairs["source_seq"], manifest, fold.names),
-            "weight": _weights(bundle, pairs["source_seq"].to_numpy(), place, manifest),
+            **_of_regions(bundle, pairs["source_seq"].to_numpy(), place, manifest, fold.names),
             "loss": np.asarray(bundle.losses, dtype=np.float64)[place],
             "label": _named(bundle, bundle.labels, bundle.label_names, place),
             "prediction": _named(bundle, bundle.predictions, bundle.prediction_names, place),
         }
     )
-    return pd.concat([own, user_columns(bundle.examples, place)], axis=1)
-
-
-def region_shape(bundle: Any, manifest: Manifest, seq: int) -> Shape | None:
-    """The region that event ``seq`` tagged, or in whose gallery it tagged; None for anything else."""
-    source = manifest.sources.get(seq)
-    return shape_of(bundle, manifest, region_of(source) or source, told=f"event {seq}")
+    theirs = user_columns(bundle.examples, place, taken=manifest.columns)
+    return pd.concat([own[list(manifest.columns)], theirs], axis=1)
 
 
 def shape_of(
     bundle: Any, manifest: Manifest, source: dict[str, Any] | None, *, told: str
 ) -> Shape | None:
-    """The region that a source of this manifest describes; None when it describes none."""
-    if not source or source.get("center") is None:
+    """Where the region of a source of this manifest lies; None when the source does not say it."""
+    if not source or not is_placed(source):
         return None
-    d = int(bundle.at_layer(layer_of(source, told)).d)
-    return Shape.from_source(source, d, told=told, shapes=manifest.shapes)
+    record = FoundRegion.from_source(source, told=told)
+    d = int(bundle.at_layer(record.layer).d)
+    return record.place(d, told=told, shapes=manifest.shapes)
 
 
-def region_label(source: dict[str, Any] | None, names: dict[str, str]) -> str:
-    """What a region is called: as somebody named it, else as it was described, else its number.
-
-    Numbers count from 1. Examples picked or tagged by key among a region's members carry its name
-    too. Empty for what is not a region.
-    """
-    source = region_of(source)
-    if source is None:
-        return ""
-    key, described, index = source.get("key"), source.get("name"), source.get("index")
-    if isinstance(key, str) and key in names:
-        return names[key]
-    if isinstance(described, str) and described:
-        return described
-    return str(index + 1) if isinstance(index, int) else ""
-
-
-def _region_names(seqs: pd.Series, manifest: Manifest, names: dict[str, str]) -> pd.Series:
-    labels = {seq: region_label(manifest.sources.get(seq), names) for seq in set(seqs)}
-    return seqs.map(labels).astype("str")
-
-
-def _weights(
-    bundle: Any, seqs: NDArray[np.int64], place: NDArray[np.int64], manifest: Manifest
-) -> NDArray[np.float64]:
+def _of_regions(
+    bundle: Any,
+    seqs: NDArray[np.int64],
+    place: NDArray[np.int64],
+    manifest: Manifest,
+    names: Mapping[str, str],
+) -> dict[str, Any]:
+    """The columns that follow from the regions that the rows were tagged on, or in the gallery of."""
+    called = np.full(len(seqs), "", dtype=object)
     weights = np.full(len(seqs), np.nan)
-    for seq in np.unique(seqs):
-        shape = region_shape(bundle, manifest, int(seq))
+    aside = np.zeros(len(seqs), dtype=bool)
+    # Events of one source share it: a thousand strokes in a gallery are evaluated together.
+    held: dict[int, list[int]] = {}
+    for seq in np.unique(seqs).tolist():
+        held.setdefault(id(manifest.sources.get(seq)), []).append(seq)
+    splits: dict[str | None, NDArray[np.bool_]] = {}
+    for shared in held.values():
+        rows = np.isin(seqs, shared)
+        source, told = manifest.sources.get(shared[0]), f"event {shared[0]}"
+        region = region_of(source)
+        groups = None
+        if region is not None:
+            record = FoundRegion.from_source(region, told=told)
+            called[rows] = record.label(names)
+            groups = record.groups
+        shape = shape_of(bundle, manifest, region or source, told=told)
         if shape is not None:
-            held = seqs == seq
-            weights[held] = region_weights(bundle, shape, place[held])
-    return weights
+            weights[rows] = shape.weights_in(bundle, place[rows])
+        if ASIDE in manifest.columns:
+            if groups not in splits:
+                splits[groups] = bundle_aside(bundle, groups)
+            aside[rows] = splits[groups][place[rows]]
+    return {"region": pd.Series(called, dtype="str"), "weight": weights, ASIDE: aside}
 
 
 def _named(bundle: Any, given: Any, names: Any, place: NDArray[np.int64]) -> Any:

@@ -5,9 +5,11 @@ A JSON object of format ``errorscope-export``, version 1::
     {"format": "errorscope-export", "version": 1, "errorscope": "0.1.0", "created": "...Z",
      "bundle":  {"digest": "...", "name": "...", "n": 10000, "d": 64},
      "tags":    ["coat-like shirts"],
-     "sources": [{"kind": "region", "index": 0, "key": "...", "center": [...], "precision": ...,
-                  "kernel": "gaussian", "options": {...}, "weighted_loss": ...,
-                  "layer": "", "shape": "<sha256>", "labels": ["Shirt"]}],
+     "sources": [{"kind": "region", "index": 0, "key": "...", "number": 1, "name": "...",
+                  "center": [...], "precision": ..., "kernel": "gaussian", "options": {...},
+                  "weighted_loss": ..., "layer": "", "shape": "<sha256>", "labels": ["Shirt"]},
+                 {"kind": "region", "region_kind": "direction", "number": 2, "cut": 1.25,
+                  "shape": "<sha256>", "labels": ["Bag"], ...}],
      "shapes":  {"<sha256>": "<base64>"},
      "events":  [{"seq": 1, "author": "Ada", "time": "...Z", "kind": "tag",
                   "tag": "coat-like shirts", "ids": [...], "source": 0},
@@ -21,11 +23,14 @@ A JSON object of format ``errorscope-export``, version 1::
 ``events`` are those in force, oldest first: changes that were taken back are left out, and so are
 other tags. ``source`` counts into ``sources`` (one entry per distinct source), or is null.
 Method, options, seed and method version stand in each source, since tags may come from several.
-``shapes``, where there are any, are the exact shapes that sources name, each once
-(``backend.export.shapes``); center and precision of such a source are a round stand-in. ``labels``
-are those that the region is bound to, ``layer`` the layer it was found in. A source of kind
-``keyboard`` or ``picked`` holds the region in whose gallery the examples were tagged in ``from``,
-completed with its center and precision where they are known (``backend.export.regions``).
+A source of kind ``region`` is the record of one (``backend.core.found``), a ball unless
+``region_kind`` says otherwise. ``shapes``, where there are any, are the exact shapes that sources
+name, each once (``backend.export.shapes``); center and precision of such a source are a round
+stand-in. ``labels`` are those that the region is bound to, ``layer`` the layer it was found in. A
+source of kind ``keyboard`` or ``picked`` holds the region in whose gallery the examples were tagged
+in ``from``, completed with where it lies as far as that is known (``backend.export.regions``).
+``columns`` are those of the CSV. One from before examples were kept aside has no ``kept_aside``,
+and is replayed without it.
 ``hypotheses`` are all cards of the bundle as they stood, whatever their tags, for people and other
 programs: replay carries them along and reads nothing from them. Manifests without them are read too.
 """
@@ -41,8 +46,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.core.errors import BackendError, InputError
+from backend.core.shape import Shape
 from backend.export.regions import completed, region_of
-from backend.export.shapes import RootShape, packed_shapes, read_shapes
+from backend.export.shapes import packed_shapes, read_shapes
+from backend.export.table import OLD_COLUMNS, OWN_COLUMNS
 from backend.store import Event, clean_author, clean_tag
 from backend.store.fold import Step
 from backend.store.log import clean_ids, clean_name, pack_payload
@@ -76,7 +83,9 @@ class Manifest:
         Of the CSV that was written with it; None while that is being written.
     content : dict
         The JSON object itself.
-    shapes : dict of {name: RootShape}
+    columns : tuple of str
+        Our columns of the CSV; the user's follow.
+    shapes : dict of {name: Shape}
         Exact shapes of regions.
     """
 
@@ -89,7 +98,8 @@ class Manifest:
     sources: dict[int, dict[str, Any]]
     sha256: str | None
     content: dict[str, Any]
-    shapes: Mapping[str, RootShape] = field(default_factory=dict, repr=False)
+    columns: tuple[str, ...] = OWN_COLUMNS
+    shapes: Mapping[str, Shape] = field(default_factory=dict, repr=False)
 
 
 def manifest_content(
@@ -213,7 +223,22 @@ def read_manifest(data: bytes | str | dict[str, Any], *, complete: bool = True) 
         {seq: sources[place] for seq, place in places.items()},
         sha256,
         content,
+        _columns(content) if complete else OWN_COLUMNS,
         read_shapes(content.get("shapes", {})),
+    )
+
+
+def _columns(content: dict[str, Any]) -> tuple[str, ...]:
+    """Our columns of the CSV that was written with a manifest."""
+    given = content.get("columns", [{"name": name} for name in OLD_COLUMNS])
+    listed = given if isinstance(given, list) else []
+    names = [one.get("name") if isinstance(one, dict) else None for one in listed]
+    for ours in (OWN_COLUMNS, OLD_COLUMNS):
+        if tuple(names[: len(ours)]) == ours:
+            return ours
+    raise InputError(
+        f"'columns' of the manifest must begin with {', '.join(OLD_COLUMNS)}: "
+        f"got {str(given)[:60]}."
     )
 
 

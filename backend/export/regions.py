@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from backend.cache import Cache
+from backend.core.found import exact_shape, is_placed, one_region
+from backend.export.shapes import keep_shape
 
 ONE_BY_ONE = ("keyboard", "picked")
 """Kinds of source that name the group they were taken from under ``from``."""
@@ -34,7 +36,8 @@ def completed(
 
     A tag put on by key names its region without repeating center and precision at every stroke.
     They are taken from a source of the same region that says them, else from the kept result of
-    the search that found it. A region of which neither is there stays as it is.
+    the search that found it; an exact shape in that result is kept in the home folder, and named.
+    A region of which neither is there stays as it is.
 
     Parameters
     ----------
@@ -49,25 +52,27 @@ def completed(
     told: dict[Any, dict[str, Any]] = {}
     for source in (*known, *sources):
         region = region_of(source)
-        if region is not None and region.get("center") is not None:
+        if region is not None and is_placed(region):
             told.setdefault(region.get("key"), region)
     cache: Cache | None = None
     complete = []
     for source in sources:
         region = region_of(source)
-        if source.get("kind") in ONE_BY_ONE and region and region.get("center") is None:
+        if source.get("kind") in ONE_BY_ONE and region and not is_placed(region):
             found = told.get(region.get("key"))
             if found is None and "options" in region and _KEY.fullmatch(str(region.get("key"))):
                 cache = cache or Cache(home)
-                found = _from_result(cache, region)
+                found = _from_result(cache, region, home)
             if found is not None:
                 source = {**source, "from": {**found, **region}}
         complete.append(source)
     return complete
 
 
-def _from_result(cache: Cache, region: dict[str, Any]) -> dict[str, Any] | None:
-    """Center and precision of a region out of the result it was found in."""
+def _from_result(
+    cache: Cache, region: dict[str, Any], home: str | os.PathLike[str] | None
+) -> dict[str, Any] | None:
+    """Where a region lies, out of the result it was found in."""
     match = _KEY.fullmatch(region["key"])
     entry = cache.read(match[1]) if match else None
     if match is None or entry is None or not {"centers", "precisions"} <= set(entry.arrays):
@@ -75,10 +80,20 @@ def _from_result(cache: Cache, region: dict[str, Any]) -> dict[str, Any] | None:
     index = int(match[2])
     if index >= len(entry["centers"]):
         return None
-    center, precision = entry["centers"][index], entry["precisions"][index]
-    if center.size + precision.size > MOST_NUMBERS:
-        return None
-    return {
-        "center": center.astype(float).tolist(),
-        "precision": precision.astype(float).tolist(),
-    }
+    part = one_region(entry.arrays, index)
+    told = entry.meta.get("regions", [])
+    facts = told[index] if index < len(told) else {}
+    kind = facts.get("kind", "ball")
+    found: dict[str, Any] = {"labels": list(facts.get("labels", []))}
+    if kind == "ball":
+        if part["center"].size + part["precision"].size > MOST_NUMBERS:
+            return None
+        found |= {name: part[name].astype(float).tolist() for name in ("center", "precision")}
+    else:
+        found["region_kind"] = kind
+    exact = exact_shape(part, facts)
+    if exact is not None:
+        found["shape"] = keep_shape(exact, home)
+    if kind == "direction":
+        found["cut"] = float(part["cut"])
+    return found

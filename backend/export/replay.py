@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from backend.core.errors import BundleError, InputError, StoreError
+from backend.core.found import FoundRegion
 from backend.core.progress import Progress, ignore_progress
-from backend.export.flagged import Export, finish, flagged_rows, region_label, shape_of
+from backend.export.flagged import Export, finish, flagged_rows, shape_of
 from backend.export.manifest import Manifest, read_manifest
-from backend.export.weights import region_weights
 from backend.store.fold import Fold
 
 _REFIT_OPTIONS: dict[str, tuple[type, ...]] = {
@@ -43,7 +43,7 @@ def replay(
     The bundle must have been imported on this machine; it is found by its digest, so its content is
     the same. Events are folded again, weights evaluated from center, precision and kernel, or from
     the exact shape in the manifest, in the layer where the region was found; nothing is fitted and
-    no tag store is needed.
+    no tag store is needed. The columns are those of the CSV that the manifest was written with.
 
     Parameters
     ----------
@@ -131,12 +131,12 @@ def _refit(bundle: Any, manifest: Manifest, progress: Progress) -> pd.DataFrame:
                 f"the index of a region must be below the {len(found.weights)} regions that its "
                 f"options find: got {index}. The manifest was changed."
             )
-        before, after = region_weights(bundle, shape), found.weights[index]
+        before, after = shape.weights_in(bundle), found.weights[index]
         total = float(before.sum())
         then, now = (set(members(w, float(w.sum())).tolist()) for w in (before, after))
         rows.append(
             {
-                "region": region_label(source, fold.names),
+                "region": FoundRegion.from_source(source).label(fold.names),
                 "members": len(then),
                 "members_refit": len(now),
                 "shared": len(then & now),

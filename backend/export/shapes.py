@@ -1,10 +1,13 @@
 """Exact shapes of regions that no round ball describes: kept once, under the digest of their bytes.
 
 A tag's record names a shape by that digest, so the numbers stand in the home folder once however
-many tags mention them, and once in a manifest. Packed, a shape is the zlib stream of a mark, ``d``
+many tags mention them, and once in a manifest. Packed, a ball is the zlib stream of a mark, ``d``
 and ``q`` as little-endian int64, the center as (d,) float64 and the root as (d, q) float32. The
-center keeps all its digits: embeddings may lie far from the origin. A shape that draws far rows in
-has another mark, and its shift, (d,) float64, and reach, float64, between center and root.
+center keeps all its digits: embeddings may lie far from the origin. A ball that draws far rows in
+has another mark, and its shift, (d,) float64, and reach, float64, between center and root. A
+direction has a third mark, ``d`` and 0, its vector as (d,) float64 and its cut as float64: whether
+a row is a member hangs on their last bits. Labels and layer stand in the record that names a shape,
+and a shape that is nothing but labels is not kept.
 """
 
 from __future__ import annotations
@@ -18,7 +21,6 @@ import re
 import secrets
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from numpy.typing import NDArray
 
 from backend.core.errors import InputError
 from backend.core.home import home_folder
+from backend.core.shape import Shape
 
 log = logging.getLogger(__name__)
 
@@ -38,75 +41,35 @@ MAX_TOTAL_BYTES = 2**29
 
 _MARK = b"errorscope shape 1\n"
 _DRAWN_MARK = b"errorscope shape 2\n"
+_DIRECTION_MARK = b"errorscope shape 3\n"
+_MARKS = (_MARK, _DRAWN_MARK, _DIRECTION_MARK)
 _HEAD = len(_MARK) + 16
 _NAME = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class RootShape:
-    """Where a region is centered and how its distances are measured.
-
-    Parameters
-    ----------
-    center : float64 array of shape (d,)
-    root : float32 array of shape (d, q)
-        Root of the precision: the squared distance of a row is ``|(x - center) root|^2``.
-    shift : float64 array of shape (d,), optional
-        Middle of the rows, from which far ones are drawn in.
-    reach : float
-        A row farther from ``shift`` than this counts as if it lay on the way there, at this
-        distance. Infinite where there is no shift.
-    """
-
-    center: NDArray[np.float64] = field(repr=False)
-    root: NDArray[np.float32] = field(repr=False)
-    shift: NDArray[np.float64] | None = field(default=None, repr=False)
-    reach: float = np.inf
-
-    def __post_init__(self) -> None:
-        d = len(self.center)
-        if self.center.shape != (d,) or self.root.ndim != 2 or self.root.shape[0] != d or not d:
-            raise InputError(
-                "a shape needs a center (d,) and a root (d, q): "
-                f"got {self.center.shape} and {self.root.shape}."
-            )
-        if self.root.size > MAX_NUMBERS:
-            raise InputError(
-                f"the root of a shape must have at most {MAX_NUMBERS:,} numbers: "
-                f"got {self.root.size:,}."
-            )
-        if not (np.isfinite(self.center).all() and np.isfinite(self.root).all()):
-            raise InputError("center and root of a shape must be finite numbers.")
-        if (self.shift is None) != (self.reach == np.inf):
-            raise InputError("a shape needs both shift and reach, or neither.")
-        if self.shift is not None:
-            if self.shift.shape != (d,) or not np.isfinite(self.shift).all():
-                raise InputError(
-                    f"the shift of a shape must be {d} finite numbers, as its center is: "
-                    f"got shape {self.shift.shape}."
-                )
-            if not 0 < self.reach < np.inf:
-                raise InputError(f"the reach of a shape must be above 0: got {self.reach}.")
-
-
-def make_shape(center: Any, root: Any, *, shift: Any = None, reach: Any = np.inf) -> RootShape:
-    """A shape of these numbers, as exact as it is kept.
+def make_shape(center: Any, root: Any, *, shift: Any = None, reach: Any = np.inf) -> Shape:
+    """A ball of these numbers, as exact as it is kept.
 
     Raises
     ------
     InputError
         If they do not fit each other, are not finite or are too many.
     """
-    return RootShape(
-        np.asarray(center, np.float64),
-        np.asarray(root, np.float32),
-        None if shift is None else np.asarray(shift, np.float64),
-        float(reach),
-    )
+    rounded = np.asarray(root, np.float32)
+    _check_size(rounded)
+    return Shape.ball(center, root=rounded, shift=shift, reach=reach)
 
 
-def keep_shape(shape: RootShape, home: str | os.PathLike[str] | None = None) -> str:
-    """Keep a shape in ``<home>/shapes`` unless it is there; returns its name, a SHA-256."""
+def keep_shape(shape: Shape, home: str | os.PathLike[str] | None = None) -> str:
+    """Keep a shape in ``<home>/shapes`` unless it is there; returns its name, a SHA-256.
+
+    Its labels and layer are not kept with it.
+
+    Raises
+    ------
+    InputError
+        If it is neither a direction nor a ball with a root, or has too many numbers.
+    """
     raw = _raw(shape)
     name = hashlib.sha256(raw).hexdigest()
     place = _place(name, home)
@@ -141,7 +104,7 @@ def packed_shapes(
     return packed
 
 
-def read_shapes(given: Any) -> dict[str, RootShape]:
+def read_shapes(given: Any) -> dict[str, Shape]:
     """The shapes of a manifest, which may come from anybody.
 
     Raises
@@ -153,7 +116,7 @@ def read_shapes(given: Any) -> dict[str, RootShape]:
         raise InputError(
             f"'shapes' of the manifest must be of type dict: got {type(given).__name__}."
         )
-    shapes: dict[str, RootShape] = {}
+    shapes: dict[str, Shape] = {}
     left = MAX_TOTAL_BYTES
     for name, text in given.items():
         told = f"shape {str(name)[:12]!r} of the manifest"
@@ -163,24 +126,27 @@ def read_shapes(given: Any) -> dict[str, RootShape]:
             data = base64.b64decode(text, validate=True)
         except (ValueError, binascii.Error) as error:
             raise InputError(f"{told} is not base64: {error}.") from error
-        shapes[name] = unpack(name, data, most=left, told=told)
-        d, q = shapes[name].root.shape
-        left -= _size(d, q, shapes[name].shift is not None)
+        raw = _unpacked(name, data, left, told)
+        left -= len(raw)
+        shapes[name] = _read(raw, told)
     return shapes
 
 
-def unpack(
-    name: str, data: bytes, *, most: int = MAX_TOTAL_BYTES, told: str = "the shape"
-) -> RootShape:
+def unpack(name: str, data: bytes, *, told: str = "the shape") -> Shape:
     """The shape in packed bytes, checked against its name.
 
     Raises
     ------
     InputError
-        If it unpacks to more than ``most`` bytes, is damaged, or is another shape than ``name``.
+        If it unpacks to too many bytes, is damaged, or is another shape than ``name``.
     """
+    return _read(_unpacked(name, data, MAX_TOTAL_BYTES, told), told)
+
+
+def _unpacked(name: str, data: bytes, most: int, told: str) -> bytes:
+    """The bytes themselves, ``most`` of them at most."""
     # A root of one column needs the most beside it: a center, a shift and a reach.
-    most = min(most, _size(MAX_NUMBERS, 1, True))
+    most = min(most, _size(MAX_NUMBERS, 1, _DRAWN_MARK))
     reader = zlib.decompressobj()
     try:
         raw = reader.decompress(data, most + 1)
@@ -192,35 +158,72 @@ def unpack(
         raise InputError(f"{told} is damaged: it is cut, or more follows.")
     if hashlib.sha256(raw).hexdigest() != name:
         raise InputError(f"{told} is not the one its name says. The file was changed.")
-    drawn = raw.startswith(_DRAWN_MARK)
-    if not (drawn or raw.startswith(_MARK)) or len(raw) < _HEAD:
+    return raw
+
+
+def _read(raw: bytes, told: str) -> Shape:
+    """The shape in unpacked bytes, which may be anything."""
+    mark = raw[: len(_MARK)]
+    if mark not in _MARKS or len(raw) < _HEAD:
         raise InputError(f"{told} is damaged: it does not begin like a shape.")
     d, q = (int(number) for number in np.frombuffer(raw, "<i8", 2, len(_MARK)))
-    if not (0 < d <= MAX_NUMBERS and 0 <= q <= MAX_NUMBERS) or len(raw) != _size(d, q, drawn):
+    most = 0 if mark == _DIRECTION_MARK else MAX_NUMBERS
+    if not (0 < d <= MAX_NUMBERS and 0 <= q <= most) or len(raw) != _size(d, q, mark):
         raise InputError(f"{told} is damaged: {d} x {q} numbers in {len(raw):,} bytes.")
-    center = np.frombuffer(raw, "<f8", d, _HEAD).astype(np.float64)
+    # Copied: within the bytes they are not aligned.
+    numbers = np.frombuffer(raw, "<f8", d + _beside(d, mark), _HEAD).astype(np.float64)
     root = np.frombuffer(raw, "<f4", d * q, len(raw) - 4 * d * q).astype(np.float32).reshape(d, q)
-    if not drawn:
-        return RootShape(center, root)
-    *shift, reach = np.frombuffer(raw, "<f8", d + 1, _HEAD + 8 * d).tolist()
-    return RootShape(center, root, np.array(shift), reach)
+    if mark == _DIRECTION_MARK:
+        return Shape.direction(numbers[:d], numbers[d])
+    if mark == _MARK:
+        return make_shape(numbers, root)
+    return make_shape(numbers[:d], root, shift=numbers[d : 2 * d], reach=numbers[2 * d])
 
 
-def _size(d: int, q: int, drawn: bool) -> int:
+def _beside(d: int, mark: bytes) -> int:
+    """Float64 numbers that follow the center or vector."""
+    return {_MARK: 0, _DRAWN_MARK: d + 1, _DIRECTION_MARK: 1}[mark]
+
+
+def _size(d: int, q: int, mark: bytes) -> int:
     """Bytes of an unpacked shape."""
-    return _HEAD + 8 * d + 4 * d * q + (8 * d + 8 if drawn else 0)
+    return _HEAD + 8 * (d + _beside(d, mark)) + 4 * d * q
 
 
-def _raw(shape: RootShape) -> bytes:
-    drawn = [] if shape.shift is None else [shape.shift, np.array(shape.reach)]
+def _raw(shape: Shape) -> bytes:
+    """What is packed of a shape."""
+    root: NDArray[Any]
+    if shape.vector is not None:
+        mark, root = _DIRECTION_MARK, np.empty((len(shape.vector), 0))
+        numbers = [shape.vector, np.array(shape.cut)]
+    elif shape.center is not None and shape.root is not None and shape.kernel == "gaussian":
+        mark, root = _MARK, shape.root
+        numbers = [shape.center]
+        if shape.shift is not None:
+            mark = _DRAWN_MARK
+            numbers += [shape.shift, np.array(shape.reach)]
+    else:
+        raise InputError(
+            f"only directions, and Gaussian balls with a root, are kept: got a {shape.kind}."
+        )
+    _check_size(root)
     return b"".join(
         [
-            _DRAWN_MARK if drawn else _MARK,
-            np.array(shape.root.shape, "<i8").tobytes(),
-            *(numbers.astype("<f8").tobytes() for numbers in (shape.center, *drawn)),
-            shape.root.astype("<f4").tobytes(),
+            mark,
+            np.array(root.shape, "<i8").tobytes(),
+            *(one.astype("<f8").tobytes() for one in numbers),
+            root.astype("<f4").tobytes(),
         ]
     )
+
+
+def _check_size(root: NDArray[Any]) -> None:
+    """Raise ``InputError`` for a shape of more numbers than are read again."""
+    numbers = max(root.size, len(root))
+    if numbers > MAX_NUMBERS:
+        raise InputError(
+            f"the root of a shape must have at most {MAX_NUMBERS:,} numbers: got {numbers:,}."
+        )
 
 
 def _place(name: str, home: str | os.PathLike[str] | None) -> Path:

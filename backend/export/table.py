@@ -18,8 +18,14 @@ from numpy.typing import NDArray
 from backend.core.errors import InputError
 from backend.export.cells import neutralise, restore
 
-OWN_COLUMNS = ("id", "tag", "author", "time", "region", "weight", "loss", "label", "prediction")
+ASIDE = "kept_aside"
+OWN_COLUMNS = (
+    *("id", "tag", "author", "time", "region", "weight", ASIDE, "loss", "label", "prediction"),
+)
 """What every export starts with; the user's columns follow under their own names."""
+
+OLD_COLUMNS = tuple(name for name in OWN_COLUMNS if name != ASIDE)
+"""What it started with before examples were kept aside."""
 
 SUFFIX = "_user"
 """Added to a user's column whose name is taken, as often as needed: ``loss`` -> ``loss_user``."""
@@ -39,7 +45,9 @@ def free_names(names: Iterable[str], taken: Iterable[str] = OWN_COLUMNS) -> dict
     return renamed
 
 
-def user_columns(examples: pd.DataFrame, rows: NDArray[np.int64]) -> pd.DataFrame:
+def user_columns(
+    examples: pd.DataFrame, rows: NDArray[np.int64], taken: Iterable[str] = OWN_COLUMNS
+) -> pd.DataFrame:
     """The user's own columns for these rows, named so that none collides with ours.
 
     ``id`` is ours already. A column of bytes (images inside the bundle) stays out; a column of
@@ -47,7 +55,7 @@ def user_columns(examples: pd.DataFrame, rows: NDArray[np.int64]) -> pd.DataFram
     """
     kept = [name for name in examples.columns if name != "id" and not _holds_bytes(examples[name])]
     chosen = examples[kept].iloc[rows].reset_index(drop=True)
-    return chosen.rename(columns=free_names(kept))
+    return chosen.rename(columns=free_names(kept, taken))
 
 
 def column_kinds(table: pd.DataFrame) -> list[dict[str, str]]:
@@ -83,7 +91,8 @@ def read_export(data: bytes) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        All columns text, restored, except ``weight`` and ``loss``: float64, NaN where empty.
+        All columns text, restored, except ``weight`` and ``loss``: float64, NaN where empty; and
+        ``kept_aside``, bool, in files that have it.
 
     Raises
     ------
@@ -103,7 +112,7 @@ def read_export(data: bytes) -> pd.DataFrame:
     except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(f"the file is not a CSV that was exported here: {error}.") from error
     names = [restore(name) for name in cells.iloc[0]]
-    missing = [name for name in OWN_COLUMNS if name not in names]
+    missing = [name for name in OLD_COLUMNS if name not in names]
     if missing:
         raise InputError(
             f"the file is not a CSV that was exported here: column '{missing[0]}' is missing."
@@ -119,6 +128,12 @@ def read_export(data: bytes) -> pd.DataFrame:
             table[name] = [float(cell) if cell else np.nan for cell in table[name]]
         except ValueError as error:
             raise InputError(f"column '{name}' must hold numbers: {error}.") from error
+    # Behind our columns it is one of the user's, in a file from before.
+    if ASIDE in names[: names.index("loss")]:
+        cells = table[ASIDE].str.lower()
+        if not cells.isin(["true", "false"]).all():
+            raise InputError(f"column '{ASIDE}' must hold True or False.")
+        table[ASIDE] = cells == "true"
     return table
 
 

@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.core.progress import Progress
-from backend.core.reach import drawn_in
+from backend.core.shape import Shape
 from backend.slices.found import FoundGroups, Ranked, found_groups
 from backend.slices.inputs import Inputs, check_inputs
 from backend.spotlight import find_regions, iterate_spotlights, spotlight_objective
-
-_BLOCK_NUMBERS = 2**22
 
 
 def spotlight_groups(
@@ -90,7 +87,7 @@ def region_groups(
     seed: int,
     progress: Progress,
 ) -> FoundGroups:
-    """Regions as ``find_regions`` finds them; unseen rows get the kernel's weight within its labels.
+    """Regions as ``find_regions`` finds them; unseen rows get the weight that its shape gives them.
 
     Parameters
     ----------
@@ -113,20 +110,15 @@ def region_groups(
             progress=progress,
         )
         bound = [tuple(int(code) for code in codes) for codes in found.scope_labels]
+        shapes = [_shape(found, at, codes) for at, codes in enumerate(bound)]
 
         def rule(unseen: Inputs) -> Ranked:
-            weights = np.zeros((len(found), len(unseen)))
-            for line, center, root, codes in zip(
-                weights, found.centers, found.roots, bound, strict=True
-            ):
-                if codes and unseen.labels is not None:
-                    rows = np.flatnonzero(np.isin(unseen.labels, codes))
-                else:
-                    rows = np.arange(len(unseen))
-                line[rows] = _kernel(
-                    unseen.embeddings, rows, center, root, found.shift, found.reach
-                )
-            return weights, weights
+            scores = np.empty((len(shapes), len(unseen)))
+            weights = np.empty_like(scores)
+            for at, shape in enumerate(shapes):
+                scores[at] = shape.scores(unseen.embeddings, unseen.labels)
+                weights[at] = shape.weigh(scores[at])
+            return weights, scores
 
         groups: FoundGroups = found_groups(
             "regions",
@@ -154,20 +146,18 @@ def _among(codes: tuple[int, ...], classes: tuple[str, ...]) -> str:
     return f"among {', '.join(classes[code] for code in codes)}"
 
 
-def _kernel(
-    embeddings: NDArray[Any],
-    rows: NDArray[np.int64],
-    center: NDArray[np.float64],
-    root: NDArray[np.float64],
-    shift: NDArray[np.float64],
-    reach: float,
-) -> NDArray[np.float64]:
-    """``exp(-|(x - center) root|^2 / 2)`` of these rows, a few at a time, far ones drawn in."""
-    made = np.empty(len(rows))
-    step = max(1, _BLOCK_NUMBERS // len(center))
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        near = drawn_in(np.asarray(embeddings[part], dtype=np.float64), shift, reach)
-        apart = (near - center) @ root
-        made[start : start + step] = np.exp(-0.5 * np.square(apart).sum(axis=1))
-    return made
+def _shape(found: Any, at: int, codes: tuple[int, ...]) -> Shape:
+    """Where a region lies, bound to the codes of its labels."""
+    labels = tuple(map(str, codes))
+    kind = getattr(found, "kinds", {at: "ball"})[at]
+    if kind == "label":
+        return Shape.label(*labels)
+    if kind == "direction":
+        return Shape.direction(found.vectors[at], found.cuts[at], labels=labels)
+    return Shape.ball(
+        found.centers[at],
+        root=found.roots[at],
+        shift=found.shift,
+        reach=found.reach,
+        labels=labels,
+    )

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from backend.core.effects import Effect
 from backend.core.errors import InputError
 from backend.core.found import FoundRegion, exact_shape, is_placed, one_region, short
 from backend.core.shape import Shape
@@ -100,6 +101,22 @@ def test_parts_of_the_wrong_type_are_not_there():
     assert said.groups is None
     assert FoundRegion.from_source({"options": {"groups": "patient"}}).groups == "patient"
     assert FoundRegion.from_source({"options": {"groups": ["patient"]}}).groups is None
+
+
+def test_the_effect_travels_with_the_record():
+    effect = Effect(31, 31, 1.5, 1.0, 2.0, 0.5, error=0.75, error_base=0.25)
+    source = FoundRegion(number=1, effect=effect).to_source()
+    assert source["effect"]["loss_label"] is None
+    again = FoundRegion.from_source(json.loads(json.dumps(source))).effect
+    assert (again.n, again.loss_high, again.multiple) == (31, 2.0, 3.0)
+    assert np.isnan(again.loss_label) and again.to_dict() == effect.to_dict()
+
+
+@pytest.mark.parametrize("effect", [{}, {"n": "many"}, [1], {"n": 1, "n_groups": 10**400}, 3])
+def test_an_effect_that_is_none_is_not_there(effect):
+    assert FoundRegion.from_source({"effect": effect}).effect is None
+    numbers = Effect(1, 1, 1.0, 1.0, 1.0, 1.0).to_dict() | {"loss": 10**400}
+    assert FoundRegion.from_source({"effect": numbers}).effect is None
 
 
 # Where it lies

@@ -15,16 +15,8 @@ from hypothesis import strategies as st
 
 from backend.bundle.bundle import Bundle
 from backend.core.errors import InputError
-from backend.export import (
-    Shape,
-    export_flagged,
-    kernel_weights,
-    neutralise,
-    read_export,
-    read_manifest,
-    restore,
-)
-from backend.export.table import free_names, to_csv
+from backend.export import export_flagged, neutralise, read_export, read_manifest, restore
+from backend.export.table import OWN_COLUMNS, free_names, to_csv
 from backend.store import Store
 
 N, D = 6, 2
@@ -115,60 +107,6 @@ def test_any_text_survives_the_csv(cells, header):
     assert back.astype(object).equals(table.astype(object))
 
 
-# Weights
-
-
-def test_weights_by_hand():
-    points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
-    origin = np.zeros(2)
-    gaussian = kernel_weights(points, Shape(origin, np.array(0.5), "gaussian"))
-    np.testing.assert_allclose(gaussian, np.exp([0, -0.25, -1.0]), rtol=1e-15)
-    compact = kernel_weights(points, Shape(origin, np.array([0.5, 1.0]), "squared_distance"))
-    np.testing.assert_allclose(compact, [1.0, 0.5, 0.0], rtol=1e-15)
-    full = np.array([[1.0, 0.5], [0.5, 2.0]])
-    oblique = kernel_weights(points, Shape(np.array([1.0, 1.0]), full, "gaussian"))
-    np.testing.assert_allclose(oblique, np.exp([-2.0, -1.0, -1.0]), rtol=1e-15)
-
-
-@pytest.mark.parametrize("precision", ["number", "diagonal", "full"])
-@pytest.mark.parametrize("kernel", ["gaussian", "squared_distance"])
-def test_weights_do_not_depend_on_which_rows_are_asked(monkeypatch, precision, kernel):
-    monkeypatch.setattr("backend.export.weights._BLOCK", 70)
-    random = np.random.default_rng(0)
-    points = random.normal(size=(50, 7)).astype(np.float32)
-    root = random.normal(size=(7, 7)) / 7
-    sizes = {"number": np.array(0.1), "diagonal": np.full(7, 0.1), "full": root @ root.T}
-    shape = Shape(points[3].astype(np.float64), sizes[precision], kernel)
-    every = kernel_weights(points, shape)
-    tau = np.diag(np.broadcast_to(sizes[precision], 7)) if precision != "full" else root @ root.T
-    q = np.array([(x - shape.center) @ tau @ (x - shape.center) for x in points.astype(float)])
-    plain = np.exp(-q / 2) if kernel == "gaussian" else np.maximum(0, 1 - q)
-    np.testing.assert_allclose(every, plain, rtol=1e-12, atol=1e-15)
-    rows = random.permutation(50)[:20]
-    np.testing.assert_allclose(kernel_weights(points, shape, rows), every[rows], rtol=1e-13)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"center": [1.0]}, "center of event 1 must have the 2 numbers"),
-        ({"center": [[1.0, 2.0]]}, "got shape"),
-        ({"center": ["a", "b"]}, "finite numbers"),
-        ({"center": [[1], [1, 2]]}, "must be numbers"),
-        ({"center": [10**400, 1]}, "finite numbers"),
-        ({"center": "ab"}, "finite numbers"),
-        ({"precision": -1}, "must not be negative"),
-        ({"precision": [1, 2, 3]}, "got shape"),
-        ({"precision": True}, "finite numbers"),
-        ({"kernel": "box"}, "'gaussian', 'squared_distance': got 'box'"),
-        ({"kernel": ["gaussian"]}, "must be text"),
-    ],
-)
-def test_a_source_that_is_no_region_is_named(changes, message):
-    with pytest.raises(InputError, match=message):
-        Shape.from_source(region(**changes), D, told="event 1")
-
-
 # The file
 
 
@@ -178,11 +116,11 @@ def test_the_whole_file_by_hand(store):
     store.tag(bundle, ["e5"], "@odd", author="Bob", source={"kind": "lasso", "polygon": []})
     first, second = (event.time for event in reversed(store.events(bundle)))
     expected = (
-        "\ufeffid,tag,author,time,region,weight,loss,label,prediction,"
+        "\ufeffid,tag,author,time,region,weight,kept_aside,loss,label,prediction,"
         "text,image,loss_user,width\r\n"
-        f"e5,'@odd,Bob,{second},,,0.0,Coat,Shirt,''tis,images/5.png,6,3.0\r\n"
-        f"e0,shirts,'=Ada,{first},2,1,2.0,Shirt,Coat,'=HYPERLINK(1),images/0.png,-1,0.1\r\n"
-        f'e1,shirts,\'=Ada,{first},2,0.778801,1.5,Coat,Coat,"a, b",images/1.png,2,-0.5\r\n'
+        f"e5,'@odd,Bob,{second},,,False,0.0,Coat,Shirt,''tis,images/5.png,6,3.0\r\n"
+        f"e0,shirts,'=Ada,{first},2,1,False,2.0,Shirt,Coat,'=HYPERLINK(1),images/0.png,-1,0.1\r\n"
+        f'e1,shirts,\'=Ada,{first},2,0.778801,False,1.5,Coat,Coat,"a, b",images/1.png,2,-0.5\r\n'
     )
     export = export_flagged(bundle, store)
     assert export.csv.decode() == expected
@@ -265,7 +203,7 @@ def test_without_labels_classes_or_columns_cells_are_empty(store):
     bundle = make_bundle(labels=None, predictions=None, classes=None, examples=examples)
     store.tag(bundle, ["e1"], "x")
     text = export_flagged(bundle, store).csv.decode("utf-8-sig").splitlines()
-    assert text[1].endswith(",,,1.5,,")
+    assert text[1].endswith(",,,False,1.5,,")
 
 
 def test_numbers_stay_numbers_when_labels_have_no_names(store):
@@ -415,13 +353,17 @@ JSON = st.recursive(
 @given(data=st.data(), value=JSON)
 def test_no_spoiled_manifest_raises_anything_but_an_input_error(data, value):
     event = {"seq": 1, "author": "a", "time": "2026-11-22T16:00:50Z", "kind": "tag"}
+    numbered = {"kind": "region", "number": 1, "layer": "", "options": {"groups": None}}
+    label = numbered | {"region_kind": "label", "labels": ["Coat"]}
+    direction = numbered | {"region_kind": "direction", "shape": "0f" * 32, "cut": 0.5}
     manifest = {
         "format": "errorscope-export",
         "version": 1,
         "bundle": {"digest": "0f" * 32, "name": "b", "n": N, "d": D},
         "tags": ["x"],
-        "sources": [region()],
+        "sources": [data.draw(st.sampled_from([region(), label, direction]))],
         "events": [event | {"tag": "x", "ids": ["e0"], "source": 0}],
+        "columns": [{"name": name, "kind": "text"} for name in OWN_COLUMNS],
         "csv": {"sha256": "0" * 64},
     }
     part, path = manifest, []

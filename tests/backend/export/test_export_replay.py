@@ -10,8 +10,8 @@ import pytest
 
 from backend.bundle import import_bundle, list_bundles, open_bundle, read_bundle, write_bundle
 from backend.core.errors import InputError, StoreError
-from backend.export import export_flagged, kernel_weights, read_export, replay
-from backend.export.weights import Shape
+from backend.core.found import FoundRegion
+from backend.export import export_flagged, read_export, replay
 from backend.store import Store
 
 N, D, PLANTED = 300, 6, 20
@@ -129,7 +129,7 @@ def test_refitting_finds_the_planted_region_again_and_counts_who_stayed(exported
     assert again.csv == export.csv  # the rows stay those of the manifest
     bundle = read_bundle(upload)
     source = export.manifest["sources"][0]
-    weights = kernel_weights(bundle.embeddings, Shape.from_source(source, D, told="it"))
+    weights = FoundRegion.from_source(source).place(D).weights(bundle.embeddings)
     (row,) = again.membership.to_dict("records")
     assert row["region"] == "coat-like"
     assert row["members"] == round(weights.sum())

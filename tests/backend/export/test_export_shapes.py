@@ -13,6 +13,7 @@ import pytest
 
 from backend.bundle import import_bundle, write_bundle
 from backend.core.errors import InputError
+from backend.core.shape import Shape
 from backend.export import (
     export_flagged,
     keep_shape,
@@ -23,7 +24,6 @@ from backend.export import (
 )
 from backend.export import shapes as module
 from backend.export.shapes import packed_shapes, unpack
-from backend.export.weights import Shape, kernel_weights
 from backend.spotlight import find_spotlights
 from backend.store import Store
 from backend.tasks import complete_options, run_regions
@@ -386,7 +386,7 @@ def test_weights_of_far_outliers_are_those_on_the_page(far_upload, tmp_path, mon
     again = replay(export.manifest_json, home=there)
     assert again.identical is True and again.csv == export.csv
     # Where the rows are as they were embedded, the region is another one.
-    bare = Shape(arrays["centers"][at], np.array(1.0), "gaussian", root=arrays["roots"][at])
-    apart = np.abs(kernel_weights(bundle.embeddings, bare) - shown)
+    bare = Shape.ball(arrays["centers"][at], root=arrays["roots"][at])
+    apart = np.abs(bare.weights(bundle.embeddings) - shown)
     bound = shown > 0
     assert apart[bound].max() > 0.1

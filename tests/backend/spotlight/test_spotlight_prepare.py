@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backend.core.errors import InputError
-from backend.export.weights import Shape, kernel_weights
+from backend.core.found import FoundRegion
 from backend.spotlight import find_spotlights, members
 
 CASES = [("standardise", None), ("pca", 3), ("projection", 6)]
@@ -46,19 +46,19 @@ def test_an_export_evaluates_prepared_regions_again(prepare, components):
         "precision": found.precisions[0].tolist(),
         "options": options,
     }
-    shape = Shape.from_source(json.loads(json.dumps(source)), 8, told="a region")
-    assert kernel_weights(x, shape) == pytest.approx(found.weights[0], abs=1e-5)
+    shape = FoundRegion.from_source(json.loads(json.dumps(source))).place(8)
+    assert shape.weights(x) == pytest.approx(found.weights[0], abs=1e-5)
     rows = np.array([3, 400])
-    assert kernel_weights(x, shape, rows) == pytest.approx(found.weights[0][rows], abs=1e-5)
+    assert shape.weights(x, rows=rows) == pytest.approx(found.weights[0][rows], abs=1e-5)
 
 
 def test_a_changed_manifest_is_refused():
     source = {"center": [0.0] * 3, "precision": 1.0, "options": {"prepare": "pca"}}
     with pytest.raises(InputError, match="the preparation of a region: prepare 'pca' needs comp"):
-        Shape.from_source(source, 8, told="a region")
+        FoundRegion.from_source(source).place(8)
     source["options"] = {"prepare": "pca", "components": 4}
     with pytest.raises(InputError, match="center of a region must have the 4 numbers"):
-        Shape.from_source(source, 8, told="a region")
+        FoundRegion.from_source(source).place(8)
 
 
 def test_a_full_precision_counts_the_prepared_dimensions():

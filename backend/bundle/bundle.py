@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backend.bundle.losses import codes_of
+from backend.bundle.losses import codes_of, softmax
 from backend.bundle.media import Media, MediaError, prepared
 from backend.bundle.names import COLUMNS, SWITCHES
 from backend.core.errors import BundleError, Fault, InputError
+from backend.difficulty import label_margin
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,6 +209,21 @@ class Bundle:
         if self.label_codes is None or self.prediction_codes is None:
             return None
         return self.label_codes == self.prediction_codes
+
+    def label_margins(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """How far the label of each of these rows is ahead, shape (k,): see ``label_margin``.
+
+        None without labels, without probabilities and logits, and with a single class.
+        """
+        scores = self.probabilities if self.probabilities is not None else self.logits
+        if scores is None or self.label_codes is None or scores.shape[1] < 2:
+            return None
+        if not len(rows):
+            return np.zeros(0)
+        held = np.asarray(scores[rows])
+        if self.probabilities is None:
+            held = softmax(held)
+        return label_margin(held, self.label_codes[rows])
 
     @cached_property
     def accuracy(self) -> float | None:

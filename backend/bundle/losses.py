@@ -44,6 +44,13 @@ def cross_entropy_of_logits(
     return np.concatenate(parts)
 
 
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities of each row of logits, in float64 and without overflow."""
+    rows = logits.astype(np.float64)
+    powers = np.exp(rows - rows.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
 def most_likely(scores: NDArray[np.floating]) -> NDArray[np.int64]:
     """Column of the largest score in each row; a tie goes to the lower column."""
     return np.concatenate([block.argmax(axis=1) for block in blocks(scores)]).astype(np.int64)

@@ -60,6 +60,32 @@ def test_logits_and_their_softmax_give_one_loss(
     assert from_logits == pytest.approx(twin)
 
 
+def test_label_margins_come_from_probabilities_or_logits(tmp_path: Path) -> None:
+    p = np.array([[0.7, 0.2, 0.1], [0.7, 0.2, 0.1], [0.4, 0.4, 0.2], [0.1, 0.1, 0.8]])
+    labels = ["a", "b", "b", "c"]
+    classes = ["a", "b", "c"]
+    bundle = made(tmp_path, probabilities=p, labels=labels, classes=classes)
+    assert bundle.label_margins(np.array([3, 1])) == pytest.approx([0.7, -0.5])
+    assert bundle.label_margins(np.arange(0)).tolist() == []
+    # The same up to a number per row, which the softmax takes away; 800 would overflow without care.
+    logits = np.log(p) + np.array([[0.0], [5.0], [-5.0], [800.0]])
+    again = made(tmp_path, logits=logits, labels=labels, classes=classes)
+    assert again.label_margins(np.arange(4)) == pytest.approx([0.5, -0.5, 0.0, 0.7])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"labels": [0, 1, 0, 1], "predictions": [0, 1, 1, 1]},
+        {"losses": [1.0] * 4, "probabilities": np.full((4, 2), 0.5)},
+        {"losses": [1.0] * 4, "labels": [0] * 4, "probabilities": np.ones((4, 1))},
+    ],
+    ids=["no probabilities", "no labels", "one class"],
+)
+def test_label_margins_are_not_known(fields: dict[str, Any], tmp_path: Path) -> None:
+    assert made(tmp_path, **fields).label_margins(np.arange(4)) is None
+
+
 def test_zero_one_loss(tmp_path: Path) -> None:
     bundle = made(tmp_path, labels=["a", "b", "a", "c"], predictions=["a", "a", "a", "c"])
     assert bundle.losses.tolist() == [0, 1, 0, 0]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def fit(options: Namespace) -> Report | None:
     """Find regions with high losses and write them as ``.npz``."""
-    from backend.cli.shared_fit import fit_together, started_together
+    from backend.cli.shared_fit import fit_together, search_options, started_together
 
     if started_together():
         shared = fit_together(options)
@@ -39,20 +39,12 @@ def fit(options: Namespace) -> Report | None:
         columns=column_map(options.map),
         layer=options.layer,
     )
-    from backend.spotlight import find_spotlights  # loads torch
+    from backend.spotlight.find import search_spotlights  # loads torch
 
-    found = find_spotlights(
+    found = search_spotlights(
         bundle.embeddings,
         bundle.losses,
-        size=options.size,
-        n_spotlights=options.spotlights,
-        solver=options.solver,
-        seed=options.seed,
-        kernel=options.kernel,
-        precision=options.precision,
-        mode=options.mode,
-        prepare=options.prepare,
-        components=options.components,
+        search_options(options),
         device=options.device,
         progress=StderrProgress(),
     )

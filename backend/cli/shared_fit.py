@@ -12,6 +12,7 @@ from backend.cli.bundles import column_map, find_bundle
 from backend.cli.report import StderrProgress, check_target
 from backend.core.errors import BundleError, InputError
 from backend.core.progress import Progress, ignore_progress
+from backend.spotlight.options import SearchOptions
 
 if TYPE_CHECKING:
     from backend.spotlight import Spotlights
@@ -22,13 +23,27 @@ def started_together() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
 
 
+def search_options(options: Namespace) -> SearchOptions:
+    """What ``fit`` was asked to search for."""
+    return SearchOptions(
+        size=options.size,
+        n_spotlights=options.spotlights,
+        kernel=options.kernel,
+        precision=options.precision,
+        solver=options.solver,
+        seed=options.seed,
+        mode=options.mode,
+        prepare=options.prepare,
+        components=options.components,
+    )
+
+
 def fit_together(options: Namespace) -> tuple[Bundle, Spotlights] | None:
     """Search with all processes; the bundle and its regions in the first one, None in others.
 
     A bundle given as a file is imported by the first process; the others map the same folder, so
     the home folder must be one that every machine sees.
     """
-    from backend.spotlight.options import SearchOptions
     from backend.spotlight.ranks_rows import even_cuts
     from backend.spotlight.ranks_search import search_together
     from backend.spotlight.solver.ranks import first_does, meeting, own_device  # loads torch
@@ -53,17 +68,7 @@ def fit_together(options: Namespace) -> tuple[Bundle, Spotlights] | None:
         found = search_together(
             bundle.embeddings[own],
             bundle.losses[own],
-            SearchOptions(
-                size=options.size,
-                n_spotlights=options.spotlights,
-                kernel=options.kernel,
-                precision=options.precision,
-                solver=options.solver,
-                seed=options.seed,
-                mode=options.mode,
-                prepare=options.prepare,
-                components=options.components,
-            ),
+            search_options(options),
             device=device,
             progress=progress,
             control=control,

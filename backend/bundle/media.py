@@ -301,7 +301,7 @@ def prepare_all(
         with parsing(media.file, "the images", "Save the file again.", column):
             readers = media.each()
             while batch := list(islice(readers, BATCH)):
-                for result in pool.map(work, batch, chunksize=16):
+                for result in pool.map(work, batch):
                     if isinstance(result, MediaError):
                         bad += 1
                         if bad <= MAX_NAMED_FAULTS:

@@ -14,7 +14,7 @@ from pages.components.compression.attributes import show_representation
 from pages.components.compression.change import show_classes
 from pages.components.compression.examples import show_examples
 from pages.components.compression.overview import show_overview
-from pages.components.compression.pair import Comparison, make_comparison
+from pages.components.compression.pair import PopulationPair, make_comparison
 from pages.components.compression.payers import show_payers
 from pages.components.compression.review import show_review
 from pages.components.compression.subgroups import show_subgroups
@@ -92,7 +92,7 @@ def show_page(bundle: Bundle) -> None:
         return
     held = make_comparison(ensemble, found, baseline, compressed, str(kind), share)
     parts: dict[str, Callable[[], None]] = {
-        "Overview": lambda: show_overview(bundle, baseline, found),
+        "Overview": lambda: show_overview(baseline, found),
         "Examples": lambda: show_examples(bundle, held),
         "Attributes": lambda: show_representation(bundle, held, share, tie),
         "Classes": lambda: show_classes(bundle, held),
@@ -142,7 +142,7 @@ def choose_rule(kind: str) -> tuple[str, float]:
     return str(tie), 0.05
 
 
-def show_counts(bundle: Bundle, held: Comparison) -> None:
+def show_counts(bundle: Bundle, held: PopulationPair) -> None:
     """One line: how many examples change between the two chosen populations."""
     n = int(held.mask.sum())
     line = (

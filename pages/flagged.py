@@ -129,7 +129,7 @@ def show_gallery(bundle: Bundle, chosen: list[str]) -> None:
     rows = tagged(bundle, chosen)
     members = np.sort(rows_of_ids(bundle, rows["id"].unique()))
     group = sharp_group("tag", members, bundle.losses)
-    picked = gallery.show_gallery(bundle, group, tagging.tags_of(bundle), key="gallery_flagged")
+    picked = gallery.show_gallery(bundle, group, key="gallery_flagged")
     held = sorted(rows.loc[rows["id"].isin(picked), "tag"].unique())
     if held:
         with st.container(horizontal=True):
@@ -169,7 +169,7 @@ def show_shared(bundle: Bundle, chosen: list[str]) -> None:
         )
         view = ways.choose_view(bundle, without=ways.NOT_SHARED)
         ask.start_form(bundle, by_key[str(key)])
-    ways.show_view(bundle, view, by_key[str(key)], choices, tagging.tags_of(bundle))
+    ways.show_view(bundle, view, by_key[str(key)], choices)
 
 
 def shared_choices(bundle: Bundle, chosen: list[str]) -> list[Choice]:

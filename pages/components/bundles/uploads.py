@@ -19,6 +19,8 @@ CAP_MB = 500
 SUFFIXES = (
     ".npz", ".npy", ".zip", ".parquet", ".arrow", ".feather", ".csv", ".pt", ".safetensors",
 )  # fmt: skip
+OFFERED = 500
+"""Paths of the server's folder that are offered at most."""
 _ODD = re.compile(r"[^\w .()+,=@-]")
 _LONGEST = 120
 """Bytes of a file's own name that are kept; systems take 255."""
@@ -90,10 +92,10 @@ def data_folder() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def offered_paths(folder: Path, *, limit: int = 500) -> list[str]:
+def offered_paths(folder: Path) -> list[str]:
     """Files and folders directly in ``folder`` or one level below that could be bundles.
 
-    Relative names, sorted. Links that lead out of the folder are left out.
+    Relative names, sorted, the first ``OFFERED``. Links that lead out of the folder are left out.
     """
     found = []
     for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
@@ -104,7 +106,7 @@ def offered_paths(folder: Path, *, limit: int = 500) -> list[str]:
             path.is_dir() and any(path.glob("embedding*"))
         ):
             found.append(str(path.relative_to(folder)))
-    return found[:limit]
+    return found[:OFFERED]
 
 
 def path_inside(folder: Path, name: str) -> Path:

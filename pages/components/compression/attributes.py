@@ -9,11 +9,11 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.populations.payers import LEVEL
-from pages.components.compression.pair import Comparison
+from pages.components.compression.pair import PopulationPair
 from pages.components.shared import charts, palette, populations, text
 
 
-def show_representation(bundle: Bundle, held: Comparison, share: float, tie: str) -> None:
+def show_representation(bundle: Bundle, held: PopulationPair, share: float, tie: str) -> None:
     """Which values the changed examples have more often than the data."""
     columns = populations.columns_of(bundle, with_label=True)
     if not columns.usable:

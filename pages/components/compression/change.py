@@ -9,11 +9,11 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.populations.payers import LEVEL
-from pages.components.compression.pair import Comparison
+from pages.components.compression.pair import PopulationPair
 from pages.components.shared import charts, palette, populations, text
 
 
-def show_classes(bundle: Bundle, held: Comparison) -> None:
+def show_classes(bundle: Bundle, held: PopulationPair) -> None:
     """Which classes lose more than accuracy as a whole."""
     if bundle.label_codes is None:
         populations.show_empty(

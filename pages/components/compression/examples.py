@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.groups import sharp_group
 from backend.populations import matched_non_pies
-from pages.components.compression.pair import Comparison
+from pages.components.compression.pair import PopulationPair
 from pages.components.compression.votes import show_votes
 from pages.components.gallery import gallery
 from pages.components.group import tagging
@@ -19,7 +19,7 @@ from pages.components.shared import text
 from pages.components.shared.choice import Choice
 
 
-def show_examples(bundle: Bundle, held: Comparison) -> None:
+def show_examples(bundle: Bundle, held: PopulationPair) -> None:
     """Galleries or a table, and the votes on the picked example."""
     rows = held.rows()
     if len(rows) == 0:
@@ -30,7 +30,6 @@ def show_examples(bundle: Bundle, held: Comparison) -> None:
         )
         return
     others = matched_non_pies(held.mask, seed=0)
-    tags = tagging.tags_of(bundle)
     choice = Choice(
         "pie", f"all {held.word}", sharp_group(held.word, rows, bundle.losses), held.source()
     )
@@ -45,7 +44,7 @@ def show_examples(bundle: Bundle, held: Comparison) -> None:
         if view == "Table":
             picked = show_rows(bundle, held, rows)
         else:
-            picked = show_beside(bundle, held, choice, others, tags)
+            picked = show_beside(bundle, held, choice, others)
     with bar:
         tagging.show_bar(bundle, choice, picked)
     shown = rows_of_ids(bundle, picked[-1:])
@@ -55,10 +54,9 @@ def show_examples(bundle: Bundle, held: Comparison) -> None:
 
 def show_beside(
     bundle: Bundle,
-    held: Comparison,
+    held: PopulationPair,
     choice: Choice,
     others: NDArray[np.int64],
-    tags: pd.DataFrame,
 ) -> list[str]:
     left, right = st.columns(2)
     with left:
@@ -66,7 +64,7 @@ def show_beside(
             f"{held.word} · {text.count(choice.group.n_members)}", anchor=False,
             help="Strongest change first (taxicab distance). Pick one to see how the models voted.",
         )  # fmt: skip
-        picked = gallery.show_gallery(bundle, choice.group, tags, key="gallery_pie")
+        picked = gallery.show_gallery(bundle, choice.group, key="gallery_pie")
     with right:
         st.subheader(
             f"Not {held.word} · {text.count(len(others))} at random", anchor=False,
@@ -74,11 +72,11 @@ def show_beside(
         )  # fmt: skip
         if len(others):
             beside = sharp_group(f"not {held.word}", others, bundle.losses)
-            picked = gallery.show_gallery(bundle, beside, tags, key="gallery_other") + picked
+            picked = gallery.show_gallery(bundle, beside, key="gallery_other") + picked
     return picked
 
 
-def show_rows(bundle: Bundle, held: Comparison, rows: NDArray[np.int64]) -> list[str]:
+def show_rows(bundle: Bundle, held: PopulationPair, rows: NDArray[np.int64]) -> list[str]:
     table = rows_table(bundle, held, rows)
     event = st.dataframe(
         table,
@@ -102,7 +100,7 @@ def show_rows(bundle: Bundle, held: Comparison, rows: NDArray[np.int64]) -> list
     return table["id"].iloc[event.selection.rows].tolist()
 
 
-def rows_table(bundle: Bundle, held: Comparison, rows: NDArray[np.int64]) -> pd.DataFrame:
+def rows_table(bundle: Bundle, held: PopulationPair, rows: NDArray[np.int64]) -> pd.DataFrame:
     """What both populations say of each example."""
     names = np.asarray(held.ensemble.names, dtype=object)
     table = pd.DataFrame({"id": bundle.ids[rows]})

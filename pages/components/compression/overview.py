@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.subplots import make_subplots
 
-from backend.bundle import Bundle
 from backend.populations import Answer, compression_levels
 from pages.components.shared import charts, palette, text
 
@@ -19,7 +18,7 @@ HOW = (
 )
 
 
-def show_overview(bundle: Bundle, baseline: str, found: Answer) -> None:
+def show_overview(baseline: str, found: Answer) -> None:
     """Counts of PIE and accuracies of every population."""
     counts, accuracy = found.tables["counts"], found.tables["accuracy"]
     order = [
@@ -57,7 +56,7 @@ def show_overview(bundle: Bundle, baseline: str, found: Answer) -> None:
     charts.show_table(
         summary_table(counts, accuracy),
         key="population_table",
-        config=charts.percent_columns("PIE share", *_accuracy_titles(baseline)),
+        config=charts.percent_columns("PIE share", *_accuracy_titles()),
     )
     st.caption(HOW)
 
@@ -74,7 +73,7 @@ def _counts_table(counts: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _accuracy_titles(baseline: str) -> list[str]:
+def _accuracy_titles() -> list[str]:
     return [f"{words}: {side}" for words in SUBSETS.values() for side in ("before", "after")]
 
 

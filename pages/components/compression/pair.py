@@ -11,7 +11,7 @@ from backend.populations import Answer, Ensemble, most_divergent
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PopulationPair:
     """Two populations of one bundle and the examples on which they differ.
 
     ``before`` and ``after`` are codes (m, n); ``modes`` (2, n); ``mask``, ``tied`` and
@@ -57,7 +57,7 @@ class Comparison:
 
 def make_comparison(
     ensemble: Ensemble, found: Answer, baseline: str, compressed: str, kind: str, share: float
-) -> Comparison:
+) -> PopulationPair:
     """Two populations out of the comparison of all with the baseline."""
     names = list(ensemble.populations)
     first, second = names.index(baseline), names.index(compressed)
@@ -65,7 +65,7 @@ def make_comparison(
     mask = np.asarray(modes[first] != modes[second])
     if kind != "modal":
         mask = most_divergent(divergence, share)
-    return Comparison(
+    return PopulationPair(
         ensemble,
         baseline,
         compressed,

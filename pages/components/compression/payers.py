@@ -9,7 +9,7 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.statistics import Interval
 from backend.populations import Payer, who_pays
-from pages.components.compression.pair import Comparison
+from pages.components.compression.pair import PopulationPair
 from pages.components.shared import populations, text
 
 HOW = (
@@ -21,7 +21,7 @@ HOW = (
 )
 
 
-def show_payers(bundle: Bundle, held: Comparison) -> None:
+def show_payers(bundle: Bundle, held: PopulationPair) -> None:
     """The answer to the question of the page; without true labels nobody can be said to pay."""
     if bundle.label_codes is None:
         return

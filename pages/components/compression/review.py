@@ -14,7 +14,7 @@ from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.populations import review_order, review_summary
 from backend.populations.review import ANSWERS
-from pages.components.compression.pair import Comparison
+from pages.components.compression.pair import PopulationPair
 from pages.components.group import tagging
 from pages.components.shared import charts, frame, keys, palette, services, text
 
@@ -27,7 +27,7 @@ MEANINGS = {
 SEED = 1  # not the sample that stands beside the PIEs in the gallery
 
 
-def show_review(bundle: Bundle, held: Comparison) -> None:
+def show_review(bundle: Bundle, held: PopulationPair) -> None:
     """The next example and four answers by key; the result when it is asked for."""
     if not held.mask.any():
         st.info("No example differs between the two populations: there is nothing to review.")
@@ -62,11 +62,11 @@ def _order(digest: str, packed: bytes, n: int) -> NDArray[np.int64]:
     return review_order(mask, seed=SEED)
 
 
-def order_of(held: Comparison, digest: str) -> NDArray[np.int64]:
+def order_of(held: PopulationPair, digest: str) -> NDArray[np.int64]:
     return _order(digest, np.packbits(held.mask).tobytes(), len(held.mask))
 
 
-def show_one(bundle: Bundle, held: Comparison, row: int) -> None:
+def show_one(bundle: Bundle, held: PopulationPair, row: int) -> None:
     """One example with its true label; nothing of what any model said."""
     picture, words = st.columns([5, 7], gap="large")
     with picture, st.container(height=330, key="review_item"):
@@ -117,7 +117,7 @@ def show_one(bundle: Bundle, held: Comparison, row: int) -> None:
         )
 
 
-def _answer(bundle: Bundle, held: Comparison, row: int, answer: str) -> None:
+def _answer(bundle: Bundle, held: PopulationPair, row: int, answer: str) -> None:
     source = {**held.source(), "kind": "review", "of": "pie" if held.mask[row] else "random"}
     try:
         services.store().tag(
@@ -141,7 +141,7 @@ def _undo(digest: str) -> None:
         st.session_state[keys.NOTICE] = (text.plain(error, limit=300), ":material/error:")
 
 
-def answers_of(bundle: Bundle, held: Comparison) -> list[dict[str, Any]]:
+def answers_of(bundle: Bundle, held: PopulationPair) -> list[dict[str, Any]]:
     """Answers in force for this pair of populations, one per person and example: the last."""
     tags = tagging.tags_of(bundle)
     standing = set(zip(tags["id"], tags["tag"], strict=True))

@@ -9,13 +9,13 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.groups import SMALL
-from pages.components.compression.pair import Comparison
+from pages.components.compression.pair import PopulationPair
 from pages.components.shared import charts, palette, populations, text
 
 METRICS = {"error": "Error", "fpr": "False positive rate", "fnr": "False negative rate"}
 
 
-def show_subgroups(bundle: Bundle, held: Comparison) -> None:
+def show_subgroups(bundle: Bundle, held: PopulationPair) -> None:
     """Error, false positive and false negative rates of both populations per subgroup."""
     if bundle.label_codes is None:
         populations.show_empty(
@@ -97,7 +97,7 @@ def show_subgroups(bundle: Bundle, held: Comparison) -> None:
     )
 
 
-def occurring_classes(held: Comparison) -> list[str]:
+def occurring_classes(held: PopulationPair) -> list[str]:
     """Names of the classes that occur among labels or answers: only those can be positive."""
     parts = [held.before, held.after]
     if held.ensemble.labels is not None:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.statistics import wilson_interval
-from pages.components.compression.pair import Comparison
+from pages.components.compression.pair import PopulationPair
 from pages.components.shared import charts, palette, text
 
 MOST_LABELS = 7
 
 
-def show_votes(bundle: Bundle, held: Comparison, row: int) -> None:
+def show_votes(bundle: Bundle, held: PopulationPair, row: int) -> None:
     """One example: what it is, what both populations say, and which models changed."""
     names = held.ensemble.names
     before, after = held.before[:, row], held.after[:, row]
@@ -68,7 +68,7 @@ def votes_table(
     )
 
 
-def votes_figure(table: pd.DataFrame, held: Comparison) -> go.Figure:
+def votes_figure(table: pd.DataFrame, held: PopulationPair) -> go.Figure:
     figure = go.Figure()
     at = np.arange(len(table))
     for side, colour, shift, m in (
@@ -97,7 +97,7 @@ def votes_figure(table: pd.DataFrame, held: Comparison) -> go.Figure:
     return figure
 
 
-def show_strip(held: Comparison, row: int) -> None:
+def show_strip(held: PopulationPair, row: int) -> None:
     """Every model as one cell: does it say the baseline's mode, the other mode, or neither?"""
     before, after = held.before[:, row], held.after[:, row]
     first, second = held.modes[:, row]

@@ -95,7 +95,6 @@ def _start(bundle: Bundle, chosen: str) -> None:
 
 def _show(bundle: Bundle, check: BlindCheck) -> None:
     """Both groups, and the three answers."""
-    untagged = tagging.tags_of(bundle).iloc[:0]
     for place, (letter, side) in zip(st.columns(2, gap="medium"), SIDES, strict=True):
         rows = check.first if side == "first" else check.second
         with place:
@@ -105,7 +104,6 @@ def _show(bundle: Bundle, check: BlindCheck) -> None:
             gallery.tiles(
                 bundle,
                 shown,
-                untagged,
                 label=f"Group {letter}",
                 key=f"blind_{letter}",
                 hide_loss=True,

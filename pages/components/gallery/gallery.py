@@ -6,7 +6,6 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
@@ -26,27 +25,33 @@ DENSITIES = {
     "rows": ":material/view_list:",
 }
 GROUP_ORDER = "In order"
-ORDERS = (GROUP_ORDER, "Loss, high first", "Loss, low first", "Weight, high first", "Id")
+ORDERS = (
+    GROUP_ORDER,
+    "Loss, high first",
+    "Loss, low first",
+    "Margin, low first",
+    "Weight, high first",
+    "Id",
+)
+"""Orders of the members; ``offered_orders`` leaves out those that a bundle or group does not have."""
 
 
-def show_gallery(
-    bundle: Bundle, group: Group, tags: pd.DataFrame, *, key: str = keys.GALLERY
-) -> list[str]:
+def show_gallery(bundle: Bundle, group: Group, *, key: str = keys.GALLERY) -> list[str]:
     """A group's members page by page, most typical first; returns the ids picked on the page.
 
     Order, density and page change without running the rest of the page; picks do run it, because
     what is picked can be tagged by the bar above.
     """
-    return list(_members(bundle, group, tags, key) or [])
+    return list(_members(bundle, group, key) or [])
 
 
 @st.fragment
-def _members(bundle: Bundle, group: Group, tags: pd.DataFrame, key: str) -> list[str]:
+def _members(bundle: Bundle, group: Group, key: str) -> list[str]:
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", key=f"{key}_controls"
     ):
         words = st.empty()
-        density, ordered_by, size = _controls(group, key)
+        density, ordered_by, size = _controls(offered_orders(bundle, group), key)
         keyboard.keys_popover(bundle, key)
     order = ordered(bundle, group, ordered_by)
     n_pages = max(1, -(-len(order) // size))
@@ -57,7 +62,6 @@ def _members(bundle: Bundle, group: Group, tags: pd.DataFrame, key: str) -> list
     picked = tiles(
         bundle,
         rows,
-        tags,
         weights=group.weights,
         label=f"{group.kind}, page {page}",
         key=key,
@@ -71,13 +75,20 @@ def _members(bundle: Bundle, group: Group, tags: pd.DataFrame, key: str) -> list
     return picked
 
 
-def _controls(group: Group, key: str) -> tuple[str, str, int]:
+def offered_orders(bundle: Bundle, group: Group) -> list[str]:
+    """Orders by what is known: no weights where all members belong alike, no margins without them."""
+    left_out = [] if is_graded(group.weights, group.rows) else ["Weight, high first"]
+    if bundle.label_margins(group.rows[:0]) is None:
+        left_out.append("Margin, low first")
+    return [one for one in ORDERS if one not in left_out]
+
+
+def _controls(orders: list[str], key: str) -> tuple[str, str, int]:
     """Density, order and page size."""
 
     def restart() -> None:
         st.session_state[f"{keys.PAGE}_{key}"] = 1
 
-    orders = [one for one in ORDERS if is_graded(group.weights, group.rows) or "Weight" not in one]
     density = st.segmented_control(
         "Density",
         list(DENSITIES),
@@ -124,6 +135,9 @@ def ordered(bundle: Bundle, group: Group, by: str) -> NDArray[np.int64]:
     if by.startswith("Loss"):
         losses = bundle.losses[rows]
         return rows[np.argsort(-losses if "high" in by else losses, kind="stable")]
+    margins = bundle.label_margins(rows) if by.startswith("Margin") else None
+    if margins is not None:
+        return rows[np.argsort(margins, kind="stable")]
     if by.startswith("Weight"):
         return rows[np.argsort(-group.weights[rows], kind="stable")]
     return rows
@@ -132,7 +146,6 @@ def ordered(bundle: Bundle, group: Group, by: str) -> NDArray[np.int64]:
 def tiles(
     bundle: Bundle,
     rows: NDArray[np.int64],
-    tags: pd.DataFrame | None,
     *,
     label: str,
     key: str,
@@ -149,8 +162,6 @@ def tiles(
     ----------
     rows : int array of shape (k,)
         What is shown, in this order.
-    tags : DataFrame or None
-        Not looked at: the line of keys asks the store. With ``hide_loss`` no tag is shown.
     weights : float array of shape (n,), optional
         Memberships; shown where some are between 0 and 1.
     hide_loss : bool

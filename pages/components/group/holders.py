@@ -24,7 +24,6 @@ STRIP = 12
 def show_holders(
     bundle: Bundle,
     choice: Choice,
-    tags: pd.DataFrame,
     *,
     what: str,
     row: pd.Series,
@@ -82,7 +81,6 @@ def show_holders(
         return gallery.tiles(
             bundle,
             mine[:STRIP],
-            tags,
             label=f"{choice.name}, {what}",
             key=f"tiles_{key}",
             weights=group.weights,

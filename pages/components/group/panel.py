@@ -34,7 +34,6 @@ def show_group(
     without = [view for view in ways.REGION_VIEWS if view not in more]
     if len(choices) < 2:
         without.append("Side by side")
-    tags = tagging.tags_of(bundle)
     with st.container(horizontal=True, vertical_alignment="center", key="group_bar"):
         with st.container(width="content"):
             view = ways.choose_view(bundle, without=tuple(without))
@@ -46,7 +45,7 @@ def show_group(
         if own is not None:
             choice, picked = own
     else:
-        picked = ways.show_view(bundle, view, choice, choices, tags)
+        picked = ways.show_view(bundle, view, choice, choices)
     with bar:
         tagging.show_bar(bundle, choice, picked)
     with asking:

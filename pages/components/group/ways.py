@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from backend.bundle import Bundle
 from pages.components.gallery import gallery
-from pages.components.group import columns, words
+from pages.components.group import columns, tagging, words
 from pages.components.shared import keys, tables, text
 from pages.components.shared.choice import Choice
 
@@ -16,6 +18,7 @@ REGION_VIEWS = ("What differs", "Breakdown", "Is it real?", "Other methods")
 VIEWS = ("Members", "Side by side", "Table", "Words", "Columns", *REGION_VIEWS)
 NOT_SHARED = tuple(view for view in VIEWS if view not in ("Words", "Columns"))
 """Views that do not say what a group shares."""
+MARGIN = "label margin"
 STRIP = 12
 """Examples shown per group where groups stand side by side."""
 
@@ -39,21 +42,19 @@ def choose_view(bundle: Bundle, *, without: tuple[str, ...] = ()) -> str:
     return view or offered[0]
 
 
-def show_view(
-    bundle: Bundle, view: str, choice: Choice, choices: list[Choice], tags: pd.DataFrame
-) -> list[str]:
+def show_view(bundle: Bundle, view: str, choice: Choice, choices: list[Choice]) -> list[str]:
     """The chosen way to look at a group; returns the ids picked in it."""
     if view == "Members":
-        return gallery.show_gallery(bundle, choice.group, tags)
+        return gallery.show_gallery(bundle, choice.group)
     if view == "Side by side":
-        return show_beside(bundle, choices, tags)
+        return show_beside(bundle, choices)
     if view == "Table":
-        return show_table(bundle, choice, tags)
+        return show_table(bundle, choice)
     show = words.show_words if view == "Words" else columns.show_columns
-    return show(bundle, choice, tags)
+    return show(bundle, choice)
 
 
-def show_beside(bundle: Bundle, choices: list[Choice], tags: pd.DataFrame) -> list[str]:
+def show_beside(bundle: Bundle, choices: list[Choice]) -> list[str]:
     """The first members of every group, one strip each, as in the paper's figures."""
     picked: list[str] = []
     for choice in choices:
@@ -64,14 +65,14 @@ def show_beside(bundle: Bundle, choices: list[Choice], tags: pd.DataFrame) -> li
         )
         rows = group.rows[:STRIP]
         picked += gallery.tiles(
-            bundle, rows, tags, label=choice.name, key=f"strip_{choice.key}", weights=group.weights
+            bundle, rows, label=choice.name, key=f"strip_{choice.key}", weights=group.weights
         )
     return picked
 
 
-def show_table(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> list[str]:
+def show_table(bundle: Bundle, choice: Choice) -> list[str]:
     """All members as a table; the ids of the rows marked in it."""
-    frame = members_frame(bundle, choice, tags)
+    frame = members_frame(bundle, choice, tagging.tags_of(bundle))
     event = st.dataframe(
         frame,
         hide_index=True,
@@ -79,7 +80,7 @@ def show_table(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> list[str]:
         selection_mode="multi-row",
         key=f"table_{choice.key}",
         height=420,
-        column_config=tables.number_columns(frame),
+        column_config=tables.number_columns(frame) | {MARGIN: margin_column()},
         lazy=False,
     )
     return frame["id"].iloc[event.selection.rows].tolist()
@@ -95,10 +96,23 @@ def members_frame(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> pd.Data
     if bundle.prediction_names is not None:
         frame["prediction"] = bundle.prediction_names[rows]
     frame["loss"] = bundle.losses[rows]
+    margins = bundle.label_margins(rows)
+    if margins is not None:
+        frame[MARGIN] = margins
     frame["weight"] = np.asarray(group.weights[rows], dtype=float)
     by_id = tags.groupby("id")["tag"].agg(", ".join).to_dict() if len(tags) else {}
     frame["tags"] = [by_id.get(example, "") for example in frame["id"]]
     others = bundle.examples.iloc[rows].drop(columns=["id", "image"], errors="ignore")
     for name in others.columns:
-        frame[name if name not in frame else f"{name} (column)"] = others[name].to_numpy()
+        ours = name in frame or name == MARGIN
+        frame[f"{name} (column)" if ours else name] = others[name].to_numpy()
     return frame
+
+
+def margin_column() -> Any:
+    """How the table of members shows the label's margin."""
+    return st.column_config.NumberColumn(
+        format="%+.3f",
+        help="Probability of the label less the highest probability of another class: near -1 the model is "
+        "sure of another class, near 0 undecided, near 1 sure of the label (Northcutt et al. 2021).",
+    )

@@ -29,7 +29,7 @@ RATIO = (
 )
 
 
-def show_words(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> list[str]:
+def show_words(bundle: Bundle, choice: Choice) -> list[str]:
     """What the group's texts hold more often than others; the ids picked below a row."""
     parts = [*LENGTHS, CUES, TOPICS]
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -47,18 +47,16 @@ def show_words(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> list[str]:
     try:
         beside = against.compare(bundle, choice, baseline)
         if part == TOPICS:
-            return _topics(bundle, choice, tags, beside, order)
+            return _topics(bundle, choice, beside, order)
         if part == CUES:
-            return _cues(bundle, choice, tags, beside)
-        return _tokens(bundle, choice, tags, beside, part)
+            return _cues(bundle, choice, beside)
+        return _tokens(bundle, choice, beside, part)
     except BackendError as error:
         st.info(text.plain(error, limit=400))
         return []
 
 
-def _tokens(
-    bundle: Bundle, choice: Choice, tags: pd.DataFrame, beside: Against, part: str
-) -> list[str]:
+def _tokens(bundle: Bundle, choice: Choice, beside: Against, part: str) -> list[str]:
     job = services.ask("words", bundle.digest)
     if not show_progress(job, what="Reading the words of all texts, once", key="words"):
         return []
@@ -96,7 +94,6 @@ def _tokens(
     return holders.show_holders(
         bundle,
         choice,
-        tags,
         what=f"“{token}”",
         row=found.table.iloc[row],
         rows=index.presence[length].holders(int(found.codes[row])),
@@ -105,7 +102,7 @@ def _tokens(
     )
 
 
-def _cues(bundle: Bundle, choice: Choice, tags: pd.DataFrame, beside: Against) -> list[str]:
+def _cues(bundle: Bundle, choice: Choice, beside: Against) -> list[str]:
     job = services.ask("cues", bundle.digest)
     if not show_progress(job, what="Reading scripts and languages, once", key="cues"):
         return []
@@ -131,7 +128,6 @@ def _cues(bundle: Bundle, choice: Choice, tags: pd.DataFrame, beside: Against) -
         picked = holders.show_holders(
             bundle,
             choice,
-            tags,
             what=f"{marked['column']}: {marked['value']}",
             row=marked,
             rows=cues.presence[str(marked["column"])].holders(int(marked["code"])),
@@ -143,9 +139,7 @@ def _cues(bundle: Bundle, choice: Choice, tags: pd.DataFrame, beside: Against) -
     return picked
 
 
-def _topics(
-    bundle: Bundle, choice: Choice, tags: pd.DataFrame, beside: Against, order: str
-) -> list[str]:
+def _topics(bundle: Bundle, choice: Choice, beside: Against, order: str) -> list[str]:
     """One category per example, as the paper's topic tables; any column can be read as topics."""
     own = {columns.own_name(bundle, name) for name in ("label", "prediction", columns.ARROW)}
     found = {
@@ -173,7 +167,7 @@ def _topics(
         f"{text.count(one.looked_at)} over all columns looked at; p is adjusted for the latter. Mean loss is "
         "over all examples of the topic. Mark a row to see its members."
     )
-    return columns.show_values(bundle, choice, tags, [one], beside, order)
+    return columns.show_values(bundle, choice, [one], beside, order)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)

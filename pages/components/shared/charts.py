@@ -20,6 +20,8 @@ SHOWN = 24
 """Lines of a chart that has one per group; the table behind it has all."""
 ROW_HEIGHT = 24
 """Pixels per line of a chart that has one line per group."""
+TABLE_HEIGHT = 388
+"""Pixels a table is high at most; longer ones scroll."""
 
 _tools = st.components.v2.component(
     "errorscope_chart_tools",
@@ -77,7 +79,6 @@ def show_table(
     *,
     key: str,
     config: Mapping[str, Any] | None = None,
-    height: int = 388,
     on_select: Callable[[], None] | None = None,
 ) -> None:
     """A table whose undefined numbers are a dash; a click on a line calls ``on_select``."""
@@ -88,7 +89,7 @@ def show_table(
         table,
         hide_index=True,
         key=key,
-        height=min(35 * (len(table) + 1) + 3, height),
+        height=min(35 * (len(table) + 1) + 3, TABLE_HEIGHT),
         placeholder=text.DASH,
         column_config={**tables.number_columns(table), **(config or {})},
         lazy=False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,33 +9,16 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.components.shared import tables, text
-
-HEIGHT = 388
-"""Pixels a table is high at most; longer ones scroll."""
+from pages.components.shared import charts
 
 
-def show_twin(
-    table: pd.DataFrame,
-    *,
-    key: str,
-    config: Mapping[str, Any] | None = None,
-    label: str = "Table",
-) -> None:
+def show_twin(table: pd.DataFrame, *, key: str, label: str = "Table") -> None:
     """A button that opens what a chart shows, as a table to sort, search, copy and download.
 
-    Undefined numbers are a dash. ``config`` are column settings that go before the usual ones.
+    Undefined numbers are a dash.
     """
     with st.popover(label, icon=":material/table:", type="tertiary", key=f"{key}_twin"):
-        st.dataframe(
-            table,
-            hide_index=True,
-            key=f"{key}_table",
-            height=min(35 * (len(table) + 1) + 3, HEIGHT),
-            placeholder=text.DASH,
-            column_config={**tables.number_columns(table), **(config or {})},
-            lazy=False,
-        )
+        charts.show_table(table, key=f"{key}_table")
 
 
 def histogram_table(edges: NDArray[np.float64], **counts: NDArray[Any]) -> pd.DataFrame:

@@ -17,7 +17,6 @@ from backend.core.groups import Group, weighted_group
 from backend.slices import METHODS
 from backend.tasks import default_options
 from pages.components.gallery import gallery
-from pages.components.group import tagging
 from pages.components.shared import measures, palette, services, text, twin
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import RUNNING, show_progress
@@ -238,9 +237,7 @@ def show_members(
             "total_weight": group.total_weight,
         },
     )
-    picked = gallery.show_gallery(
-        bundle, group, tagging.tags_of(bundle), key=f"gallery_{method}_{at}"
-    )
+    picked = gallery.show_gallery(bundle, group, key=f"gallery_{method}_{at}")
     return choice, picked
 
 

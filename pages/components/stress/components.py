@@ -244,6 +244,6 @@ def show_members(bundle: Bundle, loading: NDArray[np.float64], at: int) -> None:
     )
     st.subheader(f"Largest loadings on PC{at + 1}, either sign", anchor=False)
     bar = st.container()
-    picked = gallery.show_gallery(bundle, choice.group, tagging.tags_of(bundle), key="gallery_pca")
+    picked = gallery.show_gallery(bundle, choice.group, key="gallery_pca")
     with bar:
         tagging.show_bar(bundle, choice, picked)

@@ -155,8 +155,6 @@ def show_shared(
         anchor=False,
     )
     bar = st.container()
-    picked = gallery.show_gallery(
-        bundle, choice.group, tagging.tags_of(bundle), key="gallery_shared"
-    )
+    picked = gallery.show_gallery(bundle, choice.group, key="gallery_shared")
     with bar:
         tagging.show_bar(bundle, choice, picked)

@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from backend.bundle.bundle import Bundle, BundleInfo
-from backend.bundle.entry import Found
+from backend.bundle.entry import FoundField
 from backend.bundle.home import (
     delete_bundle,
     import_bundle,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bundle",
     "BundleInfo",
-    "Found",
+    "FoundField",
     "collect",
     "delete_bundle",
     "import_bundle",

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from backend.bundle.csv_table import check_names
-from backend.bundle.entry import Entry
+from backend.bundle.entry import UploadEntry
 from backend.bundle.faults import parsing, refuse
 from backend.bundle.limits import (
     MAX_RATIO,
@@ -37,7 +37,7 @@ BATCH_ROWS = 4096
 Pieces = Callable[[], Iterator[pa.Array]]
 
 
-def read_arrow(source: Path | bytes, file: str) -> tuple[list[Entry], tuple[str, ...] | None]:
+def read_arrow(source: Path | bytes, file: str) -> tuple[list[UploadEntry], tuple[str, ...] | None]:
     """Columns of a Parquet, Feather or Arrow file, and the class names in its schema, if any.
 
     Class names are taken from the metadata ``write_bundle`` leaves, or from the label feature of
@@ -157,7 +157,7 @@ def _class_names(schema: pa.Schema) -> tuple[str, ...] | None:
     return None
 
 
-def _entry(file: str, name: str, kind: pa.DataType, rows: int, pieces: Pieces) -> Entry:
+def _entry(file: str, name: str, kind: pa.DataType, rows: int, pieces: Pieces) -> UploadEntry:
     shape: tuple[int, ...] | None = (rows,)
     if _is_list(kind):
         shape = (rows, kind.list_size) if pa.types.is_fixed_size_list(kind) else None
@@ -168,7 +168,7 @@ def _entry(file: str, name: str, kind: pa.DataType, rows: int, pieces: Pieces) -
         def images() -> CellImages:
             return CellImages(lambda: _image_cells(pieces, file, name), rows, file)
 
-    return Entry(
+    return UploadEntry(
         file=file,
         name=name,
         shape=shape,

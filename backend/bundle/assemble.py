@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from backend.bundle import check
 from backend.bundle.classes import check_classes, read_classes
 from backend.bundle.contents import Contents
-from backend.bundle.entry import Entry
+from backend.bundle.entry import UploadEntry
 from backend.bundle.faults import Faults
 from backend.bundle.find_images import find_images
 from backend.bundle.losses import (
@@ -136,7 +136,7 @@ def _table(place: Resolved, contents: Contents, n: int | None, faults: Faults) -
 
 
 def _check_same_ids(
-    entry: Entry, ids: NDArray[Any], first: Entry, n: int | None, faults: Faults
+    entry: UploadEntry, ids: NDArray[Any], first: UploadEntry, n: int | None, faults: Faults
 ) -> None:
     other = check.column_text(entry, n, "ids", faults)
     if other is not None and len(other) == len(ids) and (different := other != ids).any():

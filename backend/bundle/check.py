@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.bundle.entry import Entry, blocks, check_storable, text_of
+from backend.bundle.entry import UploadEntry, blocks, check_storable, text_of
 from backend.bundle.faults import Faults
 
 NATIVE_FLOATS = ("float16", "float32", "float64")
@@ -16,7 +16,7 @@ NAMED_ROWS = 5
 """Rows at fault that a sentence lists."""
 
 
-def loaded(entry: Entry, faults: Faults) -> NDArray[Any] | None:
+def loaded(entry: UploadEntry, faults: Faults) -> NDArray[Any] | None:
     """The entry's array in native byte order; None (and a fault) when it cannot be read or held."""
     with faults.gathered():
         array = entry.load()
@@ -26,7 +26,7 @@ def loaded(entry: Entry, faults: Faults) -> NDArray[Any] | None:
     return None
 
 
-def numbers(entry: Entry, faults: Faults) -> NDArray[Any] | None:
+def numbers(entry: UploadEntry, faults: Faults) -> NDArray[Any] | None:
     """The entry as an array of numbers; text, dates and bytes are faults."""
     array = loaded(entry, faults)
     if array is None or array.dtype.kind in "biuf":
@@ -63,7 +63,7 @@ def floats(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(np.float32)
 
 
-def finite(array: NDArray[Any], entry: Entry, faults: Faults, *, axis: int = 0) -> bool:
+def finite(array: NDArray[Any], entry: UploadEntry, faults: Faults, *, axis: int = 0) -> bool:
     """Whether every value is finite; a fault says how many rows (along ``axis``) are not, and which."""
     done = bad = 0
     rows = np.zeros(array.shape[axis], dtype=bool)
@@ -90,7 +90,7 @@ def finite(array: NDArray[Any], entry: Entry, faults: Faults, *, axis: int = 0) 
     return False
 
 
-def same_length(got: int, n: int | None, entry: Entry, what: str, faults: Faults) -> bool:
+def same_length(got: int, n: int | None, entry: UploadEntry, what: str, faults: Faults) -> bool:
     """Whether there is one ``what`` per embedding."""
     if n is None or got == n:
         return True
@@ -103,7 +103,7 @@ def same_length(got: int, n: int | None, entry: Entry, what: str, faults: Faults
     return False
 
 
-def embeddings(entry: Entry, faults: Faults) -> tuple[NDArray[Any] | None, int | None]:
+def embeddings(entry: UploadEntry, faults: Faults) -> tuple[NDArray[Any] | None, int | None]:
     """Embeddings (n, d) as floats, and n as far as the shape tells it despite other faults."""
     array = numbers(entry, faults)
     if array is None:
@@ -127,7 +127,9 @@ def embeddings(entry: Entry, faults: Faults) -> tuple[NDArray[Any] | None, int |
     return (array if finite(array, entry, faults) else None), len(array)
 
 
-def vector(entry: Entry, n: int | None, what: str, faults: Faults) -> NDArray[np.float64] | None:
+def vector(
+    entry: UploadEntry, n: int | None, what: str, faults: Faults
+) -> NDArray[np.float64] | None:
     """Finite float64 numbers (n,); (n, 1) is taken as (n,)."""
     array = numbers(entry, faults)
     if array is None:
@@ -148,7 +150,7 @@ def _flat(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def names_or_codes(
-    entry: Entry, n: int | None, what: str, faults: Faults, *, allow_fractions: bool = False
+    entry: UploadEntry, n: int | None, what: str, faults: Faults, *, allow_fractions: bool = False
 ) -> NDArray[Any] | None:
     """Labels or predictions (n,): int64, or text as a numpy string array.
 
@@ -175,7 +177,7 @@ def names_or_codes(
 
 def whole(
     array: NDArray[Any],
-    entry: Entry,
+    entry: UploadEntry,
     what: str,
     faults: Faults,
     *,
@@ -230,7 +232,7 @@ def whole(
     return None
 
 
-def matrix(entry: Entry, n: int | None, what: str, faults: Faults) -> NDArray[Any] | None:
+def matrix(entry: UploadEntry, n: int | None, what: str, faults: Faults) -> NDArray[Any] | None:
     """Finite floats (n, C) in their own width."""
     array = numbers(entry, faults)
     if array is None:
@@ -247,7 +249,7 @@ def matrix(entry: Entry, n: int | None, what: str, faults: Faults) -> NDArray[An
     return array if finite(array, entry, faults) and sound else None
 
 
-def probabilities(entry: Entry, n: int | None, faults: Faults) -> NDArray[Any] | None:
+def probabilities(entry: UploadEntry, n: int | None, faults: Faults) -> NDArray[Any] | None:
     """Probabilities (n, C): not negative, each row summing to 1 within 1e-3."""
     array = matrix(entry, n, "probabilities", faults)
     if array is None:
@@ -281,7 +283,7 @@ def probabilities(entry: Entry, n: int | None, faults: Faults) -> NDArray[Any] |
     return array
 
 
-def ids(entry: Entry, n: int | None, faults: Faults) -> NDArray[Any] | None:
+def ids(entry: UploadEntry, n: int | None, faults: Faults) -> NDArray[Any] | None:
     """Unique, non-empty text (n,) as an object array of str."""
     array = column_text(entry, n, "ids", faults)
     if array is None:
@@ -308,7 +310,9 @@ def ids(entry: Entry, n: int | None, faults: Faults) -> NDArray[Any] | None:
     return array
 
 
-def column_text(entry: Entry, n: int | None, what: str, faults: Faults) -> NDArray[Any] | None:
+def column_text(
+    entry: UploadEntry, n: int | None, what: str, faults: Faults
+) -> NDArray[Any] | None:
     """A column (n,) as text, exactly as the file has it; empty cells are empty strings."""
     with faults.gathered():
         array = entry.text() if entry.text is not None else entry.load()
@@ -327,7 +331,7 @@ def column_text(entry: Entry, n: int | None, what: str, faults: Faults) -> NDArr
     return None
 
 
-def attribute(entry: Entry, n: int | None, faults: Faults) -> NDArray[Any] | None:
+def attribute(entry: UploadEntry, n: int | None, faults: Faults) -> NDArray[Any] | None:
     """An attribute column (n,): int64, float64, bool, or text with empty strings where missing.
 
     Lists and structures of a table become JSON text.

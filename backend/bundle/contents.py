@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from backend.bundle.entry import Entry
+from backend.bundle.entry import UploadEntry
 from backend.bundle.media import Media
 
 
@@ -27,7 +27,7 @@ class Contents:
     media: Media | None = None
     notes: list[str] = field(default_factory=list)
 
-    def keep(self, name: str, array: NDArray[Any] | None, entry: Entry) -> None:
+    def keep(self, name: str, array: NDArray[Any] | None, entry: UploadEntry) -> None:
         """Add a checked array under ``name``; None (it had faults) is passed over."""
         if array is not None:
             self.arrays[name] = array

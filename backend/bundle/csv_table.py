@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
-from backend.bundle.entry import Entry
+from backend.bundle.entry import UploadEntry
 from backend.bundle.faults import parsing, refuse
 from backend.bundle.limits import MAX_COLUMNS, MAX_TABLE_BYTES
 
@@ -24,7 +24,7 @@ TRUTH = r"^(?i:true|false)$"
 SUFFIXES = (".csv", ".tsv")
 
 
-def read_csv(data: bytes, file: str, *, bare: bool = False) -> list[Entry]:
+def read_csv(data: bytes, file: str, *, bare: bool = False) -> list[UploadEntry]:
     """Columns of a CSV file, in file order.
 
     The separator is a comma, else a semicolon or a tab, whichever the first line has (in
@@ -171,9 +171,9 @@ def _parse(data: bytes, delimiter: str, names: list[str], headless: bool, file: 
     )
 
 
-def _entry(column: pa.ChunkedArray, name: str, file: str) -> Entry:
+def _entry(column: pa.ChunkedArray, name: str, file: str) -> UploadEntry:
     kind = _kind(column)
-    return Entry(
+    return UploadEntry(
         file=file,
         name=name,
         shape=(len(column),),

@@ -14,7 +14,7 @@ from backend.bundle.limits import BLOCK_BYTES
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundField:
     """What ``inspect_upload`` tells about one array or column.
 
     Parameters
@@ -36,7 +36,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Entry:
+class UploadEntry:
     """A found array with the way to read it.
 
     ``load`` gives numbers in their own dtype, or text as an object array of ``str``; it raises
@@ -54,8 +54,8 @@ class Entry:
     cells: bool = False
 
     @property
-    def found(self) -> Found:
-        return Found(self.file, self.name, self.shape, self.dtype)
+    def found(self) -> FoundField:
+        return FoundField(self.file, self.name, self.shape, self.dtype)
 
     @property
     def field(self) -> str:

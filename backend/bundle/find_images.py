@@ -7,7 +7,7 @@ import pandas as pd
 
 from backend.bundle import check
 from backend.bundle.contents import Contents
-from backend.bundle.entry import Entry
+from backend.bundle.entry import UploadEntry
 from backend.bundle.faults import Faults
 from backend.bundle.media import ArrayImages, MemberImages, PackedImages, image_array_problem
 from backend.bundle.resolve import Resolved
@@ -54,7 +54,7 @@ def find_images(
 
 
 def _packed_images(
-    data: Entry, offsets: Entry, contents: Contents, n: int | None, faults: Faults
+    data: UploadEntry, offsets: UploadEntry, contents: Contents, n: int | None, faults: Faults
 ) -> None:
     raw, ends = check.numbers(data, faults), check.numbers(offsets, faults)
     if raw is None or ends is None:
@@ -80,7 +80,7 @@ def _packed_images(
         _set_image_names(contents, [])
 
 
-def _name_images(entry: Entry, contents: Contents, n: int | None, faults: Faults) -> None:
+def _name_images(entry: UploadEntry, contents: Contents, n: int | None, faults: Faults) -> None:
     names = check.column_text(entry, n, "images", faults)
     if names is not None:
         _set_image_names(contents, list(names))

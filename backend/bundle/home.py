@@ -22,7 +22,7 @@ from backend.bundle.canonical import (
     read_manifest,
     write_folder,
 )
-from backend.bundle.entry import Found
+from backend.bundle.entry import FoundField
 from backend.bundle.faults import Faults, refuse
 from backend.bundle.limits import MAX_NAME_LENGTH
 from backend.bundle.upload import open_upload
@@ -217,12 +217,12 @@ def delete_bundle(digest: str, home: PathLike | None = None) -> None:
     shutil.rmtree(trash, ignore_errors=True)
 
 
-def inspect_upload(path: PathLike) -> list[Found]:
+def inspect_upload(path: PathLike) -> list[FoundField]:
     """What arrays and columns an upload holds, whether or not they make a bundle.
 
     Returns
     -------
-    list of Found
+    list of FoundField
         File, name, shape and dtype of each, in file order: what a page offers when fields have to
         be told from columns with other names.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from backend.bundle.assemble import assemble
 from backend.bundle.bundle import Bundle
 from backend.bundle.canonical import bundle_of, write_folder
-from backend.bundle.entry import Entry, dtype_name
+from backend.bundle.entry import UploadEntry, dtype_name
 from backend.bundle.faults import Faults
 from backend.bundle.upload import Upload
 from backend.bundle.write import npz_arrays
@@ -33,6 +33,6 @@ def bundle_from(name: str, notes: tuple[str, ...] = (), **fields: Any) -> Bundle
     return bundle_of(contents, name, write_folder(None, contents, name, column, ignore_progress))
 
 
-def _entry(file: str, name: str, array: NDArray[Any]) -> Entry:
+def _entry(file: str, name: str, array: NDArray[Any]) -> UploadEntry:
     array = np.asarray(array)
-    return Entry(file, name, array.shape, dtype_name(array.dtype), lambda: array)
+    return UploadEntry(file, name, array.shape, dtype_name(array.dtype), lambda: array)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from backend.bundle import check
 from backend.bundle.contents import Contents
-from backend.bundle.entry import Entry
+from backend.bundle.entry import UploadEntry
 from backend.bundle.faults import Faults
 from backend.bundle.resolve import Resolved
 
@@ -27,7 +27,7 @@ def read_nested(place: Resolved, contents: Contents, n: int | None, faults: Faul
     _stress(place, contents, faults)
 
 
-def _population(entry: Entry, n: int | None, faults: Faults) -> NDArray[Any] | None:
+def _population(entry: UploadEntry, n: int | None, faults: Faults) -> NDArray[Any] | None:
     array = check.loaded(entry, faults)
     if array is None:
         return None
@@ -51,7 +51,7 @@ def _population(entry: Entry, n: int | None, faults: Faults) -> NDArray[Any] | N
     return check.whole(array, entry, "predictions", faults, axis=1)
 
 
-def _layer(entry: Entry, n: int | None, faults: Faults) -> NDArray[Any] | None:
+def _layer(entry: UploadEntry, n: int | None, faults: Faults) -> NDArray[Any] | None:
     """Embeddings of the same examples, taken from another layer."""
     array, rows = check.embeddings(entry, faults)
     if rows is not None and not check.same_length(rows, n, entry, "rows of a layer", faults):
@@ -131,7 +131,7 @@ def _train(place: Resolved, contents: Contents, faults: Faults) -> int | None:
     return n_train
 
 
-def _any_array(entry: Entry, faults: Faults) -> NDArray[Any] | None:
+def _any_array(entry: UploadEntry, faults: Faults) -> NDArray[Any] | None:
     """Numbers of any shape, or a text vector."""
     array = check.loaded(entry, faults)
     if array is None:

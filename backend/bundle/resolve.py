@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from backend.bundle.entry import Entry
+from backend.bundle.entry import UploadEntry
 from backend.bundle.faults import Faults
 from backend.bundle.names import (
     COLUMNS,
@@ -26,10 +26,10 @@ class Resolved:
     id columns: separate files may each carry one; ``chosen`` the fields that the caller mapped.
     """
 
-    fields: dict[str, Entry] = field(default_factory=dict)
-    columns: dict[str, Entry] = field(default_factory=dict)
-    attributes: dict[str, Entry] = field(default_factory=dict)
-    groups: dict[str, dict[str, Entry]] = field(
+    fields: dict[str, UploadEntry] = field(default_factory=dict)
+    columns: dict[str, UploadEntry] = field(default_factory=dict)
+    attributes: dict[str, UploadEntry] = field(default_factory=dict)
+    groups: dict[str, dict[str, UploadEntry]] = field(
         default_factory=lambda: {
             "populations": {},
             "layers": {},
@@ -39,14 +39,14 @@ class Resolved:
             "images": {},
         }
     )
-    ids: list[Entry] = field(default_factory=list)
-    others: list[Entry] = field(default_factory=list)
+    ids: list[UploadEntry] = field(default_factory=list)
+    others: list[UploadEntry] = field(default_factory=list)
     chosen: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
 
 def resolve(
-    entries: list[Entry], columns: Mapping[str, str] | None, faults: Faults, file: str
+    entries: list[UploadEntry], columns: Mapping[str, str] | None, faults: Faults, file: str
 ) -> Resolved:
     """Give every entry its place; ``columns={field: name in the file}`` goes first.
 
@@ -80,14 +80,14 @@ def resolve(
     return result
 
 
-def _precedence(entry: Entry) -> tuple[bool, bool]:
+def _precedence(entry: UploadEntry) -> tuple[bool, bool]:
     """Arrays before columns, exact names before their synonyms; else in file order."""
     name = split_group(entry.name)[1].strip().lower()
     is_column = entry.cells or entry.name.lower().startswith("examples/")
     return is_column, name not in SYNONYMS and name not in COLUMNS
 
 
-def _place_as(entry: Entry, wanted: str, result: Resolved) -> bool:
+def _place_as(entry: UploadEntry, wanted: str, result: Resolved) -> bool:
     group, name = split_group(wanted)
     if group == "examples":
         group = ""
@@ -107,7 +107,7 @@ def _place_as(entry: Entry, wanted: str, result: Resolved) -> bool:
     return True
 
 
-def _place(entry: Entry, result: Resolved, faults: Faults) -> None:
+def _place(entry: UploadEntry, result: Resolved, faults: Faults) -> None:
     group, name = split_group(entry.name)
     column = entry.cells
     if group == "examples":
@@ -145,7 +145,9 @@ def _place(entry: Entry, result: Resolved, faults: Faults) -> None:
         result.others.append(replace(entry, name=name))
 
 
-def _place_nested(entry: Entry, group: str, name: str, result: Resolved, faults: Faults) -> None:
+def _place_nested(
+    entry: UploadEntry, group: str, name: str, result: Resolved, faults: Faults
+) -> None:
     if problem := name_problem(name):
         faults.add(
             entry.file,
@@ -162,7 +164,7 @@ def _place_nested(entry: Entry, group: str, name: str, result: Resolved, faults:
         result.groups[group][key] = entry
 
 
-def _place_attribute(entry: Entry, name: str, result: Resolved, faults: Faults) -> None:
+def _place_attribute(entry: UploadEntry, name: str, result: Resolved, faults: Faults) -> None:
     if not name.strip():
         result.notes.append(f"{entry.file}: a column without a name was left out.")
     elif name in result.attributes:
@@ -171,7 +173,7 @@ def _place_attribute(entry: Entry, name: str, result: Resolved, faults: Faults) 
         result.attributes[name] = entry
 
 
-def _twice(entry: Entry, other: Entry, faults: Faults) -> None:
+def _twice(entry: UploadEntry, other: UploadEntry, faults: Faults) -> None:
     faults.add(
         entry.file,
         entry.name,

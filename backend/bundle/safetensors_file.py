@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from backend.bundle.entry import Entry
+from backend.bundle.entry import UploadEntry
 from backend.bundle.faults import parsing, refuse
 
 SAVE_AGAIN = "Save it again with safetensors.numpy.save_file and upload it whole."
@@ -23,7 +23,7 @@ DTYPES = {
 }  # fmt: skip
 
 
-def read_safetensors(path: Path, file: str) -> tuple[list[Entry], dict[str, str]]:
+def read_safetensors(path: Path, file: str) -> tuple[list[UploadEntry], dict[str, str]]:
     """Tensors of the file as lazily mapped entries, in the order of their bytes, and its metadata.
 
     bfloat16 becomes float32, which holds every one of its values.
@@ -74,7 +74,7 @@ def _header(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
 def _entry(
     path: Path, file: str, name: str, kind: str, shape: tuple[int, ...], start: int
-) -> Entry:
+) -> UploadEntry:
     dtype = np.dtype(DTYPES[kind])
 
     def load() -> NDArray[Any]:
@@ -86,4 +86,4 @@ def _entry(
                 return (array.astype(np.uint32) << 16).view(np.float32)
             return array
 
-    return Entry(file, name, shape, "bfloat16" if kind == "BF16" else dtype.name, load)
+    return UploadEntry(file, name, shape, "bfloat16" if kind == "BF16" else dtype.name, load)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from backend.bundle.entry import Entry, dtype_name
+from backend.bundle.entry import UploadEntry, dtype_name
 from backend.bundle.faults import parsing, refuse
 from backend.core.arrays import as_numpy
 
@@ -20,7 +20,7 @@ SAVE_AGAIN = (
 )
 
 
-def read_torch(path: Path, file: str) -> list[Entry]:
+def read_torch(path: Path, file: str) -> list[UploadEntry]:
     """Tensors of a .pt file, nested dictionaries joined by slashes.
 
     Lists of numbers or of text become arrays. Only ``weights_only=True`` is ever used, so code in
@@ -46,7 +46,7 @@ def read_torch(path: Path, file: str) -> list[Entry]:
     return _entries(loaded, file, "")
 
 
-def _entries(values: Mapping[Any, Any], file: str, prefix: str) -> list[Entry]:
+def _entries(values: Mapping[Any, Any], file: str, prefix: str) -> list[UploadEntry]:
     entries = []
     for key, value in values.items():
         name = f"{prefix}{key}"
@@ -58,7 +58,7 @@ def _entries(values: Mapping[Any, Any], file: str, prefix: str) -> list[Entry]:
     return entries
 
 
-def _entry(value: Any, file: str, name: str) -> Entry:
+def _entry(value: Any, file: str, name: str) -> UploadEntry:
     if isinstance(value, torch.Tensor):
         with parsing(file, "the tensor", SAVE_AGAIN, name):
             if value.layout != torch.strided or value.is_quantized:
@@ -76,4 +76,4 @@ def _entry(value: Any, file: str, name: str) -> Entry:
             array = np.asarray(value)
     if array.dtype.hasobject:
         raise refuse(file, name, None, "it is not made of numbers or text only.", SAVE_AGAIN)
-    return Entry(file, name, array.shape, dtype_name(array.dtype), lambda: array)
+    return UploadEntry(file, name, array.shape, dtype_name(array.dtype), lambda: array)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from backend.bundle import arrow_table, csv_table, npy
-from backend.bundle.entry import Entry, dtype_name
+from backend.bundle.entry import UploadEntry, dtype_name
 from backend.bundle.faults import parsing, refuse
 from backend.bundle.limits import MAX_TABLE_BYTES
 from backend.bundle.media import CellImages
@@ -48,7 +48,7 @@ class Upload:
     """An opened upload: its entries, the files images may be in, and what was noticed on the way."""
 
     file: str
-    entries: list[Entry]
+    entries: list[UploadEntry]
     files: Mapping[str, Member] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
@@ -127,7 +127,7 @@ def open_upload(path: str | os.PathLike[str], scratch: Path | None = None) -> It
             )
 
 
-def _npz_entries(archive: zipfile.ZipFile, file: str, scratch: Path | None) -> list[Entry]:
+def _npz_entries(archive: zipfile.ZipFile, file: str, scratch: Path | None) -> list[UploadEntry]:
     entries = []
     for member in without_top_folder(zip_members(archive))[0]:
         if member.suffix != ".npy":
@@ -142,7 +142,7 @@ def _npz_entries(archive: zipfile.ZipFile, file: str, scratch: Path | None) -> l
     return entries
 
 
-def _npy_entry(member: Member, file: str, name: str, scratch: Path | None) -> Entry:
+def _npy_entry(member: Member, file: str, name: str, scratch: Path | None) -> UploadEntry:
     with parsing(file, "the array", npy.SAVE_AGAIN, name), member.open() as stream:
         header = npy.read_header(stream, member.size, file, name)
 
@@ -156,7 +156,7 @@ def _npy_entry(member: Member, file: str, name: str, scratch: Path | None) -> En
             again = npy.read_header(stream, member.size, file, name)
             return npy.read_array(stream, again, file, name)
 
-    return Entry(file, name, header.shape, dtype_name(header.dtype), load)
+    return UploadEntry(file, name, header.shape, dtype_name(header.dtype), load)
 
 
 def _only_container(members: Sequence[Member]) -> Path | None:
@@ -168,7 +168,7 @@ def _only_container(members: Sequence[Member]) -> Path | None:
 
 def _from_members(members: Sequence[Member], file: str, scratch: Path | None) -> Upload:
     """Entries of a folder or archive, each array file named by its place in it."""
-    entries: list[Entry] = []
+    entries: list[UploadEntry] = []
     notes: list[str] = []
     classes: tuple[str, ...] | None = None
     files = {member.name: member for member in members}
@@ -238,7 +238,7 @@ def _table_members(members: Sequence[Member]) -> list[Member]:
     return other if len(other) == 1 else []
 
 
-def _table(member: Member) -> tuple[list[Entry], tuple[str, ...] | None]:
+def _table(member: Member) -> tuple[list[UploadEntry], tuple[str, ...] | None]:
     if member.suffix in csv_table.SUFFIXES:
         return csv_table.read_csv(member.read(MAX_TABLE_BYTES), member.name), None
     if member.path is not None:
@@ -246,7 +246,7 @@ def _table(member: Member) -> tuple[list[Entry], tuple[str, ...] | None]:
     return arrow_table.read_arrow(member.read(MAX_TABLE_BYTES), member.name)
 
 
-def _field_csv(member: Member, name: str) -> list[Entry]:
+def _field_csv(member: Member, name: str) -> list[UploadEntry]:
     """``losses.csv`` and its like: one column, or for matrices one column per class or dimension."""
     data = member.read(MAX_TABLE_BYTES)
     if member.suffix == ".txt" or (name == "classes" and b"," not in data):
@@ -255,7 +255,7 @@ def _field_csv(member: Member, name: str) -> list[Entry]:
         if names and canonical_field(names[0]) == "classes":
             names = names[1:]
         array = np.array(names, dtype=np.str_)
-        return [Entry(member.name, member.stem, array.shape, "str", lambda: array)]
+        return [UploadEntry(member.name, member.stem, array.shape, "str", lambda: array)]
     columns = csv_table.read_csv(data, member.name, bare=True)
     ids = [column for column in columns if column.name.strip().lower() in ("id", "ids")]
     values = [column for column in columns if column not in ids]
@@ -283,7 +283,7 @@ def _field_csv(member: Member, name: str) -> list[Entry]:
         raise refuse(
             member.name, "", None, "it has no column of values.", f"Add a column '{name}'."
         )
-    return [Entry(member.name, member.stem, (shape, len(values)), "float64", load), *ids]
+    return [UploadEntry(member.name, member.stem, (shape, len(values)), "float64", load), *ids]
 
 
 def _is_number(cell: str) -> bool:
@@ -294,19 +294,19 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _classes_json(member: Member) -> Entry:
+def _classes_json(member: Member) -> UploadEntry:
     with parsing(member.name, "the list of class names", 'Write ["first", "second", ...].'):
         names = json.loads(member.read(2**24))
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError("not a list of text")
     array = np.array(names, dtype=np.str_)
-    return Entry(member.name, member.stem, array.shape, "str", lambda: array)
+    return UploadEntry(member.name, member.stem, array.shape, "str", lambda: array)
 
 
-def _with_files(entries: Sequence[Entry], files: Mapping[str, Member]) -> list[Entry]:
+def _with_files(entries: Sequence[UploadEntry], files: Mapping[str, Member]) -> list[UploadEntry]:
     """Image columns of a table, told where the files are that they name."""
 
-    def with_files(entry: Entry) -> Entry:
+    def with_files(entry: UploadEntry) -> UploadEntry:
         if entry.images is None:
             return entry
         images = entry.images

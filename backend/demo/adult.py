@@ -50,7 +50,7 @@ ADVICE = (
 
 
 @dataclass(frozen=True)
-class Member:
+class AdultTraining:
     """One network, and which rows it is trained on. ``first`` keeps what the bundle shows."""
 
     data: Path
@@ -125,7 +125,7 @@ def build(
     table = read_adult(source)
     rows = _split(len(table), test_share, seed)[1]
     members = [
-        Member(source, test_share, seed, plan, index == 0)
+        AdultTraining(source, test_share, seed, plan, index == 0)
         for index, plan in enumerate(plans(POPULATIONS, n_models, epochs, seed))
     ]
     fingerprint = hashlib.sha256(source.read_bytes()).hexdigest()
@@ -174,7 +174,7 @@ def model_inputs(table: pd.DataFrame, train: NDArray[np.int64]) -> NDArray[np.fl
     return np.column_stack([scaled, coded]).astype(np.float32)
 
 
-def train_member(member: Member, after: Callable[[float], None]) -> Arrays:
+def train_member(member: AdultTraining, after: Callable[[float], None]) -> Arrays:
     """Train one network and ask it the held-out rows. Runs in this process or in a worker."""
     table = read_adult(member.data)
     train, test = _split(len(table), member.test_share, member.split_seed)
@@ -239,7 +239,7 @@ def _split(n: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[
     return np.sort(order[cut:]), np.sort(order[:cut])
 
 
-def _key(member: Member, fingerprint: str) -> dict[str, Any]:
+def _key(member: AdultTraining, fingerprint: str) -> dict[str, Any]:
     """Everything that decides a network's answers, as JSON; not where the table lies."""
     key = asdict(member)
     del key["data"]

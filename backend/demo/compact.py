@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.nn.utils import prune
 
 from backend.core.errors import InputError
-from backend.demo.networks import EVALUATION_BATCH, Answers, one_thread
+from backend.demo.networks import EVALUATION_BATCH, NetworkOutput, one_thread
 
 BATCH = 64
 RATE = 0.003
@@ -178,7 +178,7 @@ def round_weights(network: nn.Module, bits: int) -> None:
             layer.weight.copy_(rounded)
 
 
-def ask(network: Embedder, inputs: Tensor) -> Answers:
+def ask(network: Embedder, inputs: Tensor) -> NetworkOutput:
     """Embeddings and logits of ``inputs``, in batches, without gradients."""
     embeddings, logits = [], []
     with one_thread(0), torch.no_grad():
@@ -186,7 +186,7 @@ def ask(network: Embedder, inputs: Tensor) -> Answers:
             embedded = network.embed(batch)
             embeddings.append(embedded.numpy())
             logits.append(network.head(embedded).numpy())
-    return Answers(np.concatenate(embeddings), np.concatenate(logits))
+    return NetworkOutput(np.concatenate(embeddings), np.concatenate(logits))
 
 
 def log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:

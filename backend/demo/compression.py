@@ -50,7 +50,7 @@ LEVELS = {
 
 
 @dataclass(frozen=True)
-class Member:
+class CompressionTraining:
     """One network, and which images it sees. ``first`` also keeps its embeddings and logits."""
 
     data: Path
@@ -127,7 +127,7 @@ def build(
     rows = stratified_rows(labels, n_test, seed)
 
     members = [
-        Member(data, n_train, n_test, seed, plan, first=index == 0)
+        CompressionTraining(data, n_train, n_test, seed, plan, first=index == 0)
         for index, plan in enumerate(plans(POPULATIONS, n_models, epochs, seed))
     ]
     fingerprint = _fingerprint(data)
@@ -174,7 +174,7 @@ def stratified_rows(labels: NDArray[np.int64], n: int, seed: int) -> NDArray[np.
     return np.sort(np.concatenate(chosen))
 
 
-def train_member(member: Member, after: Callable[[float], None]) -> Arrays:
+def train_member(member: CompressionTraining, after: Callable[[float], None]) -> Arrays:
     """Train one network and ask it every test. Runs in this process or in a worker."""
     images, labels = read_split(member.data, "train")
     chosen = np.random.default_rng(member.subset_seed).permutation(len(labels))[: member.n_train]
@@ -242,7 +242,7 @@ def examples_table(images: Pixels, rows: NDArray[np.int64]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _key(member: Member, fingerprint: str) -> dict[str, Any]:
+def _key(member: CompressionTraining, fingerprint: str) -> dict[str, Any]:
     """Everything that decides a network's answers, as JSON; not where the images lie."""
     key = asdict(member)
     del key["data"]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
 from backend.demo.images import CLASSES, DATA, encode_png, image_attributes, read_split
-from backend.demo.networks import Answers, Network, Recipe, ask_network, input_gradients
+from backend.demo.networks import Network, NetworkOutput, Recipe, ask_network, input_gradients
 from backend.demo.networks import train_network as train
 from backend.demo.writing import write_zip
 
@@ -31,7 +31,7 @@ SPARSITY = 0.9
 
 
 @dataclass(frozen=True)
-class Member:
+class FashionTraining:
     """One network of the demo: how it is made and which data it sees."""
 
     data: Path
@@ -49,7 +49,7 @@ class Trained:
     trained on, with its answers, and the VoG of the test images over its epochs.
     """
 
-    answers: Answers
+    answers: NetworkOutput
     extras: dict[str, NDArray[Any]]
 
 
@@ -119,7 +119,7 @@ def build(
         for model in range(n_models)
     ]
     members = [
-        Member(data, n_train, seed, recipe, first=index == 0)
+        FashionTraining(data, n_train, seed, recipe, first=index == 0)
         for index, recipe in enumerate(recipes)
     ]
     with train_all(members, workers, progress) as results:
@@ -158,7 +158,7 @@ def build(
 
 @contextmanager
 def train_all(
-    members: list[Member], workers: int, progress: Progress
+    members: list[FashionTraining], workers: int, progress: Progress
 ) -> Iterator[Iterator[Trained]]:
     """The networks of ``members`` in order, as they become ready; leaving early ends the work."""
     total = sum(member.recipe.passes for member in members)
@@ -197,7 +197,7 @@ def train_all(
         yield elsewhere(pool)
 
 
-def train_member(member: Member, after_batch: Any = lambda share: None) -> Trained:
+def train_member(member: FashionTraining, after_batch: Any = lambda share: None) -> Trained:
     """Train one network and ask it the test images. Runs in this process or in a worker."""
     images, labels = read_split(member.data, "train")
     rows = np.random.default_rng(member.subset_seed).permutation(len(labels))[: member.n_train]
@@ -227,7 +227,7 @@ def train_member(member: Member, after_batch: Any = lambda share: None) -> Train
     return Trained(ask_network(network, test), extras)
 
 
-def _log_probabilities(answers: Answers) -> NDArray[np.float64]:
+def _log_probabilities(answers: NetworkOutput) -> NDArray[np.float64]:
     return torch.log_softmax(torch.from_numpy(answers.logits).double(), 1).numpy()
 
 

@@ -74,7 +74,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Answers:
+class NetworkOutput:
     """What a network says of n images: embeddings (n, 64) and logits (n, 10), float32."""
 
     embeddings: NDArray[np.float32]
@@ -141,7 +141,7 @@ def train_network(
         return network.eval()
 
 
-def ask_network(network: Network, images: Tensor) -> Answers:
+def ask_network(network: Network, images: Tensor) -> NetworkOutput:
     """Embeddings and logits of ``images``, in batches, without gradients."""
     embeddings, logits = [], []
     with one_thread(0), torch.no_grad():
@@ -149,7 +149,7 @@ def ask_network(network: Network, images: Tensor) -> Answers:
             embedded = network.embed(batch)
             embeddings.append(embedded.numpy())
             logits.append(network.head(embedded).numpy())
-    return Answers(np.concatenate(embeddings), np.concatenate(logits))
+    return NetworkOutput(np.concatenate(embeddings), np.concatenate(logits))
 
 
 def input_gradients(network: Network, images: Tensor, labels: Tensor) -> NDArray[np.float32]:

@@ -27,7 +27,7 @@ Work = Callable[[Any, Callable[[float], None]], Arrays]
 
 
 @dataclass(frozen=True)
-class Kept:
+class WorkFolder:
     """Where results lie: one ``.npz`` per piece of work, named by everything that decides it."""
 
     folder: Path
@@ -57,7 +57,7 @@ class Kept:
 def run_kept(
     work: Work,
     tasks: Sequence[tuple[dict[str, Any], Any]],
-    kept: Kept,
+    kept: WorkFolder,
     *,
     workers: int,
     progress: Progress,
@@ -128,7 +128,7 @@ def _end_with_parent() -> None:
 
 def _work_and_keep(
     work: Work,
-    kept: Kept,
+    kept: WorkFolder,
     task: tuple[dict[str, Any], Any],
     after: Callable[[float], None] = lambda share: None,
 ) -> None:

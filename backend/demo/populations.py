@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from backend.core.home import home_folder
 from backend.core.progress import Progress
 from backend.demo.compact import Plan, log_probabilities
-from backend.demo.pool import Arrays, Kept, Work, run_kept
+from backend.demo.pool import Arrays, Work, WorkFolder, run_kept
 
 Split = dict[str, NDArray[np.int8]]
 """Predicted labels (m, n) of each population, by its name."""
@@ -52,7 +52,7 @@ def trained(
     yield run_kept(
         work,
         tasks,
-        Kept(folder),
+        WorkFolder(folder),
         workers=workers,
         progress=lambda share, said: progress(0.98 * share, said),
         what="network",

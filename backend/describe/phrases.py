@@ -36,7 +36,7 @@ MIN_PART = 0.2
 
 
 @dataclass(frozen=True)
-class Column:
+class FactColumn:
     """One column as facts are drawn from it.
 
     ``codes`` (n,) index ``levels``; ``texts`` is how each level is said. ``pairs`` allows two
@@ -207,7 +207,7 @@ def _telling(holds: NDArray[np.bool_], shares: NDArray[np.float64]) -> float:
     return float(group * np.log(group / base) + rest)
 
 
-def _facts(column: Column, place: int, shares: NDArray[np.float64]) -> Iterator[Fact]:
+def _facts(column: FactColumn, place: int, shares: NDArray[np.float64]) -> Iterator[Fact]:
     """What may be said of a column: only what holds for half of the group can be part of a phrase."""
     group = np.bincount(column.codes, weights=shares, minlength=len(column.levels))
     order = np.argsort(-np.round(group, 12), kind="stable")
@@ -228,7 +228,7 @@ def _facts(column: Column, place: int, shares: NDArray[np.float64]) -> Iterator[
 
 def fact_columns(
     labels: Any, predictions: Any, examples: pd.DataFrame | None, n: int
-) -> list[Column]:
+) -> list[FactColumn]:
     columns = []
     for name, said, values in (
         ("label", "label", labels),
@@ -237,7 +237,7 @@ def fact_columns(
         if values is not None:
             codes, levels = factorize(pd.Series(values))
             texts = [f"{said} {level}" for level in levels]
-            columns.append(Column(name, codes, levels, texts, pairs=True))
+            columns.append(FactColumn(name, codes, levels, texts, pairs=True))
     for name in attribute_columns(examples) if examples is not None else []:
         values = examples[name]  # type: ignore[index]
         codes, levels = factorize(attribute_levels(values))
@@ -245,7 +245,7 @@ def fact_columns(
         if is_numeric(values) and len(ends := bin_labels(values)) > 1:
             words = {ends[0]: f"low {name}", ends[-1]: f"high {name}"}
         texts = [words.get(level, f"{name} {level}") for level in levels]
-        columns.append(Column(str(name), codes, levels, texts, pairs=False))
+        columns.append(FactColumn(str(name), codes, levels, texts, pairs=False))
     for column in columns:
         if len(column.codes) != n:
             raise InputError(

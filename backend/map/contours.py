@@ -21,7 +21,7 @@ MAX_LINES = 12
 
 
 @dataclass(frozen=True)
-class Level:
+class DensityLevel:
     """Closed lines around the densest cells that together hold ``share`` of the weight.
 
     ``lines``: arrays of shape (k, 2) in map coordinates, first corner = last corner, the longest
@@ -40,7 +40,7 @@ class DensityLines:
     """
 
     anchor: tuple[float, float] | None
-    levels: tuple[Level, ...]
+    levels: tuple[DensityLevel, ...]
 
 
 def density_lines(
@@ -86,7 +86,7 @@ def density_lines(
         raise InputError(f"shares must be fractions between 0 and 1: got {shares}.")
     held = np.flatnonzero(weights > 0)
     if not len(held):
-        return DensityLines(None, tuple(Level(share, ()) for share in shares))
+        return DensityLines(None, tuple(DensityLevel(share, ()) for share in shares))
     low = points.min(axis=0).astype(np.float64)
     span = points.max(axis=0) - low
     span[span == 0] = 1.0
@@ -105,7 +105,7 @@ def density_lines(
             for line in generator.lines(_threshold(mass, density, share))
         ]
         longest = sorted(lines, key=len, reverse=True)[:MAX_LINES]
-        levels.append(Level(share, tuple(low + span * line for line in longest)))
+        levels.append(DensityLevel(share, tuple(low + span * line for line in longest)))
     return DensityLines((float(anchor[0]), float(anchor[1])), tuple(levels))
 
 

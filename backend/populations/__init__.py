@@ -19,7 +19,12 @@ from backend.populations.audit import (
 from backend.populations.class_change import class_change
 from backend.populations.compare import compare_populations
 from backend.populations.disaggregate import disaggregate
-from backend.populations.ensemble import Ensemble, Level, compression_levels, make_ensemble
+from backend.populations.ensemble import (
+    CompressionLevel,
+    Ensemble,
+    compression_levels,
+    make_ensemble,
+)
 from backend.populations.modal import modal_label, taxicab
 from backend.populations.overlap import disagreement, failure_iou, family_overlap, shared_failures
 from backend.populations.payers import Payer, accuracy_change, who_pays
@@ -50,10 +55,10 @@ from backend.populations.stress_tests import (
 __all__ = [
     "OWN",
     "Answer",
+    "CompressionLevel",
     "DeviationPca",
     "Ensemble",
     "Evaluation",
-    "Level",
     "Payer",
     "PieSelection",
     "StressColumns",

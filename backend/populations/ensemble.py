@@ -133,7 +133,7 @@ def _coded(
 
 
 @dataclass(frozen=True)
-class Level:
+class CompressionLevel:
     """How strongly a population is compressed, read from its name.
 
     ``kind`` is the name without its number ("pruned"), ``level`` the number; None when the name
@@ -145,7 +145,7 @@ class Level:
     level: float | None
 
 
-def compression_levels(names: Sequence[str], baseline: str) -> list[Level]:
+def compression_levels(names: Sequence[str], baseline: str) -> list[CompressionLevel]:
     """Populations in order of their level: the baseline, then kind by kind with rising numbers.
 
     "pruned-30" and "pruned_90" are levels 30 and 90 of "pruned"; "int8" has the number 8. Kinds
@@ -156,12 +156,12 @@ def compression_levels(names: Sequence[str], baseline: str) -> list[Level]:
     found.sort(
         key=lambda one: (kinds.index(one.kind), -1.0 if one.level is None else one.level, one.name)
     )
-    return [Level(baseline, "", 0.0), *found]
+    return [CompressionLevel(baseline, "", 0.0), *found]
 
 
-def _level(name: str) -> Level:
+def _level(name: str) -> CompressionLevel:
     match = re.search(r"\d+(?:\.\d+)?", name)
     if match is None:
-        return Level(name, name, None)
+        return CompressionLevel(name, name, None)
     kind = (name[: match.start()] + name[match.end() :]).strip(" -_%=.")
-    return Level(name, kind, float(match.group()))
+    return CompressionLevel(name, kind, float(match.group()))

@@ -7,7 +7,7 @@ from backend.report.blind import (
     blind_summary,
     make_blind_check,
 )
-from backend.report.contents import Contents, gather
+from backend.report.contents import ReportContents, gather
 from backend.report.html import render_report, write_report
 from backend.report.hypothesis import (
     delete_hypothesis,
@@ -23,7 +23,7 @@ from backend.rules import Rule, RuleError, columns_of, complete, evaluate, parse
 __all__ = [
     "BlindCheck",
     "BlindSummary",
-    "Contents",
+    "ReportContents",
     "Rule",
     "RuleError",
     "Verdict",

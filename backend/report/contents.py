@@ -54,7 +54,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Region:
+class ReportRegion:
     """One region with everything said of it."""
 
     number: int
@@ -68,14 +68,14 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Contents:
+class ReportContents:
     """Everything a report shows."""
 
     bundle: Bundle = field(repr=False)
     written: str
     versions: Mapping[str, str]
     options: Mapping[str, Any]
-    regions: tuple[Region, ...]
+    regions: tuple[ReportRegion, ...]
     assessed: Mapping[str, Any]
     xy: NDArray[np.float32] | None = field(repr=False)
     map_note: str
@@ -95,7 +95,7 @@ def gather(
     methods: pd.DataFrame | None = None,
     xy: Any = None,
     now: datetime | None = None,
-) -> Contents:
+) -> ReportContents:
     """Collect what a report says.
 
     Parameters
@@ -139,7 +139,7 @@ def gather(
     facts = facts_of(bundle)
     described = _Described(bundle, facts)
     when = (now or datetime.now(UTC)).astimezone(UTC)
-    return Contents(
+    return ReportContents(
         bundle=bundle,
         written=when.strftime("%Y-%m-%d %H:%M UTC"),
         versions={
@@ -238,16 +238,16 @@ def _region(
     name: str,
     outcome: Mapping[str, Any],
     claim: Mapping[str, Any],
-) -> Region:
+) -> ReportRegion:
     bundle, facts = described.bundle, described.facts
     ended = str(outcome.get("status", "converged"))
-    return Region(
+    return ReportRegion(
         number=number,
         name=name or _described(bundle, facts, group) or f"region {number}",
         group=group,
         outcome="" if ended == "converged" else str(outcome.get("message", ended)),
         claim=claim,
-        cards=tuple(_card(bundle, facts, int(row)) for row in group.rows[:GALLERY]),
+        cards=tuple(_card(bundle, int(row)) for row in group.rows[:GALLERY]),
         tokens=_tokens(described, group),
         columns=_columns(described, group),
     )
@@ -269,7 +269,7 @@ def _described(bundle: Bundle, facts: pd.DataFrame, group: Group) -> str:
     )
 
 
-def _card(bundle: Bundle, facts: pd.DataFrame, row: int) -> Card:
+def _card(bundle: Bundle, row: int) -> Card:
     labels, predictions = bundle.label_names, bundle.prediction_names
     try:
         image = bundle.thumbnail(row)

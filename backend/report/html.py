@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from backend.report.contents import Contents, gather
+from backend.report.contents import ReportContents, gather
 from backend.report.picture import HEIGHT, WIDTH, data_uri, hue, map_picture, place
 
 POLICY = (
@@ -25,7 +25,7 @@ POLICY = (
 )
 
 
-def render_report(contents: Contents) -> bytes:
+def render_report(contents: ReportContents) -> bytes:
     """The report as UTF-8 HTML."""
     page = _environment().get_template("report.html")
     bundle = contents.bundle

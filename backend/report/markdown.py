@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from backend.report.contents import Contents
+from backend.report.contents import ReportContents
 from backend.report.html import clean, interval, number, percent
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~=$^'\"])")
@@ -27,12 +27,12 @@ def escape(value: Any) -> str:
     return "".join(_ENTITIES.get(sign, sign) for sign in marked)
 
 
-def model_card_section(contents: Contents, *, level: int = 2) -> str:
+def model_card_section(contents: ReportContents, *, level: int = 2) -> str:
     """Regions, hypotheses and limits as Markdown (CommonMark with tables).
 
     Parameters
     ----------
-    contents : Contents
+    contents : ReportContents
         From ``gather``.
     level : int
         Of the heading, 1 to 5.

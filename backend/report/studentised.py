@@ -46,7 +46,7 @@ class Difference:
     p: float
 
 
-class Compared:
+class StratifiedLosses:
     """Losses by stratum, and the statistic for any choice of who matches.
 
     ``n1``, ``n0`` (s,) sizes of the sides; ``small`` (s,) the lesser of the two: drawing the

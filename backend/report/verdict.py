@@ -28,7 +28,7 @@ from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.statistics import adjust_p, wilson_interval
 from backend.report.confirmation import Mask, choose_rows
-from backend.report.studentised import Compared, Difference
+from backend.report.studentised import Difference, StratifiedLosses
 
 VERSION = 1
 """Raised whenever the same arguments start to give another verdict."""
@@ -197,7 +197,7 @@ def test_hypothesis(
     sides = (int(first.sum()), int((~first).sum()))
     if len(table) < MIN_N or min(sides) < MIN_SIDE:
         return _too_few(table, sides, common)
-    compared = Compared(table)
+    compared = StratifiedLosses(table)
     if not compared.n1.size:
         return _too_few(table, (0, sides[1]), common)
     made = compared.affordable(permutations)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from backend.slices.methods import METHODS, Method
 
 if TYPE_CHECKING:
-    from backend.slices.compare import Comparison, compare_groups
+    from backend.slices.compare import MethodComparison, compare_groups
     from backend.slices.directions import failure_directions
     from backend.slices.errors import error_clusters
     from backend.slices.find import find_groups
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from backend.slices.mixture import mixture_slices
 
 _HOMES = {
-    "Comparison": "compare",
+    "MethodComparison": "compare",
     "FoundGroups": "found",
     "GeorgeClusters": "george",
     "compare_groups": "compare",
@@ -41,10 +41,10 @@ _HOMES = {
 
 __all__ = [
     "METHODS",
-    "Comparison",
     "FoundGroups",
     "GeorgeClusters",
     "Method",
+    "MethodComparison",
     "compare_groups",
     "error_clusters",
     "failure_directions",

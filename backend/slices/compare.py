@@ -36,7 +36,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MethodComparison:
     """Groups of several methods, in the order given.
 
     Attributes
@@ -75,7 +75,7 @@ def compare_groups(
     fold_share: float = 0.8,
     seed: int = 0,
     progress: Progress = ignore_progress,
-) -> Comparison:
+) -> MethodComparison:
     """Put the groups of several methods into one table, tested on data they were not found on.
 
     Every method is run again on each of two random halves (balanced within each label). Its rule
@@ -115,7 +115,7 @@ def compare_groups(
 
     Returns
     -------
-    Comparison
+    MethodComparison
 
     Notes
     -----
@@ -178,7 +178,7 @@ def compare_groups(
     table["small"] = table["effective_size"] < SMALL
     table["folded_into"] = pd.array(fold(members, len(losses), fold_share), dtype="Int64")
     progress(1.0, "Done")
-    return Comparison(table[list(COLUMNS)], weighted_jaccard(weights, weights), members)
+    return MethodComparison(table[list(COLUMNS)], weighted_jaccard(weights, weights), members)
 
 
 def fold(members: Sequence[NDArray[np.int64]], n: int, share: float = 0.8) -> list[int | None]:

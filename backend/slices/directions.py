@@ -35,7 +35,7 @@ _LARGEST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class _Options:
+class _DirectionOptions:
     n_groups: int
     size: float
     n_axes: int
@@ -119,11 +119,15 @@ def failure_directions(
     )
     check_size(size, len(inputs))
     check_least(n_axes=(n_axes, 1), max_fit=(max_fit, 4 * _FEWEST))
-    return _fit(inputs, _Options(check_groups(n_groups), size, n_axes, max_fit, seed), progress)
+    return _fit(
+        inputs, _DirectionOptions(check_groups(n_groups), size, n_axes, max_fit, seed), progress
+    )
 
 
 @threadpool_limits.wrap(limits=1)  # many small fits: threads would only wait for each other
-def _fit(inputs: Inputs, options: _Options, progress: Progress = ignore_progress) -> FoundGroups:
+def _fit(
+    inputs: Inputs, options: _DirectionOptions, progress: Progress = ignore_progress
+) -> FoundGroups:
     labels, wrong, losses = needed(inputs.labels), needed(inputs.wrong), needed(inputs.losses)
     count = check_size(options.size, len(inputs))
     present = np.unique(labels).tolist()
@@ -191,7 +195,7 @@ def _direction(
     label: int,
     rows: NDArray[np.int64],
     count: float,
-    options: _Options,
+    options: _DirectionOptions,
 ) -> tuple[_Direction, NDArray[np.int64], NDArray[np.float64]]:
     """The direction of one class, its rows, and their cross-validated decision values."""
     random = np.random.default_rng([options.seed, label])

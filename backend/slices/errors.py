@@ -27,7 +27,7 @@ _NEAREST = 5
 
 
 @dataclass(frozen=True)
-class _Options:
+class _ErrorClusterOptions:
     n_groups: int
     algorithm: str
     of: str
@@ -109,12 +109,16 @@ def error_clusters(
         classes=classes,
         needs=("losses", "labels", "predictions") if of == "wrong" else ("losses",),
     )
-    options = _Options(n_groups, algorithm, of, quantile, n_clusters, n_axes, max_fit, seed)
+    options = _ErrorClusterOptions(
+        n_groups, algorithm, of, quantile, n_clusters, n_axes, max_fit, seed
+    )
     return _fit(inputs, options, progress)
 
 
 @threadpool_limits.wrap(limits=1)  # many small fits: threads would only wait for each other
-def _fit(inputs: Inputs, options: _Options, progress: Progress = ignore_progress) -> FoundGroups:
+def _fit(
+    inputs: Inputs, options: _ErrorClusterOptions, progress: Progress = ignore_progress
+) -> FoundGroups:
     progress(0.0, "Finding principal axes")
     axes = principal_axes(inputs.embeddings, options.n_axes, seed=options.seed)
     points = axes.apply(inputs.embeddings)
@@ -146,7 +150,7 @@ def _fit(inputs: Inputs, options: _Options, progress: Progress = ignore_progress
     )
 
 
-def _hard_rows(inputs: Inputs, options: _Options) -> tuple[NDArray[np.int64], str]:
+def _hard_rows(inputs: Inputs, options: _ErrorClusterOptions) -> tuple[NDArray[np.int64], str]:
     losses, wrong = needed(inputs.losses), inputs.wrong
     if options.of != "high_loss" and wrong is not None:
         return np.flatnonzero(wrong), f"Hard examples: the {int(wrong.sum()):,} wrong ones."
@@ -155,7 +159,7 @@ def _hard_rows(inputs: Inputs, options: _Options) -> tuple[NDArray[np.int64], st
     return rows, f"Hard examples: the {len(rows):,} with a loss above {border:.4g}."
 
 
-def _balls(points: NDArray[np.float64], options: _Options) -> list[_Ball]:
+def _balls(points: NDArray[np.float64], options: _ErrorClusterOptions) -> list[_Ball]:
     balls = []
     clusters = _clusters(points, options)
     for cluster in np.unique(clusters[clusters >= 0]):
@@ -168,7 +172,7 @@ def _balls(points: NDArray[np.float64], options: _Options) -> list[_Ball]:
     return balls
 
 
-def _clusters(points: NDArray[np.float64], options: _Options) -> NDArray[np.int64]:
+def _clusters(points: NDArray[np.float64], options: _ErrorClusterOptions) -> NDArray[np.int64]:
     """Cluster of each point; -1 for those that DBSCAN calls noise."""
     k = min(options.n_clusters, len(np.unique(points, axis=0)))
     if options.algorithm == "kmeans":

@@ -15,7 +15,7 @@ from backend.slices.inputs import Inputs, check_groups, check_inputs, check_size
 
 
 @dataclass(frozen=True)
-class _Options:
+class _HighestLossOptions:
     n_groups: int
     size: float
 
@@ -61,10 +61,12 @@ def highest_loss(
         needs=("losses",),
     )
     check_size(size, len(inputs))
-    return _fit(inputs, _Options(check_groups(n_groups), size), progress)
+    return _fit(inputs, _HighestLossOptions(check_groups(n_groups), size), progress)
 
 
-def _fit(inputs: Inputs, options: _Options, progress: Progress = ignore_progress) -> FoundGroups:
+def _fit(
+    inputs: Inputs, options: _HighestLossOptions, progress: Progress = ignore_progress
+) -> FoundGroups:
     losses, labels = needed(inputs.losses), inputs.labels
     count = max(1, round(check_size(options.size, len(inputs))))
     chosen: list[tuple[int | None, NDArray[np.int64]]] = [(None, _top(losses, count))]

@@ -26,7 +26,7 @@ Columns = Any
 
 
 @dataclass(frozen=True)
-class _Options:
+class _MixtureOptions:
     n_groups: int
     n_components: int
     n_axes: int
@@ -126,7 +126,7 @@ def mixture_slices(
         classes=classes,
         needs=("losses", "labels", "predictions"),
     )
-    options = _Options(
+    options = _MixtureOptions(
         check_groups(n_groups),
         n_components,
         n_axes,
@@ -141,7 +141,9 @@ def mixture_slices(
 
 
 @threadpool_limits.wrap(limits=1)  # many small products: threads would only wait for each other
-def _fit(inputs: Inputs, options: _Options, progress: Progress = ignore_progress) -> FoundGroups:
+def _fit(
+    inputs: Inputs, options: _MixtureOptions, progress: Progress = ignore_progress
+) -> FoundGroups:
     n = len(inputs)
     random = np.random.default_rng(options.seed)
     notes = []
@@ -192,7 +194,7 @@ def _fit(inputs: Inputs, options: _Options, progress: Progress = ignore_progress
 def _rule(
     mixture: _Mixture,
     axes: Axes,
-    options: _Options,
+    options: _MixtureOptions,
     kept: NDArray[np.int64] | None,
     inputs: Inputs,
 ) -> Ranked:
@@ -225,7 +227,7 @@ def _log_joint(
     points: NDArray[np.float64],
     labels: Columns,
     predicted: Columns,
-    options: _Options,
+    options: _MixtureOptions,
 ) -> NDArray[np.float64]:
     """(n, k): log share + log density + weighted log-likelihoods of label and prediction."""
     precision = 1 / mixture.variances

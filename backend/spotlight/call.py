@@ -17,7 +17,7 @@ from backend.core.progress import Progress, ignore_progress
 from backend.spotlight.objective import check_counts
 from backend.spotlight.options import SearchOptions
 from backend.spotlight.solver.names import Kernel, check_kernel
-from backend.spotlight.solver.ranks import ALONE, Ranks
+from backend.spotlight.solver.ranks import ALONE, Processes
 
 # A full precision is refused with fewer examples per dimension, or more dimensions.
 _FULL_EXAMPLES, _FULL_DIMENSIONS = 5, 2000
@@ -39,7 +39,7 @@ class Search:
     kernel: Kernel
     device: torch.device
     progress: Progress
-    ranks: Ranks = ALONE
+    ranks: Processes = ALONE
     preparation: Preparation | None = None
 
     @property
@@ -66,7 +66,7 @@ def check_search(
     counts: Any,
     device: str | torch.device,
     progress: Progress | None,
-    ranks: Ranks = ALONE,
+    ranks: Processes = ALONE,
 ) -> Search:
     """The arguments of ``find_spotlights`` in one piece, or an ``InputError`` about one of them.
 

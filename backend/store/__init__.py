@@ -2,6 +2,6 @@
 
 from backend.store.log import Event, clean_author, clean_tag
 from backend.store.store import Store
-from backend.store.views import View
+from backend.store.views import SavedView
 
-__all__ = ["Event", "Store", "View", "clean_author", "clean_tag"]
+__all__ = ["Event", "SavedView", "Store", "clean_author", "clean_tag"]

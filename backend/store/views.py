@@ -12,7 +12,7 @@ from backend.store.log import Event, clean_name
 
 
 @dataclass(frozen=True)
-class View:
+class SavedView:
     """A saved view as it stands now.
 
     ``key`` stays the same when it is saved again; ``state`` is what was given to ``save_view``; ``author``
@@ -64,18 +64,20 @@ class SavedViews(LogKeeper):
         held = self._view(bundle, view)
         return self._write_view(bundle, held.key, "", None, author=author, was=held.name)
 
-    def views(self, bundle: Any) -> list[View]:
+    def views(self, bundle: Any) -> list[SavedView]:
         """The saved views of a bundle, by whomever, the first saved first."""
         with self._lock:
             seqs = self._fold(bundle).cards("view")
         found = {event.seq: event for event in self.events_at(bundle, seqs.values())}
         return [
-            View(key, event.payload["name"], event.payload["state"], event.author, event.time, seq)
+            SavedView(
+                key, event.payload["name"], event.payload["state"], event.author, event.time, seq
+            )
             for key, seq in seqs.items()
             for event in [found[seq]]
         ]
 
-    def _view(self, bundle: Any, view: str) -> View:
+    def _view(self, bundle: Any, view: str) -> SavedView:
         for one in self.views(bundle):
             if view in (one.key, one.name):
                 return one

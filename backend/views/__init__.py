@@ -8,7 +8,7 @@ stands in a link.
 from backend.views.differs import what_differs
 from backend.views.links import MAX_INLINE, decode, encode
 from backend.views.resolve import Scene
-from backend.views.state import Drawn, Filter, Ids, Query, Step, View, ViewError
+from backend.views.state import Drawn, Filter, Ids, Query, SelectionStep, View, ViewError
 
 __all__ = [
     "MAX_INLINE",
@@ -17,7 +17,7 @@ __all__ = [
     "Ids",
     "Query",
     "Scene",
-    "Step",
+    "SelectionStep",
     "View",
     "ViewError",
     "decode",

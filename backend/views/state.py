@@ -74,7 +74,7 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Step:
+class SelectionStep:
     """One gesture of a selection: starts it anew, adds to it, or takes away from it."""
 
     operation: Operation
@@ -86,7 +86,7 @@ class View:
     """What is shown: all filters that are on hold at once; the steps build the selection in order."""
 
     filters: tuple[Filter, ...] = ()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[SelectionStep, ...] = ()
 
     @property
     def plain(self) -> bool:
@@ -115,10 +115,10 @@ class View:
     def selected(self, what: Some, operation: Operation = "new") -> View:
         """One more step; ``new`` forgets the steps before it."""
         if operation == "new":
-            return replace(self, steps=(Step("new", what),))
+            return replace(self, steps=(SelectionStep("new", what),))
         if len(self.steps) >= MAX_STEPS:
             raise ViewError(f"a selection holds at most {MAX_STEPS} steps: clear it (Esc) first.")
-        return replace(self, steps=(*self.steps, Step(operation, what)))
+        return replace(self, steps=(*self.steps, SelectionStep(operation, what)))
 
     def cleared(self) -> View:
         """Nothing selected; filters stay."""
@@ -156,7 +156,7 @@ class View:
         return cls(
             tuple(Filter(_some(_field(one, "what")), _truth(_field(one, "on"))) for one in filters),
             tuple(
-                Step(
+                SelectionStep(
                     cast("Operation", _one_of(_field(one, "do"), OPERATIONS)),
                     _some(_field(one, "what")),
                 )

@@ -48,7 +48,7 @@ class ClassClusters:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ReadyClass:
     """A class of ``n`` examples before it is clustered: coordinates of the ``fitted`` ones.
 
     ``top`` is the largest number of clusters to try; below 2 there is one cluster.
@@ -67,7 +67,7 @@ def prepare_class(
     rows: NDArray[np.int64],
     options: Options,
     normal: NDArray[np.float64] | None,
-) -> Prepared:
+) -> ReadyClass:
     """The coordinates of the class that holds these rows; ``normal`` as for ``fit_reduction``."""
     n = len(rows)
     fitted = sample(rows, options.max_fit, options.seed)
@@ -93,11 +93,11 @@ def prepare_class(
             top = min(top, n - 1)
             notes.append(f"{n} examples: at most {top} clusters were tried")
         top = min(top, distinct)
-    return Prepared(n, fitted, lambda block: reduce(scaled(block)), points, top, tuple(notes))
+    return ReadyClass(n, fitted, lambda block: reduce(scaled(block)), points, top, tuple(notes))
 
 
 def fit_models(
-    prepared: list[Prepared], names: list[str], options: Options, tick: Callable[[str], None]
+    prepared: list[ReadyClass], names: list[str], options: Options, tick: Callable[[str], None]
 ) -> list[list[Any]]:
     """For each class the fitted models with 2, 3, ... ``top`` clusters."""
     made: list[list[Any]] = [[] for _ in prepared]
@@ -117,7 +117,7 @@ def fit_models(
     return made
 
 
-def _is_small(ready: Prepared, options: Options) -> bool:
+def _is_small(ready: ReadyClass, options: Options) -> bool:
     n, d = ready.points.shape
     return options.clusterer == "gmm" and n <= _SMALL_ROWS and d <= _SMALL_AXES
 
@@ -134,7 +134,7 @@ def _model(k: int, points: NDArray[np.float64], options: Options) -> Any:
 
 
 def cluster_class(
-    ready: Prepared, models: list[Any], losses: NDArray[np.float64], options: Options
+    ready: ReadyClass, models: list[Any], losses: NDArray[np.float64], options: Options
 ) -> ClassClusters:
     """The best of the models, its clusters split further where that is asked for."""
     n, points, fitted, notes = ready.n, ready.points, ready.fitted, list(ready.notes)

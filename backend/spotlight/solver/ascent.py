@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from backend.spotlight.solver.kernels import SLOPE
-from backend.spotlight.solver.shapes import Shape
+from backend.spotlight.solver.shapes import AscentShape
 from backend.spotlight.solver.sizes import Problem, Sizes, kernel_at, solve_sizes
 
 # A step must win this share of what the slope promises, but for rounding (in loss deviations).
@@ -148,7 +148,7 @@ class Climbers:
         )
 
     @classmethod
-    def at(cls, shape: Shape, centers: Tensor, guess: Tensor) -> Climbers:
+    def at(cls, shape: AscentShape, centers: Tensor, guess: Tensor) -> Climbers:
         """Spherical starts around (k, d) centers with (k,) guessed log precisions."""
         parameters = shape.first(centers)
         blank, steps = torch.zeros_like(guess), torch.zeros_like(guess, dtype=torch.int64)
@@ -157,7 +157,7 @@ class Climbers:
 
 
 def ascend(
-    shape: Shape,
+    shape: AscentShape,
     climbers: Climbers,
     problem: Problem,
     *,
@@ -170,7 +170,7 @@ def ascend(
 
     Parameters
     ----------
-    shape : Shape
+    shape : AscentShape
     climbers : Climbers
         Parameters to start from, a guess of their sizes, and what is known of the curvature.
         Values need not be those of this problem: they are computed anew.
@@ -246,7 +246,7 @@ def ascend(
 
 
 def _slopes(
-    shape: Shape, parameters: Tensor, distances: Tensor, sizes: Sizes, problem: Problem
+    shape: AscentShape, parameters: Tensor, distances: Tensor, sizes: Sizes, problem: Problem
 ) -> tuple[Tensor, Tensor]:
     """Slopes of the weighted loss along the solved size, and first step scales."""
     _, _, pulls = kernel_at(distances, sizes.log_precision, problem)

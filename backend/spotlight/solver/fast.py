@@ -19,7 +19,7 @@ from torch import Tensor
 from backend.spotlight.solver.ascent import Climbers, Race, ascend
 from backend.spotlight.solver.names import Kernel
 from backend.spotlight.solver.rows import EXACT_NUMBERS, Rows
-from backend.spotlight.solver.shapes import SHAPES, Shape, Spherical
+from backend.spotlight.solver.shapes import SHAPES, AscentShape, Spherical
 from backend.spotlight.solver.sizes import Problem, kernel_at, solve_sizes
 from backend.spotlight.solver.starts import draw_starts, draw_subsample, storage_free_order
 
@@ -243,7 +243,9 @@ class FastSearch:
         behind = climbers.sizes.value[0] - climbers.sizes.value
         return min(_FINISHERS, int((behind <= noise).sum()))
 
-    def _finish(self, shape: Shape, climbers: Climbers, problem: Problem, count: int) -> Climbers:
+    def _finish(
+        self, shape: AscentShape, climbers: Climbers, problem: Problem, count: int
+    ) -> Climbers:
         """Optima on all rows, best first; those that fall behind are left out."""
         stages = [replace(problem, softness=soft) for soft in _SOFTNESS[self.kernel][1]]
         tight = shape.patience
@@ -256,7 +258,7 @@ class FastSearch:
 
     def _climb(
         self,
-        shape: Shape,
+        shape: AscentShape,
         climbers: Climbers,
         stages: list[Problem],
         tolerance: float,
@@ -295,7 +297,7 @@ class FastSearch:
         )
 
 
-def _distinct(shape: Shape, climbers: Climbers, problem: Problem) -> Tensor:
+def _distinct(shape: AscentShape, climbers: Climbers, problem: Problem) -> Tensor:
     """Positions of climbers whose weights are unlike those of every better one, best first."""
     order = climbers.ranking()
     sizes = climbers.sizes[order]

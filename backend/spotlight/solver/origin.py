@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from backend.core.errors import InputError
 from backend.spotlight.solver.blocks import Sum, block_sums, lent, rows_per_block
-from backend.spotlight.solver.ranks import ALONE, Ranks
+from backend.spotlight.solver.ranks import ALONE, Processes
 
 # Units per block of what is read and changed several times on the way: it should stay in the cache.
 READ_UNITS = 2
@@ -40,7 +40,7 @@ def read_blocks(
 
 
 def center_and_scale(
-    values: NDArray[Any], tick: Callable[[], None], ranks: Ranks = ALONE
+    values: NDArray[Any], tick: Callable[[], None], ranks: Processes = ALONE
 ) -> tuple[NDArray[np.float64], float]:
     """Mean of the rows, and root mean square distance from it, without far outliers.
 

@@ -33,7 +33,7 @@ _HEARTBEAT = 2.0
 Done = TypeVar("Done")
 
 
-class Ranks(Protocol):
+class Processes(Protocol):
     """What a search asks of the processes that share it."""
 
     rank: int

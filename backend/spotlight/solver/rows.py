@@ -12,7 +12,7 @@ from torch import Tensor
 
 from backend.spotlight.solver.blocks import Sum, block_sums, rows_per_block
 from backend.spotlight.solver.origin import READ_UNITS, center_and_scale, read_blocks
-from backend.spotlight.solver.ranks import ALONE, Ranks
+from backend.spotlight.solver.ranks import ALONE, Processes
 
 # A normalised working copy is kept when it needs no more than this; larger data is read anew in
 # every pass, so that memory does not grow with the number of rows.
@@ -55,7 +55,7 @@ class Rows:
     device : torch.device
     tick : callable
         Called for each block that is read; may raise to stop.
-    ranks : Ranks
+    ranks : Processes
         The processes that share the search.
     """
 
@@ -67,7 +67,7 @@ class Rows:
         dtype: torch.dtype,
         device: torch.device,
         tick: Callable[[], None] = idle,
-        ranks: Ranks = ALONE,
+        ranks: Processes = ALONE,
     ):
         self.own, self.d = values.shape
         self.ranks = ranks
@@ -96,7 +96,7 @@ class Rows:
         values: NDArray[Any],
         device: torch.device,
         tick: Callable[[], None] = idle,
-        ranks: Ranks = ALONE,
+        ranks: Processes = ALONE,
     ) -> Rows:
         """The rows around their mean, in units of their root mean square distance from it.
 
@@ -111,7 +111,7 @@ class Rows:
         values: NDArray[Any],
         device: torch.device,
         tick: Callable[[], None] = idle,
-        ranks: Ranks = ALONE,
+        ranks: Processes = ALONE,
     ) -> Rows:
         """The rows around their mean, in their own units."""
         shift, _ = center_and_scale(values, tick, ranks)
@@ -250,7 +250,7 @@ class Rows:
         return self.ranks.merged(total)
 
 
-def _dtype_for(values: NDArray[Any], ranks: Ranks) -> torch.dtype:
+def _dtype_for(values: NDArray[Any], ranks: Processes) -> torch.dtype:
     own, d = values.shape
     _, n, _ = ranks.place(own)
     return torch.float64 if n * d <= EXACT_NUMBERS else torch.float32

@@ -30,7 +30,7 @@ _BOUND = 0.5 * math.log(CONDITION)
 _FLOOR = 0.01
 
 
-class Shape(Protocol):
+class AscentShape(Protocol):
     """What the ascent needs to know of a region's shape."""
 
     rows: Rows

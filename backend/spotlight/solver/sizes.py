@@ -24,7 +24,7 @@ from torch import Tensor
 from backend.spotlight.solver.blocks import Sum
 from backend.spotlight.solver.kernels import SLOPE, pull, weigh
 from backend.spotlight.solver.names import Kernel
-from backend.spotlight.solver.ranks import ALONE, Ranks
+from backend.spotlight.solver.ranks import ALONE, Processes
 
 # Data has unit size. Beyond these bounds a region is everything, or a single point.
 LOG_PRECISION_BOUNDS = (-27.0, 27.0)
@@ -51,7 +51,7 @@ class Problem:
     kernel : {"gaussian", "squared_distance"}
     softness : float
         Rounding of the compact kernel's edge.
-    ranks : Ranks
+    ranks : Processes
         The processes that share the search; ``losses`` and ``counts`` are of the own rows.
     block : int
         Sums are taken over so many rows at a time; 0 for all at once.
@@ -62,7 +62,7 @@ class Problem:
     min_weight: float
     kernel: Kernel
     softness: float = 0.0
-    ranks: Ranks = ALONE
+    ranks: Processes = ALONE
     block: int = 0
 
 

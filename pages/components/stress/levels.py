@@ -12,7 +12,12 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.groups import SMALL
 from backend.core.statistics import mean_interval
-from backend.populations import Level, compression_levels, read_stress_table, stress_columns
+from backend.populations import (
+    CompressionLevel,
+    compression_levels,
+    read_stress_table,
+    stress_columns,
+)
 from backend.populations.stress import IID
 from pages.components.shared import charts, palette, populations, text
 from pages.components.stress.source import EVERYBODY, TABLE, tagged_rows
@@ -99,7 +104,9 @@ def _table_levels(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def levels_figure(table: pd.DataFrame, levels: list[Level], shown: list[str]) -> go.Figure:
+def levels_figure(
+    table: pd.DataFrame, levels: list[CompressionLevel], shown: list[str]
+) -> go.Figure:
     figure = go.Figure()
     order = [level.name for level in levels]
     ends: list[tuple[float, int]] = []

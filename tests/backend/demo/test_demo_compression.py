@@ -14,7 +14,7 @@ from backend.core.home import PROJECT, home_folder
 from backend.demo import compression
 from backend.demo.compact import weighted_layers
 from backend.demo.images import image_attributes, read_split
-from backend.demo.pool import Kept, run_kept
+from backend.demo.pool import WorkFolder, run_kept
 from backend.demo.shifts import SHIFTS
 from backend.populations import stress_report
 
@@ -98,7 +98,9 @@ def test_populations_are_pruned_and_rounded_as_named(data, monkeypatch):
     )
     for options in compression.POPULATIONS.values():
         plan = compression.Plan(0, 1, **options)
-        compression.train_member(compression.Member(data, 64, 30, 0, plan), lambda share: None)
+        compression.train_member(
+            compression.CompressionTraining(data, 64, 30, 0, plan), lambda share: None
+        )
     zeros, values = [], []
     for network in made:
         weights = [layer.weight.detach().flatten(1) for layer in weighted_layers(network)]
@@ -182,10 +184,10 @@ def slow_double(task, after):
 
 def test_workers_give_the_same_results_in_the_same_order(tmp_path):
     tasks = [({"task": number}, number) for number in range(5)]
-    Kept(tmp_path).write({"task": 3}, {"twice": np.array([-1])})
+    WorkFolder(tmp_path).write({"task": 3}, {"twice": np.array([-1])})
     told = []
     results = run_kept(
-        slow_double, tasks, Kept(tmp_path),
+        slow_double, tasks, WorkFolder(tmp_path),
         workers=2, progress=lambda share, said: told.append((share, said)), what="number",
     )  # fmt: skip
     assert [int(result["twice"][0]) for result in results] == [0, 2, 4, -1, 8]

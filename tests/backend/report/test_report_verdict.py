@@ -16,7 +16,7 @@ from backend import report
 from backend.bundle import read_bundle, write_bundle
 from backend.core.errors import InputError
 from backend.core.statistics import wilson_interval
-from backend.report.studentised import Compared
+from backend.report.studentised import StratifiedLosses
 from backend.report.verdict import MIN_SIDE
 
 
@@ -103,7 +103,7 @@ def test_p_is_that_of_all_permutations():
     table = pd.DataFrame(
         {"stratum": 0, "match": np.isin(np.arange(10), chosen), "loss": values, "error": np.nan}
     )
-    found = Compared(table).test(np.random.default_rng(0), 20_000, 0.05)
+    found = StratifiedLosses(table).test(np.random.default_rng(0), 20_000, 0.05)
     shuffled = 2 * min(above, below)
     assert shuffled == pytest.approx(26 / 120)  # Welch's is smaller here
     assert found.p == pytest.approx(shuffled, abs=0.015)
@@ -122,7 +122,7 @@ def test_p_is_never_below_that_of_welch():
             "error": np.nan,
         }
     )
-    found = Compared(table).test(np.random.default_rng(0), 1999, 0.05)
+    found = StratifiedLosses(table).test(np.random.default_rng(0), 1999, 0.05)
     welched = ttest_ind(first, other, equal_var=False)
     assert found.p == pytest.approx(welched.pvalue)
     interval = welched.confidence_interval(0.95)
@@ -137,7 +137,7 @@ def test_the_larger_side_may_match():
         pd.DataFrame({"stratum": 0, "match": side, "loss": values, "error": np.nan})
         for side in (match, ~match)
     ]
-    one, other = (Compared(t).test(np.random.default_rng(0), 999, 0.05) for t in tables)
+    one, other = (StratifiedLosses(t).test(np.random.default_rng(0), 999, 0.05) for t in tables)
     assert other.difference == pytest.approx(-one.difference)
     assert other.p == one.p
     assert (other.low, other.high) == pytest.approx((-one.high, -one.low))

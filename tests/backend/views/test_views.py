@@ -18,7 +18,7 @@ from backend.views import (
     Ids,
     Query,
     Scene,
-    Step,
+    SelectionStep,
     View,
     ViewError,
     decode,
@@ -156,9 +156,9 @@ somes = st.one_of(
 views = st.builds(
     View,
     st.lists(st.builds(Filter, somes, st.booleans()), max_size=4).map(tuple),
-    st.lists(st.builds(Step, st.sampled_from(["new", "add", "remove"]), somes), max_size=4).map(
-        tuple
-    ),
+    st.lists(
+        st.builds(SelectionStep, st.sampled_from(["new", "add", "remove"]), somes), max_size=4
+    ).map(tuple),
 )
 
 

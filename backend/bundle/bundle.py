@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from backend.bundle.losses import codes_of, softmax
 from backend.bundle.media import Media, MediaError, prepared
 from backend.bundle.names import COLUMNS, SWITCHES
+from backend.core.blocks import rows_per_step
 from backend.core.errors import BundleError, Fault, InputError
 from backend.difficulty import label_margin
 
@@ -218,12 +219,13 @@ class Bundle:
         scores = self.probabilities if self.probabilities is not None else self.logits
         if scores is None or self.label_codes is None or scores.shape[1] < 2:
             return None
-        if not len(rows):
-            return np.zeros(0)
-        held = np.asarray(scores[rows])
-        if self.probabilities is None:
-            held = softmax(held)
-        return label_margin(held, self.label_codes[rows])
+        margins = np.empty(len(rows))
+        step = rows_per_step(scores.shape[1])
+        for start in range(0, len(rows), step):
+            taken = rows[start : start + step]
+            chances = softmax(scores[taken]) if self.probabilities is None else scores[taken]
+            margins[start : start + step] = label_margin(chances, self.label_codes[taken])
+        return margins
 
     @cached_property
     def accuracy(self) -> float | None:

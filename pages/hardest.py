@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.groups import sharp_group
 from backend.difficulty import high_loss
+from backend.views import Looked
 from pages.components.group import groups
 from pages.components.group.panel import show_group
 from pages.components.map import mapview
@@ -17,7 +18,6 @@ from pages.components.shared import frame, keys, palette, text, twin
 from pages.components.shared.choice import Choice
 from pages.components.view import selection
 from pages.components.view.acting import show_acting_bar
-from pages.components.view.selection import Looked
 
 SHARE = 2.0  # percent of the examples, at first
 

@@ -9,6 +9,7 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.tasks import default_options
+from backend.views import Looked
 from pages.components.group import groups, tagging
 from pages.components.group.panel import show_group
 from pages.components.map import mapview
@@ -18,7 +19,6 @@ from pages.components.shared.waiting import RUNNING, follow, show_progress
 from pages.components.spotlights import claims, methods, search, trust
 from pages.components.view import breakdown, differs, selection
 from pages.components.view.acting import show_acting_bar
-from pages.components.view.selection import Looked
 
 BASELINE_SHARE = 0.02
 """Size of the high-loss set and the random sample where the search takes no size."""

@@ -59,6 +59,13 @@ class Group:
         return self.weighted_loss / self.base_loss if self.base_loss > 0 else float("nan")
 
 
+def by_loss(rows: Any, losses: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """Rows, or those of a mask (n,), highest loss first; ties go to the lower row."""
+    rows = np.asarray(rows)
+    rows = np.flatnonzero(rows) if rows.dtype == bool else np.sort(rows).astype(np.int64)
+    return rows[np.argsort(-np.asarray(losses)[rows], kind="stable")]
+
+
 def sharp_group(kind: str, rows: Any, losses: NDArray[np.floating[Any]]) -> Group:
     """The group of exactly these rows, in the given order. ``rows`` may be a mask of shape (n,)."""
     losses = np.asarray(losses, dtype=np.float64)

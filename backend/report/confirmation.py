@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.errors import InputError
-from backend.rules import Rule, evaluate
-from backend.rules.evaluate import columns_of
+from backend.rules import Rule, columns_of, evaluate
 
 Mask = NDArray[np.bool_]
 

@@ -4,14 +4,16 @@
     `skin tone` in ("dark", "medium") and not tagged "blurred"
     text contains "refund" or near "test-17", "test-20" top 50
     width between 0.2 and 0.4 and label != prediction
+    near "test-17" top 50 within (label = Shirt)
 
 ``not`` binds before ``and``, ``and`` before ``or``; parentheses group. Keywords may be written in
 any case. Names with blanks or other signs stand in backticks, text in quotation marks (doubled
 inside: ``"a ""b"" c"``); a single plain word needs none.
 """
 
+from backend.rules.columns import Column, attribute_name, columns_of, read_column
 from backend.rules.complete import complete
-from backend.rules.evaluate import Column, columns_of, evaluate, read_column
+from backend.rules.evaluate import evaluate
 from backend.rules.parser import parse
 from backend.rules.syntax import Rule, RuleError, to_text
 
@@ -19,6 +21,7 @@ __all__ = [
     "Column",
     "Rule",
     "RuleError",
+    "attribute_name",
     "columns_of",
     "complete",
     "evaluate",

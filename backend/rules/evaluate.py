@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.blocks import row_blocks
 from backend.describe import tokenize
+from backend.rules.columns import Column, columns_by_name
 from backend.rules.parser import parse, unknown_column
 from backend.rules.syntax import (
     And,
@@ -45,39 +44,6 @@ _COMPARED: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column: ``kind`` is ``number``, ``truth`` or ``text``; ``known`` (n,) where it has a value."""
-
-    kind: str
-    values: NDArray[Any] = field(repr=False)
-    known: Mask = field(repr=False)
-
-
-def columns_of(bundle: Bundle) -> dict[str, str]:
-    """Names that a rule on this bundle can use, each with its kind: number, truth or text.
-
-    The bundle's own ``label``, ``prediction``, ``correct``, ``loss``, ``target`` and ``id`` as far
-    as they are given, ``text``, then the attributes. An attribute with a name of the former is
-    reached as, for instance, ``label (attribute)``.
-    """
-    return {name: _kind(make()) for name, make in _columns(bundle).items()}
-
-
-def read_column(bundle: Bundle, name: str) -> Column:
-    """The values of one column as rules see them.
-
-    Raises
-    ------
-    RuleError
-        If the bundle has no column of this name.
-    """
-    columns = _columns(bundle)
-    if name not in columns:
-        raise RuleError(unknown_column(name, columns), columns=columns)
-    return _column(columns[name]())
-
-
 def evaluate(
     rule: Rule | str,
     bundle: Bundle,
@@ -103,7 +69,9 @@ def evaluate(
     ``not`` in front of a condition turns its answer around, so ``not width > 3`` holds where width
     is missing. Text is compared exactly, upper and lower case being different; ``contains`` reads
     words as ``backend.describe.tokenize`` does. ``near`` takes the Euclidean distance to the
-    closest of the chosen examples; ties go to the lower row.
+    closest of the chosen examples; ties go to the lower row. ``near ... top k within (...)`` counts
+    to ``k`` among the examples that the rule in parentheses holds for; ``near ... top k and ...``
+    counts among all and keeps those that fit.
 
     Raises
     ------
@@ -111,7 +79,7 @@ def evaluate(
         If a column, tag or id does not exist, or a value does not fit its column.
     """
     source = rule if isinstance(rule, str) else None
-    columns = _columns(bundle)
+    columns = columns_by_name(bundle)
     tree = parse(rule, columns) if isinstance(rule, str) else rule
     return _Evaluation(bundle, columns, tags, source).mask(tree)
 
@@ -154,8 +122,8 @@ class _Evaluation:
                 return self._contains(name, words, negated)
             case Tagged(tag):
                 return self._tagged(tag)
-            case Near(ids, top):
-                return self._near(ids, top)
+            case Near(ids, top, within):
+                return self._near(ids, top, within)
 
     def _wrong(self, problem: str, at: int) -> RuleError:
         return RuleError(problem, source=self._source, at=at, columns=self._columns)
@@ -164,7 +132,7 @@ class _Evaluation:
         if name.name not in self._columns:
             raise self._wrong(unknown_column(name.name, self._columns), name.at)
         if name.name not in self._read:
-            self._read[name.name] = _column(self._columns[name.name]())
+            self._read[name.name] = Column.of(self._columns[name.name]())
         return self._read[name.name]
 
     def _constant(self, name: Name, column: Column, value: Value) -> Any:
@@ -233,71 +201,29 @@ class _Evaluation:
             raise self._wrong(f"no example is tagged '{tag.raw[:80]}'. Tags: {told}.", tag.at)
         return np.isin(self._bundle.ids, np.asarray(ids, dtype=str))
 
-    def _near(self, ids: tuple[Value, ...], top: int) -> Mask:
+    def _near(self, ids: tuple[Value, ...], top: int, within: Rule | None) -> Mask:
         bundle = self._bundle
+        among = np.arange(bundle.n) if within is None else np.flatnonzero(self.mask(within))
         rows = []
         for one in ids:
             found = np.flatnonzero(bundle.ids == one.raw)
             if not len(found):
                 raise self._wrong(f"there is no example with id '{one.raw[:80]}'.", one.at)
             rows.append(int(found[0]))
-        chosen = np.asarray(bundle.embeddings[rows], dtype=np.float64)
-        closest = np.empty(bundle.n)
-        for start, block in row_blocks(bundle.embeddings):
-            # Differences, not the expanded square: it loses its digits far from the origin.
-            distances = [np.square(block - center).sum(axis=1) for center in chosen]
-            closest[start : start + len(block)] = np.minimum.reduce(distances)
         mask = np.zeros(bundle.n, dtype=bool)
-        mask[np.argsort(closest, kind="stable")[:top]] = True
+        mask[nearest_to(bundle, rows, among)[:top]] = True
         return mask
 
 
-def _column(values: NDArray[Any]) -> Column:
-    kind = _kind(values)
-    known = np.ones(len(values), dtype=bool)
-    if kind == "number":
-        known = ~np.isnan(values)
-    elif kind == "text":
-        known = values != ""
-    return Column(kind, values, known)
+def nearest_to(bundle: Bundle, rows: Sequence[int], among: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows ``among`` (k,), ascending, by their distance to the closest of ``rows``.
 
-
-def _kind(values: NDArray[Any]) -> str:
-    return {"b": "truth", "i": "number", "u": "number", "f": "number"}.get(
-        values.dtype.kind, "text"
-    )
-
-
-def _columns(bundle: Bundle) -> dict[str, Callable[[], NDArray[Any]]]:
-    """Every column by name, made when it is asked for."""
-    made: dict[str, Callable[[], NDArray[Any]]] = {}
-    if bundle.labels is not None:
-        made["label"] = lambda: _named(bundle.labels, bundle.label_names)
-    if bundle.predictions is not None:
-        made["prediction"] = lambda: _named(bundle.predictions, bundle.prediction_names)
-    if bundle.correct is not None:
-        made["correct"] = lambda: np.asarray(bundle.correct)
-    made["loss"] = lambda: bundle.losses
-    if bundle.targets is not None:
-        made["target"] = lambda: np.asarray(bundle.targets)
-    made["id"] = lambda: _column_values(bundle.examples["id"])
-    if bundle.has_text:
-        made["text"] = lambda: _column_values(bundle.examples["text"])
-    for name in bundle.attributes:
-        column = bundle.examples[name]
-        free = f"{name} (attribute)" if name in made else str(name)
-        made[free] = partial(_column_values, column)
-    return made
-
-
-def _named(values: Any, names: NDArray[np.object_] | None) -> NDArray[Any]:
-    """Labels by their class names; the numbers themselves for a regression."""
-    return np.asarray(values) if names is None else names
-
-
-def _column_values(column: pd.Series) -> NDArray[Any]:
-    values = column.to_numpy()
-    if values.dtype.kind in "biuf":
-        return np.asarray(values)
-    filled = column.astype(object).where(column.notna(), "")
-    return np.array([str(value) for value in filled], dtype=object)
+    Euclidean; of equal distances the lower row comes first.
+    """
+    chosen = np.asarray(bundle.embeddings[list(rows)], dtype=np.float64)
+    closest = np.empty(bundle.n)
+    for start, block in row_blocks(bundle.embeddings):
+        # Differences, not the expanded square: it loses its digits far from the origin.
+        distances = [np.square(block - center).sum(axis=1) for center in chosen]
+        closest[start : start + len(block)] = np.minimum.reduce(distances)
+    return np.asarray(among[np.argsort(closest[among], kind="stable")])

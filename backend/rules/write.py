@@ -52,15 +52,20 @@ def value_rule(name: str, value: Any) -> str | None:
     return None if constant is None else _written(Compare(Name(name), "=", constant))
 
 
+def range_rule(name: str, low: float, high: float) -> str:
+    """The rule that a column of numbers lies in a range, both ends included."""
+    lower, upper = (Value(repr(float(end)), number=True) for end in (low, high))
+    return to_text(Between(Name(name), lower, upper))
+
+
 def joined(rules: Iterable[str | None]) -> str:
     """Rules that all hold, those that are None left out."""
     return " and ".join(rule for rule in rules if rule)
 
 
-def near_rule(ids: Sequence[str], top: int) -> str | None:
-    """The ``top`` examples nearest to these."""
-    listed = ", ".join('"' + one.replace('"', '""') + '"' for one in ids)
-    return _short(f"near {listed} top {top}")
+def near_rule(ids: Sequence[str], top: int, *, within: Rule | None = None) -> str | None:
+    """The ``top`` examples nearest to these, of those that ``within`` holds for."""
+    return _written(Near(tuple(Value(one) for one in ids), top, within))
 
 
 def _range(name: Name, low: float, high: float, *, last: bool) -> Rule:

@@ -5,9 +5,10 @@ A filter or a step of a selection names examples by a rule, by a shape drawn on 
 stands in a link.
 """
 
+from backend.views.breakdown import column_bars, confusion_table, pair_rule
 from backend.views.differs import what_differs
 from backend.views.links import MAX_INLINE, decode, encode
-from backend.views.resolve import Scene
+from backend.views.resolve import Looked, Scene, resolve
 from backend.views.state import Drawn, Filter, Ids, Query, SelectionStep, View, ViewError
 
 __all__ = [
@@ -15,12 +16,17 @@ __all__ = [
     "Drawn",
     "Filter",
     "Ids",
+    "Looked",
     "Query",
     "Scene",
     "SelectionStep",
     "View",
     "ViewError",
+    "column_bars",
+    "confusion_table",
     "decode",
     "encode",
+    "pair_rule",
+    "resolve",
     "what_differs",
 ]

@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.core.errors import BackendError
+from backend.core.groups import by_loss
 from backend.map.geometry import rows_in_box, rows_in_polygon
 from backend.rules import evaluate
 from backend.views.state import Drawn, Ids, Query, Some, View, ViewError
@@ -18,6 +20,37 @@ from backend.views.state import Drawn, Ids, Query, Some, View, ViewError
 Mask = NDArray[np.bool_]
 Layouts = Callable[[str], tuple[str, NDArray[Any]] | None]
 """Name of a projection -> (key of its result, (n, 2) positions), or None while it is not there."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a view means on its bundle.
+
+    Attributes
+    ----------
+    view : View
+    shown : bool array of shape (n,)
+        What the filters let through. Not writeable.
+    selected : int array of shape (k,)
+        Selected rows, highest loss first. Not writeable.
+    problems : tuple of str
+        One sentence for each filter or step that could not be used.
+    """
+
+    view: View
+    shown: Mask = field(repr=False)
+    selected: NDArray[np.int64] = field(repr=False)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def filtering(self) -> bool:
+        """Whether any filter is on."""
+        return any(one.on for one in self.view.filters)
+
+    @property
+    def n_shown(self) -> int:
+        """How many examples the filters let through."""
+        return int(np.count_nonzero(self.shown))
 
 
 @dataclass(frozen=True)
@@ -91,3 +124,27 @@ class Scene:
         mask = np.zeros(self.bundle.n, dtype=bool)
         mask[rows] = True
         return mask
+
+
+def resolve(view: View, scene: Scene) -> Looked:
+    """The rows that a view shows and selects; what cannot be used is left out and told.
+
+    A filter that is off is not tried.
+    """
+    problems: list[str] = []
+
+    def fits(what: Some) -> bool:
+        try:
+            scene.mask(what)
+        except BackendError as error:
+            told = str(error).split("\n", 1)[0]
+            problems.append(f"Left out: {what.words()[:80]} ({told})")
+            return False
+        return True
+
+    filters = tuple(one for one in view.filters if not one.on or fits(one.what))
+    usable = View(filters, tuple(one for one in view.steps if fits(one.what)))
+    shown = scene.shown(usable)
+    selected = by_loss(scene.selected(usable), scene.bundle.losses)
+    shown.flags.writeable = selected.flags.writeable = False
+    return Looked(view, shown, selected, tuple(problems))

@@ -13,7 +13,7 @@ from plotly.colors import sample_colorscale
 
 from backend.bundle import Bundle
 from backend.map.coding import group_codes, kind_codes, step_codes
-from backend.rules import read_column
+from backend.rules import attribute_name, read_column
 from pages.components.shared import palette, text
 from pages.components.shared.choice import Choice
 
@@ -97,15 +97,9 @@ def by_region(n: int, choices: Sequence[Choice]) -> Coding:
 
 @st.cache_resource(show_spinner=False, max_entries=24)
 def _column(digest: str, colour_by: str, _bundle: Bundle, *, dark: bool) -> Coding:
-    name = colour_by.removeprefix(COLUMN) if colour_by.startswith(COLUMN) else colour_by
-    if colour_by.startswith(COLUMN) and name in (
-        "label",
-        "prediction",
-        "correct",
-        "loss",
-        "target",
-    ):
-        name = f"{name} (attribute)"
+    name = colour_by
+    if colour_by.startswith(COLUMN):
+        name = attribute_name(_bundle, colour_by.removeprefix(COLUMN))
     column = read_column(_bundle, name)
     if column.kind == "number":
         values = np.asarray(column.values, dtype=float)

@@ -15,7 +15,7 @@ from backend.core.content import content_key
 from backend.jobs import Job
 from backend.map.coding import count_codes
 from backend.map.contours import DensityLines, member_lines
-from backend.views import Drawn
+from backend.views import Drawn, Looked
 from backend.views.state import SHAPES
 from pages.components.gallery import media
 from pages.components.map import colours, pointmap
@@ -24,7 +24,6 @@ from pages.components.shared import keys, link, services, text
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import RUNNING, follow, show_progress
 from pages.components.view import selection
-from pages.components.view.selection import Looked
 
 HEIGHT = 352
 METHODS = ("PCA", "UMAP")

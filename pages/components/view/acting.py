@@ -6,8 +6,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from backend.bundle import Bundle
+from backend.views import Looked
 from pages.components.view import filtering, saved, selection
-from pages.components.view.selection import Looked
 
 
 def show_acting_bar(bundle: Bundle, looked: Looked) -> DeltaGenerator:

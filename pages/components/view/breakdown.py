@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from numpy.typing import NDArray
 
 from backend.bundle import Bundle
-from backend.rules import columns_of, read_column
-from backend.rules.write import joined, value_rule
-from backend.views import Query
+from backend.rules import columns_of
+from backend.rules.write import range_rule
+from backend.views import Looked, Query, column_bars, confusion_table, pair_rule
 from pages.components.shared import keys, palette, text, twin
 from pages.components.view import selection
-from pages.components.view.filtering import range_rule
-from pages.components.view.selection import Looked
 
-BARS = 48
 MAX_CLASSES = 24
 """Classes a drawn matrix holds; with more, the table of confusions stands alone."""
 LISTED = 200
@@ -62,28 +57,20 @@ def show_breakdown(bundle: Bundle, looked: Looked) -> None:
 
 
 def _histogram(bundle: Bundle, looked: Looked, column: str) -> None:
-    found = read_column(bundle, column)
-    values = np.asarray(found.values, dtype=float)
-    usable = found.known & np.isfinite(values)
-    if not usable.any():
+    bars = column_bars(bundle, looked, column)
+    if bars is None:
         st.caption("No example has a value here.")
         return
-    edges = bar_edges(values[usable])
-    middle, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
-    everyone = np.histogram(values[usable], edges)[0]
-    shown = np.histogram(values[usable & looked.shown], edges)[0]
-    chosen = np.zeros(bundle.n, dtype=bool)
-    chosen[looked.selected] = True
-    selected = np.histogram(values[usable & chosen], edges)[0]
     figure = go.Figure()
-    layers = [("all", everyone, palette.context_colour()), ("filtered", shown, palette.accent())]
+    layers = {"all": palette.context_colour(), "filtered": palette.accent()}
     if not looked.filtering:
-        layers = [("all", everyone, palette.accent())]
+        layers = {"all": palette.accent()}
     if len(looked.selected):
-        layers.append(("selected", selected, palette.text_colour()))
-    for name, counts, colour in layers:
+        layers["selected"] = palette.text_colour()
+    for name, colour in layers.items():
         figure.add_bar(
-            x=middle, y=counts, width=width, name=name, marker={"color": colour, "line": {"width": 0}},
+            x=bars.middles, y=bars.counts[name], width=bars.widths, name=name,
+            marker={"color": colour, "line": {"width": 0}},
             hovertemplate="%{x:.3g}: %{y:,}<extra>" + name + "</extra>",
         )  # fmt: skip
     figure.update_layout(
@@ -114,62 +101,18 @@ def _histogram(bundle: Bundle, looked: Looked, column: str) -> None:
         config={"displaylogo": False, "modeBarButtonsToRemove": ["autoScale2d", "lasso2d"]},
         alt=f"Histogram of {column}: drag over it to keep a range.",
     )
-    twin.show_twin(
-        twin.histogram_table(edges, all=everyone, filtered=shown, selected=selected), key=name
-    )
-
-
-def bar_edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Borders of at most ``BARS`` equal bars over all values; whole numbers get bars of their own."""
-    low, high = float(values.min()), float(values.max())
-    whole = bool((values == np.round(values)).all())
-    if whole and high - low < BARS:
-        return np.arange(low - 0.5, high + 1.0)
-    if low == high:
-        return np.array([low - 0.5, high + 0.5])
-    return np.linspace(low, high, BARS + 1)
+    twin.show_twin(bars.table(), key=name)
 
 
 # --- confusions -----------------------------------------------------------------------------------
 
 
-def confusion_table(
-    labels: NDArray[Any],
-    predictions: NDArray[Any],
-    names: Any,
-    losses: NDArray[np.float64],
-    *,
-    mistakes: bool,
-) -> pd.DataFrame:
-    """Label and prediction of these examples, most frequent pair first, with mean loss.
-
-    Labels and predictions are codes into the names; ties go to the lower label, then prediction.
-    """
-    names = np.asarray(names, dtype=object)
-    kept = labels != predictions if mistakes else np.ones(len(labels), dtype=bool)
-    pairs = labels[kept].astype(np.int64) * len(names) + predictions[kept]
-    found, inverse, counts = np.unique(pairs, return_inverse=True, return_counts=True)
-    sums = np.bincount(inverse, losses[kept], minlength=len(found))
-    table = pd.DataFrame(
-        {
-            "label": names[found // len(names)],
-            "prediction": names[found % len(names)],
-            "examples": counts,
-            "mean loss": sums / counts,
-        }
-    )
-    return table.sort_values("examples", ascending=False, kind="stable").reset_index(drop=True)
-
-
 def _confusions(bundle: Bundle, looked: Looked, *, mistakes: bool) -> None:
-    labels, predictions, names = bundle.label_codes, bundle.prediction_codes, bundle.class_names
-    if labels is None or predictions is None or names is None:
+    table = confusion_table(bundle, looked, mistakes=mistakes)
+    if table is None:
         st.caption("A confusion matrix needs class labels and predictions.")
         return
-    shown = looked.shown
-    table = confusion_table(
-        labels[shown], predictions[shown], names, bundle.losses[shown], mistakes=mistakes
-    )
+    names = bundle.class_names or ()
     if table.empty:
         st.caption("None of the examples shown is confused." if mistakes else "Nothing is shown.")
         return
@@ -195,20 +138,20 @@ def _matrix(bundle: Bundle, table: pd.DataFrame, names: list[str]) -> None:
             y=[at[name] for name in table["label"]],
             mode="markers+text" if len(names) <= 12 else "markers",
             text=[text.count(int(one)) for one in table["examples"]],
-            textfont={"size": 11, "color": _readable(table["examples"].to_numpy())},
+            textfont={"size": 11, "color": _readable(table["shade"])},
             customdata=table[["label", "prediction"]].to_numpy(),
             hovertext=[
                 text.chart(
                     f"{one.label} → {one.prediction}: {text.count(int(one.examples))}, "
                     f"mean loss {text.number(one.mean_loss)}"
                 )
-                for one in table.rename(columns={"mean loss": "mean_loss"}).itertuples()
+                for one in table.itertuples()
             ],
             hoverinfo="text",
             marker={
                 "symbol": "square",
                 "size": side,
-                "color": np.log1p(table["examples"].to_numpy()),
+                "color": table["shade"],
                 "colorscale": palette.loss_scale(),
                 "line": {"width": 0},
             },
@@ -249,15 +192,14 @@ def _matrix(bundle: Bundle, table: pd.DataFrame, names: list[str]) -> None:
     )
 
 
-def _readable(counts: NDArray[Any]) -> list[str]:
+def _readable(shade: pd.Series) -> list[str]:
     """Dark letters on bright squares and bright ones on dark: the scale turns with the theme."""
-    share = np.log1p(counts) / max(float(np.log1p(counts).max()), 1e-9)
-    bright = share > 0.55 if palette.is_dark() else share < 0.45
+    bright = shade > 0.55 if palette.is_dark() else shade < 0.45
     return ["#15171a" if one else "#ffffff" for one in bright]
 
 
 def _pairs(bundle: Bundle, table: pd.DataFrame) -> None:
-    shown = table.head(LISTED)
+    shown = table.head(LISTED).drop(columns="shade")
     name = f"confusions_{bundle.digest[:8]}"
 
     def marked() -> None:
@@ -272,15 +214,10 @@ def _pairs(bundle: Bundle, table: pd.DataFrame) -> None:
         key=name,
         on_select=marked,
         selection_mode="single-row",
-        column_config={"mean loss": st.column_config.NumberColumn(format="%.3g")},
+        column_config={"mean_loss": st.column_config.NumberColumn("mean loss", format="%.3g")},
         height=HEIGHT,
         lazy=False,
     )
-
-
-def pair_rule(label: str, prediction: str) -> str:
-    """A rule for one cell of a confusion matrix."""
-    return joined([value_rule("label", label), value_rule("prediction", prediction)])
 
 
 def _narrow(bundle: Bundle, what: Query) -> None:

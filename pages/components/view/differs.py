@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.content import content_key
 from backend.core.errors import BackendError
-from backend.views import what_differs
+from backend.views import Looked, what_differs
 from backend.views.differs import LEVEL
 from pages.components.shared import text
 from pages.components.shared.choice import Choice
-from pages.components.view.selection import Looked
 
 HELP = (
     "Distance: for numbers the largest gap between the two cumulative shares (Kolmogorov and Smirnov), "

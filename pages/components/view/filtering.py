@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
-from backend.rules import columns_of, parse, read_column, to_text
-from backend.rules.syntax import Between, Name, Value
-from backend.rules.write import value_rule
+from backend.rules import columns_of, parse, read_column
+from backend.rules.write import range_rule, value_rule
 from backend.views import Query
 from pages.components.shared import keys, text
 from pages.components.view import selection
@@ -51,8 +49,8 @@ def show_popover(bundle: Bundle) -> None:
 
 
 def _range(bundle: Bundle, column: str) -> None:
-    low, high = _extent(bundle.digest, column, bundle)
-    if not low < high:
+    low, high = _extent(bundle.digest, column, bundle) or (0.0, 0.0)
+    if low == high:
         st.caption("Every example has the same value here.")
         return
     st.slider(
@@ -78,12 +76,6 @@ def _values(bundle: Bundle, column: str) -> None:
         "Add the values", key="filter_add_values", on_click=_add_values, args=(bundle, column),
         icon=":material/filter_alt:",
     )  # fmt: skip
-
-
-def range_rule(column: str, low: float, high: float) -> str:
-    """A rule for a range of a column of numbers, both ends included."""
-    lower, upper = (Value(repr(float(end)), number=True) for end in (low, high))
-    return to_text(Between(Name(column), lower, upper))
 
 
 def _add_range(bundle: Bundle, column: str) -> None:
@@ -119,16 +111,10 @@ def _columns(digest: str, _bundle: Bundle) -> dict[str, str]:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _extent(digest: str, column: str, _bundle: Bundle) -> tuple[float, float]:
-    found = read_column(_bundle, column)
-    known = np.asarray(found.values[found.known], dtype=float)
-    known = known[np.isfinite(known)]
-    return (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+def _extent(digest: str, column: str, _bundle: Bundle) -> tuple[float, float] | None:
+    return read_column(_bundle, column).extent()
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _frequent(digest: str, column: str, _bundle: Bundle) -> dict[str, int]:
-    found = read_column(_bundle, column)
-    values, counts = np.unique(found.values[found.known].astype(str), return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:LISTED]
-    return {str(values[at]): int(counts[at]) for at in order}
+    return read_column(_bundle, column).frequent(LISTED)

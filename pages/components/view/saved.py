@@ -8,10 +8,9 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
-from backend.views import View
+from backend.views import Looked, View
 from pages.components.shared import frame, keys, link, services, text
 from pages.components.view import selection
-from pages.components.view.selection import Looked
 
 NAME = "saved_view_name"
 BY_KEY = (keys.LAYER, keys.METHOD, keys.GROUP, keys.COLOUR)
@@ -75,7 +74,7 @@ def check_opened(looked: Looked) -> None:
 
 
 def _counts(looked: Looked) -> list[int]:
-    return [int(looked.shown.sum()), len(looked.selected)]
+    return [looked.n_shown, len(looked.selected)]
 
 
 def _told(state: dict[str, Any]) -> str:

@@ -7,39 +7,30 @@ so a link opened elsewhere shows the same rows.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
-from backend.core.errors import BackendError
-from backend.views import Drawn, Filter, Ids, Query, Scene, View, ViewError, decode, encode
+from backend.core.content import content_key
+from backend.views import (
+    Drawn,
+    Filter,
+    Ids,
+    Looked,
+    Query,
+    Scene,
+    View,
+    ViewError,
+    decode,
+    encode,
+    resolve,
+)
 from backend.views.state import MAX_IDS, Operation, Some
 from pages.components.shared import keys, link, services, text
-
-
-@dataclass(frozen=True)
-class Looked:
-    """What the view of a page means on its bundle.
-
-    ``shown`` (n,) bool: what the filters let through; ``selected``: rows, highest loss first;
-    ``problems``: one sentence for each filter or step that could not be used.
-    """
-
-    view: View
-    shown: NDArray[np.bool_] = field(repr=False)
-    selected: NDArray[np.int64] = field(repr=False)
-    problems: tuple[str, ...] = ()
-
-    @property
-    def filtering(self) -> bool:
-        return any(one.on for one in self.view.filters)
 
 
 def current(bundle: Bundle) -> View:
@@ -93,54 +84,19 @@ def write_link(bundle: Bundle) -> None:
 def look(bundle: Bundle, layouts: Callable[[str], tuple[str, NDArray[Any]] | None]) -> Looked:
     """The rows that the current view shows and selects."""
     view = current(bundle)
-    if view.plain:
-        return Looked(view, _everything(bundle.n), np.empty(0, dtype=np.int64))
     named = [one.what for one in view.filters] + [one.what for one in view.steps]
     drawn = {what.projection for what in named if isinstance(what, Drawn)}
     placed = {name: layouts(name) for name in sorted(drawn)}
-    tags, stamp = None, ""
-    if any(isinstance(what, Query) and "tagged" in what.rule for what in named):
-        tags = services.store().tags(bundle.digest)
-        stamp = str(pd.util.hash_pandas_object(tags, index=False).sum())
-    known = json.dumps(
-        [view.to_dict(), stamp, bundle.layer, {at: one and one[0] for at, one in placed.items()}]
-    )
-    return _resolved(bundle.digest, known, view, Scene(bundle, tags, placed.get))
+    tagged = any(isinstance(what, Query) and "tagged" in what.rule for what in named)
+    tags = services.store().tags(bundle.digest) if tagged else None
+    laid_out = {name: layout and layout[0] for name, layout in placed.items()}
+    key = content_key(bundle.digest, bundle.layer, view.to_dict(), laid_out, tags)
+    return _looked(key, view, Scene(bundle, tags, placed.get))
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def _resolved(digest: str, known: str, _view: View, _scene: Scene) -> Looked:
-    problems: list[str] = []
-    usable = View()
-    for one in _view.filters:
-        if not one.on or _fits(_scene, one.what, problems):
-            usable = View((*usable.filters, one), usable.steps)
-    for step in _view.steps:
-        if _fits(_scene, step.what, problems):
-            usable = View(usable.filters, (*usable.steps, step))
-    selected = np.flatnonzero(_scene.selected(usable))
-    losses = _scene.bundle.losses
-    selected = selected[np.argsort(-losses[selected], kind="stable")]
-    shown = _scene.shown(usable)
-    shown.flags.writeable = selected.flags.writeable = False
-    return Looked(_view, shown, selected, tuple(problems))
-
-
-def _fits(scene: Scene, what: Some, problems: list[str]) -> bool:
-    try:
-        scene.mask(what)
-    except BackendError as error:
-        told = str(error).split("\n", 1)[0]
-        problems.append(f"Left out: {what.words()[:80]} ({told})")
-        return False
-    return True
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _everything(n: int) -> NDArray[np.bool_]:
-    mask = np.ones(n, dtype=bool)
-    mask.flags.writeable = False
-    return mask
+def _looked(key: str, _view: View, _scene: Scene) -> Looked:
+    return resolve(_view, _scene)
 
 
 # --- the bar --------------------------------------------------------------------------------------
@@ -199,7 +155,7 @@ def show_bar(bundle: Bundle, looked: Looked, *more: Callable[[], None]) -> None:
 
 def _counts(bundle: Bundle, looked: Looked) -> str:
     parts = [f"all **{text.count(bundle.n)}**"]
-    parts.append(f"filtered **{text.count(int(looked.shown.sum()))}**")
+    parts.append(f"filtered **{text.count(looked.n_shown)}**")
     parts.append(f"selected **{text.count(len(looked.selected))}**")
     return " · ".join(parts)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from backend.core.errors import InputError
-from backend.core.groups import sharp_group, weighted_group
+from backend.core.groups import by_loss, sharp_group, weighted_group
 
 LOSSES = np.array([1.0, 2.0, 3.0, 6.0])
 
@@ -21,6 +21,14 @@ def test_a_sharp_group_by_hand():
 def test_a_mask_and_its_rows_are_one_group():
     mask = np.array([True, False, True, False])
     assert sharp_group("tag", mask, LOSSES).rows.tolist() == [0, 2]
+
+
+def test_rows_by_loss_are_those_of_the_mask_and_ties_ascend():
+    losses = np.array([1.0, 3.0, 3.0, 2.0])
+    assert by_loss([2, 0, 1], losses).tolist() == [1, 2, 0]
+    mask = np.array([False, True, True, True])
+    assert by_loss(mask, losses).tolist() == [1, 2, 3]
+    assert by_loss([], losses).tolist() == []
 
 
 def test_a_weighted_group_by_hand():

@@ -18,7 +18,6 @@ from backend.store import Store
 from backend.tasks import default_options
 from backend.views import Drawn, Ids, Query, View, decode, encode
 from pages.components.shared import services
-from pages.components.view import breakdown
 from tests.bundles import npz, planted
 from tests.pages.test_pages import APP, ended, texts
 
@@ -221,30 +220,6 @@ def test_a_saved_view_opens_again_and_tells_what_changed(bundle: Any, home: Path
     fresh.button(key=f"delete_view_{view.key}").click().run()
     with closing(Store(home=home)) as store:
         assert store.views(bundle.digest) == []
-
-
-def test_confusions_are_counted() -> None:
-    labels, predictions = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 0, 0, 1])
-    losses = np.arange(6.0)
-    table = breakdown.confusion_table(labels, predictions, ["a", "b", "c"], losses, mistakes=True)
-    assert table.to_dict("list") == {
-        "label": ["c", "a", "c"],
-        "prediction": ["a", "b", "b"],
-        "examples": [2, 1, 1],
-        "mean loss": [3.5, 1.0, 5.0],
-    }
-    whole = breakdown.confusion_table(labels, predictions, ["a", "b", "c"], losses, mistakes=False)
-    assert whole["examples"].sum() == 6
-
-
-@pytest.mark.parametrize(
-    ("values", "bars"),
-    [([1.0, 2.0, 5.0], 5), ([3.0, 3.0], 1), ([0.5, 0.5], 1), ([0.0, 0.1, 1.0], 48)],
-)
-def test_bars_hold_every_value(values: list[float], bars: int) -> None:
-    edges = breakdown.bar_edges(np.array(values))
-    assert len(edges) == bars + 1
-    assert np.histogram(values, edges)[0].sum() == len(values)
 
 
 def test_the_hardest_page_takes_filters_and_says_what_they_leave(bundle: Any) -> None:

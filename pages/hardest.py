@@ -8,7 +8,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
-from backend.core.groups import sharp_group
+from backend.core.bars import count_bars
+from backend.core.groups import by_loss, sharp_group
 from backend.difficulty import high_loss
 from backend.views import Looked
 from pages.components.group import groups
@@ -20,6 +21,9 @@ from pages.components.view import selection
 from pages.components.view.acting import show_acting_bar
 
 SHARE = 2.0  # percent of the examples, at first
+
+BARS = 80
+"""Bars of the histogram of losses."""
 
 
 def page() -> None:
@@ -79,8 +83,7 @@ def shown_of(bundle: Bundle, choice: Choice, looked: Looked) -> Choice:
 
 
 def high_loss_choice(bundle: Bundle, quantile: float) -> Choice:
-    rows = np.flatnonzero(high_loss(bundle.losses, quantile=quantile))
-    rows = rows[np.argsort(-bundle.losses[rows], kind="stable")]
+    rows = by_loss(high_loss(bundle.losses, quantile=quantile), bundle.losses)
     group = sharp_group("high loss", rows, bundle.losses)
     return Choice("high-loss", "highest losses", group, {"kind": "high loss", "quantile": quantile})
 
@@ -88,16 +91,17 @@ def high_loss_choice(bundle: Bundle, quantile: float) -> Choice:
 def show_losses(bundle: Bundle, rows: NDArray[np.int64]) -> None:
     """How losses are spread, with the border of the set that these rows are."""
     threshold = float(bundle.losses[rows].min())
+    every, in_set = np.ones(bundle.n, dtype=bool), np.zeros(bundle.n, dtype=bool)
+    in_set[rows] = True
+    parts = {"examples": every, "in the set": in_set}
+    bars = count_bars(bundle.losses, parts, most=BARS, whole=False)
+    hues = np.where(bars.edges[1:] > threshold, palette.accent(), palette.context_colour())
     figure = go.Figure()
-    counts, edges = np.histogram(bundle.losses, bins=80)
     figure.add_bar(
-        x=(edges[:-1] + edges[1:]) / 2,
-        y=counts,
-        width=np.diff(edges),
-        marker={
-            "color": np.where(edges[1:] > threshold, palette.accent(), palette.context_colour()),
-            "line": {"width": 0},
-        },
+        x=bars.middles,
+        y=bars.counts["examples"],
+        width=bars.widths,
+        marker={"color": hues, "line": {"width": 0}},
         hovertemplate="loss %{x:.3g}<br>%{y} examples<extra></extra>",
     )
     figure.add_vline(x=bundle.base_loss, line={"dash": "dot", "color": palette.text_colour()})
@@ -134,10 +138,7 @@ def show_losses(bundle: Bundle, rows: NDArray[np.int64]) -> None:
         key="loss_histogram",
         alt=f"Histogram of losses; the set begins at {text.number(threshold)}.",
     )
-    in_set = np.histogram(bundle.losses[rows], edges)[0]
-    twin.show_twin(
-        twin.histogram_table(edges, examples=counts, **{"in the set": in_set}), key="loss_histogram"
-    )
+    twin.show_twin(bars.table(), key="loss_histogram")
 
 
 page()

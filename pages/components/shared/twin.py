@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import pandas as pd
 import streamlit as st
-from numpy.typing import NDArray
 
 from pages.components.shared import charts
 
@@ -19,12 +15,3 @@ def show_twin(table: pd.DataFrame, *, key: str, label: str = "Table") -> None:
     """
     with st.popover(label, icon=":material/table:", type="tertiary", key=f"{key}_twin"):
         charts.show_table(table, key=f"{key}_table")
-
-
-def histogram_table(edges: NDArray[np.float64], **counts: NDArray[Any]) -> pd.DataFrame:
-    """One row per bar: from, to, and how many of each kind lie there.
-
-    ``edges`` (n + 1,) borders of the bars, ascending; ``counts`` (n,) each. The last bar holds its
-    upper border, the others do not.
-    """
-    return pd.DataFrame({"from": edges[:-1], "to": edges[1:], **counts})

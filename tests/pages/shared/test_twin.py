@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
-
-from pages.components.shared.twin import histogram_table
 
 PAGES = Path(__file__).parents[3] / "pages"
 NUMBERS = re.compile(r"twin\.show_twin|st\.dataframe|show_table\(|charts\.show_chart")
@@ -27,14 +24,3 @@ def test_a_file_that_draws_also_tells_the_numbers(path: Path) -> None:
 def test_every_chart_says_in_words_what_it_shows(path: Path) -> None:
     content = path.read_text("utf-8")
     assert content.count("st.plotly_chart(") <= len(re.findall(r"\balt=", content))
-
-
-def test_bars_become_rows() -> None:
-    values = np.array([0.0, 0.5, 1.0, 1.0])
-    counts, edges = np.histogram(values, 2)
-    table = histogram_table(edges, examples=counts)
-    assert table.to_dict("list") == {
-        "from": [0.0, 0.5],
-        "to": [0.5, 1.0],
-        "examples": [1, 3],
-    }

@@ -275,11 +275,7 @@ def test_every_room_says_what_it_is(name):
 
 # --- one meaning per name -------------------------------------------------------------------------
 
-SAME_NAME = {
-    "Column": 2, "Compared": 2, "Comparison": 3, "Contents": 2, "Entry": 2, "Found": 2,
-    "Kept": 2, "Level": 3, "Member": 4, "Prepared": 2, "Ranks": 2, "Region": 2, "Shape": 3,
-    "Step": 2, "View": 3,
-}  # fmt: skip
+SAME_NAME = {"View": 2}
 """Class names that still mean several things, and how many."""
 
 

@@ -9,6 +9,7 @@ from backend.rules.parser import Parser
 from backend.rules.syntax import (
     FIELDS,
     SIGNS,
+    WITHIN,
     RuleError,
     Token,
     Value,
@@ -66,6 +67,8 @@ def complete(
     try:
         parser.whole()
         expected: tuple[str, ...] = ("join",)
+        if parser.near_end == tokens[-1].at:
+            expected += (WITHIN,)
     except RuleError as error:
         if error.at is not None and error.at < tokens[-1].at:
             return []  # it is wrong further left
@@ -110,5 +113,5 @@ def _offered(
             offered += [value_text(Value(tag)) for tag in tags]
         else:
             words = {"join": ["and", "or"], "close": [")"], "open": ["("], "and": ["and"]}
-            offered += words.get(kind, [])
+            offered += words.get(kind, [kind] if kind == WITHIN else [])
     return offered

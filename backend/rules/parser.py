@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from backend.rules.syntax import (
     FIELDS,
@@ -12,6 +13,7 @@ from backend.rules.syntax import (
     MAX_ITEMS,
     MAX_TOP,
     SIGNS,
+    WITHIN,
     And,
     Between,
     Compare,
@@ -74,11 +76,15 @@ def parse(text: str, columns: Iterable[str] | None = None) -> Rule:
 
 
 class Parser:
-    """One pass over the tokens; ``column`` is the last column met, for completion."""
+    """One pass over the tokens; ``column`` is the last column met, for completion.
+
+    ``near_end`` is the place of the token after the last ``near`` that says nothing of ``within``.
+    """
 
     def __init__(self, source: str, tokens: list[Token], columns: tuple[str, ...] | None) -> None:
         self.source, self.tokens, self.columns = source, tokens, columns
         self.column = ""
+        self.near_end = -1
         self._at = 0
         self._depth = 0
 
@@ -240,14 +246,21 @@ class Parser:
             self._take()
             ids.append(self._id())
             self._bound(ids)
-        if not self._now.is_word("top"):
-            return Near(tuple(ids), at=at)
+        near = Near(tuple(ids), at=at)
+        if self._now.is_word("top"):
+            self._take()
+            now = self._now
+            if now.kind != "number" or not now.text.isdigit() or not 1 <= int(now.text) <= MAX_TOP:
+                raise self._wrong(f"a whole number from 1 to {MAX_TOP:,}", "count")
+            self._take()
+            near = replace(near, top=int(now.text))
+        if not self._now.is_word(WITHIN):
+            self.near_end = self._now.at
+            return near
         self._take()
-        now = self._now
-        if now.kind != "number" or not now.text.isdigit() or not 1 <= int(now.text) <= MAX_TOP:
-            raise self._wrong(f"a whole number from 1 to {MAX_TOP:,}", "count")
-        self._take()
-        return Near(tuple(ids), int(now.text), at)
+        if not self._now.is_sign("("):
+            raise self._wrong("'(' and a rule", "open")
+        return replace(near, within=self._single())
 
     def _id(self) -> Value:
         now = self._now

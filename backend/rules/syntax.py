@@ -22,6 +22,9 @@ FIELDS = ("label", "prediction", "correct", "loss", "target", "id")
 column, so that ``label != prediction`` works; other columns stand in backticks there."""
 
 KEYWORDS = ("and", "or", "not", "in", "between", "contains", "tagged", "near", "top")
+WITHIN = "within"
+"""Means something only after the examples of a ``near``: elsewhere it is a word like any other, as
+it was before there was this one."""
 SIGNS = ("=", "!=", "<=", ">=", "<", ">")
 
 
@@ -117,10 +120,14 @@ class Tagged:
 
 @dataclass(frozen=True)
 class Near:
-    """The ``top`` examples closest to any of the chosen ones, these included."""
+    """The ``top`` examples closest to any of the chosen ones, these included.
+
+    With ``within`` they are the closest of those that it holds for, and of no others.
+    """
 
     ids: tuple[Value, ...]
     top: int = 50
+    within: Rule | None = None
     at: int = field(default=0, compare=False, repr=False)
 
 
@@ -163,8 +170,9 @@ def to_text(rule: Rule) -> str:
             return f"{_subject(column, negated)} contains {value_text(words)}"
         case Tagged(tag):
             return f"tagged {value_text(tag)}"
-        case Near(ids, top):
-            return f"near {', '.join(map(value_text, ids))} top {top}"
+        case Near(ids, top, within):
+            among = "" if within is None else f" {WITHIN} ({to_text(within)})"
+            return f"near {', '.join(map(value_text, ids))} top {top}{among}"
         case Not(inner):
             return f"not {_inside(inner)}"
         case And(rules):

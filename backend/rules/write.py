@@ -9,7 +9,18 @@ from typing import Any
 from backend.describe import AttributeColumn, tokenize
 from backend.describe.attributes import OTHER
 from backend.describe.shares import UNKNOWN
-from backend.rules.syntax import And, Between, Compare, Contains, Name, OneOf, Rule, Value, to_text
+from backend.rules.syntax import (
+    And,
+    Between,
+    Compare,
+    Contains,
+    Name,
+    Near,
+    OneOf,
+    Rule,
+    Value,
+    to_text,
+)
 
 LONGEST = 2_000
 """Characters of a rule somebody still reads, and a line on a page takes."""

@@ -100,6 +100,12 @@ def ids_of(rule, bundle, tags=None):
         ("not tagged 'odd one' and width = .5", ["e3"]),
         ("near e0, 'e11' top 4", ["e0", "e1", "e2", "e11"]),
         ("near e0", IDS),
+        ("near e0 top 2 and label = Coat", ["e1"]),  # of the nearest two, those that are Coats
+        ("near e0 top 2 within (label = Coat)", ["e1", "e4"]),  # the nearest two Coats
+        ("near e0 top 3 within (label = Coat and not width = 3)", ["e1", "e7", "e10"]),
+        ("near e0 top 99 within (width > 2) and label = Coat", ["e4", "e7"]),
+        ("not near e0 within (outdoor = no)", ["e0", "e3", "e6", "e9"]),
+        ("near e0 top 2 within (near e11 top 3 within (outdoor = yes))", ["e3", "e6"]),
         ("id in (e3, e4)", ["e3", "e4"]),
     ],
 )
@@ -116,6 +122,16 @@ def test_not_binds_before_and_and_before_or():
     assert parse("not a=1 and b=1 or c=1") == Or((And((Not(a), b)), c))
     assert parse("not (a=1 and (b=1 or c=1))") == Not(And((a, Or((b, c)))))
     assert parse("(a=1 and b=1) and c=1") == parse("a=1 AND b=1 And c==1") == And((a, b, c))
+
+
+def test_within_is_a_word_like_any_other_but_after_near():
+    within = Value("within")
+    assert parse("within = within") == Compare(Name("within"), "=", within)
+    assert parse("tagged within and near within") == And((Tagged(within), Near((within,))))
+    assert parse("near within within (within = 1)") == Near(
+        (within,), within=Compare(Name("within"), "=", Value("1", True))
+    )
+    assert to_text(parse("near a top 9")) == 'near "a" top 9'
 
 
 def test_columns_are_the_fields_then_the_attributes(bundle):
@@ -168,6 +184,10 @@ def test_neighbours_are_found_far_from_the_origin_and_ties_go_to_the_lower_row(t
         ("near nobody top 3", 5, "no example with id 'nobody'"),
         ("near e1 top 0", 12, "whole number from 1"),
         ("near e1 top 2.5", 12, "whole number from 1"),
+        ("near e1 top 2 within label = Coat", 21, "expected '(' and a rule"),
+        ("near e1 within (label = Coat", 28, "expected 'and', 'or' or ')'"),
+        ("near e1 within (lable = Coat)", 16, "no column 'lable'. Did you mean 'label'"),
+        ("near e1 top 2 within (label = Coat) within (loss > 1)", 36, "expected 'and', 'or' or"),
         ("loss in ()", 9, "expected a value"),
         ("loss not = 2", 9, "expected 'in', 'between' or 'contains'"),
         ("loss > 1e999", 7, "too large"),
@@ -229,10 +249,12 @@ conditions = st.one_of(
     st.builds(Between, columns, values, values, st.booleans()),
     st.builds(Contains, columns, letters.map(Value), st.booleans()),
     letters.map(lambda tag: Tagged(Value(tag))),
-    st.builds(
-        Near, st.lists(letters.map(Value), min_size=1, max_size=3).map(tuple), st.integers(1, 99)
-    ),
 )
+
+
+def near(within):
+    chosen = st.lists(letters.map(Value), min_size=1, max_size=3).map(tuple)
+    return st.builds(Near, chosen, st.integers(1, 99), st.none() | within)
 
 
 def joined(kind):
@@ -245,15 +267,16 @@ def joined(kind):
     return make
 
 
-def nested(conditions):
+def nested(conditions, near=lambda inner: st.nothing()):
     def extend(inner):
         several = st.lists(inner, min_size=2, max_size=3)
-        return several.map(joined(And)) | several.map(joined(Or)) | st.builds(Not, inner)
+        joins = several.map(joined(And)) | several.map(joined(Or))
+        return joins | st.builds(Not, inner) | near(inner)
 
     return st.recursive(conditions, extend, max_leaves=6)
 
 
-@given(nested(conditions))
+@given(nested(conditions | near(conditions), near))
 def test_the_canonical_text_says_the_same_rule(rule):
     text = to_text(rule)
     assert parse(text) == rule
@@ -363,6 +386,12 @@ def test_a_rule_means_what_it_says_row_by_row(bundle, rule):
         ("(loss > 1 ", ["and", "or", ")"]),
         ("loss > 1 a", ["and"]),
         ("tagged ", ['"blurred"']),
+        ("near e1 top 5 ", ["and", "or", "within"]),
+        ("near e1 w", ["within"]),
+        ("near e1 within ", ["("]),
+        ("near e1 within (loss > 1 ", ["and", "or", ")"]),
+        ("near e1 within (loss > 1) ", ["and", "or"]),
+        ("near e1 and loss > 1 ", ["and", "or"]),
         ("loss ! > ", []),
         ("and and ", []),
     ],

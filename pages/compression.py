@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
-from backend.populations import Ensemble
+from backend.populations import Ensemble, PopulationPair, make_pair
 from pages.components.compression.attributes import show_representation
 from pages.components.compression.change import show_classes
 from pages.components.compression.examples import show_examples
 from pages.components.compression.overview import show_overview
-from pages.components.compression.pair import PopulationPair, make_comparison
 from pages.components.compression.payers import show_payers
 from pages.components.compression.review import show_review
 from pages.components.compression.subgroups import show_subgroups
@@ -90,7 +88,7 @@ def show_page(bundle: Bundle) -> None:
     )
     if found is None:
         return
-    held = make_comparison(ensemble, found, baseline, compressed, str(kind), share)
+    held = make_pair(ensemble, found.arrays, baseline, compressed, kind=str(kind), share=share)
     parts: dict[str, Callable[[], None]] = {
         "Overview": lambda: show_overview(baseline, found),
         "Examples": lambda: show_examples(bundle, held),
@@ -144,21 +142,18 @@ def choose_rule(kind: str) -> tuple[str, float]:
 
 def show_counts(bundle: Bundle, held: PopulationPair) -> None:
     """One line: how many examples change between the two chosen populations."""
-    n = int(held.mask.sum())
+    counts = held.counts
     line = (
-        f"{text.plain(held.baseline)} → {text.plain(held.compressed)}: **{text.count(n)}** of "
-        f"{text.count(bundle.n)} examples ({text.percent(n / bundle.n)}) are {held.word}"
+        f"{text.plain(held.baseline)} → {text.plain(held.compressed)}: **{text.count(counts.n)}** of "
+        f"{text.count(bundle.n)} examples ({text.percent(counts.n / bundle.n)}) are {held.word}"
     )
-    if held.kind == "modal" and n:
-        line += f", {text.count(int(held.tied[held.mask].sum()))} of them by a tie"
-    if n and held.ensemble.labels is not None:
-        right = [
-            int(np.sum(held.modes[side, held.mask] == held.ensemble.labels[held.mask]))
-            for side in (0, 1)
-        ]
+    if held.kind == "modal" and counts.n:
+        line += f", {text.count(counts.n_tied)} of them by a tie"
+    before, after = counts.n_baseline_right, counts.n_compressed_right
+    if counts.n and before is not None and after is not None:
         line += (
-            f". The true class is the baseline's mode on {text.count(right[0])} of them and the "
-            f"compressed mode on {text.count(right[1])}"
+            f". The true class is the baseline's mode on {text.count(before)} of them and the "
+            f"compressed mode on {text.count(after)}"
         )
     st.markdown(line + ".")
 

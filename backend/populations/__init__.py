@@ -17,7 +17,7 @@ from backend.populations.audit import (
     target_audit,
 )
 from backend.populations.class_change import class_change
-from backend.populations.compare import compare_populations
+from backend.populations.compare import BaselineComparison, compare_populations
 from backend.populations.disaggregate import disaggregate
 from backend.populations.ensemble import (
     CompressionLevel,
@@ -27,6 +27,7 @@ from backend.populations.ensemble import (
 )
 from backend.populations.modal import modal_label, taxicab
 from backend.populations.overlap import disagreement, failure_iou, family_overlap, shared_failures
+from backend.populations.pair import ExampleVotes, PairCounts, PopulationPair, make_pair
 from backend.populations.payers import Payer, accuracy_change, who_pays
 from backend.populations.pies import (
     PieSelection,
@@ -55,12 +56,16 @@ from backend.populations.stress_tests import (
 __all__ = [
     "OWN",
     "Answer",
+    "BaselineComparison",
     "CompressionLevel",
     "DeviationPca",
     "Ensemble",
     "Evaluation",
+    "ExampleVotes",
+    "PairCounts",
     "Payer",
     "PieSelection",
+    "PopulationPair",
     "StressColumns",
     "StressReport",
     "StressTable",
@@ -82,6 +87,7 @@ __all__ = [
     "group_rows",
     "group_tests",
     "make_ensemble",
+    "make_pair",
     "matched_non_pies",
     "modal_label",
     "most_divergent",

@@ -160,11 +160,14 @@ def _chosen(data: Evaluation, options: Mapping[str, Any]) -> dict[str, NDArray[A
 
 
 def compare(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
-    """All populations beside the baseline, as ``compare_populations`` returns them."""
-    arrays, counts, accuracy = compare_populations(
+    """All populations beside the baseline.
+
+    Arrays and tables of ``BaselineComparison``.
+    """
+    found = compare_populations(
         _ensemble(data), options["baseline"], tie=options["tie"], progress=progress
     )
-    return Answer(arrays, {"counts": counts, "accuracy": accuracy})
+    return Answer(found.arrays, {"counts": found.counts, "accuracy": found.accuracy})
 
 
 def classes(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,48 @@ from backend.populations.modal import modes, taxicab
 SUBSETS = ("pie", "non-pie", "all")
 
 
+@dataclass(frozen=True)
+class BaselineComparison:
+    """P populations of an ensemble, in its order, beside one of them.
+
+    Attributes
+    ----------
+    modes : int32 array of shape (P, n)
+        Modal class of every population.
+    tied : bool array of shape (P, n)
+        Where the mode was one of several.
+    taxicab : float array of shape (P, n)
+        Divergence from the baseline, 0 in its own row.
+    counts : DataFrame
+        One row per other population: ``population``, ``n_models``, ``n_pies``, ``share`` of all
+        examples with Wilson 95 % bounds ``low`` and ``high``, ``n_tied``; with labels also
+        ``n_baseline_right`` and ``n_compressed_right``: PIEs whose modal class is the true one.
+    accuracy : DataFrame
+        Per other population, ``side`` ("baseline", "compressed") and ``subset`` ("pie",
+        "non-pie", "all"): ``n`` examples, ``n_models``, ``accuracy``, the mean over models, with
+        Student's t 95 % interval ``low`` and ``high`` over models. Empty without labels; NaN for
+        an empty subset; no interval for one model.
+    """
+
+    modes: NDArray[np.int32] = field(repr=False)
+    tied: NDArray[np.bool_] = field(repr=False)
+    taxicab: NDArray[np.float64] = field(repr=False)
+    counts: pd.DataFrame
+    accuracy: pd.DataFrame
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """``modes``, ``tied`` and ``taxicab`` by name."""
+        return {"modes": self.modes, "tied": self.tied, "taxicab": self.taxicab}
+
+
 def compare_populations(
     ensemble: Ensemble,
     baseline: str,
     *,
     tie: str = "largest",
     progress: Progress = ignore_progress,
-) -> tuple[dict[str, NDArray[Any]], pd.DataFrame, pd.DataFrame]:
+) -> BaselineComparison:
     """PIEs of every population against the baseline, and top-1 accuracy on them.
 
     Parameters
@@ -36,19 +72,7 @@ def compare_populations(
 
     Returns
     -------
-    arrays : dict
-        ``modes`` (P, n) int32, the modal class of every population in the ensemble's order;
-        ``tied`` (P, n) bool; ``taxicab`` (P, n), the divergence from the baseline, 0 in its own
-        row.
-    counts : DataFrame
-        One row per other population: ``population``, ``n_models``, ``n_pies``, ``share`` of all
-        examples with Wilson 95 % bounds ``low`` and ``high``, ``n_tied``; with labels also
-        ``n_baseline_right`` and ``n_compressed_right``: PIEs whose modal class is the true one.
-    accuracy : DataFrame
-        Per other population, ``side`` ("baseline", "compressed") and ``subset`` ("pie",
-        "non-pie", "all"): ``n`` examples, ``n_models``, ``accuracy``, the mean over models, with
-        Student's t 95 % interval ``low`` and ``high`` over models. Empty without labels; NaN for
-        an empty subset; no interval for one model.
+    BaselineComparison
 
     Raises
     ------
@@ -101,8 +125,10 @@ def compare_populations(
                         | _accuracy(right, chosen)
                     )
         counts.append(row)
-    return (
-        {"modes": held, "tied": tied, "taxicab": divergence},
+    return BaselineComparison(
+        held,
+        tied,
+        divergence,
         pd.DataFrame(counts),
         pd.DataFrame(
             accuracies,

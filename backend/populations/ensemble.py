@@ -50,6 +50,14 @@ class Ensemble:
             raise InputError("whether a model is right needs labels: there are none.")
         return self.populations[population] == self.labels
 
+    def occurring(self, *answers: NDArray[Any]) -> list[str]:
+        """Names of the classes that are a label or one of these answers (codes), in class order."""
+        held = set() if self.labels is None else set(pd.unique(self.labels).tolist())
+        for codes in answers:
+            for row in np.atleast_2d(codes):
+                held |= set(pd.unique(row).tolist())
+        return [self.names[code] for code in sorted(held)]
+
 
 def make_ensemble(
     populations: Mapping[str, Any], labels: Any = None, classes: Sequence[str] | None = None

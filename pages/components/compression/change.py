@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from backend.bundle import Bundle
+from backend.populations import PopulationPair
 from backend.populations.payers import LEVEL
-from pages.components.compression.pair import PopulationPair
 from pages.components.shared import charts, palette, populations, text
 
 

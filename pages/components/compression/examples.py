@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.groups import sharp_group
-from backend.populations import matched_non_pies
-from pages.components.compression.pair import PopulationPair
+from backend.populations import PopulationPair, matched_non_pies
 from pages.components.compression.votes import show_votes
 from pages.components.gallery import gallery
 from pages.components.group import tagging
@@ -77,7 +75,9 @@ def show_beside(
 
 
 def show_rows(bundle: Bundle, held: PopulationPair, rows: NDArray[np.int64]) -> list[str]:
-    table = rows_table(bundle, held, rows)
+    table = held.table(rows)
+    table.insert(0, "id", bundle.ids[rows])
+    table["loss"] = bundle.losses[rows]
     event = st.dataframe(
         table,
         hide_index=True,
@@ -98,18 +98,3 @@ def show_rows(bundle: Bundle, held: PopulationPair, rows: NDArray[np.int64]) -> 
         lazy=False,
     )
     return table["id"].iloc[event.selection.rows].tolist()
-
-
-def rows_table(bundle: Bundle, held: PopulationPair, rows: NDArray[np.int64]) -> pd.DataFrame:
-    """What both populations say of each example."""
-    names = np.asarray(held.ensemble.names, dtype=object)
-    table = pd.DataFrame({"id": bundle.ids[rows]})
-    if held.ensemble.labels is not None:
-        table["true class"] = names[held.ensemble.labels[rows]]
-    table["baseline mode"] = names[held.modes[0, rows]]
-    table["compressed mode"] = names[held.modes[1, rows]]
-    table["taxicab"] = held.taxicab[rows]
-    table["changed"] = (held.after[:, rows] != held.modes[0, rows]).mean(0)
-    table["tie"] = held.tied[rows]
-    table["loss"] = bundle.losses[rows]
-    return table

@@ -8,8 +8,7 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.statistics import Interval
-from backend.populations import Payer, who_pays
-from pages.components.compression.pair import PopulationPair
+from backend.populations import Payer, PopulationPair, who_pays
 from pages.components.shared import populations, text
 
 HOW = (

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
-from backend.populations import review_order, review_summary
+from backend.populations import PopulationPair, review_order, review_summary
 from backend.populations.review import ANSWERS
-from pages.components.compression.pair import PopulationPair
 from pages.components.group import tagging
 from pages.components.shared import charts, frame, keys, palette, services, text
 

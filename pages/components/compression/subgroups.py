@@ -9,7 +9,7 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.groups import SMALL
-from pages.components.compression.pair import PopulationPair
+from backend.populations import PopulationPair
 from pages.components.shared import charts, palette, populations, text
 
 METRICS = {"error": "Error", "fpr": "False positive rate", "fnr": "False negative rate"}
@@ -34,7 +34,7 @@ def show_subgroups(bundle: Bundle, held: PopulationPair) -> None:
     with first:
         chosen = populations.choose_columns(columns, key="change_columns", most=5, first=2)
     with second:
-        occurring = occurring_classes(held)
+        occurring = held.occurring()
         positive = st.selectbox(
             "Positive class",
             occurring,
@@ -95,15 +95,6 @@ def show_subgroups(bundle: Bundle, held: PopulationPair) -> None:
         f"it is undefined where the baseline never errs. † under {SMALL} examples. {text.count(undefined)} "
         "groups without examples to err on are in the table only."
     )
-
-
-def occurring_classes(held: PopulationPair) -> list[str]:
-    """Names of the classes that occur among labels or answers: only those can be positive."""
-    parts = [held.before, held.after]
-    if held.ensemble.labels is not None:
-        parts.append(held.ensemble.labels)
-    codes = np.unique(np.concatenate([part.ravel() for part in parts]))
-    return [held.ensemble.names[code] for code in codes]
 
 
 def subgroups_config() -> dict[str, object]:

@@ -6,20 +6,17 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.statistics import wilson_interval
-from pages.components.compression.pair import PopulationPair
+from backend.populations import ExampleVotes, PopulationPair
 from pages.components.shared import charts, palette, text
-
-MOST_LABELS = 7
 
 
 def show_votes(bundle: Bundle, held: PopulationPair, row: int) -> None:
     """One example: what it is, what both populations say, and which models changed."""
     names = held.ensemble.names
-    before, after = held.before[:, row], held.after[:, row]
+    votes = held.votes(row)
     image = bundle.image(row) if bundle.has_images else None
     words = st.container()
     if image:
@@ -29,43 +26,24 @@ def show_votes(bundle: Bundle, held: PopulationPair, row: int) -> None:
         st.text(str(bundle.ids[row]))
         if held.ensemble.labels is not None:
             st.markdown(f"true class **{text.plain(names[held.ensemble.labels[row]])}**")
-        for side, votes, mode in zip(
-            (held.baseline, held.compressed), (before, after), held.modes[:, row], strict=True
+        for side, answers, mode in zip(
+            (held.baseline, held.compressed), votes.answers, held.modes[:, row], strict=True
         ):
             st.markdown(
                 f"{text.plain(side)}: **{text.plain(names[mode])}**, "
-                f"{int((votes == mode).sum())} of {len(votes)} models"
+                f"{np.count_nonzero(answers == mode)} of {len(held.ensemble.populations[side])} models"
             )
     if bundle.has_text:
         st.text(text.shorten(bundle.examples["text"].iloc[row], 600))
     if held.tied[row]:
         st.caption("A mode is tied: the rule for ties decides whether this example changes.")
-    table = votes_table(before, after, names)
     charts.show_chart(
-        votes_figure(table, held), table, key="pie_votes", height=70 + 44 * len(table),
+        votes_figure(votes.table, held), votes.table, key="pie_votes",
+        height=70 + 44 * len(votes.table),
         alt="Share of the models of each population per label.", margin={"t": 4},
         config=charts.percent_columns("baseline", "compressed"),
     )  # fmt: skip
-    show_strip(held, row)
-
-
-def votes_table(
-    before: NDArray[np.int32], after: NDArray[np.int32], names: tuple[str, ...]
-) -> pd.DataFrame:
-    """Share of the models of each population that give each label, most votes first."""
-    votes = np.array([np.bincount(one, minlength=len(names)) for one in (before, after)])
-    shares = votes / np.array([[len(before)], [len(after)]])
-    order = np.argsort(-shares.sum(0), kind="stable")
-    order = order[shares.sum(0)[order] > 0][:MOST_LABELS]
-    return pd.DataFrame(
-        {
-            "label": [names[code] for code in order],
-            "baseline": shares[0, order],
-            "compressed": shares[1, order],
-            "n baseline": votes[0, order],
-            "n compressed": votes[1, order],
-        }
-    )
+    show_strip(held, row, votes)
 
 
 def votes_figure(table: pd.DataFrame, held: PopulationPair) -> go.Figure:
@@ -97,17 +75,13 @@ def votes_figure(table: pd.DataFrame, held: PopulationPair) -> go.Figure:
     return figure
 
 
-def show_strip(held: PopulationPair, row: int) -> None:
+def show_strip(held: PopulationPair, row: int, votes: ExampleVotes) -> None:
     """Every model as one cell: does it say the baseline's mode, the other mode, or neither?"""
-    before, after = held.before[:, row], held.after[:, row]
     first, second = held.modes[:, row]
-    names = held.ensemble.names
-    paired = len(before) == len(after)
-    width = max(len(before), len(after))
-    answers = np.full((2, width), -1)
-    answers[0, : len(before)], answers[1, : len(after)] = before, after
-    kinds = np.select([answers == -1, answers == first, answers == second], [np.nan, 0.0, 1.0], 0.5)
-    marks = np.select([answers == -1, answers == first, answers == second], ["", "○", "●"], "·")
+    names, answers, kinds = held.ensemble.names, votes.answers, votes.kinds
+    width = answers.shape[1]
+    paired = votes.changed is not None
+    marks = np.select([np.isnan(kinds), kinds == 0, kinds == 1], ["", "○", "●"], "·")
     hover = [
         [
             "" if code < 0 else f"model {at + 1}: {text.chart(names[code])}"
@@ -115,8 +89,6 @@ def show_strip(held: PopulationPair, row: int) -> None:
         ]
         for line in answers
     ]
-    if paired:
-        flips = np.where(before != after, "↕", "")
     figure = go.Figure(
         go.Heatmap(
             z=kinds,
@@ -134,9 +106,9 @@ def show_strip(held: PopulationPair, row: int) -> None:
             ],
         )
     )  # fmt: skip
-    if paired:
-        for at in np.flatnonzero(before != after)[:60]:
-            figure.add_annotation(x=int(at), y=2, text=str(flips[at]), showarrow=False, yref="y")
+    flips = np.flatnonzero(votes.changed) if votes.changed is not None else ()
+    for at in flips[:60]:
+        figure.add_annotation(x=int(at), y=2, text="↕", showarrow=False, yref="y")
     figure.update_layout(
         xaxis={"visible": False},
         yaxis={
@@ -160,9 +132,8 @@ def show_strip(held: PopulationPair, row: int) -> None:
     )  # fmt: skip
     line = f"○ {text.plain(names[first])}, ● {text.plain(names[second])}, · another answer."
     if paired:
-        changed = int((before != after).sum())
         line += (
-            f" {changed} of {width} models change their answer, if models of both populations "
+            f" {len(flips)} of {width} models change their answer, if models of both populations "
             "stand in the same order of seeds."
         )
     st.caption(line)

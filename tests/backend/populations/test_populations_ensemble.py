@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from backend.core.errors import InputError
@@ -84,13 +83,14 @@ def test_every_population_is_compared_as_one_by_one():
         for name, m, right in (("late", 3, 0.4), ("baseline", 5, 0.9), ("other", 4, 0.6))
     }
     held = make_ensemble(populations, truth)
-    arrays, counts, accuracy = compare_populations(held, "baseline", tie="smallest")
+    found = compare_populations(held, "baseline", tie="smallest")
+    counts, accuracy = found.counts, found.accuracy
     assert counts["population"].tolist() == ["late", "other"]
     for at, name in ((0, "late"), (2, "other")):
         before, after = populations["baseline"], populations[name]
         pies = select_pies(before, after, truth, tie="smallest")
-        assert ((arrays["modes"][at] != arrays["modes"][1]) == pies.mask).all()
-        assert arrays["taxicab"][at] == pytest.approx(taxicab(before, after))
+        assert ((found.modes[at] != found.modes[1]) == pies.mask).all()
+        assert found.taxicab[at] == pytest.approx(taxicab(before, after))
         row = counts.set_index("population").loc[name]
         assert (row.n_pies, row.n_tied) == (pies.n_pies, pies.n_tied)
         assert row.n_baseline_right == pies.n_baseline_right
@@ -105,13 +105,12 @@ def test_every_population_is_compared_as_one_by_one():
 
 def test_without_labels_or_with_one_model_there_is_less_to_say():
     held = make_ensemble({"baseline": [[0, 1]], "other": [[0, 1]]})
-    _, counts, accuracy = compare_populations(held, "baseline")
-    assert accuracy.empty and counts["n_pies"].tolist() == [0]
+    found = compare_populations(held, "baseline")
+    assert found.accuracy.empty and found.counts["n_pies"].tolist() == [0]
     held = make_ensemble({"baseline": [[0, 1]], "other": [[0, 1]]}, [0, 0])
-    _, _, accuracy = compare_populations(held, "baseline")
+    accuracy = compare_populations(held, "baseline").accuracy
     assert accuracy.loc[accuracy["subset"] == "pie", "accuracy"].isna().all()
     all_rows = accuracy[accuracy["subset"] == "all"]
     assert all_rows["accuracy"].tolist() == [0.5, 0.5] and all_rows["low"].isna().all()
     with pytest.raises(InputError, match="baseline must be one of"):
         compare_populations(held, "nobody")
-    assert isinstance(counts, pd.DataFrame)

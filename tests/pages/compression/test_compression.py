@@ -26,7 +26,6 @@ from backend.populations import (
     who_pays,
 )
 from pages.components.compression.payers import overall_words, payer_words
-from pages.components.compression.votes import votes_table
 from pages.components.shared import populations, services
 from tests.pages.population_bundles import HOSTILE, awkward, fields, kept
 
@@ -116,13 +115,6 @@ def test_attributes_the_changed_examples_share_come_first(digest: str) -> None:
     assert shown["p"].is_monotonic_increasing
     far = shown[shown["value"] == "far"].iloc[0]
     assert far["ratio"] > 1.5 and far["p_adjusted"] < 0.001
-
-
-def test_the_votes_of_an_example_add_up() -> None:
-    shown = votes_table(np.array([0, 0, 2]), np.array([1, 0]), ("a", "b", "c", "d"))
-    assert shown["label"].tolist() == ["a", "b", "c"]
-    assert shown["baseline"].tolist() == pytest.approx([2 / 3, 0, 1 / 3])
-    assert shown["compressed"].tolist() == pytest.approx([0.5, 0.5, 0])
 
 
 def test_the_review_stores_answers_and_takes_them_back(digest: str) -> None:

@@ -10,11 +10,9 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.core.found import short
 from pages.components.shared import keys, text
 from pages.components.shared.choice import Choice
-
-PLACING = ("kernel", "options", "layer", "shape", "labels", "method", "version")
-"""What a region's source says beside its name and its long center and precision."""
 
 
 def know_groups(bundle: Bundle, choices: Sequence[Choice]) -> None:
@@ -37,8 +35,7 @@ def source_of(bundle: Bundle, rows: NDArray[np.int64]) -> dict[str, Any] | None:
         if len(held) == len(rows) and (
             held is rows or np.array_equal(np.sort(held), np.sort(rows))
         ):
-            kept = ("kind", "key", "name", "index", *PLACING)
-            return {name: choice.source[name] for name in kept if name in choice.source}
+            return short(choice.source)
     return None
 
 

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.cache import Entry
+from backend.core.found import FoundRegion, exact_shape, one_region
 from backend.core.groups import Group, sharp_group, weighted_group
 from backend.core.home import home_folder
 from backend.core.sampling import random_rows
+from backend.core.shape import Shape
 from backend.describe import describe_group, tell_apart
 from backend.difficulty import high_loss
-from backend.export import keep_shape, make_shape
+from backend.export import keep_shape
 from pages.components.shared import keys, link, measures, palette, services, text
 from pages.components.shared.choice import Choice
 
@@ -38,35 +40,42 @@ def region_choices(
         group = _region(bundle.digest, job_key, index, part, bundle.losses)
         identity = f"{job_key}:{index}"
         described = names.get(identity) or _description(bundle, identity, group)
-        name = described or f"region {index + 1}"
+        number = int(part.meta.get("number", index + 1))
+        labels = tuple(map(str, part.meta.get("labels", ())))
         outcome = part.meta["outcome"]
+        exact = exact_shape(part.arrays, part.meta)
+        record = FoundRegion(
+            key=identity,
+            index=index,
+            number=number,
+            name=described or f"region {number}",
+            kind=part.meta.get("kind", "ball"),
+            labels=labels,
+            scope=str(part.meta.get("scope", "")),
+            layer=bundle.layer,
+            method=method,
+            version=part.meta["version"],
+            options=options | {"layer": bundle.layer},
+            shape="" if exact is None else _kept(str(home_folder()), identity, exact),
+            center=_finite(part["center"]),
+            precision=_finite(part["precision"]),
+            kernel=options.get("kernel", "gaussian"),
+            cut=exact.cut if exact is not None and exact.kind == "direction" else None,
+            total_weight=group.total_weight,
+            weighted_loss=group.weighted_loss,
+            outcome=outcome,
+        )
         choices.append(
             Choice(
                 key=f"region-{index + 1}",
-                name=name,
+                name=record.name,
                 group=group,
-                number=str(index + 1),
+                number=str(number),
                 colour=palette.region_hue(index),
                 note="" if outcome["status"] == "converged" else outcome["message"],
-                scope=str(part.meta.get("scope", "")),
-                among=tuple(map(str, part.meta["labels"])) if part.meta.get("bound") else (),
-                source={
-                    "kind": "region",
-                    "index": index,
-                    "key": identity,
-                    "name": name,
-                    "center": np.asarray(part["center"], dtype=float).tolist(),
-                    "precision": np.asarray(part["precision"], dtype=float).tolist(),
-                    "kernel": options.get("kernel", "gaussian"),
-                    "options": options | {"layer": bundle.layer},
-                    "layer": bundle.layer,
-                    **_exact(job_key, index, part),
-                    "method": method,
-                    "version": part.meta["version"],
-                    "weighted_loss": group.weighted_loss,
-                    "total_weight": group.total_weight,
-                    "outcome": outcome,
-                },
+                scope=record.scope,
+                among=labels,
+                source=record.to_source(),
             )
         )
     return with_own_names(bundle, choices, given=names)
@@ -130,37 +139,22 @@ class Part:
 
 def parts_of(result: Entry) -> list[Part]:
     """The regions of a finished search."""
-    parts = []
-    for index, meta in enumerate(result.meta["regions"]):
-        members = result["members"][index]
-        arrays = {
-            "weights": result["weights"][index],
-            "center": result["centers"][index],
-            "precision": result["precisions"][index],
-            "members": members[members >= 0],
-        }
-        if "roots" in result:
-            arrays["root"] = result["roots"][index]
-            arrays |= {"shift": result["shift"], "reach": result["reach"]}
-        parts.append(Part(arrays, {**meta, "version": result.meta["version"]}))
-    return parts
-
-
-def _exact(job_key: str, index: int, part: Any) -> dict[str, Any]:
-    """What gives the weights of a region again where center and precision do not say it all."""
-    if "root" not in part.arrays:
-        return {}
-    return {
-        "shape": _shape_name(str(home_folder()), job_key, index, part),
-        "labels": list(part.meta["labels"]) if part.meta["bound"] else [],
-    }
+    return [
+        Part(one_region(result.arrays, index), {**facts, "version": result.meta["version"]})
+        for index, facts in enumerate(result.meta["regions"])
+    ]
 
 
 @st.cache_resource(show_spinner=False, max_entries=256)
-def _shape_name(home: str, job_key: str, index: int, _part: Any) -> str:
+def _kept(home: str, identity: str, _shape: Shape) -> str:
     """The name under which the shape is kept; kept now, because a tag may name it any time."""
-    shape = make_shape(_part["center"], _part["root"], shift=_part["shift"], reach=_part["reach"])
-    return keep_shape(shape, home)
+    return keep_shape(_shape, home)
+
+
+def _finite(numbers: Any) -> NDArray[np.float64] | None:
+    """Numbers of a ball; a search writes NaN for other kinds."""
+    given = np.asarray(numbers, dtype=np.float64)
+    return given if np.isfinite(given).all() else None
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)

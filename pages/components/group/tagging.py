@@ -159,8 +159,9 @@ def download_button(bundle: Bundle, tags: list[str] | None = None) -> None:
         key="download_csv",
         icon=":material/download:",
         on_click="ignore",
-        help="Every tagged example with its tag, author, time, region, weight, loss, label, "
-        "prediction and your own columns. The manifest to replay it is on the Flagged page.",
+        help="Every tagged example with its tag, author, time, region, weight, whether searches keep "
+        "it aside, loss, label, prediction and your own columns. The manifest to replay it is on the "
+        "Flagged page.",
     )
 
 

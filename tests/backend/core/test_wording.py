@@ -1,0 +1,166 @@
+"""One set of words and one way to write numbers, which agree with the constants they speak of."""
+
+import math
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from backend.core import wording
+from backend.core.effects import FEWEST, Effect, measure_effect
+from backend.core.wording import (
+    effect_words,
+    is_real,
+    number,
+    p_value,
+    percent,
+    percent_range,
+    rate_words,
+    times,
+    verdict,
+)
+
+WORSE = Effect(
+    n=33, n_groups=33, loss=1.906, loss_low=1.2, loss_high=2.94, loss_base=0.454, loss_label=0.9,
+    error=22 / 33, error_low=0.4923, error_high=0.8111, error_base=0.16, error_label=0.3,
+)  # fmt: skip
+ALIKE = replace(WORSE, error_low=0.1)
+FEW = replace(
+    WORSE, n=7, n_groups=7, loss_low=math.nan, loss_high=math.nan, error_low=math.nan,
+    error_high=math.nan,
+)  # fmt: skip
+
+
+def of_losses(effect):
+    names = ("error", "error_low", "error_high", "error_base", "error_label")
+    return replace(effect, **dict.fromkeys(names, math.nan))
+
+
+def test_an_effect_in_one_line():
+    assert effect_words(WORSE) == "33 kept aside: 67 % wrong (49 to 81 %), others 16 %: ×4.2"
+    losses = of_losses(WORSE)
+    assert effect_words(losses) == (
+        "33 kept aside: mean loss 1.91 (1.20 to 2.94), others 0.454: ×4.2"
+    )
+    assert rate_words(WORSE) == "67 % wrong (kept aside; 49 to 81 %)"
+    assert rate_words(losses) == "–"
+
+
+def test_few_members_have_no_interval_and_say_so():
+    assert (
+        effect_words(FEW) == "7 kept aside: 67 % wrong (under 10: no interval), others 16 %: ×4.2"
+    )
+    assert rate_words(FEW) == "67 % wrong (kept aside; under 10: no interval)"
+    groups = replace(FEW, n=1200)
+    assert effect_words(groups).startswith("1,200 kept aside in 7 groups: 67 % wrong (under 10 gro")
+    assert "in 1 group:" in effect_words(replace(groups, n_groups=1))
+    assert effect_words(replace(FEW, n=0, n_groups=0)) == "none kept aside"
+    assert effect_words(of_losses(FEW)).startswith("7 kept aside: mean loss 1.91 (under 10: no")
+
+
+def test_what_cannot_be_divided_by_is_a_dash():
+    right = replace(WORSE, error_base=0.0)
+    assert effect_words(right).endswith("(49 to 81 %), others 0 %; loss ×4.2")
+    assert effect_words(replace(right, loss_base=-1.0)).endswith("others 0 %: –")
+    assert effect_words(replace(of_losses(WORSE), loss_base=-0.5)).endswith("others -0.500: –")
+    nobody = replace(WORSE, error_base=math.nan, loss_base=math.nan)
+    assert effect_words(nobody) == "33 kept aside: 67 % wrong (49 to 81 %)"
+
+
+def test_measured_effects_read_well_whatever_was_given():
+    random = np.random.default_rng(0)
+    losses, aside = random.exponential(size=300), random.random(300) < 0.5
+    for members in ([], [0, 1], np.arange(100)):
+        for given in ({}, {"wrong": losses > 2}, {"groups": np.arange(300) // 2}):
+            words = effect_words(measure_effect(members, aside, losses, **given))
+            assert "nan" not in words and "None" not in words, words
+
+
+@pytest.mark.parametrize(
+    ("p", "effect", "more", "words"),
+    [
+        (0.01, WORSE, {}, "real"),
+        (0.05, WORSE, {"kind": "direction", "cell": True}, "real, a cell of the confusion matrix"),
+        (0.01, WORSE, {"kind": "label"}, "real, a whole label"),
+        (0.051, WORSE, {}, "not distinguishable from chance"),
+        (0.2, WORSE, {"bound": True}, "like its whole label"),
+        (0.2, WORSE, {"kind": "label", "bound": True}, "not distinguishable from chance"),
+        (0.01, FEW, {}, "too few kept-aside examples to tell"),
+        (0.01, None, {}, "too few kept-aside examples to tell"),
+        (0.01, ALIKE, {}, "not above the others on kept-aside examples"),
+        (math.nan, WORSE, {}, "not tested"),
+        (None, None, {}, "not tested"),
+    ],
+)
+def test_real_needs_a_small_p_and_kept_aside_members_that_do_worse(p, effect, more, words):
+    assert verdict(p, effect, **more) == words
+    assert is_real(p, effect) == words.startswith("real")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [
+        (2.08, "×2.1"), (1, "×1.0"), (9.96, "×10"), (12.4, "×12"), (1234, "×1,200"), (0.634, "×0.63"),
+        (0.0123, "×0.012"), (0, "×0"), (math.nan, "–"), (None, "–"), (math.inf, "–"),
+    ],
+)  # fmt: skip
+def test_multiples(ratio, words):
+    assert times(ratio) == words
+
+
+@pytest.mark.parametrize(
+    ("p", "words"),
+    [
+        (0.01, "≤ .01"), (0.004, ".004"), (0.015, ".015"), (0.03, ".030"), (0.0001, "< .001"),
+        (1.0, "1"), (0.9996, "1"), (0.999, ".999"), (math.nan, "–"), (None, "–"),
+    ],
+)  # fmt: skip
+def test_p_values(p, words):
+    assert p_value(p) == words
+    assert p_value(0.01, None) == ".010"
+    assert p_value(0.001, 0.001) == "≤ .001"
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0.666, "67 %"), (0, "0 %"), (1, "100 %"), (0.042, "4.2 %"), (0.0996, "10 %"), (0.05, "5 %"),
+        (0.996, "99.6 %"), (0.99, "99 %"), (0.0001, "0.01 %"), (math.nan, "–"), (None, "–"),
+    ],
+)  # fmt: skip
+def test_percentages(share, words):
+    assert percent(share) == words
+
+
+def test_ranges_and_numbers():
+    assert percent_range(0.578, 0.749) == "58 to 75 %"
+    assert percent_range(0.004, 1) == "0.4 to 100 %"
+    assert percent_range(math.nan, math.nan) == "–"
+    assert [number(v) for v in (0, 1234.5, 0.4536, -2, 1e-9, math.nan, None)] == [
+        "0", "1,234", "0.454", "-2.00", "1.00e-09", "–", "–",
+    ]  # fmt: skip
+
+
+def test_every_number_has_one_name_and_one_sentence():
+    names = [
+        value
+        for name, value in vars(wording).items()
+        if name.isupper() and isinstance(value, str) and not name.startswith("_")
+    ]
+    verdicts = ("REAL", "CHANCE", "LIKE_LABEL", "NOT_ABOVE", "TOO_FEW", "NOT_TESTED")
+    other = {getattr(wording, name) for name in (*verdicts, "WHOLE_LABEL", "CELL", "DASH", "HOW")}
+    assert set(names) - other == set(wording.MEANS)
+    assert len(set(names)) == len(names)
+    for name, words in wording.MEANS.items():
+        assert words.endswith(".") and len(words) > 30, name
+
+
+def test_what_is_said_agrees_with_the_constants():
+    assert wording.LEAST_P == 0.01
+    said = re.findall(r"\.?\d+(?:\.\d+)?", wording.HOW)
+    assert said == ["3", str(wording.SHUFFLES), ".05"]
+    assert f"{wording.SHUFFLES} shuffles" in wording.MEANS[wording.P]
+    assert "≤ .01 is the least" in wording.MEANS[wording.P]
+    for name in (wording.ERROR, wording.LOSS):
+        assert f"95 % interval, from {FEWEST} members" in wording.MEANS[name]

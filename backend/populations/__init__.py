@@ -28,13 +28,20 @@ from backend.populations.ensemble import (
 from backend.populations.modal import modal_label, taxicab
 from backend.populations.overlap import disagreement, failure_iou, family_overlap, shared_failures
 from backend.populations.pair import ExampleVotes, PairCounts, PopulationPair, make_pair
-from backend.populations.payers import Payer, accuracy_change, who_pays
+from backend.populations.payers import (
+    ChangedClasses,
+    Payer,
+    accuracy_change,
+    changed_classes,
+    who_pays,
+)
 from backend.populations.pies import (
     PieSelection,
     matched_non_pies,
     pie_accuracy,
     pie_representation,
     select_pies,
+    surest_first,
 )
 from backend.populations.review import review_order, review_summary
 from backend.populations.stress import (
@@ -57,6 +64,7 @@ __all__ = [
     "OWN",
     "Answer",
     "BaselineComparison",
+    "ChangedClasses",
     "CompressionLevel",
     "DeviationPca",
     "Ensemble",
@@ -73,6 +81,7 @@ __all__ = [
     "answer",
     "audit",
     "audit_gaps",
+    "changed_classes",
     "cie_mask",
     "class_change",
     "compare_populations",
@@ -102,6 +111,7 @@ __all__ = [
     "shared_failures",
     "stress_columns",
     "stress_report",
+    "surest_first",
     "target_audit",
     "taxicab",
     "who_pays",

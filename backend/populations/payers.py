@@ -86,6 +86,26 @@ def accuracy_change(baseline: Any, compressed: Any, labels: Any) -> Interval:
     return Interval(value, value - half, value + half)
 
 
+@dataclass(frozen=True)
+class ChangedClasses:
+    """How many classes were tested, and how many change more or less than the average.
+
+    ``n_significant`` have a p below ``LEVEL``, ``n_adjusted`` an adjusted one.
+    """
+
+    n_tested: int
+    n_significant: int
+    n_adjusted: int
+
+
+def changed_classes(changes: pd.DataFrame) -> ChangedClasses:
+    """How many classes change beyond the average, out of what ``class_change`` returns."""
+    p, adjusted = changes["p"], changes["p_adjusted"]
+    return ChangedClasses(
+        int(p.notna().sum()), int((p < LEVEL).sum()), int((adjusted < LEVEL).sum())
+    )
+
+
 def who_pays(changes: pd.DataFrame) -> Payer | None:
     """The class that pays most, and whether that is more than chance among so many classes.
 

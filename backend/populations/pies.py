@@ -214,6 +214,19 @@ def pie_representation(mask: Any, attributes: Mapping[str, Any]) -> pd.DataFrame
     return table
 
 
+def surest_first(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ``pie_representation``, smallest p first.
+
+    Among equals the share that is farthest from that of the data comes first; rows without a test
+    come last.
+    """
+    apart = (table["ratio"] - 1).abs()
+    order = table.assign(_apart=apart).sort_values(
+        ["p", "_apart"], ascending=[True, False], kind="stable"
+    )
+    return order.drop(columns="_apart")
+
+
 def _fisher_p(k: int, drawn: int, held: int, n: int) -> float:
     """Two-sided p of ``k`` of ``held`` among ``drawn`` of ``n``: all outcomes no likelier than it."""
     low, high = max(0, drawn + held - n), min(drawn, held)

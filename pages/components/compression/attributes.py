@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from backend.bundle import Bundle
-from backend.populations import PopulationPair
+from backend.populations import PopulationPair, surest_first
 from backend.populations.payers import LEVEL
 from pages.components.shared import charts, palette, populations, text
 
@@ -42,9 +42,7 @@ def show_representation(bundle: Bundle, held: PopulationPair, share: float, tie:
     if not held.mask.any():
         st.info("No example differs between the two populations: there is nothing to count.")
         return
-    shown = table.assign(distance=(table["ratio"] - 1).abs()).sort_values(
-        ["p", "distance"], ascending=[True, False], kind="stable"
-    )
+    shown = surest_first(table)
     head = shown.head(charts.SHOWN)
     st.markdown(
         f"**Share among {held.word} (●) beside the share in the data (│)** · "
@@ -52,7 +50,7 @@ def show_representation(bundle: Bundle, held: PopulationPair, share: float, tie:
     )
     charts.show_chart(
         representation_figure(head),
-        shown.drop(columns="distance"),
+        shown,
         key="pie_representation",
         height=70 + charts.ROW_HEIGHT * len(head),
         alt="Share of attribute values among changed examples and in the data.",
@@ -116,7 +114,7 @@ def representation_figure(table: pd.DataFrame) -> go.Figure:
     charts.write_margin(
         figure, [f"×{text.number(row.ratio)} · n {text.count(row.n)}" for row in table.itertuples()]
     )
-    top = max(float(np.nanmax(high)), float(100 * table["share"].max()))
+    top = float(100 * table[["pie_high", "share"]].max().max())
     figure.update_layout(
         xaxis={"title": "% of the changed examples", "range": [0, 1.25 * top], "zeroline": False},
         yaxis=charts.rows_axis(names),

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from backend.bundle import Bundle
-from backend.populations import PopulationPair
+from backend.populations import PopulationPair, changed_classes
 from backend.populations.payers import LEVEL
 from pages.components.shared import charts, palette, populations, text
 
@@ -35,13 +35,12 @@ def show_classes(bundle: Bundle, held: PopulationPair) -> None:
     shown = present
     if len(present) > 2 * charts.SHOWN:
         shown = pd.concat([present.head(charts.SHOWN), present.tail(charts.SHOWN)])
-    tested = int(present["p"].notna().sum())
-    significant = int((present["p"] < LEVEL).sum())
-    adjusted = int((present["p_adjusted"] < LEVEL).sum())
-    if tested:
+    counts = changed_classes(present)
+    if counts.n_tested:
         st.markdown(
-            f"**{text.count(significant)}** of {text.count(tested)} classes change more or less than "
-            f"the average at p < {text.level(LEVEL)}, **{text.count(adjusted)}** after adjustment."
+            f"**{text.count(counts.n_significant)}** of {text.count(counts.n_tested)} classes change "
+            f"more or less than the average at p < {text.level(LEVEL)}, "
+            f"**{text.count(counts.n_adjusted)}** after adjustment."
         )
     else:
         st.info(

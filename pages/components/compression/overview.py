@@ -127,7 +127,6 @@ def counts_figure(counts: pd.DataFrame, names: list[str]) -> go.Figure:
 
 def accuracy_figure(accuracy: pd.DataFrame, order: list[str]) -> go.Figure:
     """Dumbbells: open circles before, filled after, one panel per subset, one scale for all."""
-    sizes = accuracy.groupby(["population", "subset"])["n"].first().to_dict()
     titles = list(SUBSETS.values())
     figure = make_subplots(
         cols=3,
@@ -166,8 +165,8 @@ def accuracy_figure(accuracy: pd.DataFrame, order: list[str]) -> go.Figure:
                 },
                 error_x=charts.error_bars(value, low, high, width=1),
                 customdata=[
-                    [side, text.chart(name), text.count(int(sizes[(name, subset)]))]
-                    for name in order
+                    [side, text.chart(name), text.count(int(n))]
+                    for name, n in zip(order, rows["n"], strict=True)
                 ],
                 hovertemplate="%{customdata[1]}, %{customdata[0]}: %{x:.1f} %"
                 "<br>n %{customdata[2]}<extra></extra>",

@@ -170,7 +170,7 @@ def show_result(answers: list[dict[str, Any]]) -> None:
         st.caption("Nothing is answered yet for these two populations.")
         return
     table = review_summary((str(one["of"]), str(one["answer"])) for one in answers)
-    sizes = table.groupby("kind")["n"].first()
+    sizes = table.drop_duplicates("kind").set_index("kind")["n"]
     st.markdown(
         f"**Answers: ● PIE (n {text.count(int(sizes['pie']))}) beside ○ random "
         f"(n {text.count(int(sizes['random']))})**"

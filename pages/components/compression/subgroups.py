@@ -146,7 +146,7 @@ def subgroups_figure(table: pd.DataFrame) -> go.Figure:
     )
     charts.zero_line(figure)
     ends = np.concatenate([value, low[np.isfinite(low)], high[np.isfinite(high)], [0.0]])
-    width = float(np.ptp(ends)) or 1.0
+    width = float(ends.max() - ends.min()) or 1.0
     figure.update_layout(
         xaxis={
             "title": "percentage points",

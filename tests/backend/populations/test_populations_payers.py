@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from backend.core.errors import InputError
-from backend.populations import accuracy_change, class_change, who_pays
+from backend.populations import accuracy_change, changed_classes, class_change, who_pays
 
 
 def models(labels, rates, m, rng):
@@ -83,3 +83,14 @@ def test_one_model_or_one_class_is_not_tested(planted):
     assert (still.value, still.low, still.high) == (0, 0, 0)
     with pytest.raises(InputError):
         accuracy_change(zeros, zeros, zeros[0][:3])
+
+
+def test_changed_classes_are_counted_among_those_that_can_be_tested(planted):
+    labels, before, after = planted
+    table = class_change(before, after, labels)
+    found = changed_classes(table)
+    assert found.n_tested == 3
+    assert found.n_significant == sum(p < 0.05 for p in table["p"]) > 0
+    assert found.n_adjusted == sum(p < 0.05 for p in table["p_adjusted"]) <= found.n_significant
+    untested = changed_classes(class_change(before[:1], after, labels))
+    assert (untested.n_tested, untested.n_significant, untested.n_adjusted) == (0, 0, 0)

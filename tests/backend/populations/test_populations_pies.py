@@ -11,6 +11,7 @@ from backend.populations import (
     pie_accuracy,
     pie_representation,
     select_pies,
+    surest_first,
 )
 
 BASELINE = [[1, 0, 2, 0], [1, 0, 2, 1], [0, 0, 2, 1]]
@@ -183,3 +184,12 @@ def test_representation_is_tested_against_chance():
 def test_no_pie_leaves_nothing_to_test():
     table = pie_representation(np.zeros(5, dtype=bool), {"a": list("xxyyy")})
     assert table[["pie_share", "pie_low", "ratio", "p", "p_adjusted"]].isna().all(axis=None)
+
+
+def test_the_surest_row_comes_first_and_what_cannot_be_tested_last():
+    table = pd.DataFrame(
+        {"value": list("abcde"), "p": [0.5, np.nan, 0.01, 0.5, 0.5], "ratio": [1.1, 9, 2, 0.2, 1.1]}
+    )
+    shown = surest_first(table)
+    assert shown["value"].tolist() == ["c", "d", "a", "e", "b"]
+    assert shown.columns.tolist() == table.columns.tolist()

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.arrays import check_choice
+from backend.core.effects import Effect
 from backend.core.errors import InputError
 from backend.core.preparation import check_preparation
 from backend.core.shape import KERNELS, KINDS, Shape
-
-if TYPE_CHECKING:
-    from backend.core.effects import Effect
 
 SHORT = (
     *("kind", "key", "index", "number", "name", "region_kind", "kernel", "options", "layer"),
@@ -405,8 +403,6 @@ def _numbers(what: str, value: Any) -> NDArray[np.float64]:
 def _effect(value: Any) -> Effect | None:
     if not isinstance(value, Mapping):
         return None
-    from backend.core.effects import Effect
-
     try:
         return Effect.from_dict(value)
     except (KeyError, TypeError, ValueError, OverflowError):

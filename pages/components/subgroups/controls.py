@@ -74,10 +74,7 @@ def classes_of(bundle: Bundle, source: str, model: int) -> list[str]:
         codes = np.unique(np.concatenate([bundle.label_codes, bundle.prediction_codes]))
         return [(bundle.class_names or ())[code] for code in codes]
     ensemble = populations.ensemble_of(bundle)
-    parts = [ensemble.populations[source][model]]
-    if ensemble.labels is not None:
-        parts.append(ensemble.labels)
-    return [ensemble.names[code] for code in np.unique(np.concatenate(parts))]
+    return ensemble.occurring(ensemble.populations[source][model])
 
 
 def choose(bundle: Bundle, columns: populations.Columns) -> Asked:

@@ -11,7 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
-from backend.populations.cells import attribute_cells
+from backend.populations.places import crossed_places, level_names, out_of, rows_per_group
 from pages.components.shared import charts, keys, link, palette, populations, text
 from pages.components.subgroups.controls import RATES, Asked
 
@@ -28,12 +28,6 @@ def scale_of(metric: str) -> float:
     return 1.0 if metric == "mean_loss" else 100.0
 
 
-def out_of(table: pd.DataFrame, metric: str) -> NDArray[np.int64]:
-    """How many examples each value is out of."""
-    name = f"{metric}_of"
-    return table[name if name in table else "n"].to_numpy(np.int64)
-
-
 def show_crossed(bundle: Bundle, asked: Asked, table: pd.DataFrame) -> None:
     """Two attributes crossed, or one alone, as a heat map; a click on a cell opens its group."""
     names = list(asked.attributes)
@@ -48,8 +42,9 @@ def show_crossed(bundle: Bundle, asked: Asked, table: pd.DataFrame) -> None:
             second = names[1]
     elif len(names) > 1:
         first = str(st.selectbox("Attribute", options=names, **link.bound("down", names)))
-    cells = crossed_cells(bundle, asked, first, second)
-    down, across = (level_names(bundle, name) if name else [] for name in (first, second))
+    levels = {name: levels_of(bundle, name) for name in names}
+    cells = crossed_places({name: len(held) for name, held in levels.items()}, first, second)
+    down, across = levels[first], levels[second] if second else []
     rows = [*down, "all"]
     columns = [*across, "all"] if second else [RATES[asked.metric]]
     show_heat(bundle, asked, table, cells, rows, columns, titles=(first, second or ""))
@@ -177,61 +172,15 @@ def pointed(key: str, asked: Asked) -> None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=128)
-def _level_names(digest: str, name: str, _values: NDArray[Any]) -> list[str]:
-    found = list(attribute_cells({"": _values}, len(_values), 1))
-    return [one.removeprefix("=") for one in found[1].names]
+def _levels(digest: str, name: str, _values: NDArray[Any]) -> list[str]:
+    return level_names(_values)
 
 
-def level_names(bundle: Bundle, name: str) -> list[str]:
+def levels_of(bundle: Bundle, name: str) -> list[str]:
     """The values of an attribute in the order in which an audit lists their groups."""
-    return _level_names(bundle.digest, name, populations.column_of(bundle, name))
-
-
-def crossed_cells(
-    bundle: Bundle, asked: Asked, first: str, second: str | None
-) -> NDArray[np.int64]:
-    """Positions in the audit's table: first down, second across, everybody at the ends."""
-    sizes = {name: len(level_names(bundle, name)) for name in asked.attributes}
-    own = singles_start(asked.attributes, sizes)
-    down = own[first] + np.arange(sizes[first])
-    if second is None:
-        return np.append(down, 0)[:, None]
-    across = own[second] + np.arange(sizes[second])
-    left, right = sorted((first, second), key=asked.attributes.index)
-    start = pair_start(asked.attributes, sizes, left, right)
-    inside = start + np.arange(sizes[left] * sizes[right]).reshape(sizes[left], sizes[right])
-    cells = np.zeros((len(down) + 1, len(across) + 1), dtype=np.int64)
-    cells[:-1, :-1] = inside if left == first else inside.T
-    cells[:-1, -1], cells[-1, :-1] = down, across
-    return cells
-
-
-def singles_start(names: tuple[str, ...], sizes: dict[str, int]) -> dict[str, int]:
-    """Where the groups of each single attribute begin in an audit's table; row 0 is everybody."""
-    starts, at = {}, 1
-    for name in names:
-        starts[name] = at
-        at += sizes[name]
-    return starts
-
-
-def pair_start(names: tuple[str, ...], sizes: dict[str, int], left: str, right: str) -> int:
-    """Where the combinations of two attributes begin in an audit's table."""
-    at = 1 + sum(sizes[name] for name in names)
-    for place, own in enumerate(names):
-        for other in names[place + 1 :]:
-            if (own, other) == (left, right):
-                return at
-            at += sizes[own] * sizes[other]
-    raise ValueError(f"{left!r} and {right!r} are not combined")
+    return _levels(bundle.digest, name, populations.column_of(bundle, name))
 
 
 def open_place(asked: Asked, place: int) -> None:
     # Positions mean something else as soon as other groups are asked for.
     st.session_state[keys.AUDIT_PLACE] = (asked.groups(), place)
-
-
-def rows_per_group(table: pd.DataFrame) -> int:
-    """Lines of a target-axis audit per group: the pooled one, and one per class."""
-    other = (table["group"] != table["group"].iloc[0]).to_numpy()
-    return int(other.argmax()) if other.any() else len(table)

@@ -8,17 +8,15 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from backend.bundle import Bundle
-from backend.core.groups import sharp_group
-from backend.populations import group_rows
+from backend.core.groups import by_loss, sharp_group
+from backend.populations.places import group_at, out_of, worst_first
 from pages.components.shared import charts, keys, palette, populations, text
 from pages.components.shared.choice import Choice
 from pages.components.subgroups.controls import RATES, Asked
 from pages.components.subgroups.heat import (
     open_place,
-    out_of,
     percents,
     pointed,
-    rows_per_group,
     scale_of,
     value_text,
 )
@@ -57,20 +55,12 @@ def show_gaps(gaps: pd.DataFrame, metric: str, min_n: int) -> None:
     )
 
 
-def worst_first(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Groups with a defined rate, worst first; everybody is left out."""
-    held = table[table[metric].notna() & (table["group"] != "all")]
-    return held.sort_values(metric, ascending=False, kind="stable")
-
-
 def show_worst(table: pd.DataFrame, asked: Asked, bundle: Bundle) -> None:
     """The worst served groups with their intervals, beside everybody."""
     metric = asked.metric
     ranked = worst_first(table, metric)
-    large = out_of(ranked, metric) >= asked.min_n
-    head = ranked[large].head(SHOWN)
-    if len(head) < SHOWN:  # those that say little come after those that say something
-        head = pd.concat([head, ranked[~large].head(SHOWN - len(head))])
+    # Those that say little come after those that say something.
+    head = worst_first(table, metric, min_n=asked.min_n).head(SHOWN)
     if head.empty:
         st.info("This rate is undefined in every group.")
         return
@@ -181,26 +171,17 @@ def chosen_group(bundle: Bundle, asked: Asked, table: pd.DataFrame) -> Choice | 
     """The clicked group, else the worst one that is not small; None where nobody is in it."""
     of, place = st.session_state.get(keys.AUDIT_PLACE, (None, 0))
     if of != asked.groups() or place >= len(table):
-        ranked = worst_first(table, asked.metric)
-        large = ranked[out_of(ranked, asked.metric) >= asked.min_n]
+        ranked = worst_first(table, asked.metric, min_n=asked.min_n)
         if ranked.empty:
             return None
-        place = int((large if len(large) else ranked).index[0])
-    row = table.loc[place]
+        place = int(ranked.index[0])
     held = {name: populations.column_of(bundle, name) for name in asked.attributes}
-    if asked.mode == "target":
-        group, column = divmod(place, rows_per_group(table))
-        rows = group_rows(held, bundle.n, 1, group)
-        name = f"{row['group']}, every class"
-        if column:  # the first is the pooled one
-            rows = rows[bundle.label_names[rows] == row["class"]]  # type: ignore[index]
-            name = f"{row['group']}, class {row['class']}"
-    else:
-        rows = group_rows(held, bundle.n, asked.order, place)
-        name = str(row["group"])
-    if len(rows) == 0:
-        st.info(f"Nobody is in {text.plain(name, limit=120)}: n is 0, and its rates are undefined.")
+    found = group_at(table, place, held, order=asked.order, labels=bundle.label_names)
+    if len(found.rows) == 0:
+        st.info(
+            f"Nobody is in {text.plain(found.name, limit=120)}: n is 0, and its rates are undefined."
+        )
         return None
-    rows = rows[np.argsort(-bundle.losses[rows], kind="stable")]
-    source = {"kind": "subgroup", "group": name, "attributes": list(asked.attributes)}
-    return Choice("subgroup", name, sharp_group("subgroup", rows, bundle.losses), source)
+    group = sharp_group("subgroup", by_loss(found.rows, bundle.losses), bundle.losses)
+    source = {"kind": "subgroup", "group": found.name, "attributes": list(asked.attributes)}
+    return Choice("subgroup", found.name, group, source)

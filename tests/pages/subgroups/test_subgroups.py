@@ -15,8 +15,8 @@ from streamlit.testing.v1 import AppTest
 from backend.bundle import open_bundle
 from backend.core.statistics import wilson_interval
 from backend.populations import audit
+from backend.populations.places import rows_per_group
 from pages.components.shared import populations, services
-from pages.components.subgroups.heat import pair_start, rows_per_group, singles_start
 from tests.pages.population_bundles import HOSTILE, awkward, fields, kept
 
 APP = str(Path(__file__).parents[3] / "app.py")
@@ -194,17 +194,6 @@ def plain_bundle_digest(at: AppTest) -> str:
     short = at.query_params["bundle"]
     short = short[0] if isinstance(short, list) else short
     return next(one for one in services.known_bundles() if one.startswith(short))
-
-
-def test_positions_of_crossed_groups_follow_the_audit() -> None:
-    columns = {"a": list("xyx"), "b": list("uvw"), "c": list("ppq")}
-    names = audit([0, 1, 1], [0, 1, 0], columns)["group"].tolist()
-    sizes = {name: len(set(values)) for name, values in columns.items()}
-    order = tuple(columns)
-    starts = singles_start(order, sizes)
-    assert names[starts["b"]] == "b=u" and names[starts["c"]] == "c=p"
-    assert names[pair_start(order, sizes, "a", "c")] == "a=x & c=p"
-    assert names[pair_start(order, sizes, "b", "c")] == "b=u & c=p"
 
 
 def test_columns_that_make_no_groups_are_named(home: Path, tmp_path: Path) -> None:

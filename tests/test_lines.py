@@ -141,7 +141,7 @@ ARROWS = {
     "pages.components.compression": "shared gallery group",
     "pages.components.subgroups": "shared",
     "pages.components.stress": "shared gallery group",
-    "pages.components.spotlights": "shared gallery group",
+    "pages.components.spotlights": "shared gallery",
     "pages.components.flagged": "shared gallery group spotlights",
     "pages": "shared view gallery group map bundles compression stress subgroups spotlights flagged",
     "app": "shared bundles gallery",
@@ -310,13 +310,6 @@ COMPUTED = {
     "idxmax", "idxmin",
 }  # fmt: skip
 STILL_COMPUTED = {
-    "pages/components/compression/attributes.py": "np.nanmax",
-    "pages/components/compression/change.py": ".sum",
-    "pages/components/compression/examples.py": ".mean",
-    "pages/components/compression/overview.py": ".groupby",
-    "pages/components/compression/review.py": ".groupby",
-    "pages/components/compression/subgroups.py": "np.ptp",
-    "pages/components/compression/votes.py": ".sum np.bincount",
     "pages/components/flagged/hypotheses.py": ".sum .value_counts",
     "pages/components/gallery/example.py": ".mean np.mean",
     "pages/components/group/columns.py": ".sum",
@@ -329,13 +322,7 @@ STILL_COMPUTED = {
     "pages/components/stress/levels.py": ".mean .nunique np.mean np.nanmax np.nanmin",
     "pages/components/stress/overlap.py": ".agg .groupby .sum",
     "pages/components/stress/spread.py": ".argmax .mean np.abs",
-    "pages/components/subgroups/heat.py": ".argmax",
-    "pages/components/view/breakdown.py": ".diff np.bincount np.diff np.histogram np.log1p",
-    "pages/components/view/saved.py": ".sum",
-    "pages/components/view/selection.py": ".sum np.util",
-    "pages/compression.py": ".sum np.sum",
     "pages/flagged.py": ".groupby",
-    "pages/hardest.py": ".diff np.diff np.histogram",
 }
 """Arithmetic that pages still do: each is a function of the backend that has not been written."""
 

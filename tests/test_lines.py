@@ -241,6 +241,7 @@ MOST_FILES = 16
 CROWDED = {
     "backend/bundle": "one file per form of upload and per check, in one straight line",
     "backend/core": "small files that know no room, each one thing that every topic stands on",
+    "backend/populations": "one file per question that populations of models are asked",
 }
 
 

@@ -25,8 +25,24 @@ from backend.populations.ensemble import (
     compression_levels,
     make_ensemble,
 )
+from backend.populations.loadings import (
+    LoadingTrend,
+    is_measured,
+    loading_means,
+    loading_trend,
+    scored_models,
+    strongest_rows,
+)
 from backend.populations.modal import modal_label, taxicab
-from backend.populations.overlap import disagreement, failure_iou, family_overlap, shared_failures
+from backend.populations.overlap import (
+    SharedCounts,
+    count_shared,
+    disagreement,
+    failed_rows,
+    failure_iou,
+    family_overlap,
+    shared_failures,
+)
 from backend.populations.pair import ExampleVotes, PairCounts, PopulationPair, make_pair
 from backend.populations.payers import (
     ChangedClasses,
@@ -58,6 +74,7 @@ from backend.populations.stress_tests import (
     group_tests,
     read_stress_table,
     stress_columns,
+    table_robustness,
 )
 
 __all__ = [
@@ -70,10 +87,12 @@ __all__ = [
     "Ensemble",
     "Evaluation",
     "ExampleVotes",
+    "LoadingTrend",
     "PairCounts",
     "Payer",
     "PieSelection",
     "PopulationPair",
+    "SharedCounts",
     "StressColumns",
     "StressReport",
     "StressTable",
@@ -86,15 +105,20 @@ __all__ = [
     "class_change",
     "compare_populations",
     "compression_levels",
+    "count_shared",
     "deviation_pca",
     "disaggregate",
     "disagreement",
+    "failed_rows",
     "failure_iou",
     "family_overlap",
     "fisher_interval",
     "group_losses",
     "group_rows",
     "group_tests",
+    "is_measured",
+    "loading_means",
+    "loading_trend",
     "make_ensemble",
     "make_pair",
     "matched_non_pies",
@@ -107,11 +131,14 @@ __all__ = [
     "review_order",
     "review_summary",
     "sampling_sd",
+    "scored_models",
     "select_pies",
     "shared_failures",
     "stress_columns",
     "stress_report",
+    "strongest_rows",
     "surest_first",
+    "table_robustness",
     "target_audit",
     "taxicab",
     "who_pays",

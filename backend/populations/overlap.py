@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,32 @@ def shared_failures(failed: Any) -> float:
     values = _check_failed(failed)
     anyone = int(values.any(0).sum())
     return int(values.all(0).sum()) / anyone if anyone else float("nan")
+
+
+@dataclass(frozen=True)
+class SharedCounts:
+    """How many examples all models fail on, and how many at least one.
+
+    ``share`` is the one over the other; NaN where no model fails.
+    """
+
+    n_all: int
+    n_any: int
+    share: float
+
+
+def count_shared(n_failing: Any, n_models: int) -> SharedCounts:
+    """Examples that all of ``n_models`` fail on, out of how many fail on each (n,)."""
+    counts = as_numpy(n_failing)
+    everybody, anybody = int((counts >= n_models).sum()), int((counts > 0).sum())
+    return SharedCounts(everybody, anybody, everybody / anybody if anybody else float("nan"))
+
+
+def failed_rows(n_failing: Any, losses: Any, *, at_least: int) -> NDArray[np.int64]:
+    """Examples that so many models fail on: most of them first, then highest loss, then lower row."""
+    counts, values = as_numpy(n_failing), as_numpy(losses)
+    rows = np.flatnonzero(counts >= at_least)
+    return rows[np.lexsort((-values[rows], -counts[rows]))]
 
 
 def disagreement(predictions: Any) -> float:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from backend.core.arrays import as_numpy
 from backend.core.errors import InputError
+from backend.core.statistics import mean_interval
 
 MODEL_WORDS = ("model", "models", "model_id", "seed", "run", "checkpoint")
 TEST_WORDS = ("test", "tests", "dataset", "split", "shift", "task", "stress_test")
@@ -166,6 +167,43 @@ def read_stress_table(
     if group is not None:
         groups = rows.groupby(_MODEL, sort=False)[group].first().loc[complete.index].to_numpy()
     return StressTable(complete, groups, len(wide) - len(complete))
+
+
+def table_robustness(frame: pd.DataFrame, *, value: Any = None) -> pd.DataFrame:
+    """Every test of a stress table, population by population.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A stress table that names the population of each model.
+    value : column name, optional
+        As for ``read_stress_table``.
+
+    Returns
+    -------
+    DataFrame
+        ``population``, ``metric``, ``n_models``, ``accuracy`` (mean over models) with its t interval
+        ``low`` and ``high``; populations in order of first mention.
+
+    Raises
+    ------
+    InputError
+        If no column names the population; or as for ``read_stress_table``.
+    """
+    named = stress_columns(frame).population
+    if named is None:
+        raise InputError(
+            "the stress table does not say to which population a model belongs. Add a column "
+            "'population'."
+        )
+    rows = []
+    for name in dict.fromkeys(frame[named].astype(str)):
+        metrics = read_stress_table(frame, population=name, value=value).metrics
+        for metric in metrics.columns:
+            found = mean_interval(metrics[metric].to_numpy())
+            rows.append((name, metric, len(metrics), found.value, found.low, found.high))
+    columns = ["population", "metric", "n_models", "accuracy", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 _MODEL, _TEST = "\0model", "\0test"  # names no column of an upload can have

@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.groups import sharp_group
-from backend.core.statistics import mean_interval
-from backend.populations import fisher_interval, read_stress_table, stress_columns
-from backend.populations.stress import rank_correlation
+from backend.populations import (
+    is_measured,
+    loading_means,
+    loading_trend,
+    scored_models,
+    strongest_rows,
+)
 from pages.components.gallery import gallery
 from pages.components.group import tagging
 from pages.components.shared import charts, link, palette, populations, text
@@ -20,6 +24,7 @@ from pages.components.shared.choice import Choice
 from pages.components.stress.source import TABLE
 
 MOST_POINTS = 4000
+MOST_MEANS = 40
 MOST_MEMBERS = 96
 NOTHING = "nothing"
 
@@ -35,7 +40,7 @@ def show_components(bundle: Bundle, source: str, population: str) -> None:
                 icon=":material/info:",
             )
             return
-        models = models_of(bundle, population)
+        models = scored_models(bundle.stress, population, len(scores))
         of_what = f"scores{'' if models else ', those that came with the bundle,'}"
     else:
         models, of_what = [], "right and wrong answers"
@@ -103,22 +108,6 @@ def show_components(bundle: Bundle, source: str, population: str) -> None:
     )
 
 
-def models_of(bundle: Bundle, population: str) -> list[int]:
-    """Rows of the scores that belong to a population of the stress table; empty for all.
-
-    The scores' rows stand in the order in which models come in the table; where their numbers
-    differ nothing can be told apart.
-    """
-    scores = bundle.extras["stress_scores"]
-    if not population or bundle.stress is None:
-        return []
-    held = stress_columns(bundle.stress)
-    every = read_stress_table(bundle.stress)
-    if held.population is None or len(every.metrics) != len(scores) or every.groups is None:
-        return []
-    return [at for at, name in enumerate(every.groups) if str(name) == population]
-
-
 def explained_figure(explained: NDArray[np.float64], chosen: int) -> go.Figure:
     shown = explained[:12]
     colours = [
@@ -161,36 +150,24 @@ def show_against(bundle: Bundle, loading: NDArray[np.float64], against: str) -> 
     """Loadings over a column: points for numbers, means for categories."""
     column = bundle.losses if against == "loss" else bundle.examples[against].to_numpy()
     st.markdown(f"**Loading of each example against {text.plain(against)}**")
-    if column.dtype.kind in "iuf" and len(np.unique(column[:1000])) > 8:
-        numbers = column.astype(float)
-        known = np.isfinite(numbers)
-        rho = rank_correlation(numbers[known], loading[known])
-        low, high = fisher_interval(rho, int(known.sum()))
-        rows = np.flatnonzero(known)
-        if len(rows) > MOST_POINTS:
-            rows = np.sort(np.random.default_rng(0).choice(rows, MOST_POINTS, replace=False))
+    if is_measured(column):
+        trend = loading_trend(loading, column, most=MOST_POINTS)
+        rows = trend.rows
         table = pd.DataFrame(
-            {"id": bundle.ids[rows], against: numbers[rows], "loading": loading[rows]}
+            {"id": bundle.ids[rows], against: column[rows], "loading": loading[rows]}
         )
         charts.show_chart(
-            points_figure(numbers[rows], loading[rows], against), table, key="pca_points", height=360,
+            points_figure(column[rows], loading[rows], against), table, key="pca_points", height=360,
             alt=f"Loading against {against}.",
         )  # fmt: skip
         st.markdown(
-            f"Spearman **{text.number(rho)}** ({text.number(low)} to {text.number(high)}) over "
-            f"{text.counted(int(known.sum()), 'example')}"
-            + (f"; {text.count(len(rows))} of them are drawn." if len(rows) < known.sum() else ".")
+            f"Spearman **{text.number(trend.correlation)}** ({text.number(trend.low)} to "
+            f"{text.number(trend.high)}) over {text.counted(trend.n, 'example')}"
+            + (f"; {text.count(len(rows))} of them are drawn." if len(rows) < trend.n else ".")
         )
         return
-    values = pd.Series(
-        bundle.losses if against == "loss" else populations.column_of(bundle, against)
-    )
-    rows_ = []
-    for name, held in pd.Series(loading).groupby(values.astype(str), sort=True):
-        found = mean_interval(held.to_numpy())
-        rows_.append((str(name) or "unknown", len(held), found.value, found.low, found.high))
-    table = pd.DataFrame(rows_, columns=["value", "n", "loading", "low", "high"])
-    table = table.sort_values("loading", ascending=False, kind="stable").head(40)
+    values = bundle.losses if against == "loss" else populations.column_of(bundle, against)
+    table = loading_means(loading, values).head(MOST_MEANS)
     charts.show_chart(
         means_figure(table), table, key="pca_means", height=80 + charts.ROW_HEIGHT * len(table),
         alt=f"Mean loading per value of {against}.",
@@ -237,7 +214,7 @@ def means_figure(table: pd.DataFrame) -> go.Figure:
 
 def show_members(bundle: Bundle, loading: NDArray[np.float64], at: int) -> None:
     """The examples on which models deviate most along the component."""
-    rows = np.argsort(-np.abs(loading), kind="stable")[: min(MOST_MEMBERS, bundle.n)]
+    rows = strongest_rows(loading, MOST_MEMBERS)
     source = {"kind": "component", "component": at + 1}
     choice = Choice(
         "component", f"top of PC{at + 1}", sharp_group("component", rows, bundle.losses), source

@@ -11,12 +11,11 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.groups import SMALL
-from backend.core.statistics import mean_interval
 from backend.populations import (
     CompressionLevel,
     compression_levels,
-    read_stress_table,
     stress_columns,
+    table_robustness,
 )
 from backend.populations.stress import IID
 from pages.components.shared import charts, palette, populations, text
@@ -33,13 +32,13 @@ def show_levels(bundle: Bundle, source: str) -> None:
     table = levels_table(bundle, source)
     if table is None:
         return
-    if table["population"].nunique() < 2:
+    names = list(dict.fromkeys(table["population"]))
+    if len(names) < 2:
         st.info(
             "One population is here; a second one, compressed, is needed to draw a line.",
             icon=":material/info:",
         )
         return
-    names = list(dict.fromkeys(table["population"]))
     baseline = next((name for name in names if name.lower() == "baseline"), names[0])
     levels = compression_levels(names, baseline)
     metrics = list(dict.fromkeys(table["metric"]))
@@ -68,17 +67,14 @@ def show_levels(bundle: Bundle, source: str) -> None:
 def levels_table(bundle: Bundle, source: str) -> pd.DataFrame | None:
     """``population``, ``metric``, ``n_models``, ``accuracy``, ``low``, ``high``."""
     if source == TABLE and bundle.stress is not None:
-        held = stress_columns(bundle.stress)
-        if held.population is None:
+        if stress_columns(bundle.stress).population is None:
             st.info(
                 "The stress table does not say to which population a model belongs. Add a column "
                 "'population', or choose the models of a population above.",
                 icon=":material/info:",
             )
             return None
-        return _table_levels(
-            bundle.stress, [str(one) for one in bundle.stress[held.population].unique()]
-        )
+        return table_robustness(bundle.stress, value=st.session_state.get("stress_value"))
     found = populations.ask(
         bundle,
         "robustness",
@@ -90,18 +86,6 @@ def levels_table(bundle: Bundle, source: str) -> pd.DataFrame | None:
     return (
         None if found is None else found.tables["robustness"].replace({"metric": {IID: EVERYBODY}})
     )
-
-
-def _table_levels(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    rows = []
-    value = st.session_state.get("stress_value")
-    for name in names:
-        metrics = read_stress_table(frame, population=name, value=value).metrics
-        for metric in metrics.columns:
-            found = mean_interval(metrics[metric].to_numpy())
-            rows.append((name, metric, len(metrics), found.value, found.low, found.high))
-    columns = ["population", "metric", "n_models", "accuracy", "low", "high"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 def levels_figure(
@@ -159,8 +143,8 @@ def colour_of(at: int) -> str:
 
 def figure_range(table: pd.DataFrame) -> tuple[float, float]:
     """From the lowest interval to the highest, with some room."""
-    every = table[["accuracy", "low", "high"]].to_numpy(dtype=float)
-    low, high = float(np.nanmin(every)), float(np.nanmax(every))
+    every = table[["accuracy", "low", "high"]]
+    low, high = float(every.min().min()), float(every.max().max())
     room = 0.06 * ((high - low) or 1.0)
     return low - room, high + room
 
@@ -168,10 +152,11 @@ def figure_range(table: pd.DataFrame) -> tuple[float, float]:
 def spaced(places: list[float], gap: float) -> list[float]:
     """The same places moved apart as little as it takes for labels not to cover each other."""
     order = np.argsort(places, kind="stable")
-    moved = np.array(places, dtype=float)
+    moved = list(places)
     for before, own in pairwise(order):
         moved[own] = max(moved[own], moved[before] + gap)
-    return (moved - (moved.mean() - np.mean(places) if len(places) else 0.0)).tolist()
+    shift = (sum(moved) - sum(places)) / max(1, len(places))
+    return [place - shift for place in moved]
 
 
 def _runs(kinds: list[str]) -> list[list[int]]:

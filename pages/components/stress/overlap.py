@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.groups import sharp_group
-from backend.populations import compression_levels
+from backend.populations import compression_levels, count_shared, failed_rows
 from pages.components.gallery import gallery
 from pages.components.group import tagging
 from pages.components.shared import charts, palette, populations, text
@@ -62,11 +64,10 @@ def show_overlap(bundle: Bundle) -> None:
             families.rename(columns={"first": "family", "second": "with", "mean_iou": "mean IoU"}),
             key="overlap_means",
         )
-        everybody, anybody = int((failing == len(models)).sum()), int((failing > 0).sum())
-        share = everybody / anybody if anybody else None
+        shared = count_shared(failing, len(models))
         st.markdown(
-            f"All {len(models)} models fail on **{text.count(everybody)}** examples, at least one on "
-            f"{text.count(anybody)}: shared by all {text.percent(share)}."
+            f"All {len(models)} models fail on **{text.count(shared.n_all)}** examples, at least one "
+            f"on {text.count(shared.n_any)}: shared by all {text.percent(shared.share)}."
         )
         st.caption(
             "IoU is 1 where two models fail on exactly the same examples, and undefined (–) where neither "
@@ -111,10 +112,10 @@ def iou_figure(iou: NDArray[np.float64], models: pd.DataFrame, labels: list[str]
         edge = {"width": 2, "color": palette.text_colour()}
         figure.add_hline(y=at + 0.5, line=edge)
         figure.add_vline(x=at + 0.5, line=edge)
-    families = models.reset_index().groupby("population", sort=False)["index"].agg(["min", "max"])
+    ends = [-1, *borders.tolist(), len(models) - 1]
     ticks = {
-        "tickvals": ((families["min"] + families["max"]) / 2).tolist(),
-        "ticktext": [text.chart(text.shorten(name, 18)) for name in families.index],
+        "tickvals": [(before + 1 + last) / 2 for before, last in pairwise(ends)],
+        "ticktext": [text.chart(text.shorten(models["population"][at], 18)) for at in ends[1:]],
         "showgrid": False,
         "zeroline": False,
     }
@@ -140,11 +141,10 @@ def show_shared(
                 key=f"overlap_at_least_{n_models}",
             )
         )  # fmt: skip
-    rows = np.flatnonzero(failing >= at_least)
+    rows = failed_rows(failing, bundle.losses, at_least=at_least)
     if len(rows) == 0:
         st.info(f"No example is failed by {at_least} models; {most} is the most.")
         return
-    rows = rows[np.lexsort((-bundle.losses[rows], -failing[rows]))]
     source = {"kind": "shared failures", "populations": chosen, "at_least": at_least}
     choice = Choice(
         "shared", "shared failures", sharp_group("shared failures", rows, bundle.losses), source

@@ -97,8 +97,8 @@ def spread_table(held: Stressed, report: StressReport) -> pd.DataFrame:
 
 def spread_figure(held: Stressed, spread: pd.DataFrame) -> go.Figure:
     values = np.column_stack([held.iid, held.stress.to_numpy()])[:, : len(spread)]
-    away = values - values.mean(0)
-    best = int(held.iid.argmax())
+    away = values - spread["mean"].to_numpy()
+    best = int(spread["best_model"].iloc[0])
     lines = np.arange(len(spread))
     sd = spread["sd"].to_numpy()
     figure = go.Figure(
@@ -107,7 +107,7 @@ def spread_figure(held: Stressed, spread: pd.DataFrame) -> go.Figure:
             marker={"color": palette.context_colour(), "opacity": 0.35, "line": {"width": 0}},
         )
     )  # fmt: skip
-    reach = float(np.abs(away).max()) or 1.0
+    reach = float(max(away.max(), -away.min())) or 1.0
     noise = None
     if held.sizes is not None:
         noise = held.sizes.set_index("metric")["noise"].reindex(spread["metric"]).to_numpy()

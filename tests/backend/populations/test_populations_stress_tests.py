@@ -7,7 +7,18 @@ import pandas as pd
 import pytest
 
 from backend.core.errors import InputError
-from backend.populations import family_overlap, group_tests, read_stress_table, stress_columns
+from backend.core.statistics import mean_interval
+from backend.populations import (
+    count_shared,
+    failed_rows,
+    failure_iou,
+    family_overlap,
+    group_tests,
+    read_stress_table,
+    shared_failures,
+    stress_columns,
+    table_robustness,
+)
 
 
 def long_table() -> pd.DataFrame:
@@ -124,3 +135,36 @@ def test_families_are_averaged_over_pairs_of_different_models():
     assert table["mean_iou"].tolist() == pytest.approx([0.5, 0.2, np.nan], nan_ok=True)
     with pytest.raises(InputError, match="one row per model"):
         family_overlap(iou, ["a"])
+
+
+def test_every_test_of_every_population_is_averaged_over_its_models():
+    frame = pd.DataFrame(
+        {
+            "model": [0, 1, 0, 1, 2],
+            "population": ["pruned", "pruned", "base", "base", "base"],
+            "iid": [0.7, 0.9, 0.5, 0.6, 0.7],
+            "blur": [0.1, 0.2, 0.3, 0.4, 0.5],
+        }
+    )
+    table = table_robustness(frame)
+    assert table["population"].tolist() == ["pruned"] * 2 + ["base"] * 2
+    assert table["metric"].tolist() == ["iid", "blur"] * 2
+    assert table["n_models"].tolist() == [2, 2, 3, 3]
+    for row in table.itertuples():
+        held = mean_interval(frame.loc[frame["population"] == row.population, row.metric])
+        assert (row.accuracy, row.low, row.high) == (held.value, held.low, held.high)
+    with pytest.raises(InputError, match="does not say to which population a model belongs"):
+        table_robustness(frame.drop(columns="population"))
+
+
+def test_shared_failures_are_counted_and_ordered():
+    failed = np.array([[1, 1, 0, 1, 0], [1, 0, 0, 1, 0], [1, 1, 0, 1, 0]], dtype=bool)
+    losses = np.array([1.0, 9.0, 0.0, 2.0, 0.0])
+    counts = failed.sum(0)
+    found = count_shared(counts, 3)
+    assert (found.n_all, found.n_any) == (2, 3)
+    assert found.share == shared_failures(failed) == pytest.approx(2 / 3)
+    assert np.isnan(count_shared(np.zeros(5), 3).share)
+    assert failed_rows(counts, losses, at_least=2).tolist() == [3, 0, 1]
+    assert failed_rows(counts, losses, at_least=3).tolist() == [3, 0]
+    assert failure_iou(failed)[0, 1] == pytest.approx(2 / 3)

@@ -125,7 +125,7 @@ ARROWS = {
     "backend.cache": "core",
     "backend.rules": "core bundle describe",
     "backend.views": "core bundle rules map",
-    "backend.export": "backend core bundle cache store spotlight",
+    "backend.export": "backend core bundle cache store rules spotlight",
     "backend.report": "backend core bundle store rules export spotlight describe map",
     "backend.tasks": "core bundle cache store report spotlight slices populations describe map",
     "backend.jobs": "core bundle cache tasks",
@@ -241,7 +241,6 @@ MOST_FILES = 16
 CROWDED = {
     "backend/bundle": "one file per form of upload and per check, in one straight line",
     "backend/core": "small files that know no room, each one thing that every topic stands on",
-    "backend/populations": "one file per question that populations of models are asked",
 }
 
 
@@ -319,10 +318,6 @@ STILL_COMPUTED = {
     "pages/components/shared/populations.py": ".nunique",
     "pages/components/spotlights/agreement.py": ".mean",
     "pages/components/spotlights/methods.py": ".sum .value_counts",
-    "pages/components/stress/components.py": ".groupby .sum np.abs np.random",
-    "pages/components/stress/levels.py": ".mean .nunique np.mean np.nanmax np.nanmin",
-    "pages/components/stress/overlap.py": ".agg .groupby .sum",
-    "pages/components/stress/spread.py": ".argmax .mean np.abs",
     "pages/flagged.py": ".groupby",
 }
 """Arithmetic that pages still do: each is a function of the backend that has not been written."""

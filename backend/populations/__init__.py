@@ -25,14 +25,6 @@ from backend.populations.ensemble import (
     compression_levels,
     make_ensemble,
 )
-from backend.populations.loadings import (
-    LoadingTrend,
-    is_measured,
-    loading_means,
-    loading_trend,
-    scored_models,
-    strongest_rows,
-)
 from backend.populations.modal import modal_label, taxicab
 from backend.populations.overlap import (
     SharedCounts,
@@ -60,7 +52,15 @@ from backend.populations.pies import (
     surest_first,
 )
 from backend.populations.review import review_order, review_summary
-from backend.populations.stress import (
+from backend.populations.stress.loadings import (
+    LoadingTrend,
+    is_measured,
+    loading_means,
+    loading_trend,
+    scored_models,
+    strongest_rows,
+)
+from backend.populations.stress.report import (
     DeviationPca,
     StressReport,
     deviation_pca,
@@ -68,7 +68,7 @@ from backend.populations.stress import (
     sampling_sd,
     stress_report,
 )
-from backend.populations.stress_tests import (
+from backend.populations.stress.table import (
     StressColumns,
     StressTable,
     group_tests,

@@ -34,8 +34,8 @@ from backend.populations.modal import modes, taxicab
 from backend.populations.overlap import failure_iou, family_overlap, pair_disagreements
 from backend.populations.payers import accuracy_change
 from backend.populations.pies import pie_representation
-from backend.populations.stress import deviation_pca
-from backend.populations.stress_tests import group_tests
+from backend.populations.stress.report import deviation_pca
+from backend.populations.stress.table import group_tests
 
 MODAL, TAXICAB = "modal", "taxicab"
 OWN = "the bundle's predictions"

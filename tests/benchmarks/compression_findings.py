@@ -26,7 +26,7 @@ from backend.populations import (
     stress_report,
     taxicab,
 )
-from backend.populations.stress import rank_correlation
+from backend.populations.stress.report import rank_correlation
 
 LEVEL = 0.05
 SPLITS = 50

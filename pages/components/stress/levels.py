@@ -17,7 +17,7 @@ from backend.populations import (
     stress_columns,
     table_robustness,
 )
-from backend.populations.stress import IID
+from backend.populations.stress.report import IID
 from pages.components.shared import charts, palette, populations, text
 from pages.components.stress.source import EVERYBODY, TABLE, tagged_rows
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from backend.core.arrays import check_vector
 from backend.core.sampling import random_rows
 from backend.core.statistics import mean_interval
-from backend.populations.stress import fisher_interval, rank_correlation
-from backend.populations.stress_tests import read_stress_table, stress_columns
+from backend.populations.stress.report import fisher_interval, rank_correlation
+from backend.populations.stress.table import read_stress_table, stress_columns
 
 FEW_VALUES = 8
 """Numbers that take at most this many values are read as categories."""

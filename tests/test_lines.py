@@ -315,7 +315,6 @@ STILL_COMPUTED = {
     "pages/components/group/columns.py": ".sum",
     "pages/components/group/holders.py": ".mean",
     "pages/components/group/ways.py": ".agg .groupby",
-    "pages/components/shared/populations.py": ".nunique",
     "pages/components/spotlights/agreement.py": ".mean",
     "pages/components/spotlights/methods.py": ".sum .value_counts",
     "pages/flagged.py": ".groupby",

@@ -11,9 +11,11 @@ from backend.tasks.imports import file_stamp, run_import
 from backend.tasks.methods import run_methods
 from backend.tasks.populations import (
     TRUE_CLASS,
+    GroupingColumns,
     answer_of,
     category_column,
     evaluation_of,
+    grouping_columns,
     run_populations,
 )
 from backend.tasks.projection import run_projection
@@ -27,6 +29,7 @@ __all__ = [
     "TASKS",
     "TRUE_CLASS",
     "Arrays",
+    "GroupingColumns",
     "Meta",
     "Options",
     "Task",
@@ -37,6 +40,7 @@ __all__ = [
     "default_options",
     "evaluation_of",
     "file_stamp",
+    "grouping_columns",
     "region_numbers",
     "run_assess",
     "run_import",

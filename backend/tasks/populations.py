@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 TRUE_CLASS = "true class"
 """Stands for the label where columns are named, unless the bundle has a column called so."""
+MOST_VALUES = 60
+"""Columns of text with more different values are names or texts, not groups."""
 _TABLE = "table."
 """What the name of an array that is a table, in Parquet, begins with."""
 
@@ -39,6 +42,57 @@ def category_column(bundle: Bundle, name: str) -> NDArray[Any]:
     column = bundle.examples[name]
     cut = column.dtype.kind in "iuf" and column.nunique() > 8
     return bin_column(column) if cut else column.to_numpy(dtype=object)
+
+
+@dataclass(frozen=True)
+class GroupingColumns:
+    """Columns that make groups, and those that do not.
+
+    Attributes
+    ----------
+    usable : tuple of str
+        In file order.
+    first : tuple of str
+        The same, categories before numbers: what a first view takes from.
+    left_out : {name: str}
+        The others, each with the reason.
+    """
+
+    usable: tuple[str, ...]
+    first: tuple[str, ...]
+    left_out: Mapping[str, str]
+
+
+def grouping_columns(bundle: Bundle, *, with_label: bool = False) -> GroupingColumns:
+    """Which columns of a bundle group its examples.
+
+    Left out are columns of one value, text of more than 60 values, which names its examples or is
+    about them, and numbers of which one is infinite.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    with_label : bool
+        Offer the true class as the first column, where it is known.
+    """
+    usable: list[str] = []
+    left_out: dict[str, str] = {}
+    for name in bundle.attributes:
+        column = bundle.examples[name]
+        values = int(column.nunique(dropna=False))
+        if values < 2:
+            left_out[name] = "one value only"
+        elif column.dtype.kind not in "iuf" and values > MOST_VALUES:
+            left_out[name] = f"{values:,} different values"
+        elif column.dtype.kind == "f" and np.isinf(column).any():
+            left_out[name] = "infinite values"
+        else:
+            usable.append(name)
+    numeric = {name for name in usable if bundle.examples[name].dtype.kind in "iuf"}
+    if with_label and TRUE_CLASS not in bundle.attributes and bundle.label_codes is not None:
+        usable.insert(0, TRUE_CLASS)
+    first = sorted(usable, key=lambda name: name in numeric)
+    return GroupingColumns(tuple(usable), tuple(first), left_out)
 
 
 def evaluation_of(bundle: Bundle, attributes: Sequence[str] = ()) -> Evaluation:

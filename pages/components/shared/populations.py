@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
@@ -16,13 +15,17 @@ from backend.cache import Entry
 from backend.core.progress import ignore_progress
 from backend.demo import DEMOS, demo_path
 from backend.populations import Answer, Ensemble, Evaluation, answer
-from backend.tasks import TRUE_CLASS, answer_of, category_column, evaluation_of
+from backend.tasks import (
+    GroupingColumns,
+    answer_of,
+    category_column,
+    evaluation_of,
+    grouping_columns,
+)
 from pages.components.shared import keys, link, services, text, waiting
 
 INLINE_CELLS = 40_000_000
 """Answers of models (models times examples) up to which a question takes well under two seconds."""
-MOST_VALUES = 60
-"""Columns of text with more different values are names or texts, not groups."""
 _DEMO = "_demo_job"
 
 
@@ -81,51 +84,18 @@ def column_of(bundle: Bundle, name: str) -> NDArray[Any]:
     return _column(bundle.digest, name, bundle)
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Columns that make groups, and those that do not with the reason.
-
-    ``first`` are the same columns, categories before numbers: what a first view takes from.
-    """
-
-    usable: tuple[str, ...]
-    first: tuple[str, ...]
-    left_out: Mapping[str, str]
-
-
 @st.cache_resource(show_spinner=False, max_entries=16)
-def _columns(digest: str, with_label: bool, _bundle: Bundle) -> Columns:
-    usable: list[str] = []
-    left_out: dict[str, str] = {}
-    for name in _bundle.attributes:
-        column = _bundle.examples[name]
-        values = column.nunique(dropna=False)
-        if values < 2:
-            left_out[name] = "one value only"
-        elif column.dtype.kind not in "iuf" and values > MOST_VALUES:
-            left_out[name] = f"{text.count(values)} different values"
-        elif column.dtype.kind == "f" and np.isinf(column).any():
-            left_out[name] = "infinite values"
-        else:
-            usable.append(name)
-    if with_label and TRUE_CLASS not in _bundle.attributes and _bundle.label_codes is not None:
-        usable.insert(0, TRUE_CLASS)
-    numeric = {
-        name
-        for name in usable
-        if name in _bundle.examples and _bundle.examples[name].dtype.kind in "iuf"
-    }
-    first = sorted(usable, key=lambda name: name in numeric)
-    return Columns(tuple(usable), tuple(first), left_out)
+def _columns(digest: str, with_label: bool, _bundle: Bundle) -> GroupingColumns:
+    return grouping_columns(_bundle, with_label=with_label)
 
 
-def columns_of(bundle: Bundle, *, with_label: bool = False) -> Columns:
+def columns_of(bundle: Bundle, *, with_label: bool = False) -> GroupingColumns:
     """Which columns group the examples; ``with_label`` offers the true class as one."""
     return _columns(bundle.digest, with_label, bundle)
 
 
 def choose_columns(
-    columns: Columns,
+    columns: GroupingColumns,
     *,
     key: str,
     most: int,

@@ -10,6 +10,7 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.populations import OWN
+from backend.tasks import GroupingColumns
 from pages.components.shared import keys, link, populations, text
 
 RATES = {
@@ -77,7 +78,7 @@ def classes_of(bundle: Bundle, source: str, model: int) -> list[str]:
     return ensemble.occurring(ensemble.populations[source][model])
 
 
-def choose(bundle: Bundle, columns: populations.Columns) -> Asked:
+def choose(bundle: Bundle, columns: GroupingColumns) -> Asked:
     """The line of controls."""
     sources = sources_of(bundle)
     first = st.columns([4, 3, 2, 2], vertical_alignment="bottom")

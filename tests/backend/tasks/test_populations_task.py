@@ -14,7 +14,14 @@ from backend.cache import Cache, key_of
 from backend.core.progress import ignore_progress
 from backend.populations import OWN, answer
 from backend.populations.answers import QUESTIONS
-from backend.tasks import answer_of, evaluation_of, run_populations
+from backend.tasks import (
+    TRUE_CLASS,
+    answer_of,
+    category_column,
+    evaluation_of,
+    grouping_columns,
+    run_populations,
+)
 
 PAIR = {"baseline": "baseline", "compressed": "pruned"}
 AUDIT = {
@@ -74,3 +81,32 @@ def test_an_answer_comes_back_as_it_was_given(
 
 def test_every_question_is_asked() -> None:
     assert {what for what, _ in ASKED} == set(QUESTIONS)
+
+
+def test_columns_that_make_no_groups_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    columns = {
+        "id": [f"{row}" for row in range(80)],
+        "size": np.linspace(0, 1, 80),
+        "place": ["near", "far"] * 40,
+        "serial": [f"s{row}" for row in range(80)],
+        "same": ["x"] * 80,
+        "far away": [np.inf, *range(79)],
+    }
+    bundle = read_bundle(
+        write_bundle(
+            tmp_path / "b",
+            embeddings=np.eye(80),
+            losses=np.arange(80.0),
+            labels=np.arange(80) % 2,
+            examples=pd.DataFrame(columns),
+        )
+    )
+    found = grouping_columns(bundle)
+    assert found.usable == ("size", "place") and found.first == ("place", "size")
+    assert found.left_out == {
+        "serial": "80 different values", "same": "one value only", "far away": "infinite values",
+    }  # fmt: skip
+    labelled = grouping_columns(bundle, with_label=True)
+    assert labelled.usable == (TRUE_CLASS, "size", "place")
+    assert labelled.first == (TRUE_CLASS, "place", "size")
+    assert category_column(bundle, TRUE_CLASS).tolist() == ["0", "1"] * 40

@@ -84,6 +84,8 @@ class FoundRegion:
     p, p_cell : float or None
         That a search of shuffled losses finds one as good, and that its cell of the confusion
         matrix holds one as good.
+    cell : bool or None
+        Whether it is no more than a cell of the confusion matrix.
     real : bool or None
         Whether it is distinguishable from chance.
     more : mapping
@@ -112,6 +114,7 @@ class FoundRegion:
     effect: Effect | None = None
     p: float | None = None
     p_cell: float | None = None
+    cell: bool | None = None
     real: bool | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -141,6 +144,7 @@ class FoundRegion:
             "effect": None if self.effect is None else self.effect.to_dict(),
             "p": self.p,
             "p_cell": self.p_cell,
+            "cell": self.cell,
             "real": self.real,
         }
         told = {name: value for name, value in said.items() if value is not None}
@@ -169,7 +173,6 @@ class FoundRegion:
             if is_placed(given):
                 raise
             placing = {}
-        real = given.get("real")
         known = {"kind", *SHORT, *(one.name for one in fields(cls))}
         return cls(
             key=_text(given.get("key")),
@@ -187,9 +190,73 @@ class FoundRegion:
             effect=_effect(given.get("effect")),
             p=_number(given.get("p")),
             p_cell=_number(given.get("p_cell")),
-            real=real if isinstance(real, bool) else None,
+            cell=_truth(given.get("cell")),
+            real=_truth(given.get("real")),
             more={name: value for name, value in given.items() if name not in known},
             **placing,
+        )
+
+    @classmethod
+    def from_result(
+        cls,
+        part: Mapping[str, NDArray[Any]],
+        facts: Mapping[str, Any],
+        *,
+        job: str,
+        index: int,
+        method: str,
+        options: Mapping[str, Any],
+        name: str = "",
+        shape: str = "",
+    ) -> FoundRegion:
+        """The record of a region in the result of a search.
+
+        Parameters
+        ----------
+        part : mapping
+            Arrays as ``one_region`` gives them.
+        facts : mapping
+            What the search says of the region, with the ``version`` of the method.
+        job : str
+            Key of the search.
+        index : int
+            Place of the region there, from 0; its number, from 1, where the search gives none.
+        method : str
+            The task that searched.
+        options : mapping
+            What it was asked for; ``kernel`` and ``layer`` among them where they matter.
+        name : str
+            What it is called; the search's own name by default.
+        shape : str
+            Name under which ``exact_shape`` is kept.
+        """
+        kind = facts.get("kind", "ball")
+        ball = kind == "ball"
+        return cls(
+            key=f"{job}:{index}",
+            index=index,
+            number=int(facts.get("number", index + 1)),
+            name=name or str(facts.get("name", "")),
+            kind=kind,
+            labels=tuple(map(str, facts.get("labels", ()))),
+            scope=str(facts.get("scope", "")),
+            layer=str(options.get("layer", "")),
+            method=method,
+            version=facts.get("version"),
+            options=options,
+            shape=shape,
+            center=np.asarray(part["center"], np.float64) if ball else None,
+            precision=np.asarray(part["precision"], np.float64) if ball else None,
+            kernel=str(options.get("kernel", "gaussian")),
+            cut=float(part["cut"]) if kind == "direction" else None,
+            total_weight=_number(facts.get("total_weight")),
+            weighted_loss=_number(facts.get("weighted_loss")),
+            outcome=facts.get("outcome"),
+            effect=_effect(facts.get("effect")),
+            p=_number(facts.get("p")),
+            p_cell=_number(facts.get("p_cell")),
+            cell=_truth(facts.get("cell")),
+            real=_truth(facts.get("real")),
         )
 
     @property
@@ -421,9 +488,14 @@ def _number(value: Any) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     try:
-        return float(value)
+        number = float(value)
     except OverflowError:
         return None
+    return number if np.isfinite(number) else None
+
+
+def _truth(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any] | None:

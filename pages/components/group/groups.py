@@ -40,41 +40,28 @@ def region_choices(
         group = _region(bundle.digest, job_key, index, part, bundle.losses)
         identity = f"{job_key}:{index}"
         described = names.get(identity) or _description(bundle, identity, group)
-        number = int(part.meta.get("number", index + 1))
-        labels = tuple(map(str, part.meta.get("labels", ())))
-        outcome = part.meta["outcome"]
         exact = exact_shape(part.arrays, part.meta)
-        record = FoundRegion(
-            key=identity,
+        record = FoundRegion.from_result(
+            part.arrays,
+            part.meta,
+            job=job_key,
             index=index,
-            number=number,
-            name=described or f"region {number}",
-            kind=part.meta.get("kind", "ball"),
-            labels=labels,
-            scope=str(part.meta.get("scope", "")),
-            layer=bundle.layer,
             method=method,
-            version=part.meta["version"],
             options=options | {"layer": bundle.layer},
+            name=described,
             shape="" if exact is None else _kept(str(home_folder()), identity, exact),
-            center=_finite(part["center"]),
-            precision=_finite(part["precision"]),
-            kernel=options.get("kernel", "gaussian"),
-            cut=exact.cut if exact is not None and exact.kind == "direction" else None,
-            total_weight=group.total_weight,
-            weighted_loss=group.weighted_loss,
-            outcome=outcome,
         )
+        outcome = part.meta["outcome"]
         choices.append(
             Choice(
                 key=f"region-{index + 1}",
-                name=record.name,
+                name=record.name or f"region {record.number}",
                 group=group,
-                number=str(number),
+                number=str(record.number),
                 colour=palette.region_hue(index),
                 note="" if outcome["status"] == "converged" else outcome["message"],
                 scope=record.scope,
-                among=labels,
+                among=record.labels,
                 source=record.to_source(),
             )
         )
@@ -149,12 +136,6 @@ def parts_of(result: Entry) -> list[Part]:
 def _kept(home: str, identity: str, _shape: Shape) -> str:
     """The name under which the shape is kept; kept now, because a tag may name it any time."""
     return keep_shape(_shape, home)
-
-
-def _finite(numbers: Any) -> NDArray[np.float64] | None:
-    """Numbers of a ball; a search writes NaN for other kinds."""
-    given = np.asarray(numbers, dtype=np.float64)
-    return given if np.isfinite(given).all() else None
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)

@@ -42,7 +42,15 @@ BALL = region(
         region(layer="", precision=[0.5, 1.0], kernel="squared_distance", within=[{"tag": "x"}]),
         region(layer="", precision=[[0.5, 0.1], [0.1, 1.0]]),
         BALL,
-        BALL | {"number": 4, "scope": "among Coat", "p": 0.01, "p_cell": 0.5, "real": True},
+        BALL
+        | {
+            "number": 4,
+            "scope": "among Coat",
+            "p": 0.01,
+            "p_cell": 0.5,
+            "cell": False,
+            "real": True,
+        },
         short(BALL | {"number": 4}),
         {
             "kind": "region",
@@ -228,3 +236,58 @@ def test_one_region_of_a_result_and_the_shape_that_has_to_be_kept():
     part = one_region(spotlight, 0)
     assert set(part) == {"weights", "center", "precision", "members"}
     assert exact_shape(part, {}) is None
+
+
+def test_the_record_of_a_region_in_a_result():
+    effect = Effect(31, 31, 1.5, 1.0, 2.0, 0.5)
+    facts = {
+        "kind": "direction",
+        "labels": ["Coat"],
+        "scope": "among Coat",
+        "number": 3,
+        "name": "long coats",
+        "version": 8,
+        "weighted_loss": 1.5,
+        "effect": effect.to_dict(),
+        "p": 0.01,
+        "p_cell": None,
+        "total_weight": float("nan"),
+        "cell": False,
+        "real": True,
+    }
+    said = {"job": "k", "index": 1, "method": "regions", "options": {"layer": "deep"}}
+    record = FoundRegion.from_result(one_region(ARRAYS, 1), facts, shape="0f" * 32, **said)
+    assert record.to_source() == {
+        "kind": "region",
+        "index": 1,
+        "key": "k:1",
+        "number": 3,
+        "name": "long coats",
+        "region_kind": "direction",
+        "options": {"layer": "deep"},
+        "layer": "deep",
+        "shape": "0f" * 32,
+        "cut": 0.25,
+        "labels": ["Coat"],
+        "scope": "among Coat",
+        "method": "regions",
+        "version": 8,
+        "weighted_loss": 1.5,
+        "effect": effect.to_dict(),
+        "p": 0.01,
+        "cell": False,
+        "real": True,
+    }
+    called = FoundRegion.from_result(one_region(ARRAYS, 2), {"kind": "label"}, name="bags", **said)
+    assert (called.number, called.name, called.center, called.effect) == (2, "bags", None, None)
+
+
+def test_the_record_of_a_spotlight_says_center_precision_and_kernel():
+    options = {"kernel": "squared_distance", "layer": ""}
+    record = FoundRegion.from_result(
+        one_region(ARRAYS, 0), {}, job="k", index=0, method="spotlights", options=options
+    )
+    source = record.to_source()
+    assert (source["center"], source["precision"]) == ([1, 2], 0.5)
+    assert (source["kernel"], source["number"]) == ("squared_distance", 1)
+    assert record.place(D).weights(np.array([[1.0, 3.0]])) == 0.5

@@ -116,8 +116,3 @@ def encode_png(image: Pixels) -> bytes:
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG", optimize=True)
     return file.getvalue()
-
-
-def decode_png(content: bytes) -> Pixels:
-    """The grey image (h, w) in the bytes of a PNG file."""
-    return np.asarray(Image.open(io.BytesIO(content)).convert("L"))

@@ -8,7 +8,7 @@ from backend.report.blind import (
     make_blind_check,
 )
 from backend.report.contents import ReportContents, gather
-from backend.report.html import render_report, write_report
+from backend.report.html import render_report
 from backend.report.hypothesis import (
     delete_hypothesis,
     hypotheses,
@@ -44,5 +44,4 @@ __all__ = [
     "render_report",
     "test_hypothesis",
     "to_text",
-    "write_report",
 ]

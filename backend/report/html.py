@@ -7,8 +7,6 @@ any script source stands behind that.
 
 from __future__ import annotations
 
-import os
-import tempfile
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from backend.report.contents import ReportContents, gather
+from backend.report.contents import ReportContents
 from backend.report.picture import HEIGHT, WIDTH, data_uri, hue, map_picture, place
 
 POLICY = (
@@ -49,36 +47,6 @@ def render_report(contents: ReportContents) -> bytes:
         height=HEIGHT,
         alphas=bool(contents.assessed or any(region.claim for region in contents.regions)),
     ).encode()
-
-
-def write_report(bundle: Any, *, path: str | os.PathLike[str], **options: Any) -> Path:
-    """Write a report of a bundle into one self-contained HTML file.
-
-    Parameters
-    ----------
-    bundle : Bundle
-    path : path
-        Written whole or not at all.
-    options
-        Of ``backend.report.contents.gather``: ``store``, ``regions``, ``assessment``, ``methods``,
-        ``xy``, ``now``.
-    """
-    return write_whole(path, render_report(gather(bundle, **options)))
-
-
-def write_whole(path: str | os.PathLike[str], data: bytes) -> Path:
-    """Write a file under a temporary name first, then rename it."""
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return target
 
 
 def number(value: Any) -> str:

@@ -153,30 +153,6 @@ class Fold:
             self._table = self._build_table()
         return self._table
 
-    def conflicts(self) -> pd.DataFrame:
-        """Pairs on which live changes of different authors disagree: id, tag, for, against.
-
-        An author's word on a pair is their last live change that names it.
-        """
-        names = np.array(list(self._codes), dtype=object)
-        found = []
-        for tag, seqs in sorted(self._by_tag.items()):
-            words: dict[str, NDArray[np.int8]] = {}
-            for change in self._live(seqs):
-                word = words.setdefault(change.step.author, np.zeros(len(names), dtype=np.int8))
-                word[change.codes] = 1 if change.step.kind == "tag" else -1
-            if len(words) < 2:
-                continue
-            said = np.stack(list(words.values()))
-            for code in np.flatnonzero((said > 0).any(axis=0) & (said < 0).any(axis=0)):
-                sides = [
-                    ", ".join(author for author, word in words.items() if word[code] == side)
-                    for side in (1, -1)
-                ]
-                found.append((names[code], tag, *sides))
-        table = pd.DataFrame(found, columns=["id", "tag", "for", "against"], dtype="str")
-        return table.sort_values(["tag", "id"], ignore_index=True)
-
     def _change(self, step: Step) -> None:
         numbers = [self._codes.setdefault(name, len(self._codes)) for name in step.ids]
         step = replace(step, ids=())  # the numbers say it in a tenth of the memory

@@ -220,17 +220,6 @@ class Store(SavedViews, LogKeeper):
         with self._lock:
             return self._fold(bundle).tags_on(examples)
 
-    def conflicts(self, bundle: Any) -> pd.DataFrame:
-        """Pairs (id, tag) that one author tagged and another untagged, neither taken back.
-
-        Returns
-        -------
-        DataFrame
-            Columns ``id``, ``tag``, ``for`` and ``against`` (authors, joined by commas).
-        """
-        with self._lock:
-            return self._fold(bundle).conflicts()
-
     def region_names(self, bundle: Any) -> dict[str, str]:
         """Region key -> the name somebody gave it."""
         with self._lock:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from backend.demo import demo_path
-from backend.demo.images import decode_png
+from tests.backend.demo.pictures import decode_png
 
 
 def write_idx(path, values):

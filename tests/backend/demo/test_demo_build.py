@@ -10,9 +10,10 @@ from backend.bundle import read_bundle
 from backend.core.errors import InputError, JobCancelled
 from backend.core.progress import ignore_progress
 from backend.demo import fashion
-from backend.demo.images import decode_png, encode_png, image_attributes, read_idx, read_split
+from backend.demo.images import encode_png, image_attributes, read_idx, read_split
 from backend.demo.networks import Network, Recipe, input_gradients, train_network
 from backend.difficulty import variance_of_gradients
+from tests.backend.demo.pictures import decode_png
 
 SMALL = {"n_train": 150, "n_models": 2, "epochs": 2, "workers": 1}
 

@@ -12,9 +12,10 @@ import pytest
 from backend.bundle import import_bundle, read_bundle
 from backend.core.errors import InputError
 from backend.demo import demo_path
-from backend.demo.images import CLASSES, decode_png, image_attributes
+from backend.demo.images import CLASSES, image_attributes
 from backend.describe import describe_group
 from backend.populations import pie_accuracy, select_pies
+from tests.backend.demo.pictures import decode_png
 
 
 @pytest.fixture(scope="module")

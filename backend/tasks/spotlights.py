@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,17 +117,9 @@ def check_spotlights(options: Options) -> None:
     SearchOptions(**{name: options[name] for name in SEARCH_OPTIONS if name != "layer"}).checked()
 
 
+NOT_OFFERED = ("flip", "barrier_scale", "max_steps")
 SEARCH_OPTIONS: Options = {
-    "size": 0.02,
-    "n_spotlights": 5,
-    "solver": "fast",
-    "seed": 0,
-    "kernel": "gaussian",
-    "precision": "spherical",
-    "starts": 16,
-    "mode": "successive",
-    "prepare": "none",
-    "components": None,
+    **{k: v for k, v in asdict(SearchOptions()).items() if k not in NOT_OFFERED},
     "layer": "",
 }
 """What a search takes, with defaults; "assess" takes the same."""

@@ -31,8 +31,9 @@ source of kind ``keyboard`` or ``picked`` holds the region in whose gallery the 
 in ``from``, completed with where it lies as far as that is known (``backend.export.regions``).
 ``columns`` are those of the CSV. One from before examples were kept aside has no ``kept_aside``,
 and is replayed without it.
-``hypotheses`` are all cards of the bundle as they stood, whatever their tags, for people and other
-programs: replay carries them along and reads nothing from them. Manifests without them are read too.
+``hypotheses`` are all cards of the bundle, whatever their tags, for people and other programs, with
+their verdicts in the words of today: replay carries them along and reads nothing from them.
+Manifests without them are read too.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ from backend.core.shape import Shape
 from backend.export.regions import completed, region_of
 from backend.export.shapes import packed_shapes, read_shapes
 from backend.export.table import OLD_COLUMNS, OWN_COLUMNS
+from backend.rules.cards import card_now
 from backend.store import Event, clean_author, clean_tag
 from backend.store.fold import Step
 from backend.store.log import clean_ids, clean_name, pack_payload
@@ -154,6 +156,10 @@ def manifest_content(
 def _cards(live: Sequence[Event]) -> list[dict[str, Any]]:
     """The hypotheses that stand, the first written first; ``live`` events newest first."""
     cards: dict[str, dict[str, Any]] = {}
+    sources: dict[str, list[dict[str, Any] | None]] = {}
+    for event in live:
+        if event.kind == "tag" and event.tag is not None:
+            sources.setdefault(event.tag, []).append(event.source)
     for event in reversed(live):
         if event.kind != "hypothesis":
             continue
@@ -161,7 +167,8 @@ def _cards(live: Sequence[Event]) -> list[dict[str, Any]]:
         if card is None:
             cards.pop(key, None)
         else:
-            cards[key] = {**card, "key": key, "author": event.author, "time": event.time}
+            told = card_now(card, lambda tag: sources.get(tag, ()))
+            cards[key] = {**told, "key": key, "author": event.author, "time": event.time}
     return list(cards.values())
 
 

@@ -17,15 +17,19 @@ from backend.report.hypothesis import (
     keep_hypothesis,
 )
 from backend.report.markdown import model_card_section
-from backend.report.verdict import Verdict, test_hypothesis
+from backend.report.origin import Origins
+from backend.report.suggest import Suggestion, set_aside, suggest_hypothesis
+from backend.report.verdict import Verdict, plan_hypothesis, test_hypothesis
 from backend.rules import Rule, RuleError, columns_of, complete, evaluate, parse, to_text
 
 __all__ = [
     "BlindCheck",
     "BlindSummary",
+    "Origins",
     "ReportContents",
     "Rule",
     "RuleError",
+    "Suggestion",
     "Verdict",
     "answer_blind_check",
     "blind_summary",
@@ -41,7 +45,10 @@ __all__ = [
     "make_blind_check",
     "model_card_section",
     "parse",
+    "plan_hypothesis",
     "render_report",
+    "set_aside",
+    "suggest_hypothesis",
     "test_hypothesis",
     "to_text",
 ]

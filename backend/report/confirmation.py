@@ -3,11 +3,12 @@
 Examples that match are compared with those that do not, among the *confirmation* rows: all rows but
 those used to find the hypothesis and, where groups of near-duplicates are known, their whole groups.
 A hypothesis that came from nowhere gets a seeded half of the groups; the other half is for looking.
+A tag that its rule names brings the rows that were used to set it (``origin``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,16 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.errors import InputError
-from backend.rules import Rule, columns_of, evaluate
+from backend.report.origin import Mask, Origins, units_of
+from backend.rules import Rule, evaluate
+from backend.rules.circular import Reliance, reliance
+from backend.rules.mentions import Mentions, mentions
 
-Mask = NDArray[np.bool_]
+MIN_N = 30
+MIN_SIDE = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Confirmation:
     """The examples of one test.
 
@@ -29,14 +34,62 @@ class Confirmation:
     ----------
     match, used : bool array of shape (n,)
         Which examples the hypothesis is about; which are set aside.
+    halved : bool
+        Whether those set aside are a random half.
     table : DataFrame
         One line per independent unit that is left: ``stratum``, ``match``, mean ``loss`` and
         ``error`` (NaN where it is not known which predictions are right).
+    groups : str or None
+        The column that says which rows are one unit.
+    reliance : Reliance
+        Whether the rule confirms itself.
     """
 
-    match: Mask
-    used: Mask
-    table: pd.DataFrame
+    match: Mask = field(repr=False)
+    used: Mask = field(repr=False)
+    halved: bool
+    table: pd.DataFrame = field(repr=False)
+    groups: str | None
+    reliance: Reliance
+
+    @property
+    def n_meant(self) -> int:
+        """Examples that match, used or not."""
+        return int(self.match.sum())
+
+    @property
+    def n_matching(self) -> int:
+        """Unused examples that match."""
+        return int((self.match & ~self.used).sum())
+
+    @property
+    def n_other(self) -> int:
+        """Unused examples that do not: what they are compared with."""
+        return int((~self.match & ~self.used).sum())
+
+    @property
+    def n_used(self) -> int:
+        """Examples that are set aside."""
+        return int(self.used.sum())
+
+    @property
+    def shortage(self) -> str:
+        """Why these are too few examples for a test; "" where they are enough."""
+        of = "examples" if self.groups is None else "groups"
+        matching = int(self.table["match"].sum())
+        other = len(self.table) - matching
+        if len(self.table) < MIN_N:
+            return f"{len(self.table)} {of} were not used to find it, and {MIN_N} are needed"
+        if matching < MIN_SIDE:
+            return f"{matching} of the {of} not used to find it match, and {MIN_SIDE} are needed"
+        if other < MIN_SIDE:
+            return f"only {other} of the {of} not used to find it do not match"
+        shared = self.table.groupby("stratum")["match"].nunique()
+        if not (shared == 2).any():
+            return (
+                f"none of the {of} not used to find it has the label of another on the other side"
+            )
+        return ""
 
 
 def choose_rows(
@@ -46,17 +99,28 @@ def choose_rows(
     used_rows: Any,
     groups: str | None,
     tags: Any,
+    origins: Origins | None,
     null: str,
-    random: np.random.Generator,
+    seed: int,
 ) -> Confirmation:
-    """The examples of a test; arguments as for ``test_hypothesis``, ``random`` draws the halves."""
+    """The examples of a test; arguments as for ``test_hypothesis``."""
     match = _mask(bundle, mask_or_rule, tags)
-    units = _units(bundle, groups)
+    units = units_of(bundle, groups)
     strata = _strata(bundle, null)
-    used = (
-        _half(units, random) if used_rows is None else _with_groups(_rows(bundle, used_rows), units)
-    )
-    return Confirmation(match, used, _table(bundle, match, units, strata, ~used))
+    named, relies = Mentions(), Reliance()
+    if isinstance(mask_or_rule, str | Rule):
+        named = mentions(mask_or_rule)
+        relies = reliance(mask_or_rule, origins.sources if origins else lambda tag: ())
+    by_tags = [origins.of(tag).used for tag in sorted(named.tags)] if origins else []
+    known = [mask for mask in by_tags if mask is not None]
+    halved = used_rows is None and not known
+    if halved:
+        used = _half(units, np.random.default_rng([seed, 0]))
+    else:
+        given = np.zeros(bundle.n, dtype=bool) if used_rows is None else _rows(bundle, used_rows)
+        used = _with_groups(np.logical_or.reduce([given, *known]), units)
+    table = _table(bundle, match, units, strata, ~used)
+    return Confirmation(match, used, halved, table, groups, relies)
 
 
 def _mask(bundle: Bundle, given: Any, tags: Any) -> Mask:
@@ -84,21 +148,6 @@ def _rows(bundle: Bundle, given: Any) -> Mask:
         )
     used[rows] = True
     return used
-
-
-def _units(bundle: Bundle, groups: str | None) -> NDArray[np.int64]:
-    """Number of the near-duplicate group of each row; its own where none is known."""
-    if groups is None:
-        return np.arange(bundle.n)
-    if groups not in bundle.examples.columns:
-        known = ", ".join(columns_of(bundle))
-        raise InputError(f"groups must be a column of the bundle: got {groups!r}. It has {known}.")
-    column = bundle.examples[groups]
-    codes = pd.factorize(column.where(column.notna() & (column.astype(str) != "")))[0]
-    alone = codes < 0
-    codes = codes.astype(np.int64)
-    codes[alone] = codes.max(initial=-1) + 1 + np.arange(alone.sum())
-    return codes
 
 
 def _strata(bundle: Bundle, null: str) -> NDArray[np.int64]:

@@ -3,8 +3,9 @@
 A card is the payload of a ``hypothesis`` event: ``sentence``, ``rule`` (text; empty when the card
 is about a set picked by hand), ``source`` (what it was read from) and ``verdict``
 (``Verdict.to_dict()``). Every version of a card stays in the log. How many tests were made is
-counted there, deleted and undone cards included: throwing a refused hypothesis away does not make
-the next one more likely.
+counted there, deleted and undone cards included: throwing a contradicted hypothesis away does not make
+the next one more likely. Cards of earlier versions are read in the words of today
+(``backend.rules.cards``).
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from backend.bundle import Bundle
 from backend.core.errors import InputError
 from backend.core.plural import counted
 from backend.export.cells import neutralise
+from backend.report.origin import Origins
 from backend.report.verdict import Verdict, adjusted, test_hypothesis
 from backend.rules import Rule, to_text
+from backend.rules.cards import CONTRADICTED, SUPPORTED, card_now
 from backend.store import Event, Store
 
 NUMBERS = (
@@ -80,7 +83,7 @@ def keep_hypothesis(
     sentence : str
         What is believed, 1 to 1000 characters: "dark photos of dogs are hard".
     mask_or_rule : Rule, str or bool array of shape (n,)
-        Tags of a rule are taken from the store.
+        Tags of a rule are taken from the store, with what they were set on.
     source : dict, optional
         What it was read from, kept as it is: ``{"kind": "region", "key": ...}``.
     key : str, optional
@@ -89,7 +92,9 @@ def keep_hypothesis(
         Of ``test_hypothesis``: ``used_rows``, ``groups``, ``seed``, ``level``, ``alternative``,
         ``null``, ``permutations``.
     """
-    verdict = test_hypothesis(bundle, mask_or_rule, tags=store.tags(bundle), **options)
+    verdict = test_hypothesis(
+        bundle, mask_or_rule, tags=store.tags(bundle), origins=Origins(bundle, store), **options
+    )
     rule = mask_or_rule if isinstance(mask_or_rule, str) else ""
     if isinstance(mask_or_rule, Rule):
         rule = to_text(mask_or_rule)
@@ -118,23 +123,25 @@ def hypotheses(bundle: Bundle, store: Store) -> pd.DataFrame:
     DataFrame
         ``COLUMNS``: the card, the numbers of ``Verdict`` (NaN where undefined), ``tests``, the
         number of different tests ever made in this bundle that gave a p-value, ``p_adjusted``
-        (Benjamini-Hochberg over those) and ``verdict_adjusted``, where a supported card must also
-        have an adjusted p of at most its level.
+        (Benjamini-Hochberg over those) and ``verdict_adjusted``, where a supported or contradicted
+        card must also have an adjusted p of at most its level. Circular cards have no p-value: they
+        count for nothing.
     """
     made: dict[str, float] = {}
+    sources_of = Origins(bundle, store).sources
     for event in store.events(bundle, kind="hypothesis"):
-        verdict = (event.payload.get("card") or {}).get("verdict") or {}
+        verdict = card_now(event.payload.get("card") or {}, sources_of).get("verdict") or {}
         if verdict.get("p") is not None:
             made[verdict["fingerprint"]] = verdict["p"]
     ps = dict(zip(made, adjusted(list(made.values())), strict=True))
     rows = []
     for event in store.hypotheses(bundle):
-        card = event.payload["card"]
+        card = card_now(event.payload["card"], sources_of)
         verdict = card.get("verdict") or {}
         p = ps.get(verdict.get("fingerprint", ""))
         said = verdict.get("verdict", "not tested")
-        if said == "supported" and p is not None and p > verdict["level"]:
-            said = f"not supported among {counted(len(made), 'test')}"
+        if said in (SUPPORTED, CONTRADICTED) and p is not None and p > verdict["level"]:
+            said = f"not {said} among {counted(len(made), 'test')}"
         rows.append(
             {
                 "key": event.payload["key"],
@@ -174,10 +181,11 @@ def hypotheses_csv(bundle: Bundle, store: Store) -> bytes:
 def hypotheses_json(bundle: Bundle, store: Store) -> bytes:
     """The cards as JSON, whole verdicts included."""
     table = hypotheses(bundle, store).set_index("key")
+    sources_of = Origins(bundle, store).sources
     cards = [
         {
             "key": event.payload["key"],
-            **event.payload["card"],
+            **card_now(event.payload["card"], sources_of),
             "p_adjusted": _plain(table.at[event.payload["key"], "p_adjusted"]),
             "tests": int(table.at[event.payload["key"], "tests"]),
             "author": event.author,

@@ -2,7 +2,8 @@
 
 ``confirmation`` says who is compared with whom, ``studentised`` how. p is two-sided, and a directed
 hypothesis must also have the right sign: a false one is supported with a chance of at most half the
-level.
+level. One whose rule goes by how the model did confirms itself, and is not tested at all
+(``backend.rules.circular``).
 
 References
 ----------
@@ -27,15 +28,22 @@ from backend.bundle import Bundle
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.statistics import adjust_p, wilson_interval
-from backend.report.confirmation import Mask, choose_rows
+from backend.report.confirmation import Confirmation, Mask, choose_rows
+from backend.report.origin import Origins
 from backend.report.studentised import Difference, StratifiedLosses
+from backend.rules.cards import (
+    CIRCULAR,
+    CONTRADICTED,
+    NOT_SHOWN,
+    SUPPORTED,
+    TOO_FEW,
+    circular_reason,
+)
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same arguments start to give another verdict."""
 ALTERNATIVES = ("higher loss", "lower loss", "different loss")
 NULLS = ("rest of data", "same label")
-MIN_N = 30
-MIN_SIDE = 10
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,8 @@ class Verdict:
     Attributes
     ----------
     verdict : str
-        ``supported``, ``refused`` or ``too few examples``.
+        ``supported``; ``contradicted``, the difference is shown to go the other way; ``not shown``,
+        no difference could be told; ``too few examples``; ``circular``, which was not tested.
     reason : str
         One sentence.
     n, n_matching, n_other : int
@@ -99,7 +108,7 @@ class Verdict:
 
     @property
     def supported(self) -> bool:
-        return self.verdict == "supported"
+        return self.verdict == SUPPORTED
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON; None where a number is undefined."""
@@ -113,6 +122,7 @@ def test_hypothesis(
     used_rows: Any = None,
     groups: str | None = None,
     tags: Mapping[str, Any] | pd.DataFrame | None = None,
+    origins: Origins | None = None,
     seed: int = 0,
     level: float = 0.05,
     alternative: str = "higher loss",
@@ -134,6 +144,9 @@ def test_hypothesis(
         on one side of the split and count once. Missing values are groups of their own.
     tags : DataFrame or mapping, optional
         For rules that say ``tagged``.
+    origins : Origins, optional
+        Where these tags come from: rows that were used to set them are set aside as well, instead
+        of a random half. Without it nothing is known of them.
     seed : int
         Of the split and the permutations.
     level : float
@@ -152,9 +165,10 @@ def test_hypothesis(
 
     Notes
     -----
-    A region is found where losses are high, so its members are set aside although they match best.
-    What is left is the harder part of the claim: a hypothesis that holds only inside the region it
-    was read from is refused or has too few examples.
+    What found a region cannot confirm it. Where its search kept rows aside, all others are used
+    (``Origins.rows_used``), and its kept-aside members are the test. A spotlight is found on all rows:
+    its members are set aside although they match best, and what is left is the harder part of the
+    claim.
 
     Raises
     ------
@@ -162,28 +176,26 @@ def test_hypothesis(
         If an option cannot be used, a mask is not one bool per example, the rule does not fit the
         bundle, or ``same label`` is asked for without labels.
     """
-    level = _check(level, seed, permutations)
+    level = _check(level, permutations)
     check_choice("alternative", alternative, ALTERNATIVES)
-    check_choice("null", null, NULLS)
-    split, draws = (np.random.default_rng([seed, part]) for part in (0, 1))
-    chosen = choose_rows(
+    chosen = plan_hypothesis(
         bundle,
         mask_or_rule,
         used_rows=used_rows,
         groups=groups,
         tags=tags,
+        origins=origins,
+        seed=seed,
         null=null,
-        random=split,
     )
     match, used, table = chosen.match, chosen.used, chosen.table
-    n1, n0 = int((~used & match).sum()), int((~used & ~match).sum())
     common: dict[str, Any] = {
-        "n": n1 + n0,
-        "n_matching": n1,
-        "n_other": n0,
-        "n_used": int(used.sum()),
+        "n": chosen.n_matching + chosen.n_other,
+        "n_matching": chosen.n_matching,
+        "n_other": chosen.n_other,
+        "n_used": chosen.n_used,
         "units": len(table),
-        "discovery_difference": _gap(bundle.losses, match, used) if used_rows is None else None,
+        "discovery_difference": _gap(bundle.losses, match, used) if chosen.halved else None,
         "level": level,
         "alternative": alternative,
         "null": null,
@@ -193,20 +205,22 @@ def test_hypothesis(
     }
     common["fingerprint"] = _fingerprint(bundle, match, used, common, permutations)
     common |= _errors(table, level)
-    first = table["match"].to_numpy()
-    sides = (int(first.sum()), int((~first).sum()))
-    if len(table) < MIN_N or min(sides) < MIN_SIDE:
-        return _too_few(table, sides, common)
+    if chosen.reliance.circular:
+        return _untested(CIRCULAR, circular_reason(chosen.reliance.circular), table, common)
+    if chosen.shortage:
+        why = f"Too few examples to say: {chosen.shortage}."
+        return _untested(TOO_FEW, why, table, common)
     compared = StratifiedLosses(table)
-    if not compared.n1.size:
-        return _too_few(table, (0, sides[1]), common)
     made = compared.affordable(permutations)
-    found = compared.test(draws, made, level)
+    found = compared.test(np.random.default_rng([seed, 1]), made, level)
     sign = {"higher loss": 1, "lower loss": -1}.get(alternative, 0)
-    supported = found.p <= level and (sign == 0 or sign * found.difference > 0)
+    verdict = NOT_SHOWN
+    if found.p <= level:
+        verdict = SUPPORTED if sign == 0 or sign * found.difference > 0 else CONTRADICTED
+    told = [_reason(verdict, found, level, null), chosen.reliance.note]
     return Verdict(
-        verdict="supported" if supported else "refused",
-        reason=_reason(supported, found, sign, level, null),
+        verdict=verdict,
+        reason=" ".join(filter(None, told)),
         matching_loss=found.first,
         other_loss=found.second,
         difference=found.difference,
@@ -221,17 +235,52 @@ def test_hypothesis(
 test_hypothesis.__test__ = False  # type: ignore[attr-defined]  # pytest: not one of your tests
 
 
+def plan_hypothesis(
+    bundle: Bundle,
+    mask_or_rule: Any,
+    *,
+    used_rows: Any = None,
+    groups: str | None = None,
+    tags: Mapping[str, Any] | pd.DataFrame | None = None,
+    origins: Origins | None = None,
+    seed: int = 0,
+    null: str = "rest of data",
+) -> Confirmation:
+    """The examples that a test would be made on, before it is made.
+
+    Parameters and errors as for ``test_hypothesis``, which takes them from here.
+
+    Returns
+    -------
+    Confirmation
+        ``n_meant`` examples match, ``n_matching`` of them are unused and ``n_other`` are there to
+        be compared with; ``shortage`` says why that is too few, ``reliance`` whether the rule
+        confirms itself.
+    """
+    check_choice("null", null, NULLS)
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        raise InputError(f"seed must be a whole number of at least 0: got {seed!r}.")
+    return choose_rows(
+        bundle,
+        mask_or_rule,
+        used_rows=used_rows,
+        groups=groups,
+        tags=tags,
+        origins=origins,
+        null=null,
+        seed=int(seed),
+    )
+
+
 def adjusted(ps: list[float | None]) -> list[float | None]:
     """Benjamini-Hochberg adjusted p-values; None stays None and is not counted."""
     filled = adjust_p(np.array([math.nan if p is None else p for p in ps], dtype=np.float64))
     return [None if math.isnan(p) else float(p) for p in filled]
 
 
-def _check(level: Any, seed: Any, permutations: Any) -> float:
+def _check(level: Any, permutations: Any) -> float:
     if not isinstance(level, int | float) or not 0 < level <= 0.5:
         raise InputError(f"level must be in (0, 0.5], for instance 0.05: got {level!r}.")
-    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-        raise InputError(f"seed must be a whole number of at least 0: got {seed!r}.")
     if not isinstance(permutations, int) or not 199 <= permutations <= 99_999:
         raise InputError(f"permutations must be 199 to 99 999: got {permutations!r}.")
     return float(level)
@@ -257,21 +306,15 @@ def _errors(table: pd.DataFrame, level: float) -> dict[str, float | None]:
     return dict(zip(names, (p, q, p - q, under, over), strict=True))
 
 
-def _too_few(table: pd.DataFrame, sides: tuple[int, int], common: dict[str, Any]) -> Verdict:
+def _untested(verdict: str, reason: str, table: pd.DataFrame, common: dict[str, Any]) -> Verdict:
+    """A verdict without a test: the means as they are, no interval and no p."""
     first = table["match"].to_numpy()
     losses = table["loss"].to_numpy()
     means = [float(losses[side].mean()) if side.any() else None for side in (first, ~first)]
     difference = None if None in means else means[0] - means[1]  # type: ignore[operator]
-    of = "examples" if common["groups"] is None else "groups"
-    if len(table) < MIN_N:
-        what = f"{len(table)} {of} were not used to find it, and {MIN_N} are needed"
-    elif sides[0] < MIN_SIDE:
-        what = f"{sides[0]} of the {of} not used to find it match, and {MIN_SIDE} are needed"
-    else:
-        what = f"only {sides[1]} of the {of} not used to find it do not match"
     return Verdict(
-        verdict="too few examples",
-        reason=f"Too few examples to say: {what}.",
+        verdict=verdict,
+        reason=reason,
         matching_loss=means[0],
         other_loss=means[1],
         difference=difference,
@@ -283,16 +326,16 @@ def _too_few(table: pd.DataFrame, sides: tuple[int, int], common: dict[str, Any]
     )
 
 
-def _reason(supported: bool, found: Difference, sign: int, level: float, null: str) -> str:
+def _reason(verdict: str, found: Difference, level: float, null: str) -> str:
     than = "others of the same label" if null == "same label" else "the others"
     side = "higher" if found.difference >= 0 else "lower"
     share = f"{100 * (1 - level):g} % interval {found.low:.3g} to {found.high:.3g}"
     told = f"The mean loss is {abs(found.difference):.3g} {side} than that of {than} ({share})."
-    if supported:
-        return told
-    if sign and found.p <= level:
+    if verdict == CONTRADICTED:
         return f"{told} The hypothesis says the opposite."
-    return f"{told} That is not told apart from no difference."
+    if verdict == NOT_SHOWN:
+        return f"{told} That is not told apart from no difference."
+    return told
 
 
 def _fingerprint(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from backend.rules.syntax import (
 )
 
 Mask = NDArray[np.bool_]
+Rows = NDArray[np.int64]
 TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 _COMPARED: dict[str, Callable[[Any, Any], Any]] = {
@@ -211,16 +212,16 @@ class _Evaluation:
                 raise self._wrong(f"there is no example with id '{one.raw[:80]}'.", one.at)
             rows.append(int(found[0]))
         mask = np.zeros(bundle.n, dtype=bool)
-        mask[nearest_to(bundle, rows, among)[:top]] = True
+        mask[nearest_to(bundle, np.array(rows), among)[:top]] = True
         return mask
 
 
-def nearest_to(bundle: Bundle, rows: Sequence[int], among: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rows ``among`` (k,), ascending, by their distance to the closest of ``rows``.
+def nearest_to(bundle: Bundle, rows: Rows, among: Rows) -> Rows:
+    """The rows ``among``, ascending, by their distance to the closest of ``rows``.
 
     Euclidean; of equal distances the lower row comes first.
     """
-    chosen = np.asarray(bundle.embeddings[list(rows)], dtype=np.float64)
+    chosen = np.asarray(bundle.embeddings[rows], dtype=np.float64)
     closest = np.empty(bundle.n)
     for start, block in row_blocks(bundle.embeddings):
         # Differences, not the expanded square: it loses its digits far from the origin.

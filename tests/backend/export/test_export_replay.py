@@ -190,6 +190,32 @@ def test_hypotheses_travel_with_the_manifest_and_change_no_row(exported):
     assert before.identical
 
 
+def test_hypotheses_of_earlier_versions_leave_in_the_words_of_today(exported):
+    _, home = exported
+    [info] = list_bundles(home)
+    store = Store(home=home)
+    store.tag(info.digest, ["e001"], "hardest", source={"kind": "high loss", "quantile": 0.9})
+    numbers = {"p": 0.01, "low": 0.2, "high": 0.4}
+    for key, rule, said, low in (
+        ("a", "width > 1", "refused", -0.9),
+        ("b", "width > 1", "refused", -0.1),
+        ("c", "width > 1", "supported", 0.2),
+        ("d", "correct = no", "supported", 0.2),
+        ("e", "tagged hardest", "supported", 0.2),
+    ):
+        verdict = numbers | {"verdict": said, "low": low, "high": low + 0.2}
+        card = {"sentence": key, "rule": rule, "source": None, "verdict": verdict}
+        store.write_hypothesis(info.digest, key, card)
+    told = export_flagged(open_bundle(info.digest, home), store).manifest["hypotheses"]
+    assert {card["key"]: card["verdict"]["verdict"] for card in told} == {
+        "a": "contradicted",
+        "b": "not shown",
+        "c": "supported",
+        "d": "circular",
+        "e": "circular",
+    }
+
+
 @pytest.mark.parametrize("cards", [{}, [1], [{}], [{"sentence": 1}]])
 def test_hypotheses_of_a_manifest_are_checked(exported, cards):
     export, other_home = exported

@@ -16,8 +16,8 @@ from backend import report
 from backend.bundle import read_bundle, write_bundle
 from backend.core.errors import InputError
 from backend.core.statistics import wilson_interval
+from backend.report.confirmation import MIN_SIDE
 from backend.report.studentised import StratifiedLosses
-from backend.report.verdict import MIN_SIDE
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +68,14 @@ def test_two_means_and_two_error_rates_by_hand(make):
     assert json.loads(json.dumps(verdict.to_dict(), allow_nan=False))["verdict"] == "supported"
 
 
-def test_the_opposite_is_refused_and_either_direction_may_be_asked(make):
+def test_the_opposite_is_contradicted_and_either_direction_may_be_asked(make):
     losses = heavy(400, 0).copy()
     losses[:60] += 2
     bundle = make(losses)
     mask = np.arange(400) < 60
     for alternative, expected in (
         ("higher loss", "supported"),
-        ("lower loss", "refused"),
+        ("lower loss", "contradicted"),
         ("different loss", "supported"),
     ):
         verdict = report.test_hypothesis(bundle, mask, used_rows=[], alternative=alternative)
@@ -156,7 +156,7 @@ def test_the_interval_excludes_0_exactly_when_p_is_small(make, seed):
     assert verdict.supported == (verdict.p <= 0.05)
 
 
-def test_false_hypotheses_are_refused_and_true_ones_are_not(make):
+def test_false_hypotheses_are_not_shown_and_true_ones_are_not(make):
     supported = {0.0: 0, 0.6: 0}
     for seed in range(100):
         random = np.random.default_rng([7, seed])
@@ -188,7 +188,7 @@ def test_used_rows_are_not_counted(make):
     rows = report.test_hypothesis(bundle, mask, used_rows=np.arange(20))
     assert (rows.n, rows.n_matching, rows.n_used) == (80, 20, 20)
     assert rows.matching_loss == pytest.approx(bundle.losses[20:40].mean())
-    assert rows.verdict == "refused"
+    assert rows.verdict == "not shown"
     assert rows == report.test_hypothesis(bundle, mask, used_rows=np.arange(100) < 20)
     assert report.test_hypothesis(bundle, mask, used_rows=[]).supported
 
@@ -221,7 +221,7 @@ def test_a_hard_class_alone_is_no_finding_against_the_same_label(make):
     bundle = make(losses, labels=labels)
     assert report.test_hypothesis(bundle, mask, used_rows=[]).supported
     within = report.test_hypothesis(bundle, mask, used_rows=[], null="same label")
-    assert within.verdict == "refused"
+    assert within.verdict == "not shown"
     harder = make(losses + 1.0 * mask, labels=labels)
     found = report.test_hypothesis(harder, mask, used_rows=[], null="same label")
     assert found.supported
@@ -251,10 +251,10 @@ def test_too_few_examples_is_a_verdict(make, n, matching, told):
     assert verdict.low is None
 
 
-def test_equal_losses_are_refused_and_certain_ones_keep_a_width(make):
+def test_equal_losses_show_nothing_and_certain_ones_keep_a_width(make):
     mask = np.arange(60) < 12
     flat = report.test_hypothesis(make(np.ones(60)), mask, used_rows=[])
-    assert (flat.verdict, flat.p, flat.difference) == ("refused", 1.0, 0.0)
+    assert (flat.verdict, flat.p, flat.difference) == ("not shown", 1.0, 0.0)
     sharp = report.test_hypothesis(make(mask.astype(float)), mask, used_rows=[])
     assert sharp.supported
     assert sharp.low < 1 < sharp.high

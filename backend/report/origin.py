@@ -1,0 +1,187 @@
+"""What a hypothesis was read from: the rows that this used up, and a rule to begin with.
+
+Rows are used up when their losses had a say in what the hypothesis is about. A region uses up the
+rows that found or chose it, which are all but those kept aside from its search; its kept-aside
+members then confirm or contradict it like any others. Where a search kept nothing aside, and where
+people looked at losses, the members themselves are set aside, and the rule reaches beyond them. What
+no loss found, such as the rule of a filter or a lasso, leaves a random half for the test.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backend.bundle import Bundle
+from backend.core.errors import InputError
+from backend.core.found import FoundRegion
+from backend.core.parts import bundle_aside, group_codes
+from backend.rules.circular import columns_behind, said_by
+from backend.store import Store
+
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.int64]
+OF_THE_MODEL = frozenset({"loss", "correct", "prediction"})
+"""Columns that say how the model did."""
+PASSED_ON = ("picked", "keyboard", "members with", "group")
+"""Kinds of a set that was taken out of another, which stands under ``from``."""
+UNSEEN = ("filter", "rule", "tag", "subgroup", "random", "selection", "lasso")
+"""Kinds of a set that columns or people made, and no loss did, unless a rule of theirs goes by it."""
+
+
+@dataclass(frozen=True)
+class TagOrigin:
+    """Where a tag comes from.
+
+    Attributes
+    ----------
+    sources : tuple of dict or None
+        Of the events that set it, each once.
+    used : bool array of shape (n,), or None
+        Rows whose losses had a say in who carries it; None where no loss had.
+    """
+
+    sources: tuple[Mapping[str, Any] | None, ...] = ()
+    used: Mask | None = field(default=None, repr=False)
+
+
+class Origins:
+    """Where the tags of a bundle come from, looked up as they are asked for."""
+
+    def __init__(self, bundle: Bundle, store: Store) -> None:
+        self._bundle, self._store = bundle, store
+        self._known: dict[str, TagOrigin] = {}
+        self._aside: dict[str | None, Mask] = {}
+
+    def of(self, tag: str) -> TagOrigin:
+        """Where a tag comes from; nothing is known of one that no example carries."""
+        if tag not in self._known:
+            self._known[tag] = TagOrigin()  # also what a tag made of itself finds
+            sources = self._sources(tag)
+            used = [self.rows_used(source, rows) for source, rows in sources]
+            told = tuple(source for source, _ in sources)
+            self._known[tag] = TagOrigin(told, _union(used))
+        return self._known[tag]
+
+    def sources(self, tag: str) -> tuple[Mapping[str, Any] | None, ...]:
+        """The sources of a tag."""
+        return self.of(tag).sources
+
+    def rows_used(self, source: Mapping[str, Any] | None, members: Rows) -> Mask | None:
+        """The rows whose losses had a say in a set of examples.
+
+        Parameters
+        ----------
+        source : mapping or None
+            Where the set comes from, as it is stored with a tag.
+        members : int array of shape (k,)
+            Its rows.
+
+        Returns
+        -------
+        bool array of shape (n,), or None
+            None where no loss had a say.
+        """
+        found = [self.of(tag).used for tag in said_by(source).tags]
+        if columns_behind(source, self.sources) & OF_THE_MODEL:
+            found.append(self._mask(members))
+        origin = taken_from(source)
+        kind = (origin or {}).get("kind")
+        if kind == "region" and keeps_aside(origin):
+            found.append(~self._kept_aside(region_groups(self._bundle, origin)))
+        elif kind is not None and kind not in UNSEEN:
+            found.append(self._mask(members))
+        return _union(found)
+
+    def of_regions(self) -> Mask | None:
+        """The rows used by regions that somebody tagged; None where nobody did."""
+        tags = self._store.tag_counts(self._bundle)
+        return _union(
+            self.rows_used(source, rows)
+            for tag in tags
+            for source, rows in self._sources(tag)
+            if (source or {}).get("kind") == "region"
+        )
+
+    def _sources(self, tag: str) -> list[tuple[Mapping[str, Any] | None, Rows]]:
+        """Each source of a tag with the rows that it set it on and that still carry it."""
+        held = self._store.tags(self._bundle)
+        held = held[held["tag"] == tag]
+        seqs, place = np.unique(held["source_seq"].to_numpy(dtype=np.int64), return_inverse=True)
+        rows = pd.Index(self._bundle.ids).get_indexer(held["id"])
+        found: dict[str, tuple[Mapping[str, Any] | None, list[Rows]]] = {}
+        sources = {one.seq: one.source for one in self._store.events_at(self._bundle, seqs)}
+        for at, seq in enumerate(seqs.tolist()):
+            source = sources.get(seq)
+            mine = rows[(place == at) & (rows >= 0)]
+            found.setdefault(json.dumps(source, sort_keys=True), (source, []))[1].append(mine)
+        return [(source, np.concatenate(parts)) for source, parts in found.values()]
+
+    def _mask(self, rows: Rows) -> Mask:
+        mask = np.zeros(self._bundle.n, dtype=bool)
+        mask[rows] = True
+        return mask
+
+    def _kept_aside(self, groups: str | None) -> Mask:
+        if groups not in self._aside:
+            self._aside[groups] = bundle_aside(self._bundle, groups)
+        return self._aside[groups]
+
+
+def taken_from(source: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The set that one was taken out of, however often; a set of its own is itself."""
+    while isinstance(source, Mapping) and source.get("kind") in PASSED_ON:
+        source = source.get("from")
+    return source if isinstance(source, Mapping) else None
+
+
+def keeps_aside(source: Mapping[str, Any] | None) -> bool:
+    """Whether the search that found a region left out the rows that are kept aside.
+
+    That is so where its record says what those rows show. Spotlights are found on all rows.
+    """
+    record = _record(source)
+    return record is not None and record.method == "regions" and record.effect is not None
+
+
+def region_groups(bundle: Bundle, source: Mapping[str, Any] | None) -> str | None:
+    """The column of near-duplicates that a region was searched with, or what was taken out of it."""
+    record = _record(taken_from(source))
+    groups = None if record is None else record.groups
+    return groups if groups in bundle.examples.columns else None
+
+
+def _record(source: Mapping[str, Any] | None) -> FoundRegion | None:
+    if source is None or source.get("kind") != "region":
+        return None
+    try:
+        return FoundRegion.from_source(source)
+    except InputError:  # it lies nowhere, and nothing is known of its search
+        return None
+
+
+def _union(masks: Iterable[Mask | None]) -> Mask | None:
+    known = [mask for mask in masks if mask is not None]
+    return np.logical_or.reduce(known) if known else None
+
+
+def units_of(bundle: Bundle, groups: str | None) -> NDArray[np.int64]:
+    """Number of the near-duplicate group of each row; its own where none is known.
+
+    Raises
+    ------
+    InputError
+        If the bundle has no such column.
+    """
+    if groups is None:
+        return np.arange(bundle.n)
+    codes = group_codes(bundle, groups)
+    alone = codes < 0
+    codes[alone] = codes.max(initial=-1) + 1 + np.arange(alone.sum())
+    return codes

@@ -315,8 +315,6 @@ STILL_COMPUTED = {
     "pages/components/group/columns.py": ".sum",
     "pages/components/group/holders.py": ".mean",
     "pages/components/group/ways.py": ".agg .groupby",
-    "pages/components/spotlights/agreement.py": ".mean",
-    "pages/components/spotlights/methods.py": ".sum .value_counts",
     "pages/flagged.py": ".groupby",
 }
 """Arithmetic that pages still do: each is a function of the backend that has not been written."""
@@ -384,10 +382,8 @@ NUMBERS = {
 """Numbers that may stand in a sentence as they are, and why."""
 STILL_WRITTEN = {
     "pages/components/group/groups.py": "30",
-    "pages/components/spotlights/agreement.py": ".05",
     "pages/components/spotlights/claims.py": ".01, 199, 2",
     "pages/components/spotlights/fitting.py": "5000",
-    "pages/components/spotlights/methods.py": "30, 80 %",
     "pages/components/spotlights/search.py": "2, 5, 10 %, 90 %",
     "pages/components/spotlights/trust.py": "30",
 }

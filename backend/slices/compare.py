@@ -14,6 +14,7 @@ from backend.core.arrays import check_vector
 from backend.core.errors import InputError
 from backend.core.groups import SMALL
 from backend.core.progress import Progress, ignore_progress
+from backend.slices.agreement import FOLD_SHARE
 from backend.slices.found import FoundGroups, weighted_jaccard
 from backend.slices.held_out import held_out_numbers
 
@@ -72,7 +73,7 @@ def compare_groups(
     *,
     held_out: bool = True,
     shuffles: int = 199,
-    fold_share: float = 0.8,
+    fold_share: float = FOLD_SHARE,
     seed: int = 0,
     progress: Progress = ignore_progress,
 ) -> MethodComparison:
@@ -181,7 +182,9 @@ def compare_groups(
     return MethodComparison(table[list(COLUMNS)], weighted_jaccard(weights, weights), members)
 
 
-def fold(members: Sequence[NDArray[np.int64]], n: int, share: float = 0.8) -> list[int | None]:
+def fold(
+    members: Sequence[NDArray[np.int64]], n: int, share: float = FOLD_SHARE
+) -> list[int | None]:
     """For each group the larger group that holds ``share`` of its members, or None.
 
     Parameters

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.cache import Entry
-from backend.core.groups import Group, weighted_group
+from backend.core.groups import SMALL, Group, weighted_group
 from backend.slices import METHODS
+from backend.slices.agreement import FOLD_SHARE, count_folded
 from backend.tasks import default_options
 from pages.components.gallery import gallery
 from pages.components.shared import measures, palette, services, text, twin
@@ -178,7 +179,7 @@ def show_table(table: pd.DataFrame) -> int | None:
     shown["inside"] = [
         "" if pd.isna(into) else f"#{int(into) + 1}" for into in table["folded_into"]
     ]
-    marks = ["under 30" if small else "" for small in table["small"]]
+    marks = [f"under {SMALL}" if small else "" for small in table["small"]]
     shown["note"] = [
         "; ".join(filter(None, (mark, note)))
         for mark, note in zip(marks, table["note"], strict=True)
@@ -197,7 +198,8 @@ def show_table(table: pd.DataFrame) -> int | None:
             "method": st.column_config.TextColumn(width=165),
             "group": st.column_config.TextColumn(width=190),
             "inside": st.column_config.TextColumn(
-                width="small", help="The larger group that holds 80 % of its members."
+                width="small",
+                help=f"The larger group that holds {text.percent(FOLD_SHARE, digits=0)} of its members.",
             ),
         },
     )
@@ -244,7 +246,7 @@ def show_members(
 def _place(table: pd.DataFrame, row: int) -> tuple[str, int]:
     """The method of a row, and the place of its group among those of the method."""
     method = str(table["method"][row])
-    return method, int((table["method"][:row] == method).sum())
+    return method, int(np.count_nonzero(table["method"][:row] == method))
 
 
 def rows_of(result: Entry, table: pd.DataFrame, row: int) -> NDArray[np.int64]:
@@ -273,14 +275,13 @@ def show_overlap(table: pd.DataFrame, overlap: NDArray[Any]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("**Overlap of every two groups** (weighted Jaccard, 1 is the same group)")
         everything = bool(inside.any()) and st.toggle(
-            f"Also the {int(inside.sum())} inside larger ones", key=FOLDED
+            f"Also the {np.count_nonzero(inside)} inside larger ones", key=FOLDED
         )
     kept = np.arange(len(table)) if everything else np.flatnonzero(~inside)
     titles = [
         f"{title_of(table['method'][at])} · {text.shorten(table['group'][at], 32)}" for at in kept
     ]
-    held = table["folded_into"].value_counts()
-    folded = [int(held.get(at, 0)) for at in kept]
+    folded = count_folded(table)[kept].tolist()
     values = np.asarray(overlap, dtype=float)[np.ix_(kept, kept)]
     names = [text.chart(title) for title in titles]
     numbers = [f"#{at + 1}" for at in kept]

@@ -10,7 +10,7 @@ import numpy as np
 from backend.describe.naming.examples import Examples
 from backend.describe.naming.outcome import GroupOutcome, outcome_of
 from backend.describe.naming.reference import Mask, Reference, Rows, refer
-from backend.describe.naming.traits import MORE_OVERALL, PLAINLY, Trait, telling
+from backend.describe.naming.traits import PLAINLY, Trait, telling
 
 MAX_PARTS = 3
 LENGTH = 60
@@ -21,14 +21,14 @@ MIN_SHARE, MIN_WORD = 0.5, 0.25
 """What is said is true of this share of a group; a word of this share of its texts."""
 MIN_LEAD, MIN_LIFT = 0.2, 1.25
 """... of this much more of the group than of the rest of its labels, and so many times as much."""
+MORE_OVERALL = 0.05
+"""... of this much more of the group than of all examples."""
 MAX_CHANCE = 0.01
 """... and chance would show any such thing at most this often."""
 MIN_GAIN = 1.15
 """One more thing must make what is said this much more telling."""
 LOOSE_SHARE, LOOSE_LEAD, APART = 0.3, 0.1, 0.15
 """Less is asked of what tells a group apart from one of the same name: it leads by this share."""
-SAME = 0.9
-"""Two things that are true of the same examples to this share are one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +59,13 @@ class Sayings:
 def sayings_of(examples: Examples, members: Rows, bound: Sequence[str]) -> Sayings:
     """What is said of the group of these members; ``bound`` are the labels it was looked for in."""
     reference = refer(members, examples.strata, np.arange(examples.n), everybody=True)
-    outcome = outcome_of(examples.answers, examples.measures, reference, bound)
+    outcome = outcome_of(examples.answers, examples.errors, reference, bound)
     chance = MAX_CHANCE / examples.searched
     found = [
         trait
         for source in examples.sources
         for trait in source.traits(reference, MIN_SHARE, MIN_LEAD)
-        if _stands_out(trait, chance) and not _repeats(trait, outcome)
+        if _stands_out(trait, chance)
     ]
     facts = _joined([], found, reference)[:MAX_PARTS]
     ranges = [
@@ -95,11 +95,7 @@ def facts_apart(examples: Examples, sayings: Sayings, others: Sequence[Rows]) ->
     said = [*sayings.facts, *([sayings.range] if sayings.range is not None else [])]
     ranked: list[tuple[float, float, str, Trait]] = []
     for trait in found:
-        if (
-            not _stands_out(trait, MAX_CHANCE)
-            or any(trait.source is one.source for one in said)
-            or _repeats(trait, sayings.outcome)
-        ):
+        if not _stands_out(trait, MAX_CHANCE) or any(trait.source is one.source for one in said):
             continue
         leads = [trait.share - trait.among(rows) for rows in others]
         lead = min([lead for lead in leads if lead == lead], default=trait.share - trait.base)
@@ -154,16 +150,6 @@ def _stands_out(trait: Trait, chance: float) -> bool:
     )
 
 
-def _repeats(trait: Trait, outcome: GroupOutcome) -> bool:
-    """Whether a trait is true of the examples of which label and wrong answers are true."""
-    if len(trait.held) != len(outcome.held) or len(trait.elsewhere) != len(outcome.elsewhere):
-        return False  # a word, read of a part of the texts
-    held, elsewhere = outcome.held, outcome.elsewhere
-    both = np.count_nonzero(trait.held & held) + np.count_nonzero(trait.elsewhere & elsewhere)
-    either = np.count_nonzero(trait.held | held) + np.count_nonzero(trait.elsewhere | elsewhere)
-    return bool(both >= SAME * either)
-
-
 def _joined(chosen: list[Trait], found: list[Trait], reference: Reference) -> list[Trait]:
     """``chosen`` and those of ``found``, one of a source, that make what is said more telling."""
     free = sorted(found, key=lambda trait: (-trait.telling, trait.text(LENGTH)))
@@ -193,4 +179,4 @@ def _telling_of(held: Mask, elsewhere: Mask, reference: Reference) -> float:
     if share < MIN_SHARE - 1e-9:
         return 0.0
     base = min(1.0, float(reference.weights[elsewhere].sum()))
-    return round(float(telling(share, base, len(reference.rest))), 9)
+    return round(float(telling(share, base)), 9)

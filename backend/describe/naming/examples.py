@@ -11,18 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backend.core.arrays import as_numpy
-from backend.describe.naming.outcome import Classified, Measures
+from backend.describe.naming.columns import Levels, Ranges
+from backend.describe.naming.outcome import Classified
+from backend.describe.naming.reading import ranges_of, read_sources, repeats
 from backend.describe.naming.reference import Rows
 from backend.describe.naming.saying import clean
 from backend.describe.naming.spoken import Words, read_words
-from backend.describe.naming.traits import (
-    Levels,
-    Ranges,
-    Source,
-    ranges_of,
-    read_sources,
-    repeats,
-)
+from backend.describe.naming.traits import Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +29,10 @@ class Examples:
     n : int
     strata : int array of shape (n,), or None
         Codes of labels; missing ones have a code of their own.
-    answers, measures
-        Labels and predicted classes; targets and predicted numbers.
+    answers : Classified or None
+        Labels and predicted classes.
+    errors : float64 array of shape (n,), or None
+        Target minus prediction, NaN where one is missing.
     sources : list
         Columns, and the length of texts.
     ranges : list of Ranges
@@ -49,7 +46,7 @@ class Examples:
     n: int
     strata: NDArray[np.int64] | None
     answers: Classified | None
-    measures: Measures
+    errors: NDArray[np.float64] | None
     sources: list[Source]
     ranges: list[Ranges]
     words: Words | None
@@ -75,14 +72,14 @@ class Examples:
         ids: Any,
         classes: Sequence[Any] | None,
     ) -> Examples:
-        measures = Measures(None, None)
+        errors: NDArray[np.float64] | None = None
         ranges: list[Ranges] = []
         if targets is not None:
             guesses = predictions if labels is None and _are_numbers(predictions) else None
             predictions = None if guesses is not None else predictions
-            measures, ranges = _read_measures(targets, guesses)
+            errors, ranges = _read_numbers(targets, guesses)
         answers, predicted, known = _read_answers(labels, predictions, classes)
-        known += [*ranges, *_read_known(measures, losses)]
+        known += [*ranges, *_read_known(errors, losses)]
         sources = read_sources(columns, known) if columns is not None else []
         if labels is None and predicted is not None:
             sources.insert(0, predicted)
@@ -97,13 +94,21 @@ class Examples:
             if length is not None and not any(repeats(length, one) for one in sources):
                 sources.append(length)
             words = read_words(said, rows, strata, marks)
-        return cls(n, strata, answers, measures, sources, ranges, words, said, marks)
+        return cls(n, strata, answers, errors, sources, ranges, words, said, marks)
 
 
 def _lengths(texts: NDArray[np.object_]) -> NDArray[np.float64]:
     """Characters of each text, from a hundred on by tens."""
     lengths = np.array([len(one) if isinstance(one, str) else np.nan for one in texts])
     return np.where(lengths >= 100, np.round(lengths, -1), lengths)
+
+
+def _series(values: Any) -> pd.Series:
+    """As pandas reads it, texts untouched: those of its own kind hold no half of a pair of signs."""
+    if isinstance(values, pd.Series):
+        return values
+    array = as_numpy(values)
+    return pd.Series(array, dtype=object if array.dtype.kind in "OSU" else None)
 
 
 def _objects(values: Any) -> NDArray[np.object_]:
@@ -114,16 +119,27 @@ def _are_numbers(values: Any) -> bool:
     return values is not None and as_numpy(values).dtype.kind in "iuf"
 
 
-def _read_measures(targets: Any, predictions: Any) -> tuple[Measures, list[Ranges]]:
+def _read_numbers(
+    targets: Any, predictions: Any
+) -> tuple[NDArray[np.float64] | None, list[Ranges]]:
+    """Errors, where there are predictions; ranges of predictions and targets."""
     true = _numbers(targets)
-    guessed = None if predictions is None else _numbers(predictions)
-    ranges = [None if guessed is None else ranges_of("predicted", guessed)]
-    ranges.append(ranges_of("target", true))
-    return Measures(true, guessed), [one for one in ranges if one is not None]
+    if predictions is None:
+        errors, found = None, [ranges_of("target", true)]
+    else:
+        guessed = _numbers(predictions)
+        with np.errstate(over="ignore"):
+            errors = _finite(true - guessed)
+        found = [ranges_of("predicted", guessed), ranges_of("target", true)]
+    return errors, [one for one in found if one is not None]
 
 
 def _numbers(values: Any) -> NDArray[np.float64]:
-    return pd.Series(values).to_numpy(dtype=np.float64, na_value=np.nan)
+    return _finite(_series(values).to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def _finite(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
 def _read_answers(
@@ -142,12 +158,17 @@ def _read_answers(
         return None, predicted, known
     if guessed is not None:
         known.append(_seen("correct", (true == guessed).astype(np.int64), ["no", "yes"]))
+        cells = np.where((true < 0) | (guessed < 0), -1, true * len(texts) + guessed)
+        place, cells = np.unique(cells, return_inverse=True)
+        known.append(
+            _seen("cell", cells - (place[0] < 0), [str(cell) for cell in place if cell >= 0])
+        )
     return Classified(true, guessed, texts, len(texts)), predicted, known
 
 
 def _coded(values: Any, codes: dict[str, int]) -> NDArray[np.int64]:
     """Each value's place in ``codes``, which grows; -1 for a missing one."""
-    own, found = pd.factorize(pd.Series(values))
+    own, found = pd.factorize(_series(values))
     names = [class_name(one) for one in found]
     # Sorted, so that codes do not depend on the order of rows.
     for name in sorted(name for name in names if name):
@@ -170,11 +191,10 @@ def _seen(name: str, codes: NDArray[np.int64], texts: list[str]) -> Levels:
     return Levels(name, place[codes], [texts[code] for code in seen], count[seen])
 
 
-def _read_known(measures: Measures, losses: Any) -> list[Ranges]:
+def _read_known(errors: NDArray[np.float64] | None, losses: Any) -> list[Ranges]:
     """Ranges of losses and errors, which columns may repeat."""
     numbers = [] if losses is None else [_numbers(losses)]
-    if measures.targets is not None and measures.predictions is not None:
-        error = measures.targets - measures.predictions
-        numbers += [error, np.abs(error)]
+    if errors is not None:
+        numbers += [errors, np.abs(errors)]
     found = [ranges_of("", one) for one in numbers]
     return [one for one in found if one is not None]

@@ -97,9 +97,8 @@ def name_groups(
     for what, values in (("kinds", kinds), ("scope_labels", scope_labels), ("given", given)):
         if values is not None and len(values) != len(rows):
             raise InputError(f"{what} must be one per group: got {len(values)} for {len(rows)}.")
-    bound = [
-        [clean(class_name(one)) for one in scope] for scope in scope_labels or [()] * len(rows)
-    ]
+    scopes = scope_labels or [()] * len(rows)
+    bound = [[text for one in scope if (text := clean(class_name(one)))] for scope in scopes]
     examples = Examples.read(
         rows, n, labels, predictions, targets, losses, columns, texts, ids, classes
     )
@@ -185,7 +184,7 @@ class _Namer:
             own = answers.labels[self.rows[at]]
             counts = np.bincount(own[own >= 0], minlength=len(answers.texts))
             labels = [answers.texts[int(counts.argmax())]] if counts.any() else []
-        if not labels:
+        if not any(labels):
             yield from self.names(at)
         yield from _numbered(f"all of {listed([label_said(one, PIECE) for one in labels])}")
 

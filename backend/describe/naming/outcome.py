@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,15 +48,11 @@ class GroupOutcome:
         "12 too low"; empty where it is not said.
     bare : bool
         Whether nothing, or nothing but the label, is said.
-    held, elsewhere : bool arrays
-        For which members and for which of the rest label and wrong answers are true.
     """
 
     label: Part | None
     error: str
     bare: bool
-    held: Mask = field(repr=False)
-    elsewhere: Mask = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +65,6 @@ class Classified:
     n_classes: int
 
 
-@dataclass(frozen=True, eq=False)
-class Measures:
-    """True and predicted numbers (n,), NaN where there is none."""
-
-    targets: Floats | None
-    predictions: Floats | None
-
-
 @dataclass(frozen=True)
 class Mistakes:
     """Wrong answers of a group: whether only "often" wrong, and what it is taken for, if few."""
@@ -86,39 +74,26 @@ class Mistakes:
 
 
 def outcome_of(
-    answers: Classified | None, measures: Measures, reference: Reference, bound: Sequence[str]
+    answers: Classified | None, errors: Floats | None, reference: Reference, bound: Sequence[str]
 ) -> GroupOutcome:
     """Label, wrong answers and error of a group: "Shirt taken for Coat", "neg, wrong", "12 too low".
 
-    ``bound`` are the labels that a region was looked for in, as texts.
+    ``errors`` (n,) are target minus prediction; ``bound`` are the labels that a region was looked for in, as texts.
     """
-    error = _error(measures, reference)
+    error = _error(errors, reference)
     if answers is None:
-        yes, no = np.ones(len(reference.members), bool), np.ones(len(reference.rest), bool)
-        return GroupOutcome(None, error, not error, yes, no)
+        return GroupOutcome(None, error, not error)
     own, mostly = _own_labels(answers, reference.members, bound)
     mistakes = _mistakes(answers, reference)
     if mistakes is not None and not own and not mistakes.taken:
         mistakes = None  # "wrong" alone is no name
-
-    def holds(rows: Rows) -> Mask:
-        true = np.isin(answers.labels[rows], own) if own else np.ones(len(rows), bool)
-        if mistakes is not None and answers.predictions is not None:
-            given = answers.predictions[rows]
-            true &= given != answers.labels[rows]
-            if mistakes.taken:
-                true &= np.isin(given, mistakes.taken)
-        return true
-
-    def part(limit: int) -> str:
-        return _said(answers.texts, own, mostly, mistakes, limit)
-
+    if not own and mistakes is None:
+        return GroupOutcome(None, error, not error)
+    texts = answers.texts
     return GroupOutcome(
-        part if own or mistakes is not None else None,
+        lambda limit: _said(texts, own, mostly, mistakes, limit),
         error,
         mistakes is None and not error,
-        holds(reference.members),
-        holds(reference.rest),
     )
 
 
@@ -198,21 +173,21 @@ def _mistakes(answers: Classified, reference: Reference) -> Mistakes | None:
     return Mistakes(often, ())
 
 
-def _error(measures: Measures, reference: Reference) -> str:
+def _error(errors: Floats | None, reference: Reference) -> str:
     """The median of target minus prediction, where a group is further off than the rest.
 
     "too low" where most of its predictions are below their targets; "off by" where both occur.
     """
-    if measures.targets is None or measures.predictions is None or not len(reference.rest):
+    if errors is None or not len(reference.rest):
         return ""
-    errors = measures.targets - measures.predictions
     own, others = errors[reference.members], errors[reference.rest]
     if not np.isfinite(own).any() or not np.isfinite(others).any():
         return ""
     usual, middle = float(np.nanmedian(np.abs(others))), float(np.nanmedian(own))
     if abs(middle) >= FURTHER * usual:
-        side = own * middle > 0
-        if side.mean() >= PLAINLY and _more(side, others * middle > 0, reference):
+        side = np.sign(own) == np.sign(middle)
+        elsewhere = np.sign(others) == np.sign(middle)
+        if side.mean() >= PLAINLY and _more(side, elsewhere, reference):
             return f"{size_of(middle)} too {'low' if middle > 0 else 'high'}"
     off = float(np.nanmedian(np.abs(own)))
     if off >= FURTHER * usual and _more(np.abs(own) > usual, np.abs(others) > usual, reference):

@@ -91,7 +91,7 @@ def _to_step(value: float, step: float) -> str:
     if value == round(value) or step <= 0 or not math.isfinite(step):
         return plain_number(value)
     decimals = max(math.ceil(-math.log10(step)), 1 - math.floor(math.log10(abs(value))), 0)
-    return plain_number(round(value, decimals), 15) if decimals < 6 else plain_number(value, 3)
+    return plain_number(round(value, decimals), 15)
 
 
 def size_of(value: float) -> str:

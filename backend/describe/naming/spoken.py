@@ -32,126 +32,15 @@ MAX_WORDS, MIN_GAIN = 3, 1.15
 LOOKED_AT = 12
 """The most telling words, from which those are taken."""
 
-_SMALL = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "this",
-        "that",
-        "these",
-        "those",
-        "i",
-        "me",
-        "my",
-        "mine",
-        "we",
-        "us",
-        "our",
-        "you",
-        "your",
-        "he",
-        "him",
-        "his",
-        "she",
-        "her",
-        "hers",
-        "it",
-        "its",
-        "they",
-        "them",
-        "their",
-        "who",
-        "whom",
-        "whose",
-        "which",
-        "what",
-        "when",
-        "where",
-        "while",
-        "as",
-        "at",
-        "by",
-        "for",
-        "from",
-        "in",
-        "into",
-        "of",
-        "off",
-        "on",
-        "onto",
-        "or",
-        "out",
-        "over",
-        "than",
-        "then",
-        "there",
-        "here",
-        "to",
-        "up",
-        "with",
-        "within",
-        "about",
-        "after",
-        "before",
-        "during",
-        "through",
-        "under",
-        "between",
-        "and",
-        "if",
-        "so",
-        "such",
-        "is",
-        "am",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "being",
-        "do",
-        "does",
-        "did",
-        "done",
-        "has",
-        "have",
-        "had",
-        "having",
-        "will",
-        "would",
-        "can",
-        "could",
-        "may",
-        "might",
-        "shall",
-        "should",
-        "i'm",
-        "i've",
-        "i'd",
-        "i'll",
-        "it's",
-        "that's",
-        "you're",
-        "they're",
-        "we're",
-        "he's",
-        "she's",
-        "there's",
-        "also",
-        "just",
-        "one",
-        "ones",
-        "some",
-        "any",
-        "each",
-        "both",
-        "other",
-        "another",
-        "own",
-        "same",
-    ]
-)
+_ENGLISH = """
+    a an the this that these those i me my mine we us our you your he him his she her hers it its
+    they them their who whom whose which what when where while as at by for from in into of off on
+    onto or out over than then there here to up with within about after before during through under
+    between and if so such is am are was were be been being do does did done has have had having
+    will would can could may might shall should i'm i've i'd i'll it's that's you're they're we're
+    he's she's there's also just one ones some any each both other another own same
+"""
+_SMALL = frozenset(_ENGLISH.split())
 """English words that say little by themselves; those that deny or judge are none of them."""
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _UNSPACED = re.compile(
@@ -205,7 +94,7 @@ class Words:
         base[self.place[reference.rest]] = reference.weights
         held = self.presence.sums(own)
         shares, bases = held / len(reference.members), np.minimum(self.presence.sums(base), 1.0)
-        scores = np.round(telling(shares, bases, len(reference.rest)), 9)
+        scores = np.round(telling(shares, bases), 9)
         fit = (held >= FEWEST) & (shares >= MANIFOLD * bases) & (scores > 0)
         words = self.words
         order = sorted(

@@ -1,9 +1,12 @@
 """Regions and spotlights beside the other methods: same groups, and a rule for unseen rows."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from backend.core.progress import ignore_progress
+from backend.core.shape import cut_between
 from backend.slices import compare_groups
 from backend.spotlight import find_regions, find_spotlights
 from backend.tasks.compared import region_groups, spotlight_groups
@@ -56,3 +59,28 @@ def test_without_labels_regions_lie_among_all(data):
     assert np.isin(found.members(0)[:10], rows).all()
     equal = region_groups(embeddings, np.ones(600), fields={}, **COMMON)
     assert len(equal) == 0 and equal.weights.shape == (0, 600) and equal.notes
+
+
+def test_directions_and_labels_have_a_rule_for_unseen_rows_too(data, monkeypatch):
+    embeddings, losses, labels, _ = data
+    codes = (labels == "b").astype(int)
+    vector = np.array([1.0, -0.5, 0.25, 0.0, 2.0, 0.125])
+    cut = cut_between(embeddings, vector, np.flatnonzero(codes == 1), 30)
+    weights = np.stack([codes == 1, np.isin(np.arange(600), cut.members)]).astype(float)
+    scores = np.where(codes == 1, [np.arange(600), embeddings @ vector], -np.inf)
+    found = SimpleNamespace(
+        kinds=("label", "direction"),
+        scope_labels=((1,), (1,)),
+        vectors=np.stack([np.full(6, np.nan), vector]),
+        cuts=np.array([np.nan, cut.cut]),
+        weights=weights,
+        scores=scores,
+        notes=(),
+    )
+    monkeypatch.setattr("backend.tasks.compared.find_regions", lambda *given, **options: found)
+    groups = region_groups(embeddings, losses, fields={"labels": labels}, **COMMON)
+    np.testing.assert_array_equal(groups.score(embeddings, labels=labels), weights)
+    some = np.arange(599, 0, -7)
+    unseen = groups.score(embeddings[some], labels=labels[some])
+    np.testing.assert_array_equal(unseen, weights[:, some])
+    assert groups.members(1).tolist() == cut.members.tolist()

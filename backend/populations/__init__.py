@@ -33,7 +33,6 @@ from backend.populations.overlap import (
     failed_rows,
     failure_iou,
     family_overlap,
-    shared_failures,
 )
 from backend.populations.pair import ExampleVotes, PairCounts, PopulationPair, make_pair
 from backend.populations.payers import (
@@ -133,7 +132,6 @@ __all__ = [
     "sampling_sd",
     "scored_models",
     "select_pies",
-    "shared_failures",
     "stress_columns",
     "stress_report",
     "strongest_rows",

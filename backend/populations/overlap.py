@@ -46,13 +46,6 @@ def failure_iou(failed: Any) -> NDArray[np.float64]:
     return iou
 
 
-def shared_failures(failed: Any) -> float:
-    """Examples all models fail on / examples any model fails on; NaN when none fails."""
-    values = _check_failed(failed)
-    anyone = int(values.any(0).sum())
-    return int(values.all(0).sum()) / anyone if anyone else float("nan")
-
-
 @dataclass(frozen=True)
 class SharedCounts:
     """How many examples all models fail on, and how many at least one.

@@ -12,7 +12,6 @@ from backend.populations import (
     failure_iou,
     fisher_interval,
     sampling_sd,
-    shared_failures,
     stress_report,
 )
 
@@ -127,9 +126,6 @@ def test_failure_overlap_worked_by_hand():
     assert iou[0, 0] == iou[1, 1] == 1
     assert iou[0, 2] == 0
     assert np.isnan(iou[2, 2])
-    assert shared_failures(failed[:2]) == pytest.approx(1 / 3)
-    assert shared_failures(failed) == 0
-    assert np.isnan(shared_failures(failed[2:]))
 
 
 @pytest.mark.parametrize("seed", range(3))

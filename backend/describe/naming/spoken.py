@@ -168,7 +168,7 @@ def read_words(
 
 
 def words_of(text: Any) -> list[str]:
-    """Words of the beginning of a text, lower case, without numbers and English function words."""
+    """Each word of a text's beginning once, lower case, without numbers and small English words."""
     if not isinstance(text, str):
         return []
     shown = unicodedata.normalize("NFC", text[:READ]).lower().replace("’", "'")
@@ -176,7 +176,7 @@ def words_of(text: Any) -> list[str]:
         words = _WORD.findall(shown)
     else:
         words = [word for word in tokenize(shown) if not any(sign.isdecimal() for sign in word)]
-    return [word for word in words if word not in _SMALL]
+    return [word for word in dict.fromkeys(words) if word not in _SMALL]
 
 
 def _sample(

@@ -3,74 +3,154 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.core.errors import InputError
+from backend.core.parts import bundle_aside, group_codes
 from backend.core.progress import Progress
+from backend.describe import name_groups
 from backend.tasks.checks import check_count, check_layer, chosen_layer
 from backend.tasks.results import searched_with
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
+    from backend.spotlight import Regions
+
+LISTED = 12
+"""Regions that are searched for: what people need is often the sixth to eighth."""
+SHOWN = 5
+"""Regions that are shown before somebody asks for more; labels that fail come on top."""
 
 
 def run_regions(
     bundle: Bundle | None, options: Options, progress: Progress, part: WritePart
 ) -> tuple[Arrays, Meta]:
-    """A short list of regions within and across labels, judged on examples that did not find them.
+    """A short list of regions, each measured on examples that had no part in finding it.
 
     Arrays as ``backend.spotlight.region_arrays`` says; ``meta["regions"]`` holds the facts of each
-    region, ``meta["notes"]`` what a reader should know. Labels count where they are classes;
-    ``groups`` names a column whose rows of one value stay on one side of the split.
+    region with its name, ``meta["notes"]`` what a reader should know. Labels count where they are
+    classes; ``groups`` names a column whose rows of one value stay in one part of the data. What is
+    kept aside follows from the bundle alone (``backend.core.parts.bundle_aside``).
     """
     from backend.core.device import choose_device
-    from backend.spotlight import find_regions, region_arrays, region_facts
+    from backend.spotlight import region_arrays, region_facts
 
     bundle = chosen_layer("regions", bundle, options)
     began = time.perf_counter()
     device = choose_device("auto")
-    codes, names = bundle.label_codes, bundle.class_names
-    groups = None
-    if options["groups"] is not None:
-        if options["groups"] not in bundle.examples:
-            raise InputError(f"there is no column {options['groups']!r} in this bundle.")
-        groups = bundle.examples[options["groups"]].to_numpy()
-    found = find_regions(
+    found = search_regions(bundle, options, device=device, progress=progress)
+    facts = region_facts(found, bundle.losses)
+    names = region_names(bundle, found.members, facts)
+    return region_arrays(found), {
+        **searched_with(TASK, options, device),
+        "regions": [one | {"name": name} for one, name in zip(facts, names, strict=True)],
+        "notes": list(found.notes),
+        "labelled": bundle.label_codes is not None,
+        "n_candidates": found.n_candidates,
+        "n_aside": int(found.kept_aside.sum()),
+        "base_loss": found.mean_loss,
+        "loss_cap": found.loss_cap if np.isfinite(found.loss_cap) else None,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def search_regions(bundle: Bundle, options: Options, *, device: Any, progress: Progress) -> Regions:
+    """The regions of a bundle, searched with everything that it holds.
+
+    Raises
+    ------
+    InputError
+        If ``groups`` is no column of the bundle.
+    """
+    from backend.spotlight import find_regions
+
+    groups = None if options["groups"] is None else group_codes(bundle, options["groups"])
+    if groups is not None:
+        alone = groups < 0  # a row without a value goes by itself
+        groups = np.where(alone, len(groups) + np.arange(len(groups)), groups)
+    predictions = bundle.prediction_names
+    probabilities = bundle.probabilities
+    if probabilities is None and bundle.logits is not None:
+        probabilities = _softmax(np.asarray(bundle.logits, dtype=np.float64))
+    return find_regions(
         bundle.embeddings,
         bundle.losses,
-        labels=None if codes is None or names is None else np.asarray(names)[codes],
+        labels=bundle.label_names,
+        predictions=bundle.predictions if predictions is None else predictions,
+        probabilities=probabilities,
         groups=groups,
+        kept_aside=bundle_aside(bundle, options["groups"]),
+        sizes=options["sizes"],
         n_regions=int(options["n_regions"]),
         seed=int(options["seed"]),
         device=device,
         progress=progress,
     )
-    return region_arrays(found), {
-        **searched_with(TASK, options, device),
-        "regions": region_facts(found, bundle.losses),
-        "notes": list(found.notes),
-        "labelled": codes is not None,
-        "n_candidates": found.n_candidates,
-        "base_loss": found.mean_loss,
-        "loss_cap": found.loss_cap,
-        "seconds": time.perf_counter() - began,
-    }
+
+
+def region_names(
+    bundle: Bundle,
+    members: Sequence[NDArray[np.int64]],
+    facts: Sequence[Mapping[str, Any]],
+    *,
+    given: Sequence[str | None] | None = None,
+) -> list[str]:
+    """What the regions of a list are called: unique, and the same everywhere.
+
+    ``facts`` say the ``kind`` of each and the ``labels`` it is bound to; ``given`` are names that
+    somebody gave.
+    """
+    if not len(members):
+        return []
+    numbers = bundle.predictions if bundle.prediction_names is None else bundle.prediction_names
+    return name_groups(
+        members,
+        labels=bundle.label_names,
+        predictions=numbers,
+        targets=bundle.targets,
+        losses=bundle.losses,
+        columns=bundle.examples[bundle.attributes],
+        texts=bundle.examples["text"].tolist() if bundle.has_text else None,
+        ids=bundle.ids,
+        classes=bundle.class_names,
+        kinds=[str(one.get("kind", "ball")) for one in facts],
+        scope_labels=[list(one.get("labels", ())) for one in facts],
+        given=given,
+    )
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    return logits / logits.sum(axis=1, keepdims=True)
+
+
+def check_sizes(sizes: Any) -> None:
+    """Raise ``InputError`` for what is no list of shares, or None."""
+    if sizes is None:
+        return
+    listed = isinstance(sizes, list | tuple) and len(sizes) > 0
+    if not listed or not all(isinstance(size, float) and 0 < size < 0.5 for size in sizes):
+        raise InputError(f"sizes must be shares above 0 and below 0.5, or None: got {sizes!r}.")
 
 
 def _check_regions(options: Options) -> None:
     check_layer(options)
     check_count("n_regions", options["n_regions"], 1, 50)
     check_count("seed", options["seed"], 0, 2**63 - 1)
+    check_sizes(options["sizes"])
     if options["groups"] is not None and not isinstance(options["groups"], str):
         raise InputError(f"groups must name a column or be None: got {options['groups']!r}.")
 
 
 TASK = Task(
     "backend.tasks.regions:run_regions",
-    version=7,
-    defaults={"n_regions": 5, "seed": 0, "groups": None, "layer": ""},
+    version=8,
+    defaults={"n_regions": LISTED, "sizes": None, "seed": 0, "groups": None, "layer": ""},
     check=_check_regions,
 )

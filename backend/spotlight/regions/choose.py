@@ -2,77 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.spotlight.regions.pool import Found
-from backend.spotlight.regions.ranking import Ranker
+from backend.spotlight.regions.pool import Judged
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.views import Ground
 
 # Numbers of rankings that are held at once.
 _BLOCK = 2**24
+# A candidate that holds this share of a failing label repeats it.
+_REPEATS = 0.8
+# Which places of the list go to regions bound to labels, when there are labels.
+_PATTERN = (True, False, True, True, True)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Candidates of one scope with their p: of the search, and within cells of the confusion matrix."""
+
+    judged: Judged
+    zs: NDArray[np.float64]
+    ps: NDArray[np.float64]
+    cell_ps: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Pick:
-    """One candidate of one view: ``found.balls[at]``, with the rows of its core."""
+    """One candidate, with its members: ``rows`` of the ground, ascending."""
 
-    found: Found
+    tested: Tested
     at: int
     score: float
-    core: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    cell: bool = False
+    also: tuple[Pick, ...] = ()
+
+    @property
+    def judged(self) -> Judged:
+        return self.tested.judged
 
     @property
     def bound(self) -> bool:
         """Whether it is bound to labels."""
-        return self.found.view.scope.bound
+        return self.judged.scope.bound
 
 
 def choose(
     ground: Ground,
-    pool: list[Found],
+    pool: Sequence[Tested],
+    failing: Sequence[NDArray[np.int64]],
     n_regions: int,
-    n_labels: int,
     settings: Settings,
+    level: float,
     tick: Callable[[float], None],
 ) -> list[Pick]:
-    """The list, best first within each kind, kinds taking turns.
+    """The list: regions that are more than a cell of the confusion matrix, then those that are one.
 
-    Every step takes the candidate with the largest held-out score times the share of its core's
-    excess loss that no region of its kind covers yet; candidates of the kind that overlap with it
-    are left out from then on.
+    Every step takes the candidate with the largest score times the share of its members' excess
+    loss that no region of its kind covers yet, kinds taking turns; candidates of whatever kind and
+    size that hold half of it, or of which it holds half, are left out from then on, and the best of
+    those inside it is kept beside it.
+
+    Parameters
+    ----------
+    ground : Ground
+    pool : sequence of Tested
+    failing : sequence of int arrays
+        Rows of the labels that fail as a whole, which are in the list already.
+    n_regions, settings, level, tick
+        As elsewhere; ``level`` of the p within cells.
     """
     picks = _best(ground, pool, settings, tick)
-    excess = ground.losses.double().clamp_min(0.0).cpu().numpy()
-    covered = {True: np.zeros(len(excess), bool), False: np.zeros(len(excess), bool)}
+    n = len(ground.side)
+    mask = np.zeros(n, bool)
+    for rows in failing:
+        mask[:] = False
+        mask[rows] = True
+        for bound in picks:
+            picks[bound] = [
+                pick for pick in picks[bound] if mask[pick.rows].sum() < _REPEATS * len(rows)
+            ]
+    excess = np.nan_to_num(ground.losses.double().cpu().numpy(), nan=0.0).clip(min=0.0)
+    covered = {True: np.zeros(n, bool), False: np.zeros(n, bool)}
+    several = bool(picks[True]) or ground.codes.max() > 0
     chosen: list[Pick] = []
-    for bound in _turns(n_regions, n_labels):
-        best = _next(picks[bound], excess, covered[bound])
-        if best is None:
-            bound = not bound
-            best = _next(picks[bound], excess, covered[bound])
-        if best is None:
-            break
-        chosen.append(best)
-        covered[bound][best.core] = True
-        mask = np.zeros(len(excess), bool)
-        mask[best.core] = True
-        picks[bound] = [
-            pick for pick in picks[bound] if _jaccard(mask, best.core, pick.core) < settings.apart
-        ]
+    for as_cells in (False, True):
+        kept = {
+            bound: [p for p in some if _is_cell(ground, p, settings, level) == as_cells]
+            for bound, some in picks.items()
+        }
+        while len(chosen) < n_regions:
+            bound = several and _PATTERN[len(chosen) % len(_PATTERN)]
+            best = _next(kept[bound], excess, covered[bound])
+            if best is None:
+                bound = not bound
+                best = _next(kept[bound], excess, covered[bound])
+            if best is None:
+                break
+            covered[bound][best.rows] = True
+            mask[:] = False
+            mask[best.rows] = True
+            repeated = [
+                pick
+                for some in picks.values()
+                for pick in some
+                if _nested(mask, best.rows, pick.rows, settings)
+            ]
+            chosen.append(
+                Pick(
+                    best.tested,
+                    best.at,
+                    best.score,
+                    best.rows,
+                    as_cells,
+                    _inside(mask, best, repeated),
+                )
+            )
+            left_out = set(map(id, repeated))
+            picks = {b: [p for p in some if id(p) not in left_out] for b, some in picks.items()}
+            kept = {b: [p for p in some if id(p) not in left_out] for b, some in kept.items()}
     return chosen
-
-
-def _turns(n_regions: int, n_labels: int) -> list[bool]:
-    """Whether each place of the list goes to a region bound to labels."""
-    if n_labels < 2:
-        return [False] * n_regions
-    pattern = [True, False, True, True, True]
-    return [pattern[at % len(pattern)] for at in range(n_regions)]
 
 
 def _next(
@@ -80,60 +133,102 @@ def _next(
 ) -> Pick | None:
     best, best_value = None, 0.0
     for pick in picks:
-        own = excess[pick.core]
+        own = excess[pick.rows]
         total = own.sum()
         if total <= 0:
             continue
-        value = pick.score * (own[~covered[pick.core]].sum() / total)
+        value = pick.score * (own[~covered[pick.rows]].sum() / total)
         if value > best_value:
             best, best_value = pick, value
     return best
 
 
-def _jaccard(mask: NDArray[np.bool_], core: NDArray[np.int64], other: NDArray[np.int64]) -> float:
-    both = int(mask[other].sum())
-    return both / (len(core) + len(other) - both)
+def _nested(
+    mask: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+    other: NDArray[np.int64],
+    settings: Settings,
+) -> bool:
+    """Whether one holds half of the other."""
+    return bool(mask[other].sum() >= settings.nested * min(len(rows), len(other)))
+
+
+def _inside(mask: NDArray[np.bool_], best: Pick, repeated: list[Pick]) -> tuple[Pick, ...]:
+    """The best of the repeated ones that lies inside and is at most half as large; () for none."""
+    inside = [
+        pick
+        for pick in repeated
+        if 2 * len(pick.rows) <= len(best.rows)
+        and mask[pick.rows].all()
+        and pick.tested.judged is not best.tested.judged
+    ]
+    return tuple(sorted(inside, key=lambda pick: -pick.score)[:1])
+
+
+def _is_cell(ground: Ground, pick: Pick, settings: Settings, level: float) -> bool:
+    """Whether a region is no more than one wrong cell of the confusion matrix.
+
+    Most of its members, as far as they may be looked at, are in the cell; and losses do not tell
+    them from the rest of it. Where losses cannot differ within a cell: it holds half of the cell.
+    """
+    if ground.pairs is None or ground.missed is None:
+        return False
+    rows = pick.rows[ground.open[pick.rows]]
+    cells = ground.pairs[rows][ground.missed[rows]]
+    if len(cells) < settings.one_cell * len(rows) or not len(cells):
+        return False
+    codes, counts = np.unique(cells, return_counts=True)
+    most = int(counts.argmax())
+    if counts[most] < settings.one_cell * len(rows):
+        return False
+    p = pick.tested.cell_ps[pick.at]
+    if np.isfinite(p):
+        return bool(p > level)
+    whole = int(((ground.pairs == codes[most]) & ground.open).sum())
+    return bool(counts[most] >= 0.5 * whole)
 
 
 def _best(
-    ground: Ground, pool: list[Found], settings: Settings, tick: Callable[[float], None]
+    ground: Ground, pool: Sequence[Tested], settings: Settings, tick: Callable[[float], None]
 ) -> dict[bool, list[Pick]]:
-    """The best candidates of each scope by kind, with their cores."""
+    """The best candidates of each scope by kind, with their members."""
     picks: dict[bool, list[Pick]] = {True: [], False: []}
     for bound in picks:
         entries = [
-            (float(found.scores[at]), number, at)
-            for number, found in enumerate(pool)
-            if found.view.scope.bound == bound
-            for at in range(len(found.balls))
-            if found.scores[at] > 0
+            (float(tested.judged.scores[at]), number, at)
+            for number, tested in enumerate(pool)
+            if tested.judged.scope.bound == bound
+            for at in np.flatnonzero(tested.judged.scores > 0).tolist()
         ]
         entries.sort(key=lambda entry: (-entry[0], entry[1], entry[2]))
-        by_found: dict[int, list[int]] = {}
+        by_number: dict[int, list[int]] = {}
         taken: dict[tuple[int, ...], int] = {}
         for _, number, at in entries:
-            scope = pool[number].view.scope.labels
+            scope = pool[number].judged.scope.labels
             taken[scope] = taken.get(scope, 0) + 1
             if taken[scope] <= settings.keep:
-                by_found.setdefault(number, []).append(at)
-        for done, (number, ats) in enumerate(sorted(by_found.items())):
-            tick((done / len(by_found) + (not bound)) / 2)
-            picks[bound] += _cores(ground, pool[number], ats, settings)
+                by_number.setdefault(number, []).append(at)
+        for done, (number, ats) in enumerate(sorted(by_number.items())):
+            tick((done / len(by_number) + (not bound)) / 2)
+            picks[bound] += _with_members(ground, pool[number], ats, settings)
         picks[bound].sort(key=lambda pick: -pick.score)
     return picks
 
 
-def _cores(ground: Ground, found: Found, ats: list[int], settings: Settings) -> list[Pick]:
-    rows = found.view.scope.rows
-    ranker = Ranker.of(ground, found.view, found.first, settings)
+def _with_members(ground: Ground, tested: Tested, ats: list[int], settings: Settings) -> list[Pick]:
+    judged = tested.judged
+    rows = judged.scope.rows
     picks = []
     step = max(1, _BLOCK // len(rows))
     for start in range(0, len(ats), step):
-        part = ats[start : start + step]
-        balls = found.balls[ground.at(np.array(part))]
-        scores = ranker.rank(balls).final
-        for row, at in enumerate(part):
-            count = min(len(rows), max(settings.min_size, round(float(found.sizes[at]))))
-            top = scores[row].topk(count).indices.cpu().numpy()
-            picks.append(Pick(found, at, float(found.scores[at]), rows[np.sort(top)]))
+        part = np.array(ats[start : start + step])
+        scores = judged.rank(ground, part, settings)
+        for line, at in zip(scores, part.tolist(), strict=True):
+            top = line.topk(count_of(judged, at)).indices.cpu().numpy()
+            picks.append(Pick(tested, at, float(judged.scores[at]), rows[np.sort(top)]))
     return picks
+
+
+def count_of(judged: Judged, at: int) -> int:
+    """How many members a candidate has."""
+    return min(len(judged.scope.rows), max(1, round(float(judged.sizes[at]))))

@@ -1,146 +1,320 @@
-"""The chosen candidates in the caller's rows, units and words."""
+"""The chosen candidates in the caller's rows, units and words, and what is measured of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.spotlight.regions.call import Call
-from backend.spotlight.regions.choose import Pick
+from backend.core.effects import Effect, measure_effect
+from backend.spotlight.regions.call import Asked
+from backend.spotlight.regions.choose import Pick, count_of
 from backend.spotlight.regions.climb import solve_precisions
-from backend.spotlight.regions.pool import Found, rank_all
-from backend.spotlight.regions.result import Regions
-from backend.spotlight.regions.scopes import Scope
+from backend.spotlight.regions.directions import JudgedDirections, fit_directions
+from backend.spotlight.regions.pool import JudgedBalls
+from backend.spotlight.regions.result import Inner, Regions
 from backend.spotlight.regions.settings import Settings
-from backend.spotlight.regions.space import Space
-from backend.spotlight.regions.views import Ground
+from backend.spotlight.regions.space import Rows
+from backend.spotlight.regions.views import FIRST, SECOND, Ground
+from backend.spotlight.regions.whole import Whole
 from backend.spotlight.solver.origin import read_blocks
 
-LAST = "Choosing among the candidates"
+_LAST = "Measuring what was kept aside"
 _WHATEVER = "whatever the label"
 
 
+@dataclass(frozen=True)
+class Search:
+    """What a search stood on; ``units`` are mean, deviation and cap of the clipped losses."""
+
+    rows: Rows
+    ground: Ground
+    order: NDArray[np.int64]
+    units: tuple[float, float, float]
+    settings: Settings
+    generator: np.random.Generator
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One region in the caller's rows."""
+
+    kind: str
+    labels: tuple[int, ...]
+    scores: NDArray[np.float64]
+    members: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    scope: NDArray[np.int64]
+    p: float
+    p_cell: float = np.nan
+    cell: bool = False
+    inside: int = -1
+    view: str = ""
+    center: NDArray[np.float64] | None = None
+    root: NDArray[np.float64] | None = None
+    vector: NDArray[np.float64] | None = None
+    cut: float = np.nan
+    also: NDArray[np.int64] | None = None
+
+
+def nothing_found(asked: Asked, aside: NDArray[np.bool_], why: str) -> Regions:
+    """An empty list, and the reason."""
+    d = asked.values.shape[1]
+    return _regions(asked, aside, [], np.zeros(d), np.inf, np.nan, 0, (why,))
+
+
 def collected(
-    call: Call,
-    space: Space | None,
-    ground: Ground | None,
-    order: Any,
-    pool: list[Found],
-    zs: list[NDArray[np.float64]],
-    ps: list[NDArray[np.float64]],
-    chosen: list[Pick],
-    units: tuple[float, float, float],
-    notes: tuple[str, ...],
-    settings: Settings,
+    asked: Asked,
+    search: Search,
+    whole: Sequence[Whole],
+    chosen: Sequence[Pick],
+    n_candidates: int,
 ) -> Regions:
-    """The chosen candidates; ``units`` are mean, deviation and cap of the clipped losses."""
-    n, d = call.values.shape
-    q = 0 if space is None else space.axes.shape[1]
-    r = len(chosen)
-    scores, weights = np.full((r, n), -np.inf), np.zeros((r, n))
-    centers, roots = np.zeros((r, d)), np.zeros((r, d, q))
-    numbers = np.zeros((7, r))
-    members, first_half = [], np.zeros(n, bool)
-    places = {id(found): at for at, found in enumerate(pool)}
-    mean, spread, cap = units
-    if ground is not None:
-        first_half[order] = ground.side
-    for row, pick in enumerate(chosen):
-        if space is None or ground is None:
-            break  # nothing was searched, so nothing was chosen
-        found, scope = pick.found, pick.found.view.scope
-        ball = found.balls[ground.at(np.array([pick.at]))]
-        ranks = rank_all(ground, found, ball, settings)
-        at = order[scope.rows]
-        scores[row, at] = ranks.final[0].double().cpu().numpy()
-        weights[row, at] = ranks.weights[0].double().cpu().numpy()
-        turn = found.view.turn.cpu().numpy()
-        inside = np.linalg.solve(turn, ball.centers[0].cpu().numpy())
-        centers[row] = space.shift + space.scale * (space.axes @ inside)
-        tau = float(ball.log_precisions.exp())
-        roots[row] = np.sqrt(tau) / space.scale * (space.axes @ turn)
-        size = float(found.sizes[pick.at])
-        rows = at[np.argsort(-scores[row, at], kind="stable")][: max(1, round(size))]
-        members.append(rows.astype(np.int64))
-        number = places[id(found)]
-        numbers[:, row] = (
-            mean + spread * found.means[pick.at],
-            spread * found.errors[pick.at],
-            mean + spread * found.bases[pick.at],
-            len(found.held_out[pick.at]),
-            ps[number][pick.at],
-            zs[number][pick.at],
-            size,
-        )
-    totals = np.maximum(weights.sum(axis=1), 1e-300)
-    rounds = _round_precisions(
-        call, centers, weights, [order[p.found.view.scope.rows] for p in chosen]
+    """The labels that fail as a whole and the chosen candidates, measured."""
+    ground, order = search.ground, search.order
+    entries = [_label_entry(search, one) for one in whole]
+    places = {one.code: at for at, one in enumerate(whole)}
+    for pick in chosen:
+        inside = -1
+        if pick.judged.scope.losses is not None:
+            inside = places[pick.judged.scope.labels[0]]
+        make = _direction_entry if isinstance(pick.judged, JudgedDirections) else _ball_entry
+        entries.append(make(asked, search, pick, inside))
+    aside = np.zeros(len(order), bool)
+    aside[order] = ~ground.open
+    notes = () if entries else ("No region stands out on the examples that judge.",)
+    rows = search.rows
+    return _regions(
+        asked, aside, entries, rows.shift, rows.reach, search.units[2], n_candidates, notes
     )
-    return Regions(
+
+
+def _label_entry(search: Search, one: Whole) -> _Entry:
+    """All examples of a label, in the order of their rows: none is more typical than another."""
+    n = len(search.order)
+    members = np.sort(search.order[search.ground.codes == one.code])
+    scores, weights = np.full(n, -np.inf), np.zeros(n)
+    scores[members], weights[members] = 0.0, 1.0
+    return _Entry("label", (one.code,), scores, members, weights, members, one.p)
+
+
+def _common(search: Search, pick: Pick, inside: int) -> dict[str, Any]:
+    tested = pick.tested
+    also = None
+    if pick.also:
+        inner = pick.also[0]
+        ranks = inner.judged.rank(search.ground, np.array([inner.at]), search.settings)[0]
+        top = ranks.topk(count_of(inner.judged, inner.at)).indices.cpu().numpy()
+        also = search.order[inner.judged.scope.rows[top]]
+    return {
+        "labels": pick.judged.scope.labels,
+        "scope": search.order[pick.judged.scope.rows],
+        "p": float(tested.ps[pick.at]),
+        "p_cell": float(tested.cell_ps[pick.at]),
+        "cell": pick.cell,
+        "inside": inside,
+        "also": also,
+    }
+
+
+def _ball_entry(asked: Asked, search: Search, pick: Pick, inside: int) -> _Entry:
+    judged = pick.judged
+    assert isinstance(judged, JudgedBalls)
+    ranks = judged.ranks(search.ground, np.array([pick.at]), search.settings)
+    rows = search.order[judged.scope.rows]
+    n, view = len(search.order), judged.view
+    scores, weights = np.full(n, -np.inf), np.zeros(n)
+    scores[rows] = ranks.final[0].double().cpu().numpy()
+    weights[rows] = ranks.weights[0].double().cpu().numpy()
+    ball = judged.balls[search.ground.at(np.array([pick.at]))]
+    turn = view.turn.cpu().numpy()
+    middle = np.linalg.solve(turn, ball.centers[0].cpu().numpy())
+    space = view.space
+    root = np.sqrt(float(ball.log_precisions.exp())) / space.scale * (space.axes @ turn)
+    ascending = np.sort(rows)
+    first = ascending[np.argsort(-scores[ascending], kind="stable")]
+    return _Entry(
+        "ball",
         scores=scores,
+        members=first[: count_of(judged, pick.at)],
         weights=weights,
-        centers=centers,
+        view=view.name,
+        center=space.shift + space.scale * (space.axes @ middle),
+        root=root,
+        **_common(search, pick, inside),
+    )
+
+
+def _direction_entry(asked: Asked, search: Search, pick: Pick, inside: int) -> _Entry:
+    """The direction fitted again on both parts that search, and its levels in float64."""
+    judged = pick.judged
+    assert isinstance(judged, JudgedDirections)
+    which = int(judged.which[pick.at])
+    again = fit_directions(
+        search.ground,
+        search.rows,
+        search.order,
+        judged.scope,
+        (FIRST, SECOND),
+        search.settings,
+        search.generator,
+        (judged.ridges[which],),
+    )
+    slope = judged.vectors[which] if again is None else again[0]
+    vector = slope.double().cpu().numpy() / search.rows.scale
+    rows = np.sort(search.order[judged.scope.rows])
+    levels = np.empty(len(rows))
+    step = max(1, 2**22 // len(vector))
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        levels[start : start + step] = np.asarray(asked.values[part], np.float64) @ vector
+    best = np.argsort(-levels, kind="stable")
+    count = count_of(judged, pick.at)
+    last = levels[best[count - 1]]
+    below = levels[levels < last]
+    cut = float(last if not len(below) else (last + below.max()) / 2)
+    if not (len(below) and below.max() < cut <= last):
+        cut = float(last)
+    n = len(search.order)
+    scores, weights = np.full(n, -np.inf), np.zeros(n)
+    scores[rows] = levels
+    members = rows[best[: int((levels >= cut).sum())]]
+    weights[members] = 1.0
+    return _Entry(
+        "direction",
+        scores=scores,
+        members=members,
+        weights=weights,
+        vector=vector,
+        cut=cut,
+        **_common(search, pick, inside),
+    )
+
+
+def _regions(
+    asked: Asked,
+    aside: NDArray[np.bool_],
+    entries: Sequence[_Entry],
+    shift: NDArray[np.float64],
+    reach: float,
+    cap: float,
+    n_candidates: int,
+    notes: tuple[str, ...],
+) -> Regions:
+    n, d = asked.values.shape
+    r = len(entries)
+    q = max((one.root.shape[1] for one in entries if one.root is not None), default=0)
+    roots = np.full((r, d, q), np.nan)
+    for at, one in enumerate(entries):
+        if one.root is not None:
+            roots[at] = 0.0
+            roots[at, :, : one.root.shape[1]] = one.root
+    weights = _stacked([one.weights for one in entries], n)
+    totals = np.maximum(weights.sum(axis=1), 1e-300)
+    asked.progress(0.95, _LAST)
+    return Regions(
+        scores=_stacked([one.scores for one in entries], n),
+        sizes=np.array([len(one.members) for one in entries], np.int64),
+        members=tuple(one.members.astype(np.int64) for one in entries),
+        kinds=tuple(one.kind for one in entries),
+        weights=weights,
+        centers=_stacked([one.center for one in entries], d),
         roots=roots,
-        shift=np.zeros(d) if space is None else space.shift,
-        reach=np.inf if space is None else space.reach,
-        round_precisions=rounds,
-        scopes=tuple(_words(pick.found.view.scope, call) for pick in chosen),
-        scope_labels=tuple(
-            tuple(call.names[code] for code in pick.found.view.scope.labels) for pick in chosen
+        shift=shift,
+        reach=reach,
+        round_precisions=_round_precisions(asked, entries),
+        vectors=_stacked([one.vector for one in entries], d),
+        cuts=np.array([one.cut for one in entries], np.float64),
+        scopes=tuple(_words(one, asked) for one in entries),
+        scope_labels=tuple(tuple(asked.names[code] for code in one.labels) for one in entries),
+        inside=np.array([one.inside for one in entries], np.int64),
+        kept_aside=aside,
+        effects=tuple(_effect(asked, aside, one.members, one.labels) for one in entries),
+        p_values=np.array([one.p for one in entries], np.float64),
+        p_cells=np.array([one.p_cell for one in entries], np.float64),
+        cells=np.array([one.cell for one in entries], bool),
+        explained=_explained(asked.losses, aside, [one.members for one in entries]),
+        also=tuple(
+            None
+            if one.also is None
+            else Inner(one.also, _effect(asked, aside, one.also, one.labels))
+            for one in entries
         ),
-        held_out_losses=numbers[0],
-        held_out_errors=numbers[1],
-        held_out_bases=numbers[2],
-        held_out_sizes=numbers[3],
-        p_values=numbers[4],
-        z_values=numbers[5],
-        weighted_losses=(weights @ call.losses) / totals,
-        sizes=numbers[6],
-        members=tuple(members),
-        found_first=np.array([pick.found.first for pick in chosen], bool),
-        first_half=first_half,
-        geometries=tuple(pick.found.view.geometry for pick in chosen),
-        n_candidates=sum(len(found.balls) for found in pool),
-        mean_loss=float(call.losses.mean()),
+        weighted_losses=np.asarray((weights @ asked.losses) / totals, np.float64),
+        views=tuple(one.view for one in entries),
+        n_candidates=n_candidates,
+        mean_loss=float(asked.losses.mean()),
         loss_cap=cap,
         notes=notes,
-        options={"n_regions": call.n_regions, "seed": call.seed},
+        options={"n_regions": asked.n_regions, "seed": asked.seed, "sizes": asked.sizes},
     )
 
 
-def _round_precisions(
-    call: Call,
-    centers: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    scopes: list[NDArray[np.int64]],
+def _stacked(lines: Sequence[NDArray[np.float64] | None], width: int) -> NDArray[np.float64]:
+    out = np.full((len(lines), width), np.nan)
+    for row, line in zip(out, lines, strict=True):
+        if line is not None:
+            row[:] = line
+    return out
+
+
+def _effect(
+    asked: Asked, aside: NDArray[np.bool_], members: NDArray[np.int64], labels: tuple[int, ...]
+) -> Effect:
+    own = None
+    if labels and asked.codes is not None:
+        own = np.isin(asked.codes, labels)
+    return measure_effect(
+        members, aside, asked.losses, wrong=asked.wrong, own=own, groups=asked.groups
+    )
+
+
+def _explained(
+    losses: NDArray[np.float64], aside: NDArray[np.bool_], members: Sequence[NDArray[np.int64]]
 ) -> NDArray[np.float64]:
+    """(r,) shares of the excess loss of the rows kept aside; NaN where there is none."""
+    if not aside.any():
+        return np.full(len(members), np.nan)
+    excess = np.where(aside, np.maximum(losses - losses[aside].mean(), 0.0), 0.0)
+    whole = float(excess.sum())
+    held = np.zeros(len(losses), bool)
+    shares = []
+    for rows in members:
+        held[rows] = True
+        shares.append(float(excess[held].sum()) / whole if whole > 0 else np.nan)
+    return np.array(shares, np.float64)
+
+
+def _round_precisions(asked: Asked, entries: Sequence[_Entry]) -> NDArray[np.float64]:
     """(r,) precisions of round regions with these centers and total weights in their scopes."""
-    apart = np.zeros(weights.shape)
-    for start, block in read_blocks(call.values, lambda: call.progress(1.0, LAST)):
-        rows = block.to(call.device).double()
-        for center, out in zip(torch.from_numpy(centers).to(rows), apart, strict=True):
-            out[start : start + len(rows)] = (rows - center).square().sum(1).cpu().numpy()
-    return np.array(
-        [
-            float(
-                solve_precisions(
-                    torch.from_numpy(line[rows])[None], torch.tensor([weight.sum()])
-                ).exp()
-            )
-            for line, weight, rows in zip(apart, weights, scopes, strict=True)
-        ]
-    )
+    out = np.full(len(entries), np.nan)
+    balls = [(at, one) for at, one in enumerate(entries) if one.center is not None]
+    if not balls:
+        return out
+    centers = torch.from_numpy(
+        _stacked([one.center for _, one in balls], asked.values.shape[1])
+    ).to(asked.device)
+    apart = np.zeros((len(balls), len(asked.losses)))
+    for start, block in read_blocks(asked.values, lambda: asked.progress(0.95, _LAST)):
+        rows = block.to(asked.device).double()
+        for center, line in zip(centers, apart, strict=True):
+            line[start : start + len(rows)] = (rows - center).square().sum(1).cpu().numpy()
+    for (at, one), line in zip(balls, apart, strict=True):
+        total = torch.tensor([one.weights.sum()])
+        out[at] = float(solve_precisions(torch.from_numpy(line[one.scope])[None], total).exp())
+    return out
 
 
-def _words(scope: Scope, call: Call) -> str:
-    if call.codes is None:
+def _words(one: _Entry, asked: Asked) -> str:
+    if asked.codes is None:
         return "all examples"
-    if not scope.bound:
+    if not one.labels:
         return _WHATEVER
-    names = [str(call.names[code]) for code in scope.labels]
+    names = [str(asked.names[code]) for code in one.labels]
     if len(names) == 1:
         return f"among true label {names[0]}"
     return f"among true labels {', '.join(names)}"

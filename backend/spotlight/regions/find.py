@@ -10,23 +10,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from backend.core.parts import kept_aside as choose_aside
 from backend.core.progress import Progress
 from backend.core.threads import calm_threads
-from backend.spotlight.regions.call import Call, check_call
-from backend.spotlight.regions.choose import choose
-from backend.spotlight.regions.collect import LAST, collected
-from backend.spotlight.regions.pool import find_candidates
+from backend.core.wording import LEVEL
+from backend.spotlight.regions.call import Asked, check_call
+from backend.spotlight.regions.choose import Tested, choose
+from backend.spotlight.regions.collect import Search, collected, nothing_found
+from backend.spotlight.regions.directions import find_directions
+from backend.spotlight.regions.pool import Judged, find_balls
 from backend.spotlight.regions.result import Regions
 from backend.spotlight.regions.scopes import make_scopes
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.shuffled import claim
 from backend.spotlight.regions.sides import deal
-from backend.spotlight.regions.space import make_space, stored_anyhow
-from backend.spotlight.regions.views import Ground
+from backend.spotlight.regions.space import Space, make_spaces, read_rows, stored_anyhow
+from backend.spotlight.regions.views import ASIDE, FIRST, SECOND, Ground
+from backend.spotlight.regions.whole import Whole, failing_labels
 
 SETTINGS = Settings()
 # Fewer rows are not searched: a half would be too small to judge anything.
 _FEWEST = 20
+# Predictions with more distinct values than this are numbers rather than classes.
+_MOST_ANSWERS = 1000
+# The split is the same whatever the seed.
+_SPLIT = "regions"
 
 
 def find_regions(
@@ -34,29 +42,45 @@ def find_regions(
     losses: Any,
     *,
     labels: Any = None,
+    predictions: Any = None,
+    probabilities: Any = None,
     groups: Any = None,
+    kept_aside: Any = None,
+    sizes: Any = None,
     n_regions: int = 5,
     seed: int = 0,
     device: str | torch.device = "auto",
     progress: Progress | None = None,
 ) -> Regions:
-    """A short list of regions where the model fails, each judged on examples that did not find it.
+    """A short list of regions where the model fails, each measured on examples that had no part in it.
 
     Parameters
     ----------
     embeddings : array-like of shape (n, d)
         Any float width; may be memory-mapped, and is then read in blocks.
     losses : array-like of shape (n,)
-        Higher is worse.
+        Higher is worse. May be negative.
     labels : array-like of shape (n,), optional
         True labels, numbers or texts. Most failures are bound to one, so they help a lot.
+    predictions : array-like of shape (n,), optional
+        What the model answered, in the words of the labels. With labels they give error rates, and
+        tell regions that are more than a cell of the confusion matrix from those that are one.
+    probabilities : array-like of shape (n, c), optional
+        What the model gave out. The search then also looks beside the model's own answer, in the
+        embedding without the directions that tell it. With as many columns as there are labels,
+        the most probable label is the prediction, where none is given.
     groups : array-like of shape (n,), optional
-        What rows belong together (a patient, a video, copies of one image): such rows never lie on
-        both sides of the split between finding and judging.
+        What rows belong together (a patient, a video, copies of one image): such rows never lie in
+        different parts of the data, and count as one where things are measured.
+    kept_aside : bool array-like of shape (n,), optional
+        Rows that neither find nor choose; a third of each label by default, the same whatever the
+        losses and the seed.
+    sizes : float or sequence of float, optional
+        Shares of all rows that regions should have; 0.5, 1, 2 and 5 % by default.
     n_regions : int
-        Regions to list, at most.
+        Regions to list, at most; labels that fail as a whole come on top.
     seed : int
-        Of the split, the starts and the shuffles.
+        Of the starts and the shuffles, never of the split.
     device : str or torch.device
         "auto" is a GPU where there is one.
     progress : callable, optional
@@ -75,91 +99,228 @@ def find_regions(
 
     Notes
     -----
-    The search asks many small questions: among all examples, each label and bundles of similar
-    labels; at four sizes; with distances as they are and whitened; from many starts, in two rounds.
-    What one half of the examples finds is scored on the other half: by its mean loss above that of
-    the scope and of all, less a standard error, and by how far its members stand apart from what
-    surrounds them. The list takes the best, sparing what is covered already. Members
-    are then ranked by the kernel together with a linear discriminant, which tells the region from
-    examples of low loss in the half that found it.
+    The examples are dealt into three parts. Two of them search: what one finds the other judges.
+    The third is kept aside until the list stands, and what is printed of a region, its losses and
+    error rates, is of its members there alone.
 
-    Losses above their 90 % quantile (or their mean, where that is higher) count as that much.
+    Labels that fail as a whole come first. Then the search asks many small questions: among all
+    examples, each label and bundles of similar labels; at four sizes; with distances as they are and
+    whitened, in the embedding and in what is left of it beside the model's own answer; from many
+    starts, in two rounds; and along the linear direction of the loss. What one part finds is scored
+    on the other: by its mean loss above that of the scope and of all, less a standard error, and by
+    how far its members stand apart from what surrounds them. The list takes the best,
+    sparing what is covered already; no region holds half of another. Members
+    of a round region are ranked by its kernel together with a linear discriminant, which tells the
+    region from examples of low loss in the part that found it; those of a direction by the
+    direction, fitted again on both parts.
+
+    Losses above their 90 % quantile (or their mean, where that is higher) count as that much in
+    the search; inside a label that fails as a whole, above the quantile of the label.
     """
-    call = check_call(
+    asked = check_call(
         embeddings,
         losses,
         labels=labels,
+        predictions=predictions,
+        probabilities=probabilities,
         groups=groups,
+        kept_aside=kept_aside,
+        sizes=sizes,
         n_regions=n_regions,
         seed=seed,
         device=device,
         progress=progress,
     )
     with calm_threads(), torch.no_grad():
-        return run(call, SETTINGS)
+        return run(asked, SETTINGS if asked.sizes is None else replace(SETTINGS, sizes=asked.sizes))
 
 
-def run(call: Call, settings: Settings) -> Regions:
+def run(asked: Asked, settings: Settings) -> Regions:
     """A checked call under these settings."""
-    n = len(call.losses)
-    call.progress(0.0, "Reading the embeddings")
-    clipped, cap = clip(call.losses, settings.quantile)
+    n = len(asked.losses)
+    asked = replace(asked, progress=_rising(asked.progress))
+    tick = _steps(asked.progress)
+    reading = tick(0.0, 0.05, "Reading the embeddings")
+    rows = read_rows(asked.values, settings.components, asked.device, lambda: reading(0))
+    order = stored_anyhow(rows)
+    asked = _in_order(asked, order)
+    aside = _dealt_aside(asked, order) if asked.aside is None else asked.aside
+    known = ~aside
+    if n < _FEWEST or known.sum() < _FEWEST // 2:
+        return nothing_found(
+            asked, aside, f"Fewer than {_FEWEST} examples: too few to find regions and judge them."
+        )
+    clipped, cap = clip(asked.losses[known], settings.quantile)
     standard, mean, spread = standardised(clipped)
-    if n < _FEWEST or spread == 0:
-        why = (
-            f"Fewer than {_FEWEST} examples: too few to find regions and judge them."
-            if n < _FEWEST
-            else "All losses are equal: no region is worse than another."
-        )
-        return collected(
-            call, None, None, [], [], [], [], [], (mean, spread, cap), (why,), settings
-        )
-    space = make_space(
-        call.values,
-        settings.components,
-        call.device,
-        lambda: call.progress(0.0, "Reading the embeddings"),
+    if spread == 0:
+        return nothing_found(asked, aside, "All losses are equal: no region is worse than another.")
+    answers = _answers(asked, known) if any(v.startswith("o") for v in settings.views) else None
+    spaces = make_spaces(rows, settings.components, answers)
+    ground, own, whole = _ground(asked, spaces, order, aside, standard, (mean, spread), settings)
+    generator = np.random.default_rng(asked.seed)
+    labelled = None if asked.codes is None else ground.codes
+    excess = np.nan_to_num(ground.losses.double().cpu().numpy(), nan=0.0).clip(min=0.0)
+    scopes = make_scopes(ground.points, excess, labelled, settings, generator, own)
+    pool = find_balls(
+        ground, scopes, settings, generator, tick(0.05, 0.65, "Searching for regions")
     )
-    order = stored_anyhow(clipped, space.points)
-    generator = np.random.default_rng(call.seed)
-    codes, groups = np.zeros(n, np.int64), None
-    if call.codes is not None:
-        firsts, codes = _renumbered(call.codes[order])
-        call = replace(call, names=call.names[firsts])
-    if call.groups is not None:
-        _, groups = _renumbered(call.groups[order])
-    ground = Ground(
-        space.points[torch.from_numpy(order).to(call.device)],
-        torch.from_numpy(standard[order]).to(call.device, space.points.dtype),
-        deal(codes, groups, generator),
-        codes,
-    )
-    excess = np.maximum(standard[order], 0.0)
-    labelled = None if call.codes is None else codes
-    scopes = make_scopes(ground.points, excess, labelled, settings, generator)
-    steps = _steps(call.progress)
-    pool = find_candidates(
-        ground, scopes, settings, generator, steps(0.05, 0.7, "Searching for regions")
-    )
-    zs, ps = claim(
-        ground,
-        pool,
-        groups,
-        settings,
-        generator,
-        steps(0.7, 0.85, "Comparing with shuffled losses"),
-    )
+    if settings.directions:
+        pool += find_directions(
+            ground, rows, order, [one for one in scopes if len(one.labels) < 2], settings, generator,
+            tick(0.65, 0.75, "Looking along directions"),
+        )  # fmt: skip
+    tested = _tested(asked, ground, order, pool, own, settings, generator, tick)
     chosen = choose(
         ground,
-        pool,
-        call.n_regions,
-        len(call.names),
+        tested,
+        [np.flatnonzero(ground.codes == one.code) for one in whole],
+        asked.n_regions,
         settings,
-        steps(0.85, 1.0, LAST),
+        LEVEL,
+        tick(0.85, 0.95, "Choosing among the candidates"),
     )
-    return collected(
-        call, space, ground, order, pool, zs, ps, chosen, (mean, spread, cap), (), settings
+    search = Search(rows, ground, order, (mean, spread, cap), settings, generator)
+    return collected(asked, search, whole, chosen, sum(len(one) for one in pool))
+
+
+def _in_order(asked: Asked, order: NDArray[np.int64]) -> Asked:
+    """The call with labels and groups numbered as they first occur in this order.
+
+    Draws follow these numbers, so what labels and groups are called does not matter.
+    """
+    changes: dict[str, Any] = {}
+    for name in ("codes", "groups"):
+        given = getattr(asked, name)
+        if given is not None:
+            firsts, ordered = _renumbered(given[order])
+            changes[name] = np.empty_like(ordered)
+            changes[name][order] = ordered
+            if name == "codes":
+                changes["names"] = asked.names[firsts]
+    return replace(asked, **changes)
+
+
+def _dealt_aside(asked: Asked, order: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """The rows kept aside where the caller says nothing of it: the same rows however stored."""
+    codes = None if asked.codes is None else asked.codes[order]
+    groups = None if asked.groups is None else asked.groups[order]
+    aside = np.zeros(len(order), bool)
+    aside[order] = choose_aside(len(order), key=_SPLIT, labels=codes, groups=groups)
+    return aside
+
+
+def _answers(asked: Asked, known: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    """What the model gave out, centered over the known rows, (n, c); other rows are 0.
+
+    Log-probabilities without their mean, else predicted classes or numbers.
+    """
+    if asked.probabilities is not None:
+        given = np.log(np.clip(asked.probabilities, 1e-6, None))
+        given -= given.mean(axis=1, keepdims=True)
+    elif asked.answers is not None:
+        names = asked.answer_names
+        if len(names) <= min(_MOST_ANSWERS, max(2, len(known) // 10)):
+            given = np.eye(len(names))[asked.answers]
+        elif names.dtype.kind in "biuf":
+            given = names[asked.answers].astype(np.float64)[:, None]
+            given /= max(float(np.abs(given).max()), 1e-300)
+        else:
+            return None
+    else:
+        return None
+    given -= given[known].mean(axis=0)
+    given[~known] = 0.0
+    return np.asarray(given)
+
+
+def _ground(
+    asked: Asked,
+    spaces: tuple[Space, Space | None],
+    order: NDArray[np.int64],
+    aside: NDArray[np.bool_],
+    standard: NDArray[np.float64],
+    units: tuple[float, float],
+    settings: Settings,
+) -> tuple[Ground, dict[int, torch.Tensor], list[Whole]]:
+    """What all searches share, in its own order; losses inside labels that fail; and these labels."""
+    n = len(order)
+    at = torch.from_numpy(order).to(asked.device)
+    losses = np.full(n, np.nan)
+    losses[~aside] = standard
+    losses = losses[order]
+    open_rows = ~aside[order]
+    codes = np.zeros(n, np.int64) if asked.codes is None else asked.codes[order]
+    split = np.random.default_rng(0)
+    side = np.full(n, ASIDE, np.int8)
+    groups = None
+    if asked.groups is not None:
+        groups = _renumbered(asked.groups[order][open_rows])[1]
+    first = deal(_renumbered(codes[open_rows])[1], groups, split)
+    side[open_rows] = np.where(first, FIRST, SECOND)
+    pairs = missed = None
+    wrong = asked.wrong
+    if wrong is not None and asked.answers is not None:
+        missed = wrong[order]
+        pairs = codes * len(asked.answer_names) + asked.answers[order]
+    points = [replace(space, points=space.points[at]) for space in spaces if space is not None]
+    ground = Ground(
+        tuple(points),
+        torch.from_numpy(losses).to(asked.device, points[0].points.dtype),
+        side,
+        codes,
+        pairs,
+        missed,
     )
+    if asked.codes is None:
+        return ground, {}, []
+    whole = failing_labels(
+        codes[open_rows],
+        asked.losses[order][open_rows],
+        None if missed is None else missed[open_rows],
+        groups,
+        settings,
+        np.random.default_rng(0),
+    )
+    own = {}
+    mean, spread = units
+    for one in whole:
+        rows = np.flatnonzero(codes == one.code)
+        raw = asked.losses[order[rows]]
+        mine = open_rows[rows]
+        cut = clip(raw[mine], settings.quantile)[1]
+        inside = np.where(mine, (np.minimum(raw, cut) - mean) / spread, np.nan)
+        own[one.code] = torch.from_numpy(inside).to(ground.losses)
+    return ground, own, whole
+
+
+def _tested(
+    asked: Asked,
+    ground: Ground,
+    order: NDArray[np.int64],
+    pool: list[Judged],
+    own: dict[int, torch.Tensor],
+    settings: Settings,
+    generator: np.random.Generator,
+    tick: Callable[[float, float, str], Callable[[float], None]],
+) -> list[Tested]:
+    """The candidates with the p of the search, and of being more than a cell where that is defined."""
+    losses = ground.losses.double().cpu().numpy()
+    for code, inside in own.items():
+        losses[ground.codes == code] = inside.double().cpu().numpy()
+    groups = None if asked.groups is None else asked.groups[order]
+    zs, ps = claim(
+        ground, pool, losses, ground.codes, groups, settings, generator,
+        tick(0.75, 0.8, "Comparing with shuffled losses"),
+    )  # fmt: skip
+    cell_ps = [np.full(len(judged), np.nan) for judged in pool]
+    graded = len(np.unique(losses[ground.open])) > 2
+    if ground.pairs is not None and graded:
+        _, cells = _renumbered(ground.pairs)
+        _, cell_ps = claim(
+            ground, pool, losses, cells, groups, settings, generator,
+            tick(0.8, 0.85, "Comparing within the confusion matrix"),
+        )  # fmt: skip
+    return [Tested(*one) for one in zip(pool, zs, ps, cell_ps, strict=True)]
 
 
 def clip(losses: NDArray[np.float64], quantile: float) -> tuple[NDArray[np.float64], float]:
@@ -179,13 +340,22 @@ def standardised(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], floa
 
 
 def _renumbered(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Distinct codes as they first occur, and the place among them of each row's.
-
-    Draws follow these numbers, so what labels and groups are called does not matter.
-    """
+    """Distinct codes as they first occur, and the place among them of each row's."""
     distinct, firsts, inverse = np.unique(codes, return_index=True, return_inverse=True)
     order = np.argsort(firsts)
     return distinct[order], np.argsort(order)[inverse]
+
+
+def _rising(progress: Progress) -> Progress:
+    """The progress, never falling: embeddings are read again in later stages."""
+    highest = 0.0
+
+    def told(fraction: float, message: str) -> None:
+        nonlocal highest
+        highest = max(highest, fraction)
+        progress(highest, message)
+
+    return told
 
 
 def _steps(progress: Progress) -> Callable[[float, float, str], Callable[[float], None]]:

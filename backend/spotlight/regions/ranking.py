@@ -44,16 +44,16 @@ class Ranker:
         cls,
         ground: Ground,
         view: View,
-        first: bool,
+        half: int,
         settings: Settings,
         which: Tensor | None = None,
     ) -> Ranker:
         """A ranker of the rows at these positions in the view; of all by default.
 
-        ``first`` is the half that found the candidates: no loss of the other is looked at.
+        ``half`` is the one that found the candidates: no loss of other rows is looked at.
         """
         plain, points, squares, losses = view.plain, view.points, view.squares, view.losses
-        mine = torch.from_numpy(ground.side[view.scope.rows] == first).to(plain.device)
+        mine = torch.from_numpy(ground.side[view.scope.rows] == half).to(plain.device)
         if which is not None:
             plain, points, squares = plain[which], points[which], squares[which]
             losses, mine = losses[which], mine[which]

@@ -16,10 +16,22 @@ _ROUNDS = 20
 
 @dataclass(frozen=True)
 class Scope:
-    """``labels`` are the codes of the rows looked at, () for whatever label; ``rows`` ascend."""
+    """Rows that are looked at together.
+
+    Parameters
+    ----------
+    labels : tuple of int
+        Their codes, () for whatever label.
+    rows : int array of shape (m,)
+        Ascending.
+    losses : tensor of shape (m,), optional
+        Of these rows, cut at their own quantile, where the label fails as a whole: by the cut of
+        all rows nothing inside it would stand out.
+    """
 
     labels: tuple[int, ...]
     rows: NDArray[np.int64]
+    losses: Tensor | None = None
 
     @property
     def bound(self) -> bool:
@@ -33,6 +45,7 @@ def make_scopes(
     codes: NDArray[np.int64] | None,
     settings: Settings,
     generator: np.random.Generator,
+    own: dict[int, Tensor] | None = None,
 ) -> list[Scope]:
     """All rows; then labels where the loss is, the most first; then bundles of similar labels.
 
@@ -40,11 +53,13 @@ def make_scopes(
     ----------
     points : tensor of shape (n, q)
     excess : float64 array of shape (n,)
-        Loss above the mean, 0 below.
+        Loss above the mean, 0 below and where it may not be looked at.
     codes : int array of shape (n,) or None
         Labels as numbers from 0.
     settings : Settings
     generator : numpy.random.Generator
+    own : dict of int to tensor, optional
+        Losses of the rows of labels that fail as a whole, cut at their own quantile.
     """
     everything = Scope((), np.arange(len(excess)))
     if codes is None or (codes == codes[0]).all():
@@ -54,7 +69,12 @@ def make_scopes(
     able = np.flatnonzero((counts >= settings.min_label) & (wealth > 0))
     single = able[np.argsort(-wealth[able], kind="stable")][: settings.most_labels]
     by_label = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
-    scopes = [everything, *(Scope((int(label),), by_label[label]) for label in single)]
+    failing = own or {}
+    single = np.r_[[label for label in failing if label not in single], single].astype(np.int64)
+    scopes = [
+        everything,
+        *(Scope((int(one),), by_label[one], failing.get(int(one))) for one in single),
+    ]
     left = np.setdiff1d(np.flatnonzero(counts), single)
     if wealth[left].sum() > 0.1 * wealth.sum() and len(left) > 1:
         for bundle in _bundles(points, codes, counts, settings.most_bundles, generator):

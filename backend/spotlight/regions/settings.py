@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backend.core.wording import SHUFFLES
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -21,9 +23,16 @@ class Settings:
         Searches one after the other; each lowers the losses of what the one before found.
     iterations : int
         Steps of one search.
-    geometries : tuple of str
-        ``x``: distances as they are. ``w``: after whitening the scope. ``c`` before either: around
-        the mean of each label.
+    views : tuple of str
+        ``x``: distances as they are. ``w``: after whitening the scope. ``o`` before either: beside the
+        model's own answer, without the directions of its outputs (``Space.beside``).
+    directions : tuple of float
+        Ridges of the linear directions that compete with round regions, in mean variances; () for
+        none.
+    direction_most : float
+        Share of its scope that a region along a direction holds at most.
+    direction_worth : float
+        Factor of a direction's score.
     whiteness : float
         How far whitening goes: 0 not at all, 1 to equal variances.
     components : int
@@ -54,8 +63,16 @@ class Settings:
         Bundles of similar labels that are searched, where single labels leave rows out.
     keep : int
         Candidates of each scope that the list is chosen from.
-    apart : float
-        Jaccard overlap from which a candidate repeats a chosen region.
+    nested : float
+        Share of the smaller of two regions from which one repeats the other.
+    one_cell : float
+        Share of the members in one wrong cell of the confusion matrix from which a region is no more
+        than that cell, unless losses tell it from the rest of the cell.
+    fails : float
+        Times the mean of all others that the lower end of a label's mean must reach, to fail as a
+        whole.
+    fails_share : float
+        Share of all excess loss that it must hold.
     ranking : str
         Members by ``both``, ``kernel`` or ``linear``.
     second : bool
@@ -69,11 +86,14 @@ class Settings:
     """
 
     sizes: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05)
-    min_size: int = 8
+    min_size: int = 12
     starts: int = 8
     rounds: int = 2
     iterations: int = 12
-    geometries: tuple[str, ...] = ("x", "w")
+    views: tuple[str, ...] = ("x", "w", "ow")
+    directions: tuple[float, ...] = (0.1, 1.0)
+    direction_most: float = 0.1
+    direction_worth: float = 0.5
     whiteness: float = 0.5
     components: int = 64
     quantile: float = 0.9
@@ -88,10 +108,13 @@ class Settings:
     min_label: int = 40
     most_bundles: int = 12
     keep: int = 40
-    apart: float = 0.5
+    nested: float = 0.5
+    one_cell: float = 0.9
+    fails: float = 2.0
+    fails_share: float = 0.1
     ranking: str = "both"
     second: bool = True
     ridge: float = 0.2
-    shuffles: int = 199
+    shuffles: int = SHUFFLES
     search_rows: int = 2**15
     judge_rows: int = 2**16

@@ -1,4 +1,4 @@
-"""How often would shuffled losses look as good? Max-T over all candidates, on held-out rows."""
+"""How often would shuffled losses look as good? Max-T over all candidates, on rows that judge them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.spotlight.regions.pool import Found
+from backend.spotlight.regions.pool import Judged
 from backend.spotlight.regions.settings import Settings
-from backend.spotlight.regions.views import Ground
+from backend.spotlight.regions.views import FIRST, SECOND, Ground
 
 
 def claim(
     ground: Ground,
-    pool: list[Found],
+    pool: list[Judged],
+    losses: NDArray[np.float64],
+    strata: NDArray[np.int64],
     groups: NDArray[np.int64] | None,
     settings: Settings,
     generator: np.random.Generator,
@@ -25,26 +27,27 @@ def claim(
     """z and p of every candidate, in the order of the pool.
 
     A candidate found on one half has members on the other, which no loss there chose. Its ``z`` is
-    the sum of their residuals, clipped losses minus the mean of their label, over its deviation. Given the half that found it, shuffling the
-    residuals within labels changes nothing where no slice inside any label exists; so the largest
+    the sum of their residuals, ``losses`` minus the mean of their stratum, over its deviation. Given
+    the half that found it, shuffling the residuals within strata changes nothing where no slice
+    inside any stratum exists; so the largest
     ``z`` of all candidates under each shuffle is what the observed one is compared with (Westfall
     and Young 1993). ``p = 2 (1 + b) / (1 + B)`` pays for looking in both directions.
 
     Rows of one group count as one: their mean residual is shuffled among groups.
     """
-    zs: list[NDArray[np.float64]] = [np.full(len(found.balls), -np.inf) for found in pool]
-    ps = [np.ones(len(found.balls)) for found in pool]
-    for turn, first in enumerate((True, False)):
-        numbers = [at for at, found in enumerate(pool) if found.first == first]
-        other = np.flatnonzero(ground.side != first)
+    zs: list[NDArray[np.float64]] = [np.full(len(judged), -np.inf) for judged in pool]
+    ps = [np.ones(len(judged)) for judged in pool]
+    for turn, half in enumerate((FIRST, SECOND)):
+        numbers = [at for at, judged in enumerate(pool) if judged.half == half]
+        other = np.flatnonzero(ground.side == 1 - half)
         if not numbers or len(other) < 2:
             continue
-        cells = _Cells(ground, other, groups)
+        cells = _Cells(ground, other, losses, strata, groups)
         shuffled = cells.shuffled(settings.shuffles, generator)
         highest = torch.full((settings.shuffles,), -torch.inf, dtype=torch.float64)
         for done, at in enumerate(numbers):
             tick((turn + done / len(numbers)) / 2)
-            z, null = cells.compare(pool[at], shuffled, settings)
+            z, null = cells.compare(pool[at], shuffled)
             zs[at] = z
             highest = torch.maximum(highest, null)
         sorted_null = np.sort(highest.numpy())
@@ -55,36 +58,42 @@ def claim(
 
 
 class _Cells:
-    """Held-out rows with their residuals; rows of one group and label make one cell."""
+    """Judging rows with their residuals; rows of one group and stratum make one cell."""
 
-    def __init__(self, ground: Ground, rows: NDArray[np.int64], groups: NDArray[np.int64] | None):
-        self.ground = ground
+    def __init__(
+        self,
+        ground: Ground,
+        rows: NDArray[np.int64],
+        losses: NDArray[np.float64],
+        strata: NDArray[np.int64],
+        groups: NDArray[np.int64] | None,
+    ):
+        self.device, self.dtype = ground.points.device, ground.points.dtype
         self.place = np.full(len(ground.side), -1, np.int64)
-        codes = ground.codes[rows]
+        codes = strata[rows]
         if groups is None:
             self.place[rows] = np.arange(len(rows))
             self.count, cell_codes, weight = len(rows), codes, np.ones(len(rows))
         else:
-            pairs = groups[rows] * (int(ground.codes.max()) + 1) + codes
+            pairs = groups[rows] * (int(strata.max()) + 1) + codes
             _, firsts, inverse = np.unique(pairs, return_index=True, return_inverse=True)
             self.place[rows] = inverse
             self.count, cell_codes = len(firsts), codes[firsts]
             weight = np.bincount(inverse).astype(float)
-        losses = ground.losses.double().cpu().numpy()[rows]
-        sums = np.bincount(self.place[rows], weights=losses, minlength=self.count)
-        means = np.bincount(codes, weights=losses) / np.maximum(np.bincount(codes), 1)
+        sums = np.bincount(self.place[rows], weights=losses[rows], minlength=self.count)
+        means = np.bincount(codes, weights=losses[rows]) / np.maximum(np.bincount(codes), 1)
         self.residual = sums / weight - means[cell_codes]
         self.order = np.argsort(cell_codes, kind="stable")
         ends = np.cumsum(np.bincount(cell_codes))
         self.blocks = [(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True) if b > a]
-        # Each label has its own spread; a cell alone in its label cannot be shuffled.
+        # Each stratum has its own spread; a cell alone in its stratum cannot be shuffled.
         spread = np.zeros(self.count)
         ordered = self.residual[self.order]
         for start, stop in self.blocks:
             part = ordered[start:stop] - ordered[start:stop].mean()
             self.residual[self.order[start:stop]] = part
             spread[self.order[start:stop]] = np.square(part).sum() / max(1, stop - start - 1)
-        self.variance = torch.from_numpy(spread).to(ground.points.device, ground.points.dtype)
+        self.variance = torch.from_numpy(spread).to(self.device, self.dtype)
 
     def shuffled(self, count: int, generator: np.random.Generator) -> Tensor:
         """(cells, 1 + count) residuals as they are, and shuffled within labels."""
@@ -96,15 +105,13 @@ class _Cells:
                 for start, stop in self.blocks:
                     generator.shuffle(values[start:stop])
             out[self.order, column] = values
-        return torch.from_numpy(out).to(self.ground.points.device, self.ground.points.dtype)
+        return torch.from_numpy(out).to(self.device, self.dtype)
 
-    def compare(
-        self, found: Found, shuffled: Tensor, settings: Settings
-    ) -> tuple[NDArray[np.float64], Tensor]:
+    def compare(self, judged: Judged, shuffled: Tensor) -> tuple[NDArray[np.float64], Tensor]:
         """(k,) z, and the largest z of each shuffle."""
         device = shuffled.device
         cells, weights, ends = [], [], [0]
-        for rows in found.held_out:
+        for rows in judged.held_out:
             own, counts = np.unique(self.place[rows], return_counts=True)
             known = own >= 0
             cells.append(own[known])
@@ -117,5 +124,5 @@ class _Cells:
         sums = bag(at, shuffled, begins, mode="sum", per_sample_weights=weight)
         spread = bag(at, self.variance[:, None], begins, mode="sum", per_sample_weights=weight**2)
         z = (sums / spread.sqrt().clamp_min(1e-12)).double().cpu()
-        z[torch.from_numpy(found.scores == -np.inf)] = -torch.inf
+        z[torch.from_numpy(judged.scores == -np.inf)] = -torch.inf
         return z[:, 0].numpy(), z[:, 1:].amax(0)

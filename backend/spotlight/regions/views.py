@@ -13,6 +13,10 @@ from backend.spotlight.regions.climb import Balls, climb
 from backend.spotlight.regions.scopes import Scope
 from backend.spotlight.regions.seeding import loss_centers
 from backend.spotlight.regions.settings import Settings
+from backend.spotlight.regions.space import Space
+
+FIRST, SECOND, ASIDE = 0, 1, 2
+"""Where a row is: on one of two halves that find and judge each other, or kept aside."""
 
 # A start that ended this close to a better one (in units of 1 / tau) found the same.
 _MET = 0.1
@@ -26,19 +30,38 @@ class Ground:
 
     Parameters
     ----------
-    points : tensor of shape (n, q)
+    spaces : tuple of Space
+        The embedding, and perhaps what is left of it beside the model's own answer; their points in
+        this order.
     losses : tensor of shape (n,)
-        Clipped, mean 0 and variance 1.
-    side : bool array of shape (n,)
-        Which rows are on the first half.
+        Clipped, in units in which those of the two halves have mean 0 and variance 1; NaN for rows
+        kept aside, which nothing here may look at.
+    side : int8 array of shape (n,)
+        ``FIRST``, ``SECOND`` or ``ASIDE``.
     codes : int array of shape (n,)
         Labels as numbers, 0 where there are none.
+    pairs : int array of shape (n,) or None
+        Numbers of label and prediction together: cells of the confusion matrix.
+    missed : bool array of shape (n,) or None
+        Whether the prediction is wrong.
     """
 
-    points: Tensor
+    spaces: tuple[Space, ...]
     losses: Tensor
-    side: NDArray[np.bool_]
+    side: NDArray[np.int8]
     codes: NDArray[np.int64]
+    pairs: NDArray[np.int64] | None
+    missed: NDArray[np.bool_] | None
+
+    @property
+    def points(self) -> Tensor:
+        """(n, q) of the embedding."""
+        return self.spaces[0].points
+
+    @property
+    def open(self) -> NDArray[np.bool_]:
+        """(n,) rows that find and choose."""
+        return self.side != ASIDE
 
     def at(self, rows: NDArray[np.int64]) -> Tensor:
         """Rows as an index beside the points."""
@@ -52,17 +75,20 @@ class View:
     Parameters
     ----------
     scope : Scope
-    geometry : str
+    name : str
+        As in ``Settings.views``.
+    space : Space
     plain : tensor of shape (m, q)
         The rows before they are turned.
     turn : tensor of shape (q, q)
         From the space of all rows to where regions are round.
     points, squares, losses : tensors of shape (m, q), (m,) and (m,)
-        Of the rows of the scope.
+        Of the rows of the scope; losses cut as the scope cuts them.
     """
 
     scope: Scope
-    geometry: str
+    name: str
+    space: Space
     plain: Tensor
     turn: Tensor
     points: Tensor
@@ -71,20 +97,19 @@ class View:
 
 
 def views_of(ground: Ground, scope: Scope, settings: Settings) -> list[View]:
-    """The scope in each geometry."""
+    """The scope in each geometry of each space."""
     rows = ground.at(scope.rows)
-    own, losses = ground.points[rows], ground.losses[rows]
-    q = own.shape[1]
+    losses = ground.losses[rows] if scope.losses is None else scope.losses
     views = []
-    for geometry in settings.geometries:
-        plain = own
-        if "c" in geometry:
-            if scope.bound or ground.codes.max() == 0:
-                continue
-            plain = own - _label_means(own, ground.at(ground.codes[scope.rows]))
-        turn = torch.eye(q, dtype=torch.float64, device=own.device)
+    for name in settings.views:
+        if name.startswith("o") and len(ground.spaces) < 2:
+            continue
+        space = ground.spaces[1 if name.startswith("o") else 0]
+        plain = space.points[rows]
+        q = plain.shape[1]
+        turn = torch.eye(q, dtype=torch.float64, device=plain.device)
         seen = plain
-        if "w" in geometry:
+        if name.endswith("w"):
             center = plain.double().mean(0)
             apart = plain - center.to(plain.dtype)
             lengths, axes = torch.linalg.eigh((apart.T @ apart).double() / len(plain))
@@ -94,28 +119,19 @@ def views_of(ground: Ground, scope: Scope, settings: Settings) -> list[View]:
             keep = settings.whiteness
             turn = (axes * (keep * lengths + (1 - keep) * mean).rsqrt()) @ axes.T
             seen = plain @ turn.to(plain.dtype)
-        views.append(View(scope, geometry, plain, turn, seen, seen.square().sum(1), losses))
+        views.append(View(scope, name, space, plain, turn, seen, seen.square().sum(1), losses))
     return views
-
-
-def _label_means(points: Tensor, codes: Tensor) -> Tensor:
-    """(n, q) mean of each row's label."""
-    count = int(codes.max()) + 1
-    sums = points.new_zeros((count, points.shape[1]), dtype=torch.float64)
-    sums.index_add_(0, codes, points.double())
-    counts = torch.bincount(codes, minlength=count).clamp_min(1)[:, None]
-    return (sums / counts).to(points.dtype)[codes]
 
 
 def search(
     ground: Ground,
     view: View,
-    first: bool,
+    half: int,
     settings: Settings,
     generator: np.random.Generator,
 ) -> Balls | None:
     """Candidates of one view that one half finds, best round first; None where it cannot look."""
-    mine = np.flatnonzero(ground.side[view.scope.rows] == first)
+    mine = np.flatnonzero(ground.side[view.scope.rows] == half)
     if len(mine) > settings.search_rows:
         mine = np.sort(generator.choice(mine, settings.search_rows, replace=False))
     rows = ground.at(mine)

@@ -74,9 +74,9 @@ def find_spotlights(
         See ``backend.core.progress.Progress``.
     mode : {"successive", "distinct"}
         "successive", as in the paper: after each region the losses are taken away from its
-        members, ``l <- (1 - k / max k) l``, and the search is repeated. "distinct" (fast solver
-        only): the different optima of one search on the losses as they are, which may be fewer
-        than asked for.
+        members, ``l <- (1 - k / max k) l``, and the search is repeated (for negative losses see
+        Notes). "distinct" (fast solver only): the different optima of one search on the losses as
+        they are, which may be fewer than asked for.
     barrier_scale : float, optional
         Adam only: penalty at ``W = S``, in loss units; 1 by default. Published runs took 10 for
         ImageNet and SQuAD.
@@ -105,9 +105,18 @@ def find_spotlights(
     diagonal precision) on shift, rotation or scale of the embeddings. The same input and seed give
     the same regions.
 
-    Attenuation starts from the raw losses and accumulates. With ``flip`` it moves the losses of
-    members towards the largest loss: towards 0 it would make the easiest region easier still. (The
-    paper does not say; this makes a flipped search the search on ``max l - l``.)
+    Attenuation starts from the raw losses and accumulates. It moves the losses of members towards
+    ``min(0, smallest loss)``: towards 0, as in the paper, unless losses are negative (log densities,
+    margins), of which 0 would be the largest. A constant added to all losses therefore changes
+    nothing in the first region, and nothing in later ones while the smallest loss is at most 0. A
+    large positive constant does change later ones: members then lose far more than losses differ.
+    Adam's published schedule goes by relative changes of the objective, and would end at once below
+    0; it climbs on losses from which a negative smallest one is taken away. With it a positive
+    constant can change the first region, too.
+
+    With ``flip`` attenuation moves the losses of members towards the largest loss: towards 0 it
+    would make the easiest region easier still. (The paper does not say; this makes a flipped search
+    the search on ``max l - l``.)
 
     Equal losses everywhere give one arbitrary region with the outcome "no_contrast".
 

@@ -69,6 +69,7 @@ def _run_fast(search: Search) -> Iterator[Region]:
     rows = Rows.normalised(search.values, search.device, reporter.breathe, search.ranks)
     top = float(search.losses.max())
     score = top - search.losses if options.flip else search.losses
+    floor = min(0.0, float(score.min()))
     fast = FastSearch(
         rows,
         score,
@@ -94,8 +95,20 @@ def _run_fast(search: Search) -> Iterator[Region]:
             optimum = _optima(fast, standard, 1)[0]
             region = close_optimum(search, rows, optimum, score, standard, reporter.breathe)
             yield region
-            score = score * (1 - region.weights / region.weights.max())
+            score = attenuated(score, region.weights, floor)
     reporter.end()
+
+
+def attenuated(
+    score: NDArray[np.float64], weights: NDArray[np.float64], floor: float
+) -> NDArray[np.float64]:
+    """Scores that a region's members have lost in part, down to ``floor`` where it weighs most.
+
+    The paper's floor is 0. Where scores are negative it is the smallest of them: 0 would lift the
+    members of a region above what is left to be found.
+    """
+    part = weights / weights.max()
+    return score * (1 - part) + floor * part
 
 
 def _standardised(
@@ -133,10 +146,12 @@ def _run_adam(search: Search) -> Iterator[Region]:
     barrier = adam.Barrier(search.min_weight, search.barrier_scale, search.kernel, options.flip)
     top = float(search.losses.max())
     score = top - search.losses if options.flip else search.losses
+    floor = min(0.0, float(score.min()))
     for number in range(options.n_spotlights):
         if number:
             reporter.begin(number)
-        losses = top - score if options.flip else score
+        # Adam's rate is halved where J gains too small a part of itself: below 0 that is at once.
+        losses = top - score if options.flip else score - floor
         with calm_threads():
             summit = adam.climb(
                 rows,
@@ -149,5 +164,5 @@ def _run_adam(search: Search) -> Iterator[Region]:
             )
         region = close_summit(search, rows, summit, score, reporter.breathe)
         yield region
-        score = score * (1 - region.weights / region.weights.max())
+        score = attenuated(score, region.weights, floor)
     reporter.end()

@@ -68,7 +68,7 @@ def _check_assess(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.assess:run_assess",
-    version=2,
+    version=3,
     defaults={
         **SEARCH_OPTIONS,
         "n_permutations": 199,

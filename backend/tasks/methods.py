@@ -130,7 +130,7 @@ def _check_methods(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.methods:run_methods",
-    version=2,
+    version=3,
     defaults={
         "methods": [
             "regions",

@@ -126,7 +126,7 @@ SEARCH_OPTIONS: Options = {
 
 TASK = Task(
     "backend.tasks.spotlights:run_spotlights",
-    version=1,
+    version=2,
     defaults=SEARCH_OPTIONS,
     check=check_spotlights,
 )

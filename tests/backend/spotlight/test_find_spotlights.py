@@ -38,6 +38,7 @@ def check_consistent(x, losses, found: Spotlights, kernel="gaussian", counts=Non
     """Every number of every region is what its center and precision give."""
     top = losses.max()
     current = top - losses if flip else losses
+    floor = min(0.0, current.min())
     for region in range(len(found)):
         own = spotlight_objective(
             x, losses, found.centers[region], found.precisions[region], min_weight=0.0,
@@ -49,7 +50,8 @@ def check_consistent(x, losses, found: Spotlights, kernel="gaussian", counts=Non
         k = own.weights if counts is None else own.weights * counts
         objective = k @ current / k.sum() - (top if flip else 0.0)
         assert found.objectives[region] == pytest.approx(objective, rel=1e-7, abs=1e-9)
-        current = current * (1 - own.weights / own.weights.max())
+        part = own.weights / own.weights.max()
+        current = current * (1 - part) + floor * part
 
 
 # --- planted regions ------------------------------------------------------------------------------
@@ -87,6 +89,46 @@ def test_attenuation_takes_the_best_covered_loss_to_zero():
     expected = second.weights @ attenuated / second.weights.sum()
     assert second.objective == pytest.approx(expected, rel=1e-9)
     assert second.objective < second.weighted_loss
+
+
+def log_densities(n=900, d=6, seed=0):
+    """Points, negative log likelihoods of a density above 1 (so all are negative), five clusters."""
+    rng = np.random.default_rng(seed)
+    x, losses = rng.normal(size=(n, d)), -8.0 - rng.exponential(1.0, n)
+    slices = np.arange(200).reshape(5, 40)
+    for number, rows in enumerate(slices):
+        x[rows] = 0.6 * rng.normal(size=(40, d))
+        x[rows, number] += 5.0
+        losses[rows] = -1.0 - 0.4 * number - 0.5 * rng.random(40)
+    return x, losses, slices
+
+
+def test_log_densities_give_five_distinct_regions():
+    x, losses, slices = log_densities()
+    assert losses.max() < 0
+    found = find_spotlights(x, losses, size=40, n_spotlights=5)
+    for region, rows in enumerate(slices):
+        assert np.isin(members(found.weights[region], 30), rows).mean() > 0.9
+    assert (np.diff(found.objectives) < 0).all(), "each is what the ones before it have left"
+    check_consistent(x, losses, found)
+    # A constant that leaves them negative changes nothing; a large one changes all but the first.
+    shifted = find_spotlights(x, losses - 20.0, size=40, n_spotlights=5)
+    np.testing.assert_allclose(shifted.weights, found.weights, atol=1e-6)
+    lifted = find_spotlights(x, losses + 1000.0, size=40, n_spotlights=2)
+    np.testing.assert_allclose(lifted.weights[0], found.weights[0], atol=1e-6)
+    assert np.abs(lifted.weights[1] - found.weights[1]).max() > 0.05
+
+
+def test_adam_finds_distinct_regions_among_negative_losses():
+    x, losses, slices = log_densities(n=400)
+    losses = np.round(losses * 1024) / 1024  # so that constants are added exactly
+    options = {"size": 40, "solver": "adam", "max_steps": 2000}
+    found = find_spotlights(x, losses, n_spotlights=2, **options)
+    for weights, rows in zip(found.weights, slices, strict=False):
+        assert np.isin(members(weights, 30), rows).mean() > 0.9
+    check_consistent(x, losses, found)
+    shifted = find_spotlights(x, losses - 16.0, n_spotlights=1, **options)
+    np.testing.assert_array_equal(shifted.weights[0], found.weights[0])
 
 
 def test_distinct_optima_come_from_one_fit():

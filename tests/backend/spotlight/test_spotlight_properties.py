@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from backend.core.errors import InputError
 from backend.spotlight import find_spotlights, spotlight_objective
+from backend.spotlight.runs import attenuated
 
 N = 80
 OPTIONS = {"n_spotlights": 1, "starts": 2}
@@ -76,6 +77,40 @@ def test_unit_and_zero_of_the_loss_do_not_matter(seed, kind, factor, shift):
     assert other.weighted_losses[0] == pytest.approx(
         factor * one.weighted_losses[0] + shift, abs=2e-3 * factor * losses.std()
     )
+
+
+@settings(max_examples=5, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    kind=st.sampled_from(["negative", "mixed"]),
+    shift=st.floats(-100, -0.1),
+)
+def test_no_region_notices_a_constant_below_zero(seed, kind, shift):
+    """Clusters far apart: one optimum each, which rounding cannot exchange for another."""
+    rng = np.random.default_rng(seed)
+    x = np.repeat(20.0 * np.eye(4), N // 4, axis=0) + rng.normal(size=(N, 4))
+    losses = losses_of(seed, kind, 1.0) + np.repeat([-9.0, -6.0, -3.0, 0.0], N // 4)
+    options = OPTIONS | {"n_spotlights": 3, "size": 12, "starts": 4, "seed": 1}
+    one = find_spotlights(x, losses, **options)
+    other = find_spotlights(x, losses + shift, **options)
+    assert other.objectives == pytest.approx(one.objectives + shift, abs=1e-3)
+
+
+@given(
+    scores=st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=20),
+    seed=st.integers(0, 2**31),
+)
+def test_attenuation_lifts_nobody(scores, seed):
+    score, weights = np.array(scores), np.random.default_rng(seed).uniform(0, 0.5, len(scores))
+    floor = min(0.0, score.min())
+    left = attenuated(score, weights, floor)
+    rounding = 1e-15 * np.abs(score).max()
+    assert (left <= score + rounding).all()
+    assert (left >= floor - rounding).all()
+    assert left[weights.argmax()] == pytest.approx(floor, abs=rounding)
+    positive = np.abs(score)
+    as_published = positive * (1 - weights / weights.max())
+    np.testing.assert_array_equal(attenuated(positive, weights, 0.0), as_published)
 
 
 @settings(max_examples=10, deadline=None)

@@ -41,7 +41,7 @@ for number, case in enumerate(json.loads(sys.argv[2])):
     if case.get("dies") == rank:
         os._exit(7)
     x = np.load(f"{folder}/{case.get('file', 'x')}.npy", mmap_mode="r")[first:last]
-    losses = np.load(f"{folder}/losses.npy", mmap_mode="r")[first:last]
+    losses = np.load(f"{folder}/losses.npy", mmap_mode="r")[first:last] + case.get("shift", 0.0)
     counts = np.load(f"{folder}/counts.npy")[first:last] if case.get("counts") else None
     if case.get("narrow") == rank:
         x = x[:, :3]
@@ -118,10 +118,11 @@ def folder(tmp_path):
     return tmp_path
 
 
-def check_like_one(folder: Path, number: int, world: int, options: dict, counts=None) -> None:
-    one = find_spotlights(
-        np.load(folder / "x.npy"), np.load(folder / "losses.npy"), counts=counts, **options
-    )
+def check_like_one(
+    folder: Path, number: int, world: int, options: dict, counts=None, shift=0.0
+) -> None:
+    losses = np.load(folder / "losses.npy") + shift
+    one = find_spotlights(np.load(folder / "x.npy"), losses, counts=counts, **options)
     for rank in range(world):
         with np.load(folder / f"{number}-{rank}.npz") as shared:
             said = f"case {number}, process {rank}: {options}"
@@ -171,19 +172,26 @@ SEARCHES = [
 def test_every_search_takes_the_path_of_one_process(folder, monkeypatch, cuts):
     monkeypatch.setattr(blocks, "UNIT", BLOCKS_OF_192)
     world = len(cuts) - 1
+    # Where rows are counted, losses are below 0.
     asked = [
-        (SHORT | search, counted)
+        (SHORT | search, counted, -10.0 if counted else 0.0)
         for number, (search, counted) in enumerate(SEARCHES)
         if (number % 3 == 0) == (world == 3)
     ]
     cases = [
-        {"cuts": cuts, "unit": BLOCKS_OF_192, "options": options, "counts": counted}
-        for options, counted in asked
+        {
+            "cuts": cuts,
+            "unit": BLOCKS_OF_192,
+            "options": options,
+            "counts": counted,
+            "shift": shift,
+        }
+        for options, counted, shift in asked
     ]
     assert start(folder, cases, world) == [0] * world
     given = np.load(folder / "counts.npy")
-    for number, (options, counted) in enumerate(asked):
-        check_like_one(folder, number, world, options, given if counted else None)
+    for number, (options, counted, shift) in enumerate(asked):
+        check_like_one(folder, number, world, options, given if counted else None, shift)
 
 
 def test_long_paths_preparations_and_adam_are_those_of_one_process(folder, monkeypatch):

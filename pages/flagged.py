@@ -183,7 +183,8 @@ def shared_choices(bundle: Bundle, chosen: list[str]) -> list[Choice]:
     }
     if len(named) > 1:
         every = held["row"].unique()
-        named = {"tags": ("everything tagged", every, {"kind": "tag"})} | named
+        tags = sorted(held["tag"].unique())
+        named = {"tags": ("everything tagged", every, {"kind": "tag", "tags": tags})} | named
     for event in services.store().hypotheses(bundle.digest):
         card = event.payload["card"]
         rows = rule_rows(bundle.digest, bundle.layer, card.get("rule", ""), seq, bundle)

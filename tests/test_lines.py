@@ -310,10 +310,7 @@ COMPUTED = {
     "idxmax", "idxmin",
 }  # fmt: skip
 STILL_COMPUTED = {
-    "pages/components/flagged/hypotheses.py": ".sum .value_counts",
     "pages/components/gallery/example.py": ".mean np.mean",
-    "pages/components/group/columns.py": ".sum",
-    "pages/components/group/holders.py": ".mean",
     "pages/components/group/ways.py": ".agg .groupby",
     "pages/flagged.py": ".groupby",
 }

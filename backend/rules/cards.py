@@ -43,7 +43,7 @@ def card_now(card: Mapping[str, Any], sources_of: SourcesOf = lambda tag: ()) ->
 
 def circular_reason(why: str) -> str:
     """The reason of a verdict ``circular``."""
-    return f"Circular, so nothing was tested. {why}"
+    return f"Nothing was tested: it confirms itself. {why}"
 
 
 def _refused(verdict: Mapping[str, Any]) -> str:

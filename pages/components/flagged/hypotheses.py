@@ -14,15 +14,28 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.report import (
+    Origins,
     RuleError,
     complete,
     delete_hypothesis,
-    evaluate,
     hypotheses,
     hypotheses_csv,
     hypotheses_json,
     keep_hypothesis,
     parse,
+    plan_hypothesis,
+    set_aside,
+)
+from backend.report.confirmation import Confirmation
+from backend.report.origin import region_groups
+from backend.rules import read_column
+from backend.rules.cards import (
+    CIRCULAR,
+    CONTRADICTED,
+    NOT_SHOWN,
+    SUPPORTED,
+    TOO_FEW,
+    VERDICTS,
 )
 from backend.rules.syntax import Value, name_text, value_text
 from pages.components.group import tagging
@@ -35,7 +48,13 @@ LATEST = "_hypothesis_latest"
 NOTHING = "nothing"
 REGIONS = "regions"
 SHOWN = 12
-ICONS = {"supported": ":material/check_circle:", "refused": ":material/do_not_disturb_on:"}
+ICONS = {
+    SUPPORTED: ":material/check_circle:",
+    CONTRADICTED: ":material/do_not_disturb_on:",
+    NOT_SHOWN: ":material/help:",
+    TOO_FEW: ":material/hourglass_empty:",
+    CIRCULAR: ":material/sync_problem:",
+}
 COLUMNS = (
     "sentence",
     "rule",
@@ -59,8 +78,11 @@ def show_hypotheses(bundle: Bundle) -> None:
     """The form, what the last test said, and every card."""
     write, said = st.columns([5, 6], gap="medium")
     with write:
-        sentence, rule, readable = _form(bundle)
+        sentence, rule = _form(bundle)
+        said_of_rule = st.container()
         found_by = _seen(bundle)
+        with said_of_rule:
+            readable = _plan(bundle, rule, found_by) is not None
         if st.button(
             "Test it on unused examples",
             key="hypothesis_test",
@@ -80,8 +102,8 @@ def show_hypotheses(bundle: Bundle) -> None:
 # --- the form -------------------------------------------------------------------------------------
 
 
-def _form(bundle: Bundle) -> tuple[str, str, bool]:
-    """Sentence and rule as typed, and whether the rule can be read."""
+def _form(bundle: Bundle) -> tuple[str, str]:
+    """Sentence and rule as typed."""
     sentence = st.text_input(
         "Sentence",
         key=SENTENCE,
@@ -101,7 +123,7 @@ def _form(bundle: Bundle) -> tuple[str, str, bool]:
     )
     rule = rule or ""
     _suggest(bundle, rule)
-    return sentence or "", rule, _reading(bundle, rule)
+    return sentence or "", rule
 
 
 def _rule_help(bundle: Bundle) -> str:
@@ -114,10 +136,10 @@ def _rule_help(bundle: Bundle) -> str:
         "Says exactly which examples the sentence is about.\n\n"
         f"Columns: {shown}.\n\n"
         "Operators: \\=, \\!=, <, <=, \\>, \\>=, in (…), between … and …, contains, tagged, near … "
-        "top k, joined by and, or, not and parentheses.\n\n"
+        "top k, near … top k within (…), joined by and, or, not and parentheses.\n\n"
         f"For instance:  \n{examples}\n\n"
-        "A rule that names loss or correct confirms itself: say what the examples are, not how "
-        "the model did."
+        "A rule that names loss, correct, or label and prediction together confirms itself: say "
+        "what the examples are, not how the model did."
     )
 
 
@@ -129,8 +151,7 @@ def values_of_columns(digest: str, _bundle: Bundle) -> dict[str, list[str]]:
     for column, kind in columns_of_bundle(digest, _bundle).items():
         values[column] = names if column in ("label", "prediction") and kind == "text" else []
         if kind == "text" and column in _bundle.attributes and not values[column]:
-            found = _bundle.examples[column].dropna().astype(str).value_counts()
-            values[column] = found.index[:SHOWN].tolist()
+            values[column] = list(read_column(_bundle, column).frequent(SHOWN))
     return values
 
 
@@ -204,17 +225,40 @@ def with_suggestion(rule: str, word: str) -> str:
     return f"{rule} {word}"
 
 
-def _reading(bundle: Bundle, rule: str) -> bool:
-    """Say how many examples the rule means, or where it cannot be read."""
+def _plan(bundle: Bundle, rule: str, found_by: str) -> Confirmation | None:
+    """Say what a test would be made on, or where the rule cannot be read: None then."""
     if not rule.strip():
-        return False
+        return None
     try:
-        mask = evaluate(rule, bundle, tagging.tags_of(bundle))
+        plan = plan_hypothesis(
+            bundle,
+            rule,
+            used_rows=used_rows(bundle, found_by),
+            groups=_groups(bundle, found_by),
+            tags=tagging.tags_of(bundle),
+            origins=Origins(bundle, services.store()),
+        )
     except RuleError as error:
         st.code(str(error), language=None, wrap_lines=False)
-        return False
-    st.caption(f"Means {text.count(int(mask.sum()))} of {text.count(bundle.n)} examples.")
-    return True
+        return None
+    means = f"Means {text.count(plan.n_meant)} of {text.count(bundle.n)} examples"
+    if plan.reliance.circular:
+        st.caption(f"{means}.")
+        st.warning(
+            f"{text.plain(plan.reliance.circular, limit=300)} It confirms itself: it is kept as "
+            f"{CIRCULAR}, is not tested and never counts as supported.",
+            icon=ICONS[CIRCULAR],
+        )
+        return plan
+    st.caption(
+        f"{means}; {text.count(plan.n_matching)} of them are unused and will be tested against "
+        f"{text.counted(plan.n_other, 'other')}."
+    )
+    if plan.shortage:
+        st.caption(f":orange[Too few for a test: {text.plain(plan.shortage, limit=200)}.]")
+    if plan.reliance.note:
+        st.caption(text.plain(plan.reliance.note, limit=300))
+    return plan
 
 
 # --- what was looked at ---------------------------------------------------------------------------
@@ -224,42 +268,33 @@ def _seen(bundle: Bundle) -> str:
     """What the hypothesis was found by looking at."""
     counts = services.store().tag_counts(bundle.digest)
     origin = _origin(bundle)
-    options = [GROUP] if origin else []
-    options += [NOTHING, *([REGIONS] if len(_region_rows(bundle)) else [])]
-    options += [f"tag:{name}" for name in counts]
-    if st.session_state.get(SEEN) not in options:
+    names = {NOTHING: "Nothing in particular · a random half set aside"}
+    if origin:
+        used = used_rows(bundle, GROUP)
+        aside = "a random half" if used is None else text.count(int(np.count_nonzero(used)))
+        names = {GROUP: f"{text.shorten(origin['name'], 60)} · {aside} set aside"} | names
+    if used_rows(bundle, REGIONS) is not None:
+        names[REGIONS] = "Regions that were tagged"
+    names |= {f"tag:{name}": f"Tag {name}" for name in counts}
+    if st.session_state.get(SEEN) not in names:
         st.session_state.pop(SEEN, None)
-
-    def name(option: str) -> str:
-        if origin and option == GROUP:
-            return (
-                f"{text.shorten(origin['name'], 60)} · {text.count(len(origin['rows']))} examples"
-            )
-        if option == NOTHING:
-            return "Nothing in particular"
-        if option == REGIONS:
-            return "Examples tagged from regions"
-        return f"Tag {option.removeprefix('tag:')}"
-
     chosen = st.selectbox(
         "Found by looking at",
-        options,
-        format_func=name,
+        list(names),
+        format_func=names.__getitem__,
         key=SEEN,
-        help="These examples suggested the hypothesis, so they cannot confirm it and are set "
-        "aside. With nothing in particular a random half is set aside. Choose the tag where the "
-        "rule says tagged and the tag was put on examples because of their loss.",
+        help="What suggested a hypothesis cannot confirm it and is set aside: for a region every "
+        "example but those kept aside from its search, for a spotlight and for a tag that was "
+        "looked at its members, for what no loss has found a random half. Where a rule says tagged, "
+        "what found that tag is set aside as well.",
     )
     return str(chosen or NOTHING)
 
 
-def _region_rows(bundle: Bundle) -> NDArray[np.int64]:
-    """Rows that carry a tag which was put on a region."""
-    store = services.store()
-    tags = tagging.tags_of(bundle)
-    events = store.events_at(bundle.digest, tags["source_seq"].unique()) if len(tags) else []
-    regions = [one.seq for one in events if (one.source or {}).get("kind") == "region"]
-    return rows_of_ids(bundle, tags.loc[tags["source_seq"].isin(regions), "id"].unique())
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _used_by_regions(digest: str, seq: int, _bundle: Bundle) -> NDArray[np.bool_] | None:
+    """Rows used by the regions that were tagged, as the log stands at event ``seq``."""
+    return Origins(_bundle, services.store()).of_regions()
 
 
 def _origin(bundle: Bundle) -> dict[str, Any] | None:
@@ -268,17 +303,30 @@ def _origin(bundle: Bundle) -> dict[str, Any] | None:
     return origin if origin and origin["digest"] == bundle.digest else None
 
 
-def used_rows(bundle: Bundle, found_by: str) -> NDArray[np.int64] | None:
+def used_rows(bundle: Bundle, found_by: str) -> NDArray[Any] | None:
     """Rows set aside by this choice; None for a random half."""
-    origin = _origin(bundle)
+    seq, origin = services.store().last_seq(bundle.digest), _origin(bundle)
     if found_by == GROUP and origin:
-        return np.asarray(origin["rows"])
+        return _used_by_group(bundle.digest, origin["stamp"], seq, bundle)
     if found_by == NOTHING:
         return None
     if found_by == REGIONS:
-        return _region_rows(bundle)
+        return _used_by_regions(bundle.digest, seq, bundle)
     tags = tagging.tags_of(bundle)
     return rows_of_ids(bundle, tags.loc[tags["tag"] == found_by.removeprefix("tag:"), "id"])
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _used_by_group(digest: str, stamp: str, seq: int, _bundle: Bundle) -> NDArray[np.bool_] | None:
+    """Rows used by the group the form was opened from; ``stamp`` says which opening it was."""
+    origin = st.session_state[ORIGIN]
+    return set_aside(_bundle, origin["source"], origin["rows"], Origins(_bundle, services.store()))
+
+
+def _groups(bundle: Bundle, found_by: str) -> str | None:
+    """The column of near-duplicates that the search of this region respected."""
+    origin = _origin(bundle)
+    return region_groups(bundle, origin["source"]) if origin and found_by == GROUP else None
 
 
 # --- the test and the cards -----------------------------------------------------------------------
@@ -299,7 +347,7 @@ def _test(bundle: Bundle, sentence: str, rule: str, found_by: str, readable: boo
     if found_by in (NOTHING, REGIONS):
         source = {"kind": "regions"}
     elif found_by == GROUP and origin:
-        source = origin["source"]
+        source = origin["told"]
     try:
         with st.spinner("Testing on unused examples"):
             _, event = keep_hypothesis(
@@ -310,6 +358,7 @@ def _test(bundle: Bundle, sentence: str, rule: str, found_by: str, readable: boo
                 author=frame.author(),
                 source=None if found_by == NOTHING else source,
                 used_rows=used_rows(bundle, found_by),
+                groups=_groups(bundle, found_by),
             )
     except BackendError as error:
         st.error(text.plain(error, limit=600))
@@ -324,12 +373,12 @@ def _verdict(cards: pd.DataFrame) -> None:
     if card.empty:
         st.caption(
             "A hypothesis read off the data is tested on the examples that did not suggest it. "
-            "What comes out is one of three: supported, refused, too few examples."
+            f"What comes out is one of these: {', '.join(VERDICTS)}."
         )
         return
     last = card.iloc[0]
     with st.container(border=True):
-        icon = ICONS.get(last["verdict"], ":material/hourglass_empty:")
+        icon = ICONS.get(last["verdict"], ICONS[TOO_FEW])
         st.markdown(f"{icon} **{text.plain(str(last['verdict_adjusted']).capitalize())}**")
         st.text(last["sentence"])
         st.markdown(text.plain(last["reason"], limit=400))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+from uuid import uuid4
+
 import streamlit as st
 
 from backend.bundle import Bundle
-from backend.core.groups import Group
-from backend.describe import describe_facts, read_columns
-from backend.report import (
-    columns_of,
-)
-from backend.rules.syntax import MAX_TOP
-from backend.rules.write import joined, level_rule, near_rule, value_rule
-from pages.components.shared import text
+from backend.core.errors import BackendError
+from backend.core.found import short
+from backend.report import Origins, columns_of, suggest_hypothesis
+from pages.components.shared import keys, services, text
 from pages.components.shared.choice import Choice
 
 SHEET_NAME = "Hypotheses"  # the tab of the flagged page, as it stands in the address
@@ -22,15 +20,11 @@ RULE = "hypothesis_rule"
 SEEN = "hypothesis_seen"
 ORIGIN = "_hypothesis_origin"
 ASKED = "_hypothesis_asked"
-ANCHORS, SURROUNDINGS = 5, 4
-"""A region's rule: how many members it starts from, and how many times the region it reaches."""
-
-
 GROUP = "group"
 
 
 def start_form(bundle: Bundle, choice: Choice) -> None:
-    """A button that opens the form with a rule for this group, its members set aside."""
+    """A button that opens the form with a rule for this group, what found it set aside."""
     start_button(
         bundle,
         choice,
@@ -40,8 +34,9 @@ def start_form(bundle: Bundle, choice: Choice) -> None:
         rule=None,
         key="hypothesis_start",
         label="Hypothesis",
-        help="Write a hypothesis about this group: what is it that makes it hard? Opens the form with a "
-        "rule for what its members share. The members themselves are set aside: they suggested it.",
+        help="Write a hypothesis about this group: what is it that makes it hard? Opens the form with "
+        "its rule, or with one for what its members share. Examples whose losses found the group "
+        "are set aside: they suggested it.",
     )
 
 
@@ -55,7 +50,7 @@ def start_button(
     label: str = "Write as hypothesis",
     help: str | None = None,
 ) -> None:
-    """A button that opens the form with this sentence and rule; None for what the group shares."""
+    """A button that opens the form with this sentence and rule; None for that of the group."""
     st.button(
         label,
         key=key,
@@ -69,21 +64,21 @@ def start_button(
 
 def _start(bundle: Bundle, choice: Choice, sentence: str, rule: str | None) -> None:
     """Fill the form. A callback, because a click must not be lost to a rerun of a polling part."""
-    group = choice.group
+    rows, source = choice.group.rows, choice.source
     if rule is None:
-        kind = choice.source["kind"]
-        if kind == "rule":
-            rule = str(choice.source["rule"])
-        else:
-            rule = region_rule(bundle, choice) if kind == "region" else group_rule(bundle, group)
-    source = {
-        name: choice.source[name] for name in ("kind", "key", "index") if name in choice.source
-    }
+        try:
+            found = suggest_hypothesis(bundle, source, rows, Origins(bundle, services.store()))
+        except BackendError as error:
+            st.session_state[keys.NOTICE] = (text.plain(error, limit=400), ":material/error:")
+            return
+        rule = found.rule
     st.session_state[ORIGIN] = {
         "digest": bundle.digest,
+        "stamp": uuid4().hex,
         "name": choice.name,
-        "rows": group.rows,
-        "source": {"kind": "group", "name": choice.name, "from": source},
+        "rows": rows,
+        "source": source,
+        "told": {"kind": "group", "name": choice.name, "from": short(source) | _people(source)},
     }
     st.session_state[SENTENCE] = text.shorten(sentence, 1000)
     st.session_state[RULE] = rule
@@ -92,54 +87,17 @@ def _start(bundle: Bundle, choice: Choice, sentence: str, rule: str | None) -> N
     st.session_state[ASKED] = True
 
 
+def _people(source: dict[str, Any]) -> dict[str, Any]:
+    """What people made a group of, for the record of a hypothesis."""
+    return {name: source[name] for name in ("rule", "rules", "tag", "tags") if name in source}
+
+
 def open_if_asked(bundle: Bundle, *, here: bool = False) -> None:
     """Go to the form when the run before asked for it; ``here`` on the page that has it."""
     if st.session_state.pop(ASKED, False) and not here:
         st.switch_page(
             "pages/flagged.py", query_params={"bundle": bundle.digest[:12], "sheet": SHEET_NAME}
         )
-
-
-def region_rule(bundle: Bundle, choice: Choice) -> str:
-    """The surroundings of a region's strongest members, within the labels it is bound to.
-
-    What its members share would say too much: a region inside one label is not the label.
-    """
-    rows = choice.group.rows
-    if not len(rows):
-        return ""
-    strongest = [str(bundle.ids[row]) for row in rows[:ANCHORS]]
-    near = near_rule(strongest, min(SURROUNDINGS * len(rows), bundle.n, MAX_TOP))
-    bound = [str(one) for one in choice.source.get("labels") or ()]
-    labels = value_rule("label", bound[0] if len(bound) == 1 else tuple(bound)) if bound else None
-    return joined([labels, near])
-
-
-def group_rule(bundle: Bundle, group: Group) -> str:
-    """What the members of a group share, as a rule; else the examples nearest to the first member.
-
-    Labels and columns are named, predictions are not: what the model answered is no property of
-    the example.
-    """
-    if not group.n_members:
-        return ""
-    labels = bundle.label_names
-    columns = bundle.examples[[name for name in bundle.attributes if name != "label"]]
-    parts: list[str | None] = []
-    if labels is not None or not columns.empty:
-        members = np.isin(np.arange(bundle.n), group.rows)
-        facts = describe_facts(members, labels=labels, examples=columns)
-        known = columns_of_bundle(bundle.digest, bundle)
-        for name, value in zip(facts["column"], facts["value"], strict=True):
-            if name == "label" and labels is not None:
-                parts.append(value_rule("label", value))
-                continue
-            (column,) = read_columns(columns[[name]])
-            code = int(np.flatnonzero(column.levels == value)[0])
-            free = f"{name} (attribute)"
-            parts.append(level_rule(free if free in known else name, column, code))
-    nearest = near_rule([str(bundle.ids[group.rows[0]])], min(group.n_members, MAX_TOP))
-    return joined(parts) or nearest or ""
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)

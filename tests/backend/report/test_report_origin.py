@@ -391,6 +391,13 @@ def test_what_was_drawn_is_said_by_what_its_members_share(bundle, origins):
     assert same(report.suggest_hypothesis(bundle, lasso, rows, origins).used, mask_of(rows))
 
 
+def test_a_group_that_shares_nothing_is_said_by_what_lies_around_it(bundle, origins):
+    rows = np.arange(0, N, 31)
+    start = report.suggest_hypothesis(bundle, {"kind": "random"}, rows, origins)
+    assert start.rule.startswith('near "e0", "e31", ') and "within" not in start.rule
+    assert report.evaluate(start.rule, bundle).sum() == SURROUNDINGS * len(rows)
+
+
 def test_a_label_that_fails_as_a_whole_is_its_label(bundle, origins):
     source = region(bundle, np.arange(600, 900)) | {"region_kind": "label"}
     start = report.suggest_hypothesis(bundle, source, np.arange(600, 900), origins)

@@ -182,7 +182,7 @@ def test_a_circular_card_no_longer_counts():
         None,
         0.7,
     )
-    assert now["reason"].startswith("Circular, so nothing was tested. The rule goes by the loss")
+    assert now["reason"].startswith("Nothing was tested: it confirms itself. The rule goes by")
     assert card_now(card("supported", "tagged hard"))["verdict"]["verdict"] == "supported"
     tagged = card_now(card("supported", "tagged hard"), sources_of)["verdict"]
     assert tagged["verdict"] == "circular" and "'hard'" in tagged["reason"]

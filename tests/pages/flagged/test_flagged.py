@@ -97,9 +97,52 @@ def test_a_true_hypothesis_is_supported_and_undo_takes_it_back(digest: str, stor
     assert store.hypotheses(digest) == [] and not at.dataframe
 
 
-def test_a_false_hypothesis_is_refused(digest: str) -> None:
+def test_a_false_hypothesis_is_contradicted(digest: str) -> None:
     at = try_out(opened(digest, "Hypotheses"), "Narrow ones are hard", "width < 1")
-    assert "**Refused**" in texts(at)
+    assert "**Contradicted**" in texts(at) and "says the opposite" in texts(at)
+
+
+def test_the_line_under_the_rule_says_what_the_test_is_made_on(digest: str, store: Store) -> None:
+    store.tag(digest, [str(row) for row in range(100)], "seen", author="Ada")
+    at = opened(digest, "Hypotheses")
+    at.text_input(key="hypothesis_rule").set_value("width = 2").run()
+    first = texts(at)
+    at.selectbox(key="hypothesis_seen").set_value("tag:seen").run()
+    second = texts(at)
+    assert first != second and "Means 80 of 240 examples; " in first
+    try_out(at, "Wide ones are hard", "width = 2")
+    [event] = store.hypotheses(digest)
+    n, other = (event.payload["card"]["verdict"][name] for name in ("n_matching", "n_other"))
+    line = f"Means 80 of 240 examples; {n} of them are unused and will be tested against {other}"
+    assert f"{line} others." in second and n + other == 140
+    at.text_input(key="hypothesis_rule").set_value("id = 200").run()
+    assert "Too few for a test: 1 of the examples not used to find it match" in texts(at)
+
+
+def test_a_circular_hypothesis_is_marked_before_and_after(digest: str, store: Store) -> None:
+    at = opened(digest, "Hypotheses")
+    at.text_input(key="hypothesis_rule").set_value("loss > 1").run()
+    assert "The rule goes by the loss itself" in at.warning[0].value
+    try_out(at, "High losses are high", "loss > 1")
+    assert "**Circular**" in texts(at) and "**Supported**" not in texts(at)
+    assert list(at.dataframe[0].value["verdict_adjusted"]) == ["circular"]
+    at.text_input(key="hypothesis_rule").set_value("width > 1").run()
+    assert not at.warning
+
+
+def test_a_tag_starts_with_its_own_rule_and_leaves_a_half(digest: str, store: Store) -> None:
+    store.tag(digest, [str(row) for row in range(2, 240, 3)], "wide", author="Ada")
+    at = opened(digest, "What they share")
+    at.button(key="hypothesis_start").click().run()
+    assert at.text_input(key="hypothesis_rule").value == 'tagged "wide"'
+    at.switch_page("pages/flagged.py").run()
+    assert "a random half set aside" in at.selectbox(key="hypothesis_seen").options[0]
+    at.button(key="hypothesis_test").click().run()
+    assert not at.exception and "**Supported**" in texts(at)
+    [event] = store.hypotheses(digest)
+    source = event.payload["card"]["source"]
+    assert source["from"] == {"kind": "tag", "tag": "wide"}
+    assert event.payload["card"]["verdict"]["n"] == 120
 
 
 def test_a_rule_that_cannot_be_read_shows_where_and_is_not_try_out(

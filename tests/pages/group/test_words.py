@@ -17,7 +17,7 @@ from backend.bundle import Bundle, import_bundle
 from backend.describe import attribute_tables, token_table
 from backend.rules import evaluate
 from backend.store import Store
-from pages.components.group import ask, columns
+from pages.components.group import columns
 from pages.components.shared import services, text
 from tests.bundles import npz
 
@@ -228,15 +228,6 @@ def test_a_hypothesis_about_a_group_names_what_it_shares(bundle: Bundle) -> None
     assert "topic" in rule or "width" in rule
     assert evaluate(rule, bundle).tolist() == HARD.tolist()
     assert at.text_input(key="hypothesis_sentence").value == "Higher loss: highest losses"
-
-
-def test_a_group_that_shares_nothing_gets_a_rule_of_neighbours(bundle: Bundle) -> None:
-    from backend.core.groups import sharp_group
-
-    group = sharp_group("selection", np.arange(0, N, 5), bundle.losses)
-    rule = ask.group_rule(bundle, group)
-    assert rule.startswith('near "0" top 40')
-    assert evaluate(rule, bundle).sum() == 40
 
 
 def test_tags_show_what_they_share(bundle: Bundle, store: Store) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from playwright.sync_api import BrowserContext, Page, expect
 
 from backend.bundle import list_bundles
+from backend.core.parts import kept_aside
 from tests.bundles import npz, planted
 from tests.e2e.conftest import Server, settled
 
@@ -125,6 +126,7 @@ def oracle(fields: dict[str, np.ndarray], manifest: dict) -> list[list[str]]:
         (x[:, 0] >= low[0]) & (x[:, 0] <= low[1]) & (x[:, 1] >= high[0]) & (x[:, 1] <= high[1])
     )
     assert 0 < len(inside) < 600 and 0 < len(members) < 100
+    aside = kept_aside(len(x), key=manifest["bundle"]["digest"], labels=fields["labels"])
     expected = []
     for name, held in (("=drawn", inside), ("first region", members)):
         event = by_tag[name]
@@ -137,8 +139,9 @@ def oracle(fields: dict[str, np.ndarray], manifest: dict) -> list[list[str]]:
                     name.replace("=", "'="),
                     "local",
                     event["time"],
-                    region["name"] if from_region else "",
+                    f"{region['number']} {region['name']}" if from_region else "",
                     f"{weights[row]:.6g}" if from_region else "",
+                    str(aside[row]),
                     repr(float(fields["losses"][row])),
                     str(names[label]),
                     str(names[prediction]),

@@ -17,7 +17,6 @@ from backend.export import export_flagged, read_export, replay
 from backend.rules import evaluate
 from backend.views import Query, View, encode
 from pages.components.gallery import example
-from pages.components.group import groups
 from pages.components.shared import keys, services
 from tests.bundles import npz
 from tests.pages.test_pages import APP, ended, texts
@@ -162,11 +161,6 @@ def test_a_link_to_a_layer_that_is_not_there_opens_the_embeddings(
         at = open_page(page, bundle=digest[:12], layer="../<script>")
         assert not at.exception
         assert "layer" not in at.query_params and "4 dimensions" in texts(at)
-
-
-def test_parts_of_a_search_without_roots_have_no_exact_shape() -> None:
-    part = groups.Part({"center": np.zeros(2)}, {"version": 1})
-    assert groups._exact("job", 0, part) == {}
 
 
 def test_the_bundles_page_lists_the_layers(digests: tuple[str, str]) -> None:

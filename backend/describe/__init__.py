@@ -16,6 +16,7 @@ from backend.describe.naming import name_groups, name_regions
 from backend.describe.phrases import describe_facts, describe_group
 from backend.describe.summaries import WeightedSummary, summary_table, weighted_summary
 from backend.describe.tokens import token_table, tokenize, tokens_of
+from backend.describe.values import Holders, count_told_apart, holders_in, value_table
 from backend.describe.words import Compared, WordIndex, index_words
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "AttributeComparison",
     "Compared",
     "Comparison",
+    "Holders",
     "TextCues",
     "WeightedSummary",
     "WordIndex",
@@ -34,9 +36,11 @@ __all__ = [
     "bin_labels",
     "compare_columns",
     "compare_with",
+    "count_told_apart",
     "cue_tables",
     "describe_facts",
     "describe_group",
+    "holders_in",
     "index_words",
     "name_groups",
     "name_regions",
@@ -47,5 +51,6 @@ __all__ = [
     "token_table",
     "tokenize",
     "tokens_of",
+    "value_table",
     "weighted_summary",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -91,3 +92,32 @@ def shared_members(groups: Sequence[Any]) -> NDArray[np.float64]:
             if len(one):
                 shares[a, b] = len(np.intersect1d(one, other)) / len(one)
     return shares
+
+
+@dataclass(frozen=True)
+class MostShared:
+    """Of two different groups: this ``share`` of the members of ``group`` are members of ``holder``."""
+
+    share: float
+    group: int
+    holder: int
+
+
+def most_shared(shares: NDArray[np.float64]) -> MostShared | None:
+    """The two groups of which one holds most of the other.
+
+    Parameters
+    ----------
+    shares : float array of shape (g, g)
+        From ``shared_members``.
+
+    Returns
+    -------
+    MostShared or None
+        Ties go to the lower group, then the lower holder. None where no two share a member.
+    """
+    apart = np.where(np.eye(len(shares), dtype=bool), np.nan, shares)
+    if not np.any(apart > 0):
+        return None
+    group, holder = np.unravel_index(int(np.nanargmax(apart)), apart.shape)
+    return MostShared(float(apart[group, holder]), int(group), int(holder))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -14,9 +13,12 @@ from backend.describe import (
     AttributeColumn,
     AttributeComparison,
     compare_columns,
+    count_told_apart,
     read_columns,
     summary_table,
+    value_table,
 )
+from backend.describe.words import LEVEL
 from backend.rules.write import joined, level_rule, value_rule
 from pages.components.group import against, holders
 from pages.components.group.against import Against
@@ -33,7 +35,6 @@ ORDERS = {
 ARROW = "label → prediction"
 ROWS = 12
 """Rows of a table that are seen without scrolling."""
-LEVEL = 0.05
 
 
 def show_columns(bundle: Bundle, choice: Choice) -> list[str]:
@@ -50,7 +51,7 @@ def show_columns(bundle: Bundle, choice: Choice) -> list[str]:
     if not found:
         st.info("This bundle has no labels and no columns to compare.")
         return []
-    told = sum(int((one.table["p_adjusted"] <= LEVEL).sum()) for one in found)
+    told = count_told_apart(found)
     st.caption(
         f"{beside.sentence} {text.counted(found[0].looked_at, 'value')} of {text.counted(len(found), 'column')} looked at, "
         f"{text.count(told)} with an adjusted p of at most {text.level(LEVEL)}. Numbers are cut into ranges of equal count. "
@@ -89,22 +90,12 @@ def show_values(
     order: str,
 ) -> list[str]:
     """One table of the values of these columns, and the members with the marked one."""
-    table = pd.concat(
-        [one.table.assign(column=one.name, place=np.arange(len(one.table))) for one in found],
-        keys=range(len(found)),
-        names=["at", None],
-    ).reset_index("at")
-    if order == "ratio":
-        high = table["ratio"].fillna(np.inf).where(table["group_share"] > 0, table["ratio"])
-        table = table.iloc[np.argsort(-high.fillna(-np.inf).to_numpy(), kind="stable")]
-    elif order == "mean_loss":
-        table = table.iloc[np.argsort(-table["mean_loss"].to_numpy(), kind="stable")]
-    names = "-".join(sorted(one.name for one in found)) if len(found) == 1 else "all"
-    shown = table.reset_index(drop=True)
+    table = value_table(found, order=order)
+    name = found[0].name if len(found) == 1 else "all"
     row = tables.ratio_table(
-        shown if len(found) > 1 else shown.drop(columns="column"),
+        table if len(found) > 1 else table.drop(columns="column"),
         "value",
-        key=f"values_{names}_{order}_{beside.key}",
+        key=f"values_{name}_{order}_{beside.key}",
         base=beside.head,
         rows=ROWS,
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.core.groups import SMALL
+from backend.describe import holders_in
 from pages.components.gallery import gallery
 from pages.components.group import ask
 from pages.components.shared import frame, keys, services, text
@@ -45,17 +46,17 @@ def show_holders(
         Means those examples; None where no rule does.
     """
     group = choice.group
-    mine = group.rows[np.isin(group.rows, rows)]
-    loss = text.number(float(bundle.losses[mine].mean()) if len(mine) else None)
+    held = holders_in(group.rows, rows, bundle.losses)
+    mine = held.members
     with st.container(border=True, key=f"holders_{key}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(
                 f"**{text.plain(what, limit=60)}** · {text.count(len(mine))} of "
                 f"{text.counted(group.n_members, 'member')} "
-                f"({text.percent(len(mine) / max(1, group.n_members))}, mean loss {loss}) · "
-                f"{text.count(len(rows))} of {text.counted(bundle.n, 'example')} "
-                f"({text.percent(len(rows) / bundle.n)}, mean loss "
-                f"{text.number(float(bundle.losses[rows].mean()))}) · {text.times(row['ratio'])} · "
+                f"({text.percent(held.share)}, mean loss {text.number(held.mean_loss)}) · "
+                f"{text.count(held.n)} of {text.counted(bundle.n, 'example')} "
+                f"({text.percent(held.share_of_all)}, mean loss "
+                f"{text.number(held.mean_loss_of_all)}) · {text.times(row['ratio'])} · "
                 f"adjusted p {text.p_value(row['p_adjusted'])}"
                 + (f" · under {SMALL} examples: says little" if row["small"] else ""),
                 width="stretch",

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import streamlit as st
-from numpy.typing import NDArray
 
-from backend.spotlight import shared_members
+from backend.spotlight.membership import most_shared, shared_members
 from pages.components.shared import text
 from pages.components.shared.choice import Choice
 
@@ -37,13 +36,14 @@ def show(choices: Sequence[Choice]) -> None:
             for number in numbers
         },
     )
-    most, one, other = _most_shared(shares, numbers)
-    if most == 0:
+    most = most_shared(shares)
+    if most is None:
         st.caption("No two regions share a member.")
     else:
         st.caption(
             f"Of the members of the region in a row, the share that the region in a column holds "
-            f"too. Most shared: {most:.0%} of region {one} is in region {other}."
+            f"too. Most shared: {most.share:.0%} of region {numbers[most.group]} is in region "
+            f"{numbers[most.holder]}."
         )
 
 
@@ -56,14 +56,3 @@ def _shade(percent: float) -> str:
     """A background that reads on light and dark: stronger where more is shared."""
     strength = 0.0 if pd.isna(percent) else 0.55 * percent / 100
     return f"background-color: rgba(217, 119, 6, {strength:.2f})"
-
-
-def _most_shared(shares: NDArray[np.float64], numbers: Sequence[str]) -> tuple[float, str, str]:
-    """The largest share between two different regions, and which they are."""
-    pairs = [
-        (float(shares[a, b]), numbers[a], numbers[b])
-        for a in range(len(numbers))
-        for b in range(len(numbers))
-        if a != b and shares[a, b] == shares[a, b]
-    ]
-    return max(pairs, default=(0.0, "", ""), key=lambda pair: pair[0])

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from backend.core.errors import InputError
-from backend.spotlight.membership import effective_size, members, shared_members
+from backend.spotlight.membership import (
+    MostShared,
+    effective_size,
+    members,
+    most_shared,
+    shared_members,
+)
 
 
 def test_the_heaviest_come_first():
@@ -59,3 +65,10 @@ def test_shared_members_by_hand():
     shares = shared_members([[0, 1, 2, 3], [3, 9], []])
     assert shares[:2].tolist() == [[1.0, 0.25, 0.0], [0.5, 1.0, 0.0]]
     assert np.isnan(shares[2]).all()
+
+
+def test_the_two_groups_that_share_most() -> None:
+    found = most_shared(shared_members([[0, 1, 2, 3], [3, 9], [0, 1, 2, 8], []]))
+    assert found == MostShared(0.75, 0, 2), "ties: the lower group"
+    assert most_shared(shared_members([[0, 1], [2], []])) is None
+    assert most_shared(shared_members([[0, 1]])) is None

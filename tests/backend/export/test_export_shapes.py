@@ -53,11 +53,20 @@ def upload(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(upload, tmp_path_factory):
-    """The regions as the page gets them: (bundle, arrays, meta)."""
+    """The round regions as the page gets them: (bundle, arrays, meta)."""
     home = tmp_path_factory.mktemp("found")
     bundle = import_bundle(upload, home)
     options = complete_options("regions", {"layer": "deep", "n_regions": 3})
-    return bundle, *run_regions(bundle, options, lambda *a: None, lambda *a: None)
+    return bundle, *balls_of(*run_regions(bundle, options, lambda *a: None, lambda *a: None))
+
+
+def balls_of(arrays, meta):
+    """What a search gives, without labels and directions."""
+    facts = meta["regions"]
+    balls = [at for at, one in enumerate(facts) if one["kind"] == "ball"]
+    shared = ("shift", "reach", "kept_aside")
+    arrays = {name: a if name in shared else a[balls] for name, a in arrays.items()}
+    return arrays, meta | {"regions": [facts[at] for at in balls]}
 
 
 def shape_of_region(arrays, at):
@@ -369,7 +378,7 @@ def test_weights_of_far_outliers_are_those_on_the_page(far_upload, tmp_path, mon
     here, there = tmp_path / "here", tmp_path / "there"
     bundle = import_bundle(far_upload, here)
     options = complete_options("regions", {"n_regions": 2})
-    arrays, meta = run_regions(bundle, options, lambda *a: None, lambda *a: None)
+    arrays, meta = balls_of(*run_regions(bundle, options, lambda *a: None, lambda *a: None))
     at = next(
         at for at, rows in enumerate(arrays["members"]) if (rows[rows >= 0] < PLANTED).mean() > 0.9
     )

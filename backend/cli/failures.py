@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import io
+import json
+import math
 from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.cache import key_of
 from backend.cli.bundles import column_map, find_bundle
 from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
+from backend.core.effects import Effect
 from backend.core.errors import InputError
+from backend.core.wording import (
+    KEPT_ASIDE,
+    LEAST_P,
+    MEMBERS,
+    MULTIPLE,
+    P,
+    effect_cells,
+    effect_names,
+    p_value,
+    verdict,
+)
+from backend.store import Store
+from backend.tasks import TASKS, complete_options, run_regions
+from backend.tasks.regions import LISTED, count_shown
+
+_OF_ALL = ("shift", "reach", "kept_aside")
+"""Arrays of a result that are not one row per region."""
 
 
 def regions(options: Namespace) -> Report:
-    """List regions where the model fails, with the evidence from examples that did not find them."""
+    """List the regions that the page lists, with what examples kept aside say of each."""
     if options.out is not None:
         check_target(options.out)
     bundle = find_bundle(
@@ -23,63 +47,128 @@ def regions(options: Namespace) -> Report:
         columns=column_map(options.map),
         layer=options.layer,
     )
-    from backend.spotlight import find_regions, region_arrays, region_facts  # loads torch
-
-    found = find_regions(
-        bundle.embeddings,
-        bundle.losses,
-        labels=bundle.label_names,
-        groups=_column(bundle, options.groups),
-        n_regions=options.regions,
-        seed=options.seed,
-        device=options.device,
-        progress=StderrProgress(),
+    asked = region_options(bundle, options)
+    arrays, meta = run_regions(
+        bundle, asked, StderrProgress(), lambda arrays, meta: None, device=options.device
     )
-    facts = region_facts(found, bundle.losses)
+    key = key_of("regions", bundle.digest, asked, TASKS["regions"].version)
+    shown = count_shown(meta["regions"], options.regions)
+    facts = _named(bundle, key, meta["regions"][:shown], options)
     if options.out is not None:
-        sink = io.BytesIO()
-        arrays = {"scopes": np.array(found.scopes), "ids": bundle.ids, **region_arrays(found)}
-        np.savez(sink, **arrays)  # type: ignore[arg-type]
-        write_file(options.out, sink.getvalue())
+        write_file(options.out, _file(bundle, key, arrays, {**meta, "regions": facts}))
     data = {
         "bundle": bundle.digest,
         "name": bundle.name,
         "layer": bundle.layer,
-        "base_loss": found.mean_loss,
-        "notes": list(found.notes),
+        "base_loss": meta["base_loss"],
+        "n_aside": meta["n_aside"],
+        "notes": meta["notes"],
+        "options": asked,
         "out": None if options.out is None else str(options.out),
         "regions": facts,
     }
-    header = ["region", "looked for", "members", "member loss", "held-out loss", "error", "p"]
-    table = [
-        [
-            at,
-            one["scope"],
-            one["n_members"],
-            one["member_loss"],
-            one["held_out_loss"],
-            one["held_out_error"],
-            one["p_value"],
-        ]
-        for at, one in enumerate(facts, start=1)
+    parts = [
+        f"{bundle.name}: {bundle.n:,} examples, mean loss {bundle.base_loss:.4g}; "
+        f"{meta['n_aside']:,} kept aside"
     ]
-    parts = [f"{bundle.name}: {bundle.n:,} examples, mean loss {bundle.base_loss:.4g}"]
-    parts.append(aligned(table, header) if table else "No region was found.")
-    parts += found.notes
-    if facts:
-        parts.append(
-            f"Held-out losses are cut at {found.loss_cap:.4g}; the mean of all is then "
-            f"{facts[0]['held_out_base']:.4g}."
-        )
+    parts.append(_table(facts) if facts else "No region was found.")
+    parts += meta["notes"]
     if options.out is not None:
         parts.append(f"Written to {options.out}.")
     return Report(plain(data), "\n\n".join(parts))
 
 
-def _column(bundle: Bundle, name: str | None) -> np.ndarray | None:
-    if name is None:
-        return None
-    if name not in bundle.examples:
+def region_options(bundle: Bundle, options: Namespace) -> dict[str, Any]:
+    """Options of the task from those of the command: without any, what the page asks for."""
+    if not 1 <= options.regions <= 50:
+        raise InputError(f"--regions must be a whole number from 1 to 50: got {options.regions}.")
+    if options.groups is not None and options.groups not in bundle.examples:
         known = ", ".join(map(str, bundle.examples.columns))
-        raise InputError(f"--groups must name a column: got {name!r}. There are: {known}.")
-    return np.asarray(bundle.examples[name].to_numpy())
+        raise InputError(
+            f"--groups must name a column: got {options.groups!r}. There are: {known}."
+        )
+    if options.size is not None and not 0 < options.size < 0.5:
+        raise InputError(f"--size must be a share above 0 and below 0.5: got {options.size:g}.")
+    return complete_options(
+        "regions",
+        {
+            "n_regions": max(LISTED, options.regions),
+            "sizes": None if options.size is None else [options.size],
+            "groups": options.groups,
+            "seed": options.seed,
+            "layer": options.layer,
+        },
+    )
+
+
+def said_of(fact: Mapping[str, Any]) -> tuple[str, str]:
+    """p and the verdict of a region, in words."""
+    label = fact["kind"] == "label"
+    effect = Effect.from_dict(fact["effect"])
+    words = verdict(fact["p"], effect, fact["kind"], bound=fact["bound"], cell=fact["cell"])
+    return p_value(fact["p"], None if label else LEAST_P), words
+
+
+def _named(
+    bundle: Bundle, key: str, facts: list[dict[str, Any]], options: Namespace
+) -> list[dict[str, Any]]:
+    """Facts with the names that somebody gave, where somebody did, and the verdict in words."""
+    store = Store(home=options.home)
+    try:
+        given = store.region_names(bundle)
+    finally:
+        store.close()
+    return [
+        fact
+        | {
+            "name": given.get(f"{key}:{at}", fact["name"]),
+            "multiple": _finite(Effect.from_dict(fact["effect"]).multiple),
+            "verdict": said_of(fact)[1],
+        }
+        for at, fact in enumerate(facts)
+    ]
+
+
+def _table(facts: list[dict[str, Any]]) -> str:
+    effects = [Effect.from_dict(one["effect"]) for one in facts]
+    header = ["region", "name", "looked for", MEMBERS, KEPT_ASIDE, *effect_names(effects)]
+    rows = []
+    for one, effect in zip(facts, effects, strict=True):
+        rows.append(
+            [
+                one["number"],
+                one["name"],
+                one["scope"],
+                one["n_members"],
+                effect.n,
+                *effect_cells(effect),
+                *said_of(one),
+            ]
+        )
+    return aligned(rows, [*header, MULTIPLE, P, "verdict"])
+
+
+def _file(
+    bundle: Bundle, key: str, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]
+) -> bytes:
+    """Arrays of the regions listed, their names, numbers and ids, and all that is said as JSON."""
+    facts = meta["regions"]
+    cut = {
+        name: values if name in _OF_ALL else values[: len(facts)] for name, values in arrays.items()
+    }
+    sink = io.BytesIO()
+    told = {
+        **cut,
+        "names": np.array([one["name"] for one in facts], dtype=str),
+        "numbers": np.array([one["number"] for one in facts], dtype=np.int64),
+        "scopes": np.array([one["scope"] for one in facts], dtype=str),
+        "ids": bundle.ids,
+        "key": np.array(key),
+        "meta": np.array(json.dumps(plain(meta), ensure_ascii=False)),
+    }
+    np.savez(sink, **told)  # type: ignore[arg-type]
+    return sink.getvalue()
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -21,7 +21,15 @@ from backend.cli.report import (
     shown,
     write_file,
 )
-from backend.core.groups import weighted_group
+from backend.core.wording import (
+    KEPT_ASIDE,
+    MEMBERS,
+    MULTIPLE,
+    WEIGHTED,
+    P,
+    effect_cells,
+    effect_names,
+)
 from backend.export.cells import neutralise
 from backend.report import (
     delete_hypothesis,
@@ -34,6 +42,7 @@ from backend.report import (
     model_card_section,
     render_report,
 )
+from backend.report.contents import ReportContents
 from backend.store import Store
 
 
@@ -42,12 +51,7 @@ def report(options: Namespace) -> Report:
     for path in filter(None, (options.out, options.markdown)):
         check_target(path)
     bundle = find_bundle(options.bundle, home=options.home, layer=options.layer)
-    regions, assessment = _regions(bundle, options)
-    store = Store(home=options.home)
-    try:
-        contents = gather(bundle, store=store, regions=regions, assessment=assessment)
-    finally:
-        store.close()
+    contents = _contents(bundle, options)
     write_file(options.out, render_report(contents))
     data: dict[str, Any] = {
         "out": str(options.out),
@@ -58,7 +62,9 @@ def report(options: Namespace) -> Report:
                 "region": one.number,
                 "name": one.name,
                 "members": one.group.n_members,
-                "weighted_loss": one.group.weighted_loss,
+                "member_loss": one.group.member_loss,
+                "effect": None if one.effect is None else one.effect.to_dict(),
+                "p": one.claim.get("p", one.claim.get("p_value")),
                 "verdict": one.claim.get("verdict"),
             }
             for one in contents.regions
@@ -70,42 +76,58 @@ def report(options: Namespace) -> Report:
         write_file(options.markdown, model_card_section(contents).encode())
         written.append(f"and {options.markdown}")
     table = aligned(
-        [list(one.values()) for one in data["regions"]],
-        ["region", "what they share", "members", "weighted loss", "verdict"],
+        [
+            [
+                one.number,
+                one.name,
+                one.group.n_members,
+                *((one.effect.n, *effect_cells(one.effect)) if one.effect else ()),
+                *(() if one.effect else (one.group.weighted_loss,)),
+                one.claim.get("p_words", one.claim.get("p_value")),
+                one.claim.get("verdict"),
+            ]
+            for one in contents.regions
+        ],
+        ["region", "name", MEMBERS, *_measured(contents), P, "verdict"],
     )
     return Report(plain(data), f"{table}\n\n{' '.join(written)}.")
 
 
-def _regions(bundle: Bundle, options: Namespace) -> tuple[Any, Any]:
-    """The regions of a file, or of a search made now with the claim of each."""
+def _measured(contents: ReportContents) -> list[str]:
+    """Names of the columns between members and p."""
+    effects = [one.effect for one in contents.regions if one.effect]
+    return [KEPT_ASIDE, *effect_names(effects), MULTIPLE] if effects else [WEIGHTED]
+
+
+def _contents(bundle: Bundle, options: Namespace) -> ReportContents:
+    """What the report says: of the regions of a file, or of what the page would search."""
+    from backend.tasks import complete_options
+    from backend.tasks.report import claims_of_regions, report_contents
+
     if options.regions:
         from backend.cli.regions import read_regions
 
-        weights, rows = read_regions(bundle, options.regions)
-        losses = bundle.losses
-        pairs = zip(rows, weights, strict=True)
-        return [weighted_group("region", row, weight, losses) for row, weight in pairs], None
-    from backend.spotlight import assess_spotlights, find_spotlights  # loads torch
-
-    progress = StderrProgress()
-    asked = {"size": options.size, "n_spotlights": options.spotlights, "seed": options.seed}
-    found = find_spotlights(
-        bundle.embeddings,
-        bundle.losses,
-        progress=lambda fraction, told: progress(0.4 * fraction, told),
-        **asked,
-    )
-    assessment = assess_spotlights(
-        bundle.embeddings,
-        bundle.losses,
-        labels=bundle.label_codes,
-        n_permutations=0,
-        n_bootstrap=0,
-        found=found,
-        progress=lambda fraction, told: progress(0.4 + 0.6 * fraction, told),
-        **asked,
-    )
-    return found, assessment
+        file = read_regions(bundle, options.regions)
+        told = bool(file.meta.get("regions"))
+        store = Store(home=options.home)
+        try:
+            return gather(
+                bundle,
+                store=store,
+                regions=file,
+                assessment=claims_of_regions(file.meta) if told else None,
+            )
+        finally:
+            store.close()
+    if options.spotlights is None:
+        searched: dict[str, Any] = {"regions": {"seed": options.seed}}
+    else:
+        size = {} if options.size is None else {"size": options.size}
+        searched = {
+            "spotlights": {"n_spotlights": options.spotlights, "seed": options.seed, **size}
+        }
+    asked = complete_options("report", {**searched, "layer": options.layer})
+    return report_contents(bundle, asked, StderrProgress(), home=options.home)
 
 
 def hypothesis(options: Namespace) -> Report:
@@ -189,6 +211,17 @@ def check_combination(options: Namespace) -> str | None:
     return None
 
 
+_REFOUND = {
+    "size": "total_weight",
+    "mean_loss": "weighted_loss",
+    "ratio": "weighted_ratio",
+    "held_out_loss": "refound_loss",
+    "held_out_ratio": "refound_ratio",
+    "p": "refound_p",
+}
+"""Columns of the task's table -> what they are called beside those of other commands."""
+
+
 def compare(options: Namespace) -> Report:
     """Groups of several methods in one table, each tested on the half that did not make it."""
     from backend.tasks import complete_options, run_methods
@@ -207,17 +240,21 @@ def compare(options: Namespace) -> Report:
     )
     bundle = find_bundle(options.bundle, home=options.home, layer=options.layer)
     _, meta = run_methods(bundle, asked, StderrProgress(), lambda arrays, meta: None)
-    table = pd.DataFrame(meta["table"])
+    table = pd.DataFrame(meta["table"]).rename(columns=_REFOUND)
     data: dict[str, Any] = {
         "bundle": bundle.digest,
         "base_loss": meta["base_loss"],
         "table": table,
         "skipped": meta["skipped"],
     }
-    names = ["method", "group", "size", "mean_loss", "ratio", "held_out_loss", "rediscovered", "p"]
+    names = ["method", "group", "total_weight", "weighted_loss", "weighted_ratio"]
+    names += ["refound_loss", "rediscovered", "refound_p"]
     parts = [
         f"{bundle.name}: {bundle.n:,} examples, mean loss {bundle.base_loss:.4g}",
         aligned(table[names].itertuples(index=False), [name.replace("_", " ") for name in names]),
+        "Refound: each half of the examples is searched anew by the method, and the group that "
+        "resembles this one most is tested on the other half. What the command regions prints is "
+        "measured on examples kept aside, and its regions are found with all that is known.",
     ]
     notes = sorted({(row["method"], row["note"]) for row in meta["table"] if row["note"]})
     if notes:

@@ -177,13 +177,21 @@ def _fit(add: Adder, add_map: Mapper) -> None:
     regions = add(
         "regions",
         "failures:regions",
-        "List regions within and across labels, judged on examples that did not find them.",
+        "List the regions that the page lists, each measured on examples that did not find it.",
     )
     regions.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
     regions.add_argument("--out", metavar="FILE.npz", help="where to write them (default: nowhere)")
-    regions.add_argument("--regions", type=int, default=5, help="at most so many (default: 5)")
     regions.add_argument(
-        "--groups", metavar="COLUMN", help="examples of one value stay on one side of the split"
+        "--regions",
+        type=int,
+        default=5,
+        help="the first so many, after labels that fail as a whole (default: 5)",
+    )
+    regions.add_argument(
+        "--size", type=float, metavar="SHARE", help="candidates of this share only (default: any)"
+    )
+    regions.add_argument(
+        "--groups", metavar="COLUMN", help="examples of one value stay in one part of the data"
     )
     regions.add_argument("--seed", type=int, default=0)
     regions.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
@@ -198,7 +206,9 @@ def _fit(add: Adder, add_map: Mapper) -> None:
     describe.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
     group = describe.add_mutually_exclusive_group()
     group.add_argument("--tag", help="the examples that carry this tag")
-    group.add_argument("--regions", metavar="FILE.npz", help="a file that 'fit --out' wrote")
+    group.add_argument(
+        "--regions", metavar="FILE.npz", help="a file that 'fit --out' or 'regions --out' wrote"
+    )
     describe.add_argument("--region", type=int, help="which of them, from 1 (default: 1)")
     describe.add_argument(
         "--quantile",
@@ -230,10 +240,12 @@ def _findings(add: Adder) -> None:
     report.add_argument("--out", required=True, metavar="FILE.html")
     report.add_argument("--markdown", metavar="FILE.md", help="also write a model card section")
     report.add_argument(
-        "--regions", metavar="FILE.npz", help="a file that 'fit --out' wrote (default: search now)"
+        "--regions",
+        metavar="FILE.npz",
+        help="a file that 'fit --out' or 'regions --out' wrote (default: the regions of the page)",
     )
-    report.add_argument("--size", type=float, default=0.02, help="of a region, as in fit")
-    report.add_argument("--spotlights", type=int, default=5, help="how many regions (default: 5)")
+    report.add_argument("--spotlights", type=int, metavar="N", help="so many spotlights instead")
+    report.add_argument("--size", type=float, help="of a spotlight, as in fit (default: 0.02)")
     report.add_argument("--seed", type=int, default=0)
     _layer(report)
 
@@ -291,6 +303,8 @@ def _check_combination(parser: argparse.ArgumentParser, options: argparse.Namesp
         if options.region is not None and options.regions is None:
             parser.error("--region goes with --regions FILE.npz")
         options.region = 1 if options.region is None else options.region
+    if options.run.endswith(":report") and options.size is not None and options.spotlights is None:
+        parser.error("--size goes with --spotlights N")
     if options.run.endswith(":hypothesis"):
         from backend.cli.findings import check_combination
 

@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +14,22 @@ import numpy as np
 import pandas as pd
 
 from backend.bundle import Bundle
+from backend.cache import Entry
 from backend.cli.bundles import column_map, find_bundle
 from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
+from backend.core.effects import Effect
 from backend.core.errors import InputError
 from backend.core.groups import Group, sharp_group, weighted_group
+from backend.core.wording import effect_words
 from backend.describe import attribute_tables, describe_group, token_table
 from backend.difficulty import high_loss
 from backend.store import Store
+from backend.tasks.results import padded_rows
 
 if TYPE_CHECKING:
     from backend.spotlight import Spotlights
+
+_OTHER_FILE = "is not a file that 'fit --out' or 'regions --out' wrote"
 
 
 def fit(options: Namespace) -> Report | None:
@@ -119,7 +126,7 @@ def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
 def describe(options: Namespace) -> Report:
     """What the members of a group share: a phrase, words, attribute values."""
     bundle = find_bundle(options.bundle, home=options.home, columns=column_map(options.map))
-    title, group = _chosen(bundle, options)
+    title, group, fact = _chosen(bundle, options)
     weights = group.weights
     tokens = None
     if bundle.has_text:
@@ -131,33 +138,46 @@ def describe(options: Namespace) -> Report:
     data = {
         "bundle": bundle.digest,
         "group": title,
+        "number": fact.get("number"),
+        "name": fact.get("name"),
         "members": group.n_members,
-        "total_weight": group.total_weight,
-        "effective_size": group.effective_size,
-        "weighted_loss": group.weighted_loss,
+        "total_weight": fact.get("total_weight", group.total_weight),
+        "effective_size": fact.get("effective_size", group.effective_size),
+        "weighted_loss": fact.get("weighted_loss", group.weighted_loss),
         "member_loss": group.member_loss,
         "base_loss": group.base_loss,
         "small": group.small,
+        "effect": fact.get("effect"),
+        "p": fact.get("p"),
+        "verdict": fact.get("verdict"),
         "words": _words(bundle, group),
         "tokens": tokens,
         "attributes": tables,
     }
     size = f"{group.n_members:,} examples" + (" (small: read with care)" if group.small else "")
+    # Of a group with a sharp border there is one mean.
+    soft = "" if fact else f"weighted loss {group.weighted_loss:.4g}, "
     parts = [
-        f"{title} of {bundle.name}: {size}, weighted loss {group.weighted_loss:.4g}, mean loss "
+        f"{title} of {bundle.name}: {size}, {soft}mean loss "
         f"of the members {group.member_loss:.4g}, of everybody {group.base_loss:.4g}"
     ]
+    if fact.get("effect"):
+        from backend.cli.failures import said_of
+
+        p, verdict = said_of(fact)
+        parts.append(f"{effect_words(Effect.from_dict(fact['effect']))}. p {p}: {verdict}")
     if data["words"]:
         parts.append(f"They share: {data['words']}")
     if tokens is not None:
         parts.append(_shares("words", tokens))
     parts += [_shares(name, table) for name, table in tables.items()]
-    if len(parts) == 1:
+    if not data["words"] and tokens is None and not tables:
         parts.append("The bundle has neither text, labels nor attributes to describe them with.")
     return Report(plain(data), "\n\n".join(parts))
 
 
-def _chosen(bundle: Bundle, options: Namespace) -> tuple[str, Group]:
+def _chosen(bundle: Bundle, options: Namespace) -> tuple[str, Group, Mapping[str, Any]]:
+    """What a group is called, the group, and what its file says of it."""
     losses = bundle.losses
     if options.tag is not None:
         with_tags = Store(home=options.home)
@@ -168,40 +188,71 @@ def _chosen(bundle: Bundle, options: Namespace) -> tuple[str, Group]:
         if not len(rows):
             known = ", ".join(sorted(set(table["tag"]))) or "none"
             raise InputError(f"no example carries the tag {options.tag!r}. The tags are: {known}.")
-        return f"Tag '{options.tag}'", sharp_group("tag", rows, losses)
+        return f"Tag '{options.tag}'", sharp_group("tag", rows, losses), {}
     if options.regions is not None:
-        weights, rows = _region(bundle, options.regions, options.region)
-        return f"Region {options.region}", weighted_group("region", rows, weights, losses)
+        file = read_regions(bundle, options.regions)
+        number, count = options.region, len(file["weights"])
+        if not 1 <= number <= count:
+            raise InputError(f"--region must be 1 to {count} for {options.regions}: got {number}.")
+        rows = file["members"][number - 1]
+        rows = rows[rows >= 0]
+        fact = (file.meta.get("regions") or [{}] * count)[number - 1]
+        if fact:
+            title = f"Region {fact['number']}, {fact['name']},"
+            return title, sharp_group("region", rows, losses), fact
+        weights = file["weights"][number - 1]
+        return f"Region {number}", weighted_group("region", rows, weights, losses), {}
     mask = high_loss(losses, quantile=options.quantile)
-    return "The largest losses", sharp_group("high loss", mask, losses)
+    return "The largest losses", sharp_group("high loss", mask, losses), {}
 
 
-def _region(bundle: Bundle, path: str, number: int) -> tuple[Any, Any]:
-    weights, rows = read_regions(bundle, path)
-    if not 1 <= number <= len(weights):
-        raise InputError(f"--region must be 1 to {len(weights)} for {path}: got {number}.")
-    return weights[number - 1], rows[number - 1]
+def read_regions(bundle: Bundle, path: str) -> Entry:
+    """What ``fit --out`` or ``regions --out`` wrote, in the form of a kept result.
 
-
-def read_regions(bundle: Bundle, path: str) -> tuple[Any, list[Any]]:
-    """Weights (r, n) and member rows of the regions in a file that ``fit`` wrote."""
+    ``members`` are those of the file, or else the heaviest of the weights; ``meta["regions"]`` says
+    of each region what the file says of it, and is missing where that is nothing.
+    """
     from backend.spotlight import members  # plain numpy
 
     try:
         with np.load(Path(path), allow_pickle=False) as file:
-            weights, ids, totals = file["weights"], file["ids"], file["total_weights"]
+            arrays = {name: file[name] for name in file.files}
+        weights, ids, totals = arrays["weights"], arrays["ids"], arrays["total_weights"]
+        meta = json.loads(str(arrays["meta"])) if "meta" in arrays else {}
+        key = str(arrays.get("key", ""))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path} is not a file that 'fit --out' wrote: {str(error)[:120]}"
-        ) from error
+        raise InputError(f"{path} {_OTHER_FILE}: {str(error)[:120]}") from error
     if weights.ndim != 2 or len(weights) != len(totals) or not len(weights):
-        raise InputError(f"{path} is not a file that 'fit --out' wrote: it holds no regions.")
+        raise InputError(f"{path} {_OTHER_FILE}: it holds no regions.")
     if not np.array_equal(ids, bundle.ids) or weights.shape[1] != bundle.n:
         raise InputError(
             f"{path} must belong to bundle '{bundle.name}': its ids are others. "
             "Fit this bundle, or name the one it was fitted on."
         )
-    return weights, [members(one, float(total)) for one, total in zip(weights, totals, strict=True)]
+    if "members" not in arrays:
+        arrays["members"] = padded_rows(
+            [members(one, float(total)) for one, total in zip(weights, totals, strict=True)]
+        )
+    rows = arrays["members"]
+    whole = rows.ndim == 2 and len(rows) == len(weights) and rows.dtype.kind == "i"
+    if not whole or rows.min(initial=-1) < -1 or rows.max(initial=-1) >= bundle.n:
+        raise InputError(f"{path} {_OTHER_FILE}: its members are no rows of the bundle.")
+    if meta and not _says_of_each(meta, len(rows)):
+        raise InputError(f"{path} {_OTHER_FILE}: what it says of its regions cannot be read.")
+    return Entry(key, meta, arrays)
+
+
+def _says_of_each(meta: Any, count: int) -> bool:
+    """Whether meta is what ``regions --out`` writes of so many regions."""
+    needed = {"number", "name", "kind", "scope", "bound", "cell", "p", "effect"}
+    try:
+        for fact in meta["regions"]:
+            Effect.from_dict(fact["effect"])
+            if not needed <= set(fact):
+                return False
+        return len(meta["regions"]) == count and {"notes", "n_candidates"} <= set(meta)
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _named(bundle: Bundle) -> dict[str, Any]:

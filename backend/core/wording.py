@@ -6,6 +6,7 @@ One name and one definition for each number, one line where chance ends, one way
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from backend.core.effects import CONFIDENCE, FEWEST, Effect
 from backend.core.parts import SHARES
@@ -171,6 +172,34 @@ def effect_words(effect: Effect) -> str:
     of_losses = math.isfinite(effect.error) and not effect.error_base > 0
     joint = "; loss" if of_losses and math.isfinite(effect.multiple) else ":"
     return f"{words}, others {others}{joint} {times(effect.multiple)}"
+
+
+def effect_cells(effect: Effect) -> tuple[str, str, str]:
+    """The same as three cells of a table: what was measured, the others, the multiple.
+
+    Returns
+    -------
+    tuple of str
+        "67 % (49 to 81 %)", "16 %", "×4.2"; of mean losses where there are no predictions, and a
+        multiple of losses beside rates says so: "×4.2 (loss)".
+    """
+    rates = math.isfinite(effect.error) or math.isfinite(effect.error_base)
+    if rates:
+        said, others = percent(effect.error), percent(effect.error_base)
+        reach = percent_range(effect.error_low, effect.error_high)
+    else:
+        said, others = number(effect.loss), number(effect.loss_base)
+        reach = f"{number(effect.loss_low)} to {number(effect.loss_high)}"
+        reach = DASH if math.isnan(effect.loss_low) else reach
+    of_losses = rates and not effect.error_base > 0 and math.isfinite(effect.multiple)
+    multiple = times(effect.multiple) + (" (loss)" if of_losses else "")
+    return said if reach == DASH else f"{said} ({reach})", others, multiple
+
+
+def effect_names(effects: Iterable[Effect]) -> tuple[str, str]:
+    """What the first two of these cells are called: error rates, else losses."""
+    rates = any(math.isfinite(one.error) or math.isfinite(one.error_base) for one in effects)
+    return (ERROR, ERROR_OTHERS) if rates else (LOSS, LOSS_OTHERS)
 
 
 def _few(effect: Effect) -> str:

@@ -14,22 +14,24 @@ from numpy.typing import NDArray
 
 import backend
 from backend.bundle import Bundle
+from backend.core.effects import Effect
 from backend.core.errors import BackendError, InputError
-from backend.core.groups import Group, weighted_group
+from backend.core.groups import Group, sharp_group, weighted_group
 from backend.describe import (
     AttributeColumn,
     WordIndex,
     compare_columns,
     compare_with,
-    describe_group,
     index_words,
     read_columns,
     tokens_of,
 )
+from backend.describe.naming.bundle import name_in_bundle
 from backend.map.project import project
 from backend.report.blind import BlindSummary, blind_summary
 from backend.report.hypothesis import hypotheses
 from backend.spotlight.membership import members
+from backend.spotlight.regions.saved import region_facts
 from backend.store import Store
 
 GALLERY = 12
@@ -55,12 +57,13 @@ class Card:
 
 @dataclass(frozen=True)
 class ReportRegion:
-    """One region with everything said of it."""
+    """One region with everything said of it; ``effect`` is what examples kept aside say of it."""
 
     number: int
     name: str
     group: Group = field(repr=False)
     outcome: str
+    effect: Effect | None
     claim: Mapping[str, Any]
     cards: tuple[Card, ...] = field(repr=False)
     tokens: pd.DataFrame | None = field(repr=False)
@@ -95,6 +98,7 @@ def gather(
     methods: pd.DataFrame | None = None,
     xy: Any = None,
     now: datetime | None = None,
+    shown: int | None = None,
 ) -> ReportContents:
     """Collect what a report says.
 
@@ -103,32 +107,37 @@ def gather(
     bundle : Bundle
     store : Store
         For names of regions, hypotheses, blind checks and tags.
-    regions : cache Entry of the task ``spotlights``, Spotlights, or iterable of Group, optional
-        Without any the report says that none were searched.
+    regions : cache Entry of a search, Regions, Spotlights, or iterable of Group, optional
+        Without any the report says that none were searched. Of ``regions`` the report says what
+        examples kept aside say; their names are those of the result. A name that somebody gave
+        wins.
     assessment : Assessment, or its ``to_dict()``, optional
         How sure the regions are, one entry per region, in the same order; the meta of a task
-        ``assess`` will do.
+        ``assess`` will do, and so will ``claims_of_regions``.
     methods : DataFrame, optional
         A table that compares methods; shown as it is.
     xy : array of shape (n, 2), optional
         The map; principal components without one.
     now : datetime, optional
         Time of writing, for reports that must be equal byte by byte.
+    shown : int, optional
+        How many entries of the list are in the report, and how many claims are given; all without
+        it.
 
     Raises
     ------
     InputError
         If regions or assessment do not belong to the bundle or to each other.
     """
-    groups, meta, keys = _groups(bundle, regions)
+    groups, meta, keys = _groups(bundle, regions, shown)
     assessed = assessment.to_dict() if hasattr(assessment, "to_dict") else dict(assessment or {})
     claims: Sequence[Mapping[str, Any]] = assessed.get("regions") or [{}] * len(groups)
     if len(claims) != len(groups):
         raise InputError(
             f"assessment must be of these regions: got {len(claims)} for {len(groups)} regions."
         )
-    names = store.region_names(bundle)
-    outcomes = [dict(one.get("outcome") or {}) for one in meta.get("regions") or [{}] * len(groups)]
+    told = (meta.get("regions") or [{}] * len(groups))[: len(groups)]
+    names = _names(bundle, groups, told, [store.region_names(bundle).get(key) for key in keys])
     if xy is None:
         made = project(bundle.embeddings, method="pca", losses=bundle.losses)
         xy, note = made.xy, made.note
@@ -153,9 +162,9 @@ def gather(
         },
         options=dict(meta.get("options") or {}),
         regions=tuple(
-            _region(described, at, group, names.get(key, ""), outcome, claim)
-            for at, (group, key, outcome, claim) in enumerate(
-                zip(groups, keys, outcomes, claims, strict=True), start=1
+            _region(described, at, group, name, facts_of_it, claim)
+            for at, (group, name, facts_of_it, claim) in enumerate(
+                zip(groups, names, told, claims, strict=True), start=1
             )
         ),
         assessed={name: value for name, value in assessed.items() if name != "regions"},
@@ -165,7 +174,7 @@ def gather(
         blind=blind_summary(bundle, store),
         flagged=store.tag_counts(bundle),
         methods=methods,
-        limits=_limits(bundle, groups, bool(assessed)),
+        limits=_limits(bundle, groups, bool(assessed), any("effect" in one for one in told)),
     )
 
 
@@ -184,18 +193,27 @@ def facts_of(bundle: Bundle) -> pd.DataFrame:
     return frame
 
 
-def _groups(bundle: Bundle, regions: Any) -> tuple[list[Group], Mapping[str, Any], list[str]]:
+def _groups(
+    bundle: Bundle, regions: Any, shown: int | None
+) -> tuple[list[Group], Mapping[str, Any], list[str]]:
     """Groups, the meta of the search and the key under which each may have been named."""
     if regions is None:
         return [], {}, []
-    if isinstance(regions, Iterable) and not hasattr(regions, "weights"):
+    weights: Sequence[Any]
+    rows: Sequence[Any]
+    if hasattr(regions, "effects"):
+        rows, weights, key = regions.members, regions.weights, ""
+        meta: Mapping[str, Any] = {"regions": region_facts(regions, bundle.losses)}
+    elif isinstance(regions, Iterable) and not hasattr(regions, "weights"):
         given = list(regions)
         if not all(isinstance(one, Group) for one in given):
             raise InputError("regions must be a search result or groups.")
-        weights = [one.weights for one in given]
-        rows = [one.rows for one in given]
-        meta: Mapping[str, Any] = {}
-        key = ""
+        rows, weights, meta, key = (
+            [one.rows for one in given],
+            [one.weights for one in given],
+            {},
+            "",
+        )
     elif hasattr(regions, "meta"):
         weights, meta, key = list(regions["weights"]), regions.meta, regions.key
         rows = [one[one >= 0] for one in regions["members"]]
@@ -208,18 +226,47 @@ def _groups(bundle: Bundle, regions: Any) -> tuple[list[Group], Mapping[str, Any
             raise InputError(
                 f"regions must be of this bundle: got {len(one)} weights for {bundle.n} examples."
             )
+    # Everything said of a region is said of its members; a spotlight is its weights.
+    sharp = any("effect" in one for one in meta.get("regions", ()))
     groups = [
-        weighted_group("region", row, weight, bundle.losses)
-        for row, weight in zip(rows, weights, strict=True)
+        sharp_group("region", row, bundle.losses)
+        if sharp
+        else weighted_group("region", row, weight, bundle.losses)
+        for row, weight in zip(rows[:shown], weights[:shown], strict=True)
     ]
     return groups, meta, [f"{key}:{index}" for index in range(len(groups))]
+
+
+def _names(
+    bundle: Bundle,
+    groups: Sequence[Group],
+    told: Sequence[Mapping[str, Any]],
+    given: Sequence[str | None],
+) -> list[str]:
+    """What somebody called each group, else what the result calls it, else what it holds."""
+    full = [at for at, group in enumerate(groups) if len(group.rows)]
+    names = [str(one.get("name", "")) for one in told]
+    if not all(names[at] or given[at] for at in full):
+        made = name_in_bundle(
+            bundle,
+            [groups[at].rows for at in full],
+            kinds=[str(told[at].get("kind", "ball")) for at in full],
+            scope_labels=[list(told[at].get("labels", ())) for at in full],
+            given=[given[at] for at in full],
+        )
+        for at, name in zip(full, made, strict=True):
+            names[at] = name
+    return [
+        mine or name or f"region {at}"
+        for at, (mine, name) in enumerate(zip(given, names, strict=True), start=1)
+    ]
 
 
 class _Described:
     """What regions are described from, read once for all of them."""
 
     def __init__(self, bundle: Bundle, facts: pd.DataFrame):
-        self.bundle, self.facts = bundle, facts
+        self.bundle = bundle
         self.columns: list[AttributeColumn] = read_columns(facts)
         self.words: WordIndex | None = None
         if bundle.has_text:
@@ -236,36 +283,21 @@ def _region(
     number: int,
     group: Group,
     name: str,
-    outcome: Mapping[str, Any],
+    told: Mapping[str, Any],
     claim: Mapping[str, Any],
 ) -> ReportRegion:
-    bundle, facts = described.bundle, described.facts
+    outcome = told.get("outcome") or {}
     ended = str(outcome.get("status", "converged"))
     return ReportRegion(
         number=number,
-        name=name or _described(bundle, facts, group) or f"region {number}",
+        name=name,
         group=group,
         outcome="" if ended == "converged" else str(outcome.get("message", ended)),
+        effect=Effect.from_dict(told["effect"]) if told.get("effect") else None,
         claim=claim,
-        cards=tuple(_card(bundle, int(row)) for row in group.rows[:GALLERY]),
+        cards=tuple(_card(described.bundle, int(row)) for row in group.rows[:GALLERY]),
         tokens=_tokens(described, group),
         columns=_columns(described, group),
-    )
-
-
-def _described(bundle: Bundle, facts: pd.DataFrame, group: Group) -> str:
-    if facts.empty or not len(group.rows):
-        return ""
-    held = np.zeros(bundle.n)
-    held[group.rows] = 1.0
-    own = [
-        name for name in ("label", "prediction") if name in facts and name not in bundle.attributes
-    ]
-    return describe_group(
-        held,
-        labels=facts["label"] if "label" in own else None,
-        predictions=facts["prediction"] if "prediction" in own else None,
-        examples=facts.drop(columns=own),
     )
 
 
@@ -300,7 +332,7 @@ def _columns(described: _Described, group: Group) -> tuple[tuple[str, pd.DataFra
     return tuple((one.name, one.table.head(VALUES)) for one in found[:COLUMNS])
 
 
-def _limits(bundle: Bundle, groups: list[Group], assessed: bool) -> tuple[str, ...]:
+def _limits(bundle: Bundle, groups: list[Group], assessed: bool, measured: bool) -> tuple[str, ...]:
     """What is not claimed, in sentences."""
     said = [
         "The numbers are about these "
@@ -308,7 +340,13 @@ def _limits(bundle: Bundle, groups: list[Group], assessed: bool) -> tuple[str, .
         "What members of a region share goes with high loss there; it is not shown to cause it.",
         "The map flattens the embedding to two dimensions. Regions were searched in the full space.",
     ]
-    if groups and not assessed:
+    if measured:
+        said.insert(
+            0,
+            "The mean loss of all members of a region is high by construction, as most of them were "
+            "there to find it; what its kept-aside members show is the one to quote.",
+        )
+    elif groups and not assessed:
         said.insert(
             0,
             "The regions were searched for where losses are high and were not tested on other "

@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from backend.core.wording import effect_cells, effect_names, effect_words
 from backend.report.contents import ReportContents
 from backend.report.picture import HEIGHT, WIDTH, data_uri, hue, map_picture, place
 
@@ -28,6 +29,7 @@ def render_report(contents: ReportContents) -> bytes:
     page = _environment().get_template("report.html")
     bundle = contents.bundle
     groups = [region.group.rows for region in contents.regions]
+    effects = [region.effect for region in contents.regions if region.effect]
     figure = labels = None
     if contents.xy is not None:
         figure = data_uri(map_picture(contents.xy, groups))
@@ -45,6 +47,7 @@ def render_report(contents: ReportContents) -> bytes:
         labels=labels,
         width=WIDTH,
         height=HEIGHT,
+        measured=effect_names(effects) if effects else None,
         alphas=bool(contents.assessed or any(region.claim for region in contents.regions)),
     ).encode()
 
@@ -104,5 +107,10 @@ def _environment() -> jinja2.Environment:
         "clean": clean,
         "data_uri": data_uri,
     }
-    made.globals |= {"interval": interval, "hue": hue}
+    made.globals |= {
+        "interval": interval,
+        "hue": hue,
+        "effect_cells": effect_cells,
+        "effect_words": effect_words,
+    }
     return made

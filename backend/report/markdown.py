@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from backend.core.wording import effect_cells, effect_names
 from backend.report.contents import ReportContents
 from backend.report.html import clean, interval, number, percent
 
@@ -52,11 +53,17 @@ def model_card_section(contents: ReportContents, *, level: int = 2) -> str:
     ]
     if contents.regions:
         claimed = any(region.claim for region in contents.regions)
-        header = ["#", "What its members share", "Members", "Weighted loss", "Weighted × base"]
-        header += (
-            ["Held-out × base", "95 % interval", "p", "p, adjusted", "Verdict"] if claimed else []
-        )
-        lines += _table(header, (_region(region, claimed) for region in contents.regions))
+        effects = [region.effect for region in contents.regions if region.effect]
+        if effects:
+            lines += _measured(contents, effect_names(effects), claimed)
+        else:
+            header = ["#", "What its members share", "Members", "Weighted loss", "Weighted × base"]
+            header += (
+                ["Held-out × base", "95 % interval", "p", "p, adjusted", "Verdict"]
+                if claimed
+                else []
+            )
+            lines += _table(header, (_region(region, claimed) for region in contents.regions))
     else:
         lines.append("No regions were searched.")
     lines += ["", f"{below} Hypotheses", ""]
@@ -81,6 +88,27 @@ def model_card_section(contents: ReportContents, *, level: int = 2) -> str:
     lines += ["", f"{below} What is not claimed", ""]
     lines += [f"- {sentence}" for sentence in contents.limits]
     return "\n".join(lines) + "\n"
+
+
+def _measured(contents: ReportContents, measured: tuple[str, str], claimed: bool) -> list[str]:
+    """Regions with what examples kept aside say of each; a line below, with that of its label."""
+    header = ["#", "Name", "Members", "Kept aside", f"{measured[0].capitalize()} of these"]
+    header += [measured[1].capitalize(), "× others", *(["p", "Verdict"] if claimed else [])]
+    rows, below = [], []
+    for region in contents.regions:
+        if region.effect is None:
+            continue
+        cells = [str(region.number), escape(region.name), number(region.group.n_members)]
+        cells += [number(region.effect.n), *map(escape, effect_cells(region.effect))]
+        if claimed:
+            cells += [escape(region.claim["p_words"]), escape(region.claim["verdict"])]
+            below.append(f"{region.number}\\. {escape(region.claim['sentence'])}")
+        rows.append(cells)
+    quote = (
+        "The numbers from Kept aside on are the ones to quote, with their 95 % interval: they are "
+        "of examples that had no part in finding the region."
+    )
+    return [*_table(header, rows), "", quote, *(line for one in below for line in ("", one))]
 
 
 def _region(region: Any, claimed: bool) -> list[str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from backend.core.errors import InputError
 from backend.core.parts import bundle_aside, group_codes
 from backend.core.progress import Progress
-from backend.describe import name_groups
+from backend.describe.naming.bundle import name_in_bundle
 from backend.tasks.checks import check_count, check_layer, chosen_layer
 from backend.tasks.results import searched_with
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
@@ -28,7 +28,12 @@ SHOWN = 5
 
 
 def run_regions(
-    bundle: Bundle | None, options: Options, progress: Progress, part: WritePart
+    bundle: Bundle | None,
+    options: Options,
+    progress: Progress,
+    part: WritePart,
+    *,
+    device: str = "auto",
 ) -> tuple[Arrays, Meta]:
     """A short list of regions, each measured on examples that had no part in finding it.
 
@@ -42,12 +47,12 @@ def run_regions(
 
     bundle = chosen_layer("regions", bundle, options)
     began = time.perf_counter()
-    device = choose_device("auto")
-    found = search_regions(bundle, options, device=device, progress=progress)
+    chosen = choose_device(device)
+    found = search_regions(bundle, options, device=chosen, progress=progress)
     facts = region_facts(found, bundle.losses)
     names = region_names(bundle, found.members, facts)
     return region_arrays(found), {
-        **searched_with(TASK, options, device),
+        **searched_with(TASK, options, chosen),
         "regions": [one | {"name": name} for one, name in zip(facts, names, strict=True)],
         "notes": list(found.notes),
         "labelled": bundle.label_codes is not None,
@@ -105,23 +110,25 @@ def region_names(
     ``facts`` say the ``kind`` of each and the ``labels`` it is bound to; ``given`` are names that
     somebody gave.
     """
-    if not len(members):
-        return []
-    numbers = bundle.predictions if bundle.prediction_names is None else bundle.prediction_names
-    return name_groups(
+    return name_in_bundle(
+        bundle,
         members,
-        labels=bundle.label_names,
-        predictions=numbers,
-        targets=bundle.targets,
-        losses=bundle.losses,
-        columns=bundle.examples[bundle.attributes],
-        texts=bundle.examples["text"].tolist() if bundle.has_text else None,
-        ids=bundle.ids,
-        classes=bundle.class_names,
         kinds=[str(one.get("kind", "ball")) for one in facts],
         scope_labels=[list(one.get("labels", ())) for one in facts],
         given=given,
     )
+
+
+def count_shown(facts: Sequence[Mapping[str, Any]], regions: int = SHOWN) -> int:
+    """How many entries of a list are shown: all labels that fail, and so many regions after them.
+
+    Examples
+    --------
+    >>> count_shown([{"kind": "label"}, {"kind": "ball"}, {"kind": "direction"}], 1)
+    2
+    """
+    labels = sum(one.get("kind") == "label" for one in facts)
+    return min(len(facts), labels + regions)
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from importlib import import_module
@@ -12,14 +13,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backend.cache import Cache, Entry, key_of
+from backend.core.effects import Effect
 from backend.core.errors import InputError
 from backend.core.progress import Progress
-from backend.core.statistics import adjust_p
-from backend.report.contents import gather
+from backend.core.wording import (
+    ERROR_LABEL,
+    HOW,
+    LEAST_P,
+    LEVEL,
+    LOSS_LABEL,
+    effect_words,
+    number,
+    p_value,
+    percent,
+    verdict,
+)
+from backend.report.contents import ReportContents, gather
 from backend.report.html import render_report
 from backend.report.markdown import model_card_section
 from backend.store import Store
 from backend.tasks import TASKS, complete_options
+from backend.tasks.regions import count_shown
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
@@ -33,8 +47,9 @@ def run_report(
     Options
     -------
     spotlights, regions : dict or None
-        Options of one of these tasks; without any, spotlights with their defaults. Its result is
-        taken from the cache, or searched now.
+        Options of one of these tasks; without any, regions with their defaults. Its result is
+        taken from the cache, or searched now. Of regions the report lists the labels that fail and
+        the first ``SHOWN`` others.
     claim : bool
         Whether the report says how sure the regions are. Of spotlights that is taken from the task
         ``assess`` with the same search options, or computed now, which takes up to a minute;
@@ -60,29 +75,7 @@ def run_report(
     if bundle is None:
         raise InputError("task 'report' works on a bundle: got no digest.")
     began = time.perf_counter()
-    bundle, layer = bundle.at_layer(options["layer"]), {"layer": options["layer"]}
-    search = "spotlights" if options["regions"] is None else "regions"
-    wanted = complete_options(search, (options[search] or {}) | layer)
-    found = _result(search, bundle, wanted, _between(progress, 0.0, 0.1))
-    assessment: Mapping[str, Any] | None = None
-    methods = None
-    if options["claim"] and search == "regions":
-        assessment = claims_of_regions(found.meta)
-    elif options["claim"]:
-        asked = complete_options("assess", wanted)
-        assessment = _result("assess", bundle, asked, _between(progress, 0.1, 0.5)).meta
-    if options["methods"] is not None:
-        asked = complete_options("methods", options["methods"] | layer)
-        compared = _result("methods", bundle, asked, _between(progress, 0.5, 0.9))
-        methods = methods_table(compared.meta["table"])
-    progress(0.9, "Writing the report")
-    store = Store()
-    try:
-        contents = gather(
-            bundle, store=store, regions=found, assessment=assessment, methods=methods
-        )
-    finally:
-        store.close()
+    contents = report_contents(bundle, options, progress)
     made = {"html": render_report(contents), "markdown": model_card_section(contents).encode()}
     arrays = {name: np.frombuffer(data, dtype=np.uint8) for name, data in made.items()}
     return arrays, {
@@ -93,46 +86,80 @@ def run_report(
     }
 
 
-def claims_of_regions(meta: Mapping[str, Any], *, level: float = 0.05) -> dict[str, Any]:
-    """What the task ``regions`` says of its regions, in the words of an assessment.
+def report_contents(
+    bundle: Bundle, options: Mapping[str, Any], progress: Progress, *, home: str | None = None
+) -> ReportContents:
+    """What the report says; ``options`` are complete, ``home`` holds the cache and the events."""
+    bundle, layer = bundle.at_layer(options["layer"]), {"layer": options["layer"]}
+    search = "regions" if options["spotlights"] is None else "spotlights"
+    wanted = complete_options(search, (options[search] or {}) | layer)
+    cache = Cache(home)
+    found = _result(search, bundle, wanted, _between(progress, 0.0, 0.1), cache)
+    shown = count_shown(found.meta["regions"]) if search == "regions" else None
+    assessment: Mapping[str, Any] | None = None
+    methods = None
+    if options["claim"] and search == "regions":
+        assessment = claims_of_regions(found.meta, shown=shown)
+    elif options["claim"]:
+        asked = complete_options("assess", wanted)
+        assessment = _result("assess", bundle, asked, _between(progress, 0.1, 0.5), cache).meta
+    if options["methods"] is not None:
+        asked = complete_options("methods", options["methods"] | layer)
+        compared = _result("methods", bundle, asked, _between(progress, 0.5, 0.9), cache)
+        methods = methods_table(compared.meta["table"])
+    progress(0.9, "Writing the report")
+    store = Store(home=home)
+    try:
+        return gather(
+            bundle,
+            store=store,
+            regions=found,
+            assessment=assessment,
+            methods=methods,
+            shown=shown,
+        )
+    finally:
+        store.close()
 
-    Intervals are 95 % (normal, the base taken as exact); p is that of the held-out test, family-wise
-    over all candidates already.
+
+def claims_of_regions(meta: Mapping[str, Any], *, shown: int | None = None) -> dict[str, Any]:
+    """What the task ``regions`` says of its regions, as the claims of a report.
+
+    Parameters
+    ----------
+    meta : mapping
+        Of the task, or of a file that the command ``regions`` wrote.
+    shown : int, optional
+        Only the first so many of the list.
     """
     regions = []
-    adjusted = adjust_p([region["p_value"] for region in meta["regions"]])
-    for region, p_adjusted in zip(meta["regions"], adjusted, strict=True):
-        base, p = region["held_out_base"], region["p_value"]
-        reach = 1.96 * region["held_out_error"]
-        value = region["held_out_loss"]
-        loss = {"value": value, "low": value - reach, "high": value + reach}
-        chance = (
-            "not distinguishable from its whole label"
-            if region["bound"]
-            else "not distinguishable from chance"
+    for region in meta["regions"][:shown]:
+        effect = Effect.from_dict(region["effect"])
+        label = region["kind"] == "label"
+        said = verdict(
+            region["p"], effect, region["kind"], bound=region["bound"], cell=region["cell"]
         )
-        verdict = "real" if p <= level else chance
-        against = f" ×{value / base:.2g} base" if base > 0 else f" loss {value:.3g}"
+        p = p_value(region["p"], None if label else LEAST_P)
+        own = ""
+        if region["bound"] and not label:
+            rate = math.isfinite(effect.error_label)
+            value = percent(effect.error_label) if rate else number(effect.loss_label)
+            whole = ERROR_LABEL if rate else LOSS_LABEL
+            own = f" The {whole.replace(' label', ' its label')}: {value}."
         regions.append(
             {
-                "p_value": p,
-                "p_claim": p,
-                "p_adjusted": float(p_adjusted),
-                "held_out_loss": loss,
-                "held_out_lift": {name: one / base for name, one in loss.items()}
-                if base > 0
-                else None,
-                "verdict": verdict,
-                "sentence": f"Looked for {region['scope']}: held-out{against}, p {p:.3f}: {verdict}.",
+                "p": region["p"],
+                "p_words": p,
+                "verdict": said,
+                "sentence": f"Looked for {region['scope']}. {effect_words(effect)}.{own} "
+                f"p {p}: {said}.",
             }
         )
     return {
         "regions": regions,
-        "level": level,
+        "level": LEVEL,
         "n_candidates": meta["n_candidates"],
-        "note": "Held-out losses count at most "
-        f"{meta['loss_cap']:.3g} each. p compares with losses shuffled within labels. "
-        + " ".join(meta["notes"]),
+        "note": " ".join([HOW, *meta["notes"]]),
     }
 
 
@@ -153,17 +180,18 @@ def methods_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
         "mean_loss": "weighted loss",
         "ratio": "weighted × base",
         "held_out_loss": "refound loss",
-        "p": "p",
+        "p": "refound p",
         "note": "note",
     }
     return pd.DataFrame(rows)[list(names)].rename(columns=names)
 
 
-def _result(task: str, bundle: Bundle, wanted: dict[str, Any], progress: Progress) -> Entry:
+def _result(
+    task: str, bundle: Bundle, wanted: dict[str, Any], progress: Progress, cache: Cache
+) -> Entry:
     """What a task makes: from the cache, or computed and kept there."""
     row = TASKS[task]
     key = key_of(task, bundle.digest, wanted, row.version)
-    cache = Cache()
     kept = cache.read(key)
     if kept is not None:
         return kept

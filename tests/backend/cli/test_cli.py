@@ -368,7 +368,7 @@ def test_compare_and_hypothesis_use_the_layer(layered, home, capsys):
     for layer in ("", "deep"):
         arguments = ["compare", str(layered), "--methods", "spotlights", "--groups", "1"]
         assert main([*arguments, "--layer", layer, "--json"]) == 0
-        tables[layer] = json.loads(capsys.readouterr().out)["table"][0]["mean_loss"]
+        tables[layer] = json.loads(capsys.readouterr().out)["table"][0]["weighted_loss"]
     assert tables["deep"] > tables[""]
     rule = f"near e000 top {PLANTED}"
     arguments = ["hypothesis", str(layered), "--rule", rule, "--json", "--used", "id = e199"]

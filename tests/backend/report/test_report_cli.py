@@ -42,11 +42,14 @@ def run(home, monkeypatch, capsys):
 
 def test_a_report_is_written_from_a_search_or_from_a_file(run, upload, tmp_path):
     page, card, regions = (tmp_path / name for name in ("r.html", "r.md", "r.npz"))
-    status, said, _ = run("report", upload, "--out", page, "--markdown", card, "--size", 20)
+    search = ("--spotlights", 5, "--size", 20)
+    status, said, _ = run("report", upload, "--out", page, "--markdown", card, *search)
     assert status == 0
     assert f"Written to {page} and {card}." in said
     assert page.read_text().count("<section>") == 5
     assert "Held-out × base" in card.read_text()
+    with pytest.raises(SystemExit):
+        run("report", upload, "--out", page, "--size", 20)
     assert run("fit", upload, "--out", regions, "--size", 20, "--spotlights", 2)[0] == 0
     status, said, _ = run("report", upload, "--out", page, "--regions", regions, "--json")
     assert [one["region"] for one in json.loads(said)["regions"]] == [1, 2]
@@ -113,7 +116,8 @@ def test_methods_are_compared_in_one_table(run, upload, tmp_path):
     assert status == 0
     table = pd.read_csv(out)
     assert set(table["method"]) == {"highest_loss", "error_clusters", "mixture"}
-    assert "held out loss" in said
+    assert "refound loss" in said and "refound p" in said
+    assert {"refound_loss", "weighted_loss", "refound_p"} <= set(table)
     assert "defined by the loss" in said
     told = json.loads(run("compare", upload, "--methods", "highest_loss", "--json")[1])
     assert told["table"][0]["method"] == "highest_loss"

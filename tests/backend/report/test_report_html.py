@@ -14,15 +14,18 @@ import pytest
 
 from backend import report
 from backend.bundle import read_bundle, write_bundle
+from backend.cache import Cache, key_of
+from backend.core.effects import Effect
 from backend.core.errors import InputError
 from backend.core.groups import sharp_group
 from backend.core.home import PROJECT
+from backend.core.wording import HOW, effect_cells, effect_words
 from backend.report.html import clean, interval, number, percent
 from backend.report.markdown import escape
 from backend.report.picture import HEIGHT, WIDTH, map_picture, place
 from backend.spotlight import assess_spotlights, find_spotlights
 from backend.store import Store
-from backend.tasks import complete_options
+from backend.tasks import TASKS, complete_options, run_spotlights
 from backend.tasks.report import file_name, run_report
 from tests.bundles import picture, planted
 
@@ -233,7 +236,6 @@ def test_it_says_what_was_found(folder, store):
         found=found,
         n_permutations=39,
         n_bootstrap=2,
-        time_budget_s=600,
     )
     report.keep_hypothesis(bundle, store, "Winter is hard", "season = winter")
     made = report.gather(bundle, store=store, regions=found, assessment=assessment, now=NOW)
@@ -343,8 +345,6 @@ def test_the_task_writes_the_report_of_what_the_cache_holds(hostile, home, monke
     )
     seen = []
     arrays, meta = run_report(hostile, options, lambda f, told: seen.append(f), lambda a, m: None)
-    from backend.cache import Cache, key_of
-    from backend.tasks import TASKS, run_spotlights
 
     searched = complete_options("spotlights", options["spotlights"])
     asked = complete_options("assess", searched)
@@ -388,8 +388,24 @@ def test_the_task_writes_of_regions_too(folder, home, monkeypatch):
     arrays, _ = run_report(bundle, options, lambda f, told: None, lambda a, m: None)
     reader = read(arrays["html"].tobytes())
     said = " ".join("".join(reader.text).split())
-    assert reader.tags.count("section") == 2
-    assert "Looked for" in said and ": real." in said and "p compares with losses shuffled" in said
+    wanted = complete_options("regions", {"n_regions": 2})
+    key = key_of("regions", bundle.digest, wanted, TASKS["regions"].version)
+    told = Cache().read(key).meta["regions"]
+    assert reader.tags.count("section") == len(told) >= 2
+    for one in told:
+        effect = Effect.from_dict(one["effect"])
+        assert one["name"] in said and effect_words(effect) in said
+    assert ": real." in said and "are the ones to quote" in said and HOW in said
+    assert "Weighted loss" not in said and "count at most" not in said
+    assert (
+        effect_cells(Effect.from_dict(told[0]["effect"]))[0]
+        in arrays["markdown"].tobytes().decode().replace("\\", "")
+    )
+    options = complete_options("report", {"regions": {"n_regions": 2}, "claim": False})
+    arrays, _ = run_report(bundle, options, lambda f, told: None, lambda a, m: None)
+    untested = " ".join("".join(read(arrays["html"].tobytes()).text).split())
+    assert effect_words(Effect.from_dict(told[0]["effect"])) in untested
+    assert ": real." not in untested and "Verdict" not in untested
     assert re.search(r"regions \d", said) and not re.search(r"spotlights \d", said)
     with pytest.raises(InputError, match="of regions or of spotlights"):
         complete_options("report", {"regions": {}, "spotlights": {}})

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from backend.bundle import read_bundle, write_bundle
+from backend.cache import key_of
 from backend.cli.main import main
+from backend.core.effects import Effect
 from backend.core.errors import InputError
+from backend.core.parts import bundle_aside
+from backend.core.wording import effect_cells, effect_words
 from backend.spotlight import find_regions
-from backend.tasks import complete_options, default_options, run_regions
+from backend.store import Store
+from backend.tasks import TASKS, complete_options, default_options, run_regions
+from backend.tasks.regions import count_shown
 
 N, PLANTED = 600, 24
 
@@ -45,27 +52,38 @@ def run(path, **options):
 
 def test_task_writes_what_the_function_finds(path):
     bundle, arrays, meta = run(path, n_regions=3)
-    names = np.array(["Shirt", "Coat"])[bundle.labels]
-    same = find_regions(bundle.embeddings, bundle.losses, labels=names, n_regions=3)
+    same = find_regions(
+        bundle.embeddings,
+        bundle.losses,
+        labels=bundle.label_names,
+        predictions=bundle.prediction_names,
+        kept_aside=bundle_aside(bundle),
+        n_regions=3,
+    )
     np.testing.assert_allclose(arrays["weights"], same.weights, atol=1e-6)
     np.testing.assert_allclose(arrays["centers"], same.centers)
+    np.testing.assert_array_equal(arrays["kept_aside"], bundle_aside(bundle))
+    assert meta["n_aside"] == arrays["kept_aside"].sum()
     r = len(same)
-    assert arrays["precisions"].shape == (r,) and (arrays["precisions"] > 0).all()
     assert arrays["scores"].shape == (r, N) and arrays["roots"].shape[:2] == (r, 6)
     for line, rows, told in zip(arrays["members"], same.members, meta["regions"], strict=True):
         assert line[line >= 0].tolist() == rows.tolist()
         assert told["n_members"] == len(rows)
         assert told["member_loss"] == pytest.approx(bundle.losses[rows].mean())
+    assert [Effect.from_dict(one["effect"]) for one in meta["regions"]] == list(same.effects)
     assert meta["regions"][0]["scope"] == "among true label Coat"
     assert set(arrays["members"][0][:10]) <= set(range(PLANTED))
+    names = [one["name"] for one in meta["regions"]]
+    assert len(set(names)) == len(names)
     json.dumps(meta)
 
 
 def test_groups_are_a_column_that_exists(path):
     _, arrays, meta = run(path, groups="patient")
-    half = arrays["first_half"]
-    assert (half[::2] == half[1::2]).all() and meta["options"]["groups"] == "patient"
-    with pytest.raises(InputError, match="no column 'ward'"):
+    aside = arrays["kept_aside"]
+    assert (aside[::2] == aside[1::2]).all() and 0 < aside.sum() < N
+    assert meta["options"]["groups"] == "patient"
+    with pytest.raises(InputError, match="groups must be a column of the bundle: got 'ward'"):
         run(path, groups="ward")
 
 
@@ -75,25 +93,122 @@ def test_groups_are_a_column_that_exists(path):
         ({"n_regions": 0}, "n_regions must be a whole number from 1"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"groups": 3}, "groups must name a column"),
-        ({"size": 0.1}, "no option 'size'. It takes n_regions, seed, groups"),
+        ({"sizes": [0.7]}, "sizes must be shares"),
+        ({"size": 0.1}, "no option 'size'. It takes n_regions, sizes, seed, groups"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(options, text):
     with pytest.raises(InputError, match=text):
         complete_options("regions", options)
-    assert default_options("regions") == {"n_regions": 5, "seed": 0, "groups": None, "layer": ""}
+    assert default_options("regions")["n_regions"] == 12
 
 
-def test_command_lists_and_writes(path, tmp_path, monkeypatch, capsys):
+def test_labels_that_fail_come_on_top_of_what_is_shown():
+    facts = [{"kind": kind} for kind in ("label", "label", "ball", "direction", "ball")]
+    assert [count_shown(facts, most) for most in (1, 2, 9)] == [3, 4, 5]
+    assert count_shown([]) == 0
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Run a command; what it printed, read as JSON where it was asked for."""
     monkeypatch.setenv("ERRORSCOPE_HOME", str(tmp_path / "home"))
-    out = tmp_path / "regions.npz"
-    command = ["regions", str(path), "--regions", "2", "--groups", "patient", "--out", str(out)]
-    assert main(command) == 0
-    assert "among true label Coat" in capsys.readouterr().out
-    assert main([*command, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["regions"][0]["p_value"] <= 0.05
+    monkeypatch.delenv("ERRORSCOPE_DATABASE", raising=False)
+
+    def run_command(*arguments):
+        status = main([str(one) for one in arguments])
+        said = capsys.readouterr()
+        assert status == 0, said.err
+        return json.loads(said.out) if "--json" in arguments else said.out
+
+    return run_command
+
+
+def test_page_command_file_and_report_say_the_same(path, tmp_path, command):
+    bundle, arrays, meta = run(path)
+    shown = count_shown(meta["regions"])
+    page = meta["regions"][:shown]
+    out, html, card = (tmp_path / name for name in ("r.npz", "r.html", "r.md"))
+    told = command("regions", path, "--out", out, "--json")["regions"]
+    assert [one | {"multiple": 0, "verdict": ""} for one in page] == [
+        one | {"multiple": 0, "verdict": ""} for one in told
+    ]
+    text = command("regions", path)
+    with np.load(out, allow_pickle=False) as file:
+        members = file["members"]
+        np.testing.assert_array_equal(members, arrays["members"][:shown])
+        np.testing.assert_array_equal(file["kept_aside"], arrays["kept_aside"])
+        assert file["names"].tolist() == [one["name"] for one in page]
+        assert file["numbers"].tolist() == list(range(1, shown + 1))
+        assert file["ids"].tolist() == bundle.ids.tolist()
+    searched = command("report", path, "--out", html, "--markdown", card, "--json")["regions"]
+    pages = [html.read_text(), card.read_text()]
+    read = command("report", path, "--out", html, "--markdown", card, "--regions", out, "--json")
+    assert read["regions"] == searched
+    pages += [html.read_text(), card.read_text()]
+    for one, fact, reported in zip(page, told, searched, strict=True):
+        effect = Effect.from_dict(one["effect"])
+        assert reported["name"] == one["name"] and reported["effect"] == one["effect"]
+        assert reported["members"] == one["n_members"] and reported["p"] == one["p"]
+        assert reported["verdict"] == fact["verdict"]
+        for cell in effect_cells(effect):
+            assert cell in text
+            assert all(cell in said.replace("\\", "") for said in pages)
+    first = told[0]
+    assert first["p"] <= 0.05 and first["verdict"].startswith("real")
+    wrong = np.isin(np.arange(N), members[0]) & arrays["kept_aside"]
+    assert first["effect"]["n"] == wrong.sum()
+    assert first["effect"]["error"] == (bundle.labels != bundle.predictions)[wrong].mean()
+
+
+def test_describe_reads_exactly_the_members_of_the_file(path, tmp_path, command):
+    out = tmp_path / "r.npz"
+    told = command("regions", path, "--regions", 2, "--out", out, "--json")["regions"]
+    bundle = read_bundle(path)
     with np.load(out) as file:
-        assert file["scores"].shape == (len(told["regions"]), N) and len(file["ids"]) == N
-    assert main(["regions", str(path), "--groups", "ward"]) == 2
-    assert "--groups must name a column" in capsys.readouterr().err
+        lines = file["members"]
+    for fact, line in zip(told, lines, strict=True):
+        rows = line[line >= 0]
+        ask = ("describe", path, "--regions", out, "--region", fact["number"])
+        said = command(*ask, "--json")
+        assert said["members"] == len(rows) == fact["n_members"]
+        assert said["member_loss"] == pytest.approx(bundle.losses[rows].mean())
+        assert (said["name"], said["number"]) == (fact["name"], fact["number"])
+        assert said["weighted_loss"] == fact["weighted_loss"] and said["p"] == fact["p"]
+        labels = {one["value"]: one["count"] for one in said["attributes"]["label"]}
+        assert sum(labels.values()) == len(rows)
+        text = command(*ask)
+        assert text.startswith(f"Region {fact['number']}, {fact['name']}, of run: {len(rows)}")
+        assert effect_words(Effect.from_dict(fact["effect"])) in text
+
+
+def test_a_name_that_somebody_gave_wins_everywhere(path, tmp_path, command):
+    bundle, _, meta = run(path)
+    key = key_of("regions", bundle.digest, meta["options"], TASKS["regions"].version)
+    with closing(Store()) as store:
+        store.rename_region(bundle, f"{key}:0", "far coats")
+    out, html = tmp_path / "r.npz", tmp_path / "r.html"
+    assert command("regions", path, "--out", out, "--json")["regions"][0]["name"] == "far coats"
+    for more in ((), ("--regions", out)):
+        said = command("report", path, "--out", html, *more, "--json")["regions"]
+        assert said[0]["name"] == "far coats" and said[1]["name"] == meta["regions"][1]["name"]
+
+
+def test_size_restricts_the_candidates(path, command):
+    told = command("regions", path, "--size", 0.04, "--json")
+    assert told["options"]["sizes"] == [0.04]
+    sizes = {one["n_members"] for one in told["regions"] if one["kind"] != "label"}
+    assert sizes and all(abs(size - 24) <= 12 for size in sizes)
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (["--groups", "ward"], "--groups must name a column: got 'ward'. There are: "),
+        (["--size", "0.5"], "--size must be a share above 0 and below 0.5"),
+        (["--regions", "0"], "--regions must be a whole number from 1 to 50"),
+    ],
+)
+def test_command_refuses_what_cannot_be_used(path, home, capsys, more, text):
+    assert main(["regions", str(path), *more]) == 2
+    assert text in capsys.readouterr().err

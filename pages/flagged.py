@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
 from backend.bundle import Bundle
-from backend.core.groups import sharp_group
+from backend.core.groups import by_loss, sharp_group
 from backend.export import export_flagged
 from backend.rules import RuleError, evaluate
+from backend.views import rows_by_tag
 from pages.components.flagged.blind import show_blind_check
 from pages.components.flagged.hypotheses import show_hypotheses
 from pages.components.flagged.report import latest, show_report
 from pages.components.gallery import gallery
 from pages.components.group import ask, tagging, ways
-from pages.components.group.groups import rows_of_ids
 from pages.components.shared import frame, keys, link, services, tables, text
 from pages.components.shared.choice import Choice
 
@@ -127,7 +129,7 @@ def show_table(bundle: Bundle, chosen: list[str]) -> None:
 def show_gallery(bundle: Bundle, chosen: list[str]) -> None:
     """The flagged examples themselves; picked ones can lose one tag."""
     rows = tagged(bundle, chosen)
-    members = np.sort(rows_of_ids(bundle, rows["id"].unique()))
+    members = np.sort(bundle.rows_of(rows["id"].unique()))
     group = sharp_group("tag", members, bundle.losses)
     picked = gallery.show_gallery(bundle, group, key="gallery_flagged")
     held = sorted(rows.loc[rows["id"].isin(picked), "tag"].unique())
@@ -174,17 +176,15 @@ def show_shared(bundle: Bundle, chosen: list[str]) -> None:
 
 def shared_choices(bundle: Bundle, chosen: list[str]) -> list[Choice]:
     """Everything tagged, each tag, and the rule of each hypothesis, as groups; empty ones left out."""
-    seq, held = latest(bundle.digest), tagged(bundle, chosen)
-    held = held.assign(row=pd.Index(bundle.ids).get_indexer(held["id"]))
-    held = held[held["row"] >= 0]
-    named = {
-        f"tag:{tag}": (f"tag: {tag}", rows["row"].to_numpy(), {"kind": "tag", "tag": tag})
-        for tag, rows in held.groupby("tag")
+    seq, held = latest(bundle.digest), rows_by_tag(bundle, tagged(bundle, chosen))
+    named: dict[str, tuple[str, NDArray[np.int64], dict[str, Any]]] = {
+        f"tag:{tag}": (f"tag: {tag}", rows, {"kind": "tag", "tag": tag})
+        for tag, rows in held.items()
     }
     if len(named) > 1:
-        every = held["row"].unique()
-        tags = sorted(held["tag"].unique())
-        named = {"tags": ("everything tagged", every, {"kind": "tag", "tags": tags})} | named
+        every = np.unique(np.concatenate(list(held.values())))
+        source = {"kind": "tag", "tags": list(held)}
+        named = {"tags": ("everything tagged", every, source)} | named
     for event in services.store().hypotheses(bundle.digest):
         card = event.payload["card"]
         rows = rule_rows(bundle.digest, bundle.layer, card.get("rule", ""), seq, bundle)
@@ -192,29 +192,23 @@ def shared_choices(bundle: Bundle, chosen: list[str]) -> list[Choice]:
             source = {"kind": "rule", "rule": card["rule"]}
             named[f"rule:{event.payload['key']}"] = (f"rule: {card['rule']}", rows, source)
     return [
-        Choice(key, name, sharp_group("tag", by_loss(bundle, rows), bundle.losses), source)
+        Choice(key, name, sharp_group("tag", by_loss(rows, bundle.losses), bundle.losses), source)
         for key, (name, rows, source) in named.items()
         if len(rows)
     ]
 
 
 @st.cache_resource(show_spinner="Reading the rules", max_entries=64)
-def rule_rows(digest: str, layer: str, rule: str, seq: int, _bundle: Bundle) -> np.ndarray:
+def rule_rows(digest: str, layer: str, rule: str, seq: int, _bundle: Bundle) -> NDArray[np.int64]:
     """Rows a rule means as the log stands at event ``seq``.
 
-    None where it cannot be read any more, for instance because its tag is gone.
+    No rows where it cannot be read any more, for instance because its tag is gone.
     """
     try:
         mask = evaluate(rule, _bundle, tagging.tags_of(_bundle)) if rule else np.zeros(_bundle.n)
     except RuleError:
         mask = np.zeros(_bundle.n)
     return np.flatnonzero(mask)
-
-
-def by_loss(bundle: Bundle, rows: np.ndarray) -> np.ndarray:
-    """Rows, highest loss first."""
-    rows = np.sort(rows)
-    return rows[np.argsort(-bundle.losses[rows], kind="stable")]
 
 
 def show_history(bundle: Bundle) -> None:

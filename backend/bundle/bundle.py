@@ -138,6 +138,20 @@ class Bundle:
         """Stable unique ids, shape (n,)."""
         return np.asarray(self.examples["id"].tolist(), dtype=np.str_)
 
+    @cached_property
+    def _index(self) -> pd.Index:
+        return pd.Index(self.ids)
+
+    def places(self, ids: Any) -> NDArray[np.int64]:
+        """Row of each of these ids (k,); -1 for one that the bundle does not have."""
+        wanted = pd.Index(np.asarray(ids, dtype=str))
+        return np.asarray(self._index.get_indexer(wanted), dtype=np.int64)
+
+    def rows_of(self, ids: Any) -> NDArray[np.int64]:
+        """Rows of these ids, in their order; those that the bundle does not have are left out."""
+        places = self.places(ids)
+        return places[places >= 0]
+
     @property
     def attributes(self) -> list[str]:
         """Columns of ``examples`` that describe an example, in file order."""

@@ -7,12 +7,16 @@ stands in a link.
 
 from backend.views.breakdown import column_bars, confusion_table, pair_rule
 from backend.views.differs import what_differs
+from backend.views.example import ClassChance, likely_classes, share_below
 from backend.views.links import MAX_INLINE, decode, encode
+from backend.views.members import MARGIN, member_table, rows_by_tag
 from backend.views.resolve import Looked, Scene, resolve
 from backend.views.state import Drawn, Filter, Ids, Query, SelectionStep, View, ViewError
 
 __all__ = [
+    "MARGIN",
     "MAX_INLINE",
+    "ClassChance",
     "Drawn",
     "Filter",
     "Ids",
@@ -26,7 +30,11 @@ __all__ = [
     "confusion_table",
     "decode",
     "encode",
+    "likely_classes",
+    "member_table",
     "pair_rule",
     "resolve",
+    "rows_by_tag",
+    "share_below",
     "what_differs",
 ]

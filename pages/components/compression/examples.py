@@ -12,7 +12,6 @@ from backend.populations import PopulationPair, matched_non_pies
 from pages.components.compression.votes import show_votes
 from pages.components.gallery import gallery
 from pages.components.group import tagging
-from pages.components.group.groups import rows_of_ids
 from pages.components.shared import text
 from pages.components.shared.choice import Choice
 
@@ -45,7 +44,7 @@ def show_examples(bundle: Bundle, held: PopulationPair) -> None:
             picked = show_beside(bundle, held, choice, others)
     with bar:
         tagging.show_bar(bundle, choice, picked)
-    shown = rows_of_ids(bundle, picked[-1:])
+    shown = bundle.rows_of(picked[-1:])
     with detail:
         show_votes(bundle, held, int(shown[0] if len(shown) else rows[0]))
 

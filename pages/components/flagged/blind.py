@@ -13,7 +13,7 @@ from backend.core.errors import BackendError
 from backend.report import BlindCheck, answer_blind_check, blind_summary, make_blind_check
 from pages.components.gallery import gallery
 from pages.components.group import tagging
-from pages.components.group.groups import baselines, rows_of_ids
+from pages.components.group.groups import baselines
 from pages.components.shared import frame, services, text
 
 GROUP = "blind_group"
@@ -76,7 +76,7 @@ def rows_of(bundle: Bundle, chosen: str) -> NDArray[np.int64]:
     if chosen == HIGH_LOSS:
         return baselines(bundle, SHARE, seed=0)[0].group.rows
     tags = tagging.tags_of(bundle)
-    return rows_of_ids(bundle, tags.loc[tags["tag"] == chosen.removeprefix("tag:"), "id"])
+    return bundle.rows_of(tags.loc[tags["tag"] == chosen.removeprefix("tag:"), "id"])
 
 
 def _start(bundle: Bundle, chosen: str) -> None:

@@ -40,7 +40,6 @@ from backend.rules.cards import (
 from backend.rules.syntax import Value, name_text, value_text
 from pages.components.group import tagging
 from pages.components.group.ask import GROUP, ORIGIN, RULE, SEEN, SENTENCE, columns_of_bundle
-from pages.components.group.groups import rows_of_ids
 from pages.components.shared import frame, keys, services, text
 
 SUGGESTION = "hypothesis_suggestion"
@@ -313,7 +312,7 @@ def used_rows(bundle: Bundle, found_by: str) -> NDArray[Any] | None:
     if found_by == REGIONS:
         return _used_by_regions(bundle.digest, seq, bundle)
     tags = tagging.tags_of(bundle)
-    return rows_of_ids(bundle, tags.loc[tags["tag"] == found_by.removeprefix("tag:"), "id"])
+    return bundle.rows_of(tags.loc[tags["tag"] == found_by.removeprefix("tag:"), "id"])
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)

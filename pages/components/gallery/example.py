@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.neighbours import Neighbours, nearest
+from backend.views import likely_classes, share_below
 from pages.components.gallery import media
 from pages.components.gallery.known import groups_of, names_of
 from pages.components.gallery.shown import (
@@ -113,32 +113,23 @@ def facts_of(bundle: Bundle, row: int) -> list[tuple[str, str]]:
     if prediction is not None:
         found.append(("predicted", prediction + ("" if prediction == label else "  ✗ wrong")))
     loss = float(bundle.losses[row])
-    lower = float(np.mean(bundle.losses < loss))
     found += [
         ("loss", f"{text.number(loss)}  (base {text.number(bundle.base_loss)})"),
-        ("percentile", f"higher than {text.percent(lower)} of all losses"),
+        ("percentile", f"higher than {text.percent(share_below(bundle, row))} of all losses"),
     ]
     return found
 
 
 def bars_of(bundle: Bundle, row: int, *, top: int = 5) -> list[dict[str, Any]]:
     """The most probable classes and, beyond them, the label; ties: lower class first."""
-    names = bundle.class_names
-    if bundle.probabilities is None or names is None:
-        return []
-    p = np.asarray(bundle.probabilities[row], dtype=float)
-    wanted = np.argsort(-p, kind="stable")[:top].tolist()
-    label = None if bundle.label_codes is None else int(bundle.label_codes[row])
-    if label is not None and label not in wanted:
-        wanted.append(label)
     return [
         {
-            "name": names[c],
-            "share": float(p[c]),
-            "text": f"{p[c]:.3f}",
-            "mark": "label" if c == label else "",
+            "name": one.name,
+            "share": one.probability,
+            "text": f"{one.probability:.3f}",
+            "mark": "label" if one.is_label else "",
         }
-        for c in wanted
+        for one in likely_classes(bundle, row, top=top)
     ]
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError, InputError
@@ -145,17 +144,10 @@ def _told(event: Event | None, action: Action) -> str:
 
 def known(bundle: Bundle, ids: Sequence[str]) -> None:
     """Raise ``InputError`` when the bundle lacks one of these ids."""
-    order = _id_order(bundle.digest, bundle)
     wanted = np.asarray(ids, dtype=str)
-    at = order[np.minimum(np.searchsorted(bundle.ids, wanted, sorter=order), bundle.n - 1)]
-    missing = wanted[bundle.ids[at] != wanted]
+    missing = wanted[bundle.places(wanted) < 0]
     if len(missing):
         raise InputError(f"There is no example {text.shorten(missing[0], 60)!r} in this bundle.")
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _id_order(digest: str, _bundle: Bundle) -> NDArray[np.int64]:
-    return np.argsort(_bundle.ids, kind="stable")
 
 
 # --- which digit sets which tag -------------------------------------------------------------------

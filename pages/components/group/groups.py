@@ -323,12 +323,3 @@ def explain_numbers(method: str) -> None:
         help=measures.meanings(names, capped=method == "regions"),
         width="content",
     )
-
-
-def rows_of_ids(bundle: Bundle, ids: Any) -> NDArray[np.int64]:
-    """Rows of these ids, in their order; ids the bundle does not have are left out."""
-    wanted = np.asarray(ids, dtype=str)
-    order = np.argsort(bundle.ids, kind="stable")
-    at = np.searchsorted(bundle.ids, wanted, sorter=order)
-    rows = order[np.minimum(at, bundle.n - 1)]
-    return rows[bundle.ids[rows] == wanted]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import streamlit as st
 
 from backend.bundle import Bundle
+from backend.views import MARGIN, member_table
 from pages.components.gallery import gallery
 from pages.components.group import columns, tagging, words
 from pages.components.shared import keys, tables, text
@@ -18,7 +17,6 @@ REGION_VIEWS = ("What differs", "Breakdown", "Is it real?", "Other methods")
 VIEWS = ("Members", "Side by side", "Table", "Words", "Columns", *REGION_VIEWS)
 NOT_SHARED = tuple(view for view in VIEWS if view not in ("Words", "Columns"))
 """Views that do not say what a group shares."""
-MARGIN = "label margin"
 STRIP = 12
 """Examples shown per group where groups stand side by side."""
 
@@ -72,7 +70,7 @@ def show_beside(bundle: Bundle, choices: list[Choice]) -> list[str]:
 
 def show_table(bundle: Bundle, choice: Choice) -> list[str]:
     """All members as a table; the ids of the rows marked in it."""
-    frame = members_frame(bundle, choice, tagging.tags_of(bundle))
+    frame = member_table(bundle, choice.group, tagging.tags_of(bundle))
     event = st.dataframe(
         frame,
         hide_index=True,
@@ -84,29 +82,6 @@ def show_table(bundle: Bundle, choice: Choice) -> list[str]:
         lazy=False,
     )
     return frame["id"].iloc[event.selection.rows].tolist()
-
-
-def members_frame(bundle: Bundle, choice: Choice, tags: pd.DataFrame) -> pd.DataFrame:
-    """Members with what is known of each, in the group's order."""
-    group = choice.group
-    rows = group.rows
-    frame = pd.DataFrame({"id": bundle.ids[rows]})
-    if bundle.label_names is not None:
-        frame["label"] = bundle.label_names[rows]
-    if bundle.prediction_names is not None:
-        frame["prediction"] = bundle.prediction_names[rows]
-    frame["loss"] = bundle.losses[rows]
-    margins = bundle.label_margins(rows)
-    if margins is not None:
-        frame[MARGIN] = margins
-    frame["weight"] = np.asarray(group.weights[rows], dtype=float)
-    by_id = tags.groupby("id")["tag"].agg(", ".join).to_dict() if len(tags) else {}
-    frame["tags"] = [by_id.get(example, "") for example in frame["id"]]
-    others = bundle.examples.iloc[rows].drop(columns=["id", "image"], errors="ignore")
-    for name in others.columns:
-        ours = name in frame or name == MARGIN
-        frame[f"{name} (column)" if ours else name] = others[name].to_numpy()
-    return frame
 
 
 def margin_column() -> Any:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.groups import SMALL
 from backend.populations import StressColumns, read_stress_table, stress_columns
+from backend.views import rows_by_tag
 from pages.components.group import tagging
-from pages.components.group.groups import rows_of_ids
 from pages.components.shared import keys, link, populations, services, text
 
 TABLE = "table"
@@ -192,8 +192,5 @@ def tagged_rows(bundle: Bundle, names: list[str]) -> dict[str, list[int]]:
     """Rows of each tag."""
     if not names:
         return {}
-    tags = tagging.tags_of(bundle)
-    return {
-        name: np.sort(rows_of_ids(bundle, tags.loc[tags["tag"] == name, "id"])).tolist()
-        for name in names
-    }
+    held = rows_by_tag(bundle, tagging.tags_of(bundle))
+    return {name: held[name].tolist() if name in held else [] for name in names}

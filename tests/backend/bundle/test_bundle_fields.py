@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -210,3 +211,13 @@ def test_import_loads_neither_torch_nor_streamlit() -> None:
         "sys.exit(', '.join({'torch', 'streamlit', 'umap', 'sklearn'} & sys.modules.keys()) or 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
+
+
+def test_rows_are_found_by_id_in_the_order_asked(tmp_path: Path) -> None:
+    examples = pd.DataFrame({"id": ["b", "10", "a b", "9"]})
+    bundle = made(tmp_path, losses=[0.0] * 4, examples=examples)
+    assert bundle.places(["9", "gone", "b", "9"]).tolist() == [3, -1, 0, 3]
+    assert bundle.rows_of(["9", "gone", "b", "9"]).tolist() == [3, 0, 3]
+    assert bundle.rows_of(np.array([9, 10])).tolist() == [3, 1], "numbers are ids by their text"
+    assert bundle.rows_of([]).tolist() == [] and bundle.rows_of([]).dtype == np.int64
+    assert bundle.rows_of(bundle.ids).tolist() == [0, 1, 2, 3]

@@ -78,34 +78,21 @@ from backend.spotlight.regions.settings import Settings
 from tests.benchmarks.planted import REPORTING, TUNING, Problem, problems
 from tests.benchmarks.slices_recovery import FAILS, GROUPS, best_of
 
-FIRST_FORM: dict[str, Any] = {
-    "sizes": (0.01, 0.02, 0.05, 0.1),
-    "min_size": 10,
-    "judged_by": "kernel",
-    "caution": 1.0,
-    "own_base": 0.0,
-    "growth": 0.0,
-    "apartness": 0.0,
-    "keep": 150,
-    "second": False,
-    "ridge": 0.05,
-}
-"""Judged by the kernel's weights on the other half: how the search was before its members were."""
-
 CHANGES: dict[str, dict[str, Any]] = {
     "as it is": {},
-    "first form": FIRST_FORM,
     "told from the scope only": {"second": False},
-    "judged by the final members": {"judged_by": "members"},
-    "judged by the kernel": {"judged_by": "kernel"},
     "members by kernel only": {"ranking": "kernel"},
     "members by discriminant only": {"ranking": "linear"},
-    "geometry x only": {"geometries": ("x",)},
-    "geometry w only": {"geometries": ("w",)},
-    "around label means too": {"geometries": ("x", "w", "cw")},
+    "geometry x only": {"views": ("x",)},
+    "geometry w only": {"views": ("w",)},
+    "not beside the answer": {"views": ("x", "w")},
+    "twice beside the answer": {"views": ("x", "w", "ox", "ow")},
+    "no directions": {"directions": ()},
+    "cells among the others": {"one_cell": 2.0},
+    "smaller regions": {"min_size": 12},
     "stronger whitening": {"whiteness": 0.8},
     "also size 10 %": {"sizes": (0.005, 0.01, 0.02, 0.05, 0.1)},
-    "also size 0.25 %": {"sizes": (0.0025, 0.005, 0.01, 0.02, 0.05), "min_size": 6},
+    "also size 0.25 %": {"sizes": (0.0025, 0.005, 0.01, 0.02, 0.05), "min_size": 12},
     "no size below 1 %": {"sizes": (0.01, 0.02, 0.05)},
     "clip at 80 %": {"quantile": 0.8},
     "clip at 95 %": {"quantile": 0.95},
@@ -130,11 +117,11 @@ def score(problem: Problem, settings: Settings, seed: int) -> np.ndarray:
         problem.embeddings,
         problem.losses,
         labels=problem.labels,
-        groups=None,
+        predictions=problem.probabilities.argmax(axis=1),
+        probabilities=problem.probabilities,
         n_regions=GROUPS,
         seed=seed,
         device="cpu",
-        progress=None,
     )
     began = time.process_time()
     with torch.no_grad():

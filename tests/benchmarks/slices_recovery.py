@@ -39,7 +39,13 @@ def _spotlights(problem: Problem, seed: int) -> np.ndarray:
 
 def _regions(problem: Problem, seed: int) -> np.ndarray:
     return find_regions(
-        problem.embeddings, problem.losses, labels=problem.labels, n_regions=GROUPS, seed=seed
+        problem.embeddings,
+        problem.losses,
+        labels=problem.labels,
+        predictions=problem.probabilities.argmax(axis=1),
+        probabilities=problem.probabilities,
+        n_regions=GROUPS,
+        seed=seed,
     ).scores
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from backend.core.parts import deal
 from backend.core.parts import kept_aside as choose_aside
 from backend.core.progress import Progress
 from backend.core.threads import calm_threads
@@ -23,7 +24,6 @@ from backend.spotlight.regions.result import Regions
 from backend.spotlight.regions.scopes import make_scopes
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.shuffled import claim
-from backend.spotlight.regions.sides import deal
 from backend.spotlight.regions.space import Space, make_spaces, read_rows, stored_anyhow
 from backend.spotlight.regions.views import ASIDE, FIRST, SECOND, Ground
 from backend.spotlight.regions.whole import Whole, failing_labels
@@ -250,13 +250,12 @@ def _ground(
     losses = losses[order]
     open_rows = ~aside[order]
     codes = np.zeros(n, np.int64) if asked.codes is None else asked.codes[order]
-    split = np.random.default_rng(0)
     side = np.full(n, ASIDE, np.int8)
-    groups = None
-    if asked.groups is not None:
-        groups = _renumbered(asked.groups[order][open_rows])[1]
-    first = deal(_renumbered(codes[open_rows])[1], groups, split)
-    side[open_rows] = np.where(first, FIRST, SECOND)
+    groups = None if asked.groups is None else asked.groups[order][open_rows]
+    halves = deal(
+        int(open_rows.sum()), key=_SPLIT, shares=(1, 1), labels=codes[open_rows], groups=groups
+    )
+    side[open_rows] = np.where(halves == 0, FIRST, SECOND)
     pairs = missed = None
     wrong = asked.wrong
     if wrong is not None and asked.answers is not None:

@@ -16,7 +16,8 @@ class Settings:
     sizes : tuple of float
         Shares of all rows that a search makes its regions.
     min_size : int
-        Fewest rows of a region.
+        Fewest rows of a region, where the scope is not small itself: a third of them is kept aside, and
+        below ten of those nothing is said with an interval.
     starts : int
         Starts per size.
     rounds : int
@@ -39,9 +40,6 @@ class Settings:
         Principal components that are kept.
     quantile : float
         Losses above this quantile count as much as the quantile.
-    judged_by : str
-        ``draft``: by the held-out rows that rank first in the draft. ``members``: in the end.
-        ``kernel``: by the held-out weights.
     caution : float
         Standard errors that are taken off a held-out mean.
     own_base : float
@@ -86,7 +84,7 @@ class Settings:
     """
 
     sizes: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05)
-    min_size: int = 12
+    min_size: int = 30
     starts: int = 8
     rounds: int = 2
     iterations: int = 12
@@ -97,7 +95,6 @@ class Settings:
     whiteness: float = 0.5
     components: int = 64
     quantile: float = 0.9
-    judged_by: str = "draft"
     caution: float = 1.5
     own_base: float = 0.5
     apartness: float = 0.4

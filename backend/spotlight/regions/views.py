@@ -20,6 +20,8 @@ FIRST, SECOND, ASIDE = 0, 1, 2
 
 # A start that ended this close to a better one (in units of 1 / tau) found the same.
 _MET = 0.1
+# Rows of a region in a scope that is small itself.
+_LEAST = 8.0
 # Rounds after the first search around what the best start at this size leaves.
 _LEAD_SIZE = 2
 
@@ -164,7 +166,7 @@ def _sizes(n: int, in_scope: int, settings: Settings) -> NDArray[np.float64]:
     sizes = np.array(settings.sizes) * n
     sizes = sizes[(sizes >= settings.min_size) & (sizes <= in_scope / 2)]
     if len(sizes) == 0:
-        sizes = np.array([max(settings.min_size, 0.1 * in_scope)])
+        sizes = np.array([max(_LEAST, min(float(settings.min_size), 0.25 * in_scope))])
     return sizes
 
 

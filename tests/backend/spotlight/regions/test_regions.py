@@ -49,7 +49,7 @@ def test_a_failure_inside_one_label_comes_first():
 
 
 def test_a_failure_across_labels_is_found_whatever_the_label():
-    x, losses, labels, inside = planted(within=None)
+    x, losses, labels, inside = planted(n=2000, within=None)
     found = find_regions(x, losses, labels=labels)
     across = [at for at, scope in enumerate(found.scopes) if scope == "whatever the label"]
     assert across

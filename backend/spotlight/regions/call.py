@@ -16,7 +16,7 @@ from backend.core.progress import Progress, ignore_progress
 
 
 @dataclass(frozen=True)
-class Asked:
+class RegionCall:
     """A checked call. ``n`` rows.
 
     Parameters
@@ -75,7 +75,7 @@ def check_call(
     seed: int = 0,
     device: str | torch.device = "auto",
     progress: Progress | None = None,
-) -> Asked:
+) -> RegionCall:
     """The arguments of ``find_regions`` in one piece, or an ``InputError`` about one of them."""
     values = check_matrix("embeddings", embeddings)
     n = len(values)
@@ -111,7 +111,7 @@ def check_call(
         whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         if not whole or value < least:
             raise InputError(f"{name} must be a whole number of at least {least}: got {value!r}.")
-    return Asked(
+    return RegionCall(
         values=values,
         losses=loss,
         codes=codes,

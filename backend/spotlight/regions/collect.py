@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from backend.core.effects import Effect, measure_effect
-from backend.spotlight.regions.call import Asked
+from backend.spotlight.regions.call import RegionCall
 from backend.spotlight.regions.choose import Pick, count_of
 from backend.spotlight.regions.climb import solve_precisions
 from backend.spotlight.regions.directions import JudgedDirections, fit_directions
 from backend.spotlight.regions.pool import JudgedBalls
 from backend.spotlight.regions.result import Inner, Regions
 from backend.spotlight.regions.settings import Settings
-from backend.spotlight.regions.space import Rows
+from backend.spotlight.regions.space import ReadyRows
 from backend.spotlight.regions.views import FIRST, SECOND, Ground
 from backend.spotlight.regions.whole import Whole
 from backend.spotlight.solver.origin import read_blocks
@@ -28,10 +28,10 @@ _WHATEVER = "whatever the label"
 
 
 @dataclass(frozen=True)
-class Search:
+class Searched:
     """What a search stood on; ``units`` are mean, deviation and cap of the clipped losses."""
 
-    rows: Rows
+    rows: ReadyRows
     ground: Ground
     order: NDArray[np.int64]
     units: tuple[float, float, float]
@@ -61,15 +61,15 @@ class _Entry:
     also: NDArray[np.int64] | None = None
 
 
-def nothing_found(asked: Asked, aside: NDArray[np.bool_], why: str) -> Regions:
+def nothing_found(asked: RegionCall, aside: NDArray[np.bool_], why: str) -> Regions:
     """An empty list, and the reason."""
     d = asked.values.shape[1]
     return _regions(asked, aside, [], np.zeros(d), np.inf, np.nan, 0, (why,))
 
 
 def collected(
-    asked: Asked,
-    search: Search,
+    asked: RegionCall,
+    search: Searched,
     whole: Sequence[Whole],
     chosen: Sequence[Pick],
     n_candidates: int,
@@ -93,7 +93,7 @@ def collected(
     )
 
 
-def _label_entry(search: Search, one: Whole) -> _Entry:
+def _label_entry(search: Searched, one: Whole) -> _Entry:
     """All examples of a label, in the order of their rows: none is more typical than another."""
     n = len(search.order)
     members = np.sort(search.order[search.ground.codes == one.code])
@@ -102,7 +102,7 @@ def _label_entry(search: Search, one: Whole) -> _Entry:
     return _Entry("label", (one.code,), scores, members, weights, members, one.p)
 
 
-def _common(search: Search, pick: Pick, inside: int) -> dict[str, Any]:
+def _common(search: Searched, pick: Pick, inside: int) -> dict[str, Any]:
     tested = pick.tested
     also = None
     if pick.also:
@@ -121,7 +121,7 @@ def _common(search: Search, pick: Pick, inside: int) -> dict[str, Any]:
     }
 
 
-def _ball_entry(asked: Asked, search: Search, pick: Pick, inside: int) -> _Entry:
+def _ball_entry(asked: RegionCall, search: Searched, pick: Pick, inside: int) -> _Entry:
     judged = pick.judged
     assert isinstance(judged, JudgedBalls)
     ranks = judged.ranks(search.ground, np.array([pick.at]), search.settings)
@@ -149,7 +149,7 @@ def _ball_entry(asked: Asked, search: Search, pick: Pick, inside: int) -> _Entry
     )
 
 
-def _direction_entry(asked: Asked, search: Search, pick: Pick, inside: int) -> _Entry:
+def _direction_entry(asked: RegionCall, search: Searched, pick: Pick, inside: int) -> _Entry:
     """The direction fitted again on both parts that search, and its levels in float64."""
     judged = pick.judged
     assert isinstance(judged, JudgedDirections)
@@ -196,7 +196,7 @@ def _direction_entry(asked: Asked, search: Search, pick: Pick, inside: int) -> _
 
 
 def _regions(
-    asked: Asked,
+    asked: RegionCall,
     aside: NDArray[np.bool_],
     entries: Sequence[_Entry],
     shift: NDArray[np.float64],
@@ -263,7 +263,7 @@ def _stacked(lines: Sequence[NDArray[np.float64] | None], width: int) -> NDArray
 
 
 def _effect(
-    asked: Asked, aside: NDArray[np.bool_], members: NDArray[np.int64], labels: tuple[int, ...]
+    asked: RegionCall, aside: NDArray[np.bool_], members: NDArray[np.int64], labels: tuple[int, ...]
 ) -> Effect:
     own = None
     if labels and asked.codes is not None:
@@ -289,7 +289,7 @@ def _explained(
     return np.array(shares, np.float64)
 
 
-def _round_precisions(asked: Asked, entries: Sequence[_Entry]) -> NDArray[np.float64]:
+def _round_precisions(asked: RegionCall, entries: Sequence[_Entry]) -> NDArray[np.float64]:
     """(r,) precisions of round regions with these centers and total weights in their scopes."""
     out = np.full(len(entries), np.nan)
     balls = [(at, one) for at, one in enumerate(entries) if one.center is not None]
@@ -309,7 +309,7 @@ def _round_precisions(asked: Asked, entries: Sequence[_Entry]) -> NDArray[np.flo
     return out
 
 
-def _words(one: _Entry, asked: Asked) -> str:
+def _words(one: _Entry, asked: RegionCall) -> str:
     if asked.codes is None:
         return "all examples"
     if not one.labels:

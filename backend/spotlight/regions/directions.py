@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.spotlight.regions.pool import Judged, Levels, base_of
+from backend.spotlight.regions.pool import Judged, JudgedLosses, base_of
 from backend.spotlight.regions.scopes import Scope
 from backend.spotlight.regions.settings import Settings
-from backend.spotlight.regions.space import Rows
+from backend.spotlight.regions.space import ReadyRows
 from backend.spotlight.regions.views import FIRST, SECOND, Ground
 
 # Rows that are read at once.
@@ -29,7 +29,7 @@ class JudgedDirections(Judged):
     Parameters
     ----------
     vectors : float64 tensor of shape (v, d)
-        In the units of ``Rows``.
+        In the units of ``ReadyRows``.
     which : int array of shape (k,)
         The vector of each candidate.
     ridges : tuple of v float
@@ -48,7 +48,7 @@ class JudgedDirections(Judged):
 
 def find_directions(
     ground: Ground,
-    rows: Rows,
+    rows: ReadyRows,
     order: NDArray[np.int64],
     scopes: list[Scope],
     settings: Settings,
@@ -60,7 +60,7 @@ def find_directions(
     Parameters
     ----------
     ground : Ground
-    rows : Rows
+    rows : ReadyRows
         The embeddings in the caller's order.
     order : int array of shape (n,)
         The caller's rows in the order of the ground.
@@ -90,7 +90,7 @@ def find_directions(
 
 def fit_directions(
     ground: Ground,
-    rows: Rows,
+    rows: ReadyRows,
     order: NDArray[np.int64],
     scope: Scope,
     halves: tuple[int, ...],
@@ -140,7 +140,7 @@ def fit_directions(
 
 
 def _levels(
-    rows: Rows,
+    rows: ReadyRows,
     order: NDArray[np.int64],
     found: list[tuple[Scope, int, Tensor]],
     n: int,
@@ -176,7 +176,7 @@ def _judge(
         sizes = np.array([max(1.0, settings.direction_most * n)])
     there = len(theirs) / n
     counts = np.maximum(1, np.rint(sizes * there)).astype(np.int64)
-    levels = Levels.empty(len(vectors) * len(sizes))
+    levels = JudgedLosses.empty(len(vectors) * len(sizes))
     held_out: list[NDArray[np.int64]] = []
     spread = along.std(dim=1).clamp_min(1e-12)
     for number, line in enumerate(along[:, ground.at(theirs)] / spread[:, None]):

@@ -15,9 +15,9 @@ from backend.core.parts import kept_aside as choose_aside
 from backend.core.progress import Progress
 from backend.core.threads import calm_threads
 from backend.core.wording import LEVEL
-from backend.spotlight.regions.call import Asked, check_call
+from backend.spotlight.regions.call import RegionCall, check_call
 from backend.spotlight.regions.choose import Tested, choose
-from backend.spotlight.regions.collect import Search, collected, nothing_found
+from backend.spotlight.regions.collect import Searched, collected, nothing_found
 from backend.spotlight.regions.directions import find_directions
 from backend.spotlight.regions.pool import Judged, find_balls
 from backend.spotlight.regions.result import Regions
@@ -135,7 +135,7 @@ def find_regions(
         return run(asked, SETTINGS if asked.sizes is None else replace(SETTINGS, sizes=asked.sizes))
 
 
-def run(asked: Asked, settings: Settings) -> Regions:
+def run(asked: RegionCall, settings: Settings) -> Regions:
     """A checked call under these settings."""
     n = len(asked.losses)
     asked = replace(asked, progress=_rising(asked.progress))
@@ -179,11 +179,11 @@ def run(asked: Asked, settings: Settings) -> Regions:
         LEVEL,
         tick(0.85, 0.95, "Choosing among the candidates"),
     )
-    search = Search(rows, ground, order, (mean, spread, cap), settings, generator)
+    search = Searched(rows, ground, order, (mean, spread, cap), settings, generator)
     return collected(asked, search, whole, chosen, sum(len(one) for one in pool))
 
 
-def _in_order(asked: Asked, order: NDArray[np.int64]) -> Asked:
+def _in_order(asked: RegionCall, order: NDArray[np.int64]) -> RegionCall:
     """The call with labels and groups numbered as they first occur in this order.
 
     Draws follow these numbers, so what labels and groups are called does not matter.
@@ -200,7 +200,7 @@ def _in_order(asked: Asked, order: NDArray[np.int64]) -> Asked:
     return replace(asked, **changes)
 
 
-def _dealt_aside(asked: Asked, order: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _dealt_aside(asked: RegionCall, order: NDArray[np.int64]) -> NDArray[np.bool_]:
     """The rows kept aside where the caller says nothing of it: the same rows however stored."""
     codes = None if asked.codes is None else asked.codes[order]
     groups = None if asked.groups is None else asked.groups[order]
@@ -209,7 +209,7 @@ def _dealt_aside(asked: Asked, order: NDArray[np.int64]) -> NDArray[np.bool_]:
     return aside
 
 
-def _answers(asked: Asked, known: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+def _answers(asked: RegionCall, known: NDArray[np.bool_]) -> NDArray[np.float64] | None:
     """What the model gave out, centered over the known rows, (n, c); other rows are 0.
 
     Log-probabilities without their mean, else predicted classes or numbers.
@@ -234,7 +234,7 @@ def _answers(asked: Asked, known: NDArray[np.bool_]) -> NDArray[np.float64] | No
 
 
 def _ground(
-    asked: Asked,
+    asked: RegionCall,
     spaces: tuple[Space, Space | None],
     order: NDArray[np.int64],
     aside: NDArray[np.bool_],
@@ -293,7 +293,7 @@ def _ground(
 
 
 def _tested(
-    asked: Asked,
+    asked: RegionCall,
     ground: Ground,
     order: NDArray[np.int64],
     pool: list[Judged],

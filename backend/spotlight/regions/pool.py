@@ -15,7 +15,7 @@ from backend.spotlight.regions.climb import Balls
 from backend.spotlight.regions.ranking import Ranker, Ranks
 from backend.spotlight.regions.scopes import Scope
 from backend.spotlight.regions.settings import Settings
-from backend.spotlight.regions.views import FIRST, SECOND, Ground, View, search, views_of
+from backend.spotlight.regions.views import FIRST, SECOND, Ground, ScopeView, search, views_of
 
 # Numbers of a ranking that are held at once.
 _BLOCK = 2**24
@@ -59,7 +59,7 @@ class Judged:
 class JudgedBalls(Judged):
     """Round regions of one view."""
 
-    view: View
+    view: ScopeView
     balls: Balls
 
     def rank(self, ground: Ground, ats: NDArray[np.int64], settings: Settings) -> Tensor:
@@ -95,7 +95,7 @@ def find_balls(
 
 def judge(
     ground: Ground,
-    view: View,
+    view: ScopeView,
     half: int,
     balls: Balls,
     settings: Settings,
@@ -122,7 +122,7 @@ def judge(
     sizes = balls.sizes.cpu().numpy() * (len(rows) / searched)
     there = len(parts[1]) / len(rows)
     base = base_of(ground, view.scope, half, losses, settings)
-    levels = Levels.empty(len(balls))
+    levels = JudgedLosses.empty(len(balls))
     held_out: list[NDArray[np.int64]] = []
     counts = np.maximum(1, np.rint(sizes * there)).astype(np.int64)
     step = max(1, _BLOCK // len(used))
@@ -156,7 +156,7 @@ def base_of(ground: Ground, scope: Scope, half: int, losses: Tensor, settings: S
 
 
 @dataclass(frozen=True)
-class Levels:
+class JudgedLosses:
     """(k,) mean losses of the judging rows, their standard errors, and how far they stand apart."""
 
     means: NDArray[np.float64]
@@ -164,7 +164,7 @@ class Levels:
     gaps: NDArray[np.float64]
 
     @classmethod
-    def empty(cls, count: int) -> Levels:
+    def empty(cls, count: int) -> JudgedLosses:
         return cls(np.zeros(count), np.zeros(count), np.zeros(count))
 
     def write(

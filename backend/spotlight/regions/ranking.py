@@ -9,7 +9,7 @@ from torch import Tensor
 
 from backend.spotlight.regions.climb import Balls, squared_distances
 from backend.spotlight.regions.settings import Settings
-from backend.spotlight.regions.views import Ground, View
+from backend.spotlight.regions.views import Ground, ScopeView
 
 # With fewer rows of low loss, a candidate is told from all rows of its scope.
 _FEWEST = 20
@@ -43,7 +43,7 @@ class Ranker:
     def of(
         cls,
         ground: Ground,
-        view: View,
+        view: ScopeView,
         half: int,
         settings: Settings,
         which: Tensor | None = None,

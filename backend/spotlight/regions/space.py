@@ -46,7 +46,7 @@ class Space:
 
 
 @dataclass(frozen=True)
-class Rows:
+class ReadyRows:
     """The embeddings in blocks, centered, scaled and drawn in.
 
     Parameters
@@ -95,7 +95,7 @@ class Rows:
 
 def read_rows(
     values: NDArray[Any], components: int, device: torch.device, tick: Callable[[], None]
-) -> Rows:
+) -> ReadyRows:
     """The embeddings made ready to be read."""
     n, d = values.shape
     shift, scale = center_and_scale(values, tick)
@@ -107,17 +107,17 @@ def read_rows(
     far = _FAR * float(squares.median().sqrt()) or 1.0
     shrink = (far / squares.sqrt().clamp_min(1e-300)).clamp_max(1.0)
     dtype = torch.float64 if n * min(d, components) <= _EXACT_NUMBERS else torch.float32
-    return Rows(values, shift, scale, squares, shrink, far * scale, dtype, device, tick)
+    return ReadyRows(values, shift, scale, squares, shrink, far * scale, dtype, device, tick)
 
 
 def make_spaces(
-    rows: Rows, components: int, answers: NDArray[np.float64] | None
+    rows: ReadyRows, components: int, answers: NDArray[np.float64] | None
 ) -> tuple[Space, Space | None]:
     """The first principal components, and those of what is left beside the model's own answer.
 
     Parameters
     ----------
-    rows : Rows
+    rows : ReadyRows
     components : int
         Axes that are kept, where there are more.
     answers : float64 array of shape (n, c), optional
@@ -181,7 +181,7 @@ def _beside(scatter: Tensor, toward: Tensor, components: int) -> Tensor | None:
     return _leading(rest @ scatter @ rest, min(components, d - told.shape[1]))
 
 
-def stored_anyhow(rows: Rows) -> NDArray[np.int64]:
+def stored_anyhow(rows: ReadyRows) -> NDArray[np.int64]:
     """Rows by their length: the same rows in the same order, however stored.
 
     Draws follow this order, so that shuffled input gives the same regions. No loss has a part in it.

@@ -71,7 +71,7 @@ class Ground:
 
 
 @dataclass(frozen=True)
-class View:
+class ScopeView:
     """The rows of one scope in one geometry.
 
     Parameters
@@ -98,7 +98,7 @@ class View:
     losses: Tensor
 
 
-def views_of(ground: Ground, scope: Scope, settings: Settings) -> list[View]:
+def views_of(ground: Ground, scope: Scope, settings: Settings) -> list[ScopeView]:
     """The scope in each geometry of each space."""
     rows = ground.at(scope.rows)
     losses = ground.losses[rows] if scope.losses is None else scope.losses
@@ -121,13 +121,13 @@ def views_of(ground: Ground, scope: Scope, settings: Settings) -> list[View]:
             keep = settings.whiteness
             turn = (axes * (keep * lengths + (1 - keep) * mean).rsqrt()) @ axes.T
             seen = plain @ turn.to(plain.dtype)
-        views.append(View(scope, name, space, plain, turn, seen, seen.square().sum(1), losses))
+        views.append(ScopeView(scope, name, space, plain, turn, seen, seen.square().sum(1), losses))
     return views
 
 
 def search(
     ground: Ground,
-    view: View,
+    view: ScopeView,
     half: int,
     settings: Settings,
     generator: np.random.Generator,

@@ -276,6 +276,7 @@ def test_every_room_says_what_it_is(name):
 
 # --- one meaning per name -------------------------------------------------------------------------
 
+
 def test_a_class_name_means_one_thing():
     homes = defaultdict(list)
     for path in SOURCES:
@@ -344,10 +345,6 @@ RANGE = "the largest distance of two sets of shares, by its definition"
 NUMBERS = {
     ("pages/components/compression/examples.py", "2"): RANGE,
     ("pages/components/flagged/blind.py", "50 %"): "guessing between two",
-    (
-        "pages/components/flagged/hypotheses.py",
-        "50",
-    ): "an example of a rule, which is read as it is",
     ("pages/components/gallery/keyboard.py", "9"): "the digits of a keyboard",
     ("pages/components/gallery/media.py", "31536000"): "a header of HTTP, which nobody is shown",
     ("pages/components/spotlights/fitting.py", "0.1"): OF_THE_PAPER,

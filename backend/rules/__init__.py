@@ -12,8 +12,9 @@ inside: ``"a ""b"" c"``); a single plain word needs none.
 """
 
 from backend.rules.columns import Column, attribute_name, columns_of, read_column
-from backend.rules.complete import complete
+from backend.rules.complete import complete, with_suggestion
 from backend.rules.evaluate import evaluate
+from backend.rules.examples import example_rules, suggested_values
 from backend.rules.parser import parse
 from backend.rules.syntax import Rule, RuleError, to_text
 
@@ -25,7 +26,10 @@ __all__ = [
     "columns_of",
     "complete",
     "evaluate",
+    "example_rules",
     "parse",
     "read_column",
+    "suggested_values",
     "to_text",
+    "with_suggestion",
 ]

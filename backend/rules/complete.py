@@ -78,6 +78,32 @@ def complete(
     return [one for one in offered if one.lstrip('"`').lower().startswith(wanted)][:_LISTED]
 
 
+def with_suggestion(rule: str, word: str) -> str:
+    """The rule with its unfinished last word completed, or the word written after it.
+
+    Parameters
+    ----------
+    rule : str
+        As far as it is written.
+    word : str
+        One of those that ``complete`` offers at its end.
+
+    Examples
+    --------
+    >>> with_suggestion("width > 2 and la", "label")
+    'width > 2 and label'
+    >>> with_suggestion('label = "Sh', '"Shirt"')
+    'label = "Shirt"'
+    """
+    bare = word.lstrip("\"`'").lower()
+    for at in range(len(rule) + 1):
+        tail = rule[at:].lstrip("\"`'").lower()
+        inside = at > 0 and (rule[at - 1].isalnum() or rule[at - 1] in "_\"`'")
+        if bare.startswith(tail) and not (inside and tail):
+            return rule[:at] + ("" if not inside or tail else " ") + word
+    return f"{rule} {word}"
+
+
 def _split(before: str) -> tuple[list[Token], str]:
     """The tokens before the word that the cursor touches, and that word."""
     tokens = read_tokens(before)

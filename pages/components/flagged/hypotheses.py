@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.core.content import content_key
 from backend.core.errors import BackendError
 from backend.report import (
     Origins,
@@ -22,13 +22,12 @@ from backend.report import (
     hypotheses_csv,
     hypotheses_json,
     keep_hypothesis,
-    parse,
     plan_hypothesis,
     set_aside,
 )
 from backend.report.confirmation import Confirmation
 from backend.report.origin import region_groups
-from backend.rules import read_column
+from backend.rules import example_rules, suggested_values, with_suggestion
 from backend.rules.cards import (
     CIRCULAR,
     CONTRADICTED,
@@ -37,7 +36,7 @@ from backend.rules.cards import (
     TOO_FEW,
     VERDICTS,
 )
-from backend.rules.syntax import Value, name_text, value_text
+from backend.rules.syntax import name_text
 from pages.components.group import tagging
 from pages.components.group.ask import GROUP, ORIGIN, RULE, SEEN, SENTENCE, columns_of_bundle
 from pages.components.shared import frame, keys, services, text
@@ -145,43 +144,13 @@ def _rule_help(bundle: Bundle) -> str:
 @st.cache_resource(show_spinner=False, max_entries=8)
 def values_of_columns(digest: str, _bundle: Bundle) -> dict[str, list[str]]:
     """The columns a rule can use, each with the values worth suggesting."""
-    names = [str(name) for name in _bundle.class_names or ()]
-    values = {}
-    for column, kind in columns_of_bundle(digest, _bundle).items():
-        values[column] = names if column in ("label", "prediction") and kind == "text" else []
-        if kind == "text" and column in _bundle.attributes and not values[column]:
-            values[column] = list(read_column(_bundle, column).frequent(SHOWN))
-    return values
+    return suggested_values(_bundle, most=SHOWN)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
 def examples_of(digest: str, _bundle: Bundle) -> list[str]:
     """At most two rules that can be read, made of this bundle's own columns."""
-    columns = columns_of_bundle(digest, _bundle)
-    values = values_of_columns(digest, _bundle)
-    numbers = [name for name in _bundle.attributes if columns.get(name) == "number"]
-    listed = [name for name in values if len(values[name]) > 1 and name != "prediction"]
-    parts = []
-    if numbers:
-        first = _bundle.examples[numbers[0]].dropna()
-        if len(first):
-            parts.append(f"{name_text(numbers[0])} > {format(float(first.iloc[0]), '.3g')}")
-    if listed:
-        one, other = (value_text(Value(value)) for value in values[listed[0]][:2])
-        equal = f"{name_text(listed[0])} = {one}"
-        made = [" and ".join([equal, *parts]), f"{name_text(listed[0])} in ({one}, {other})"]
-    else:
-        made = parts
-    near = f"near {value_text(Value(str(_bundle.ids[0])))} top 50"
-    return [one for one in [*made, near] if _can_be_read(one, columns)][:2]
-
-
-def _can_be_read(rule: str, columns: Iterable[str]) -> bool:
-    try:
-        parse(rule, columns)
-    except RuleError:
-        return False
-    return True
+    return example_rules(_bundle, values_of_columns(digest, _bundle))
 
 
 def _suggest(bundle: Bundle, rule: str) -> None:
@@ -205,23 +174,6 @@ def _take_suggestion() -> None:
     if chosen:
         st.session_state[RULE] = with_suggestion(st.session_state.get(RULE) or "", chosen) + " "
     st.session_state[SUGGESTION] = None
-
-
-def with_suggestion(rule: str, word: str) -> str:
-    """The rule with its unfinished last word completed, or the word written after it.
-
-    >>> with_suggestion("width > 2 and la", "label")
-    'width > 2 and label'
-    >>> with_suggestion('label = "Sh', '"Shirt"')
-    'label = "Shirt"'
-    """
-    bare = word.lstrip("\"`'").lower()
-    for at in range(len(rule) + 1):
-        tail = rule[at:].lstrip("\"`'").lower()
-        inside = at > 0 and (rule[at - 1].isalnum() or rule[at - 1] in "_\"`'")
-        if bare.startswith(tail) and not (inside and tail):
-            return rule[:at] + ("" if not inside or tail else " ") + word
-    return f"{rule} {word}"
 
 
 def _plan(bundle: Bundle, rule: str, found_by: str) -> Confirmation | None:
@@ -403,7 +355,7 @@ def _cards(bundle: Bundle, cards: pd.DataFrame) -> None:
         st.caption("No hypothesis yet.")
         return
     # Another table gets another key, or a mark would stay on a row that is now another card.
-    key = f"hypothesis_cards_{'-'.join(one[:6] for one in cards['key'])[-80:]}"
+    key = f"hypothesis_cards_{content_key(cards['key'].tolist())}"
     shown = st.dataframe(
         cards[list(COLUMNS)].assign(time=pd.to_datetime(cards["time"])),
         hide_index=True,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.core.content import content_key
 from backend.core.groups import Group
 from pages.components.gallery import keyboard
 from pages.components.gallery.known import source_of
@@ -179,7 +179,7 @@ def tiles(
         bundle,
         items,
         key=key,
-        content=f"{bundle.digest}:{label}:{crc32(np.ascontiguousarray(rows).tobytes())}",
+        content=content_key(bundle.digest, label, rows),
         label=label,
         density=density,
         page=page,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.core.content import content_key
 from backend.core.neighbours import Neighbours
 from pages.components.gallery import media
 from pages.components.gallery.known import names_of
@@ -120,7 +120,7 @@ def neighbour_tiles(bundle: Bundle, found: Neighbours, *, key: str) -> int | Non
         bundle,
         items,
         key=key,
-        content=f"near:{bundle.digest}:{bundle.layer}:{crc32(found.rows.tobytes())}",
+        content=content_key("near", bundle.digest, bundle.layer, found.rows),
         label="Nearest examples",
         opening=True,
     )

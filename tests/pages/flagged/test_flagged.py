@@ -13,7 +13,6 @@ from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle
 from backend.store import Store
-from pages.components.flagged.hypotheses import with_suggestion
 from pages.components.shared import services
 from tests.bundles import npz, planted
 
@@ -175,24 +174,6 @@ def test_marked_cards_are_deleted(digest: str, store: Store) -> None:
     at.session_state[key] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     at.button(key="hypothesis_delete").click().run()
     assert [one.payload["card"]["sentence"] for one in store.hypotheses(digest)] == ["Second"]
-
-
-@pytest.mark.parametrize(
-    ("rule", "word", "whole"),
-    [
-        ("", "label", "label"),
-        ("la", "label", "label"),
-        ("width > 2 and la", "label", "width > 2 and label"),
-        ('label = "Sh', '"Shirt"', 'label = "Shirt"'),
-        ("label = sh", '"Shirt"', 'label = "Shirt"'),
-        ("`skin t", "`skin tone`", "`skin tone`"),
-        ("width > 2 ", "and", "width > 2 and"),
-        ("width > 2", "and", "width > 2 and"),
-        ("nota = 1 or n", "not", "nota = 1 or not"),
-    ],
-)
-def test_a_suggestion_completes_the_last_word(rule: str, word: str, whole: str) -> None:
-    assert with_suggestion(rule, word) == whole
 
 
 def test_suggestions_are_written_into_the_rule(digest: str) -> None:

@@ -11,7 +11,7 @@ from backend.core.progress import Progress
 from backend.core.shape import Shape
 from backend.slices.found import FoundGroups, Ranked, found_groups
 from backend.slices.inputs import Inputs, check_inputs
-from backend.spotlight import find_regions, iterate_spotlights, spotlight_objective
+from backend.spotlight import Regions, find_regions, iterate_spotlights, spotlight_objective
 
 
 def spotlight_groups(
@@ -146,13 +146,12 @@ def _among(codes: tuple[int, ...], classes: tuple[str, ...]) -> str:
     return f"among {', '.join(classes[code] for code in codes)}"
 
 
-def _shape(found: Any, at: int, codes: tuple[int, ...]) -> Shape:
+def _shape(found: Regions, at: int, codes: tuple[int, ...]) -> Shape:
     """Where a region lies, bound to the codes of its labels."""
     labels = tuple(map(str, codes))
-    kind = getattr(found, "kinds", {at: "ball"})[at]
-    if kind == "label":
+    if found.kinds[at] == "label":
         return Shape.label(*labels)
-    if kind == "direction":
+    if found.kinds[at] == "direction":
         return Shape.direction(found.vectors[at], found.cuts[at], labels=labels)
     return Shape.ball(
         found.centers[at],

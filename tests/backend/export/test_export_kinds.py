@@ -11,7 +11,7 @@ import pytest
 from backend.bundle import import_bundle, write_bundle
 from backend.cache import Cache, key_of
 from backend.core.errors import InputError
-from backend.core.found import FoundRegion, short
+from backend.core.found import FoundRegion, exact_shape, one_region, short
 from backend.core.parts import bundle_aside
 from backend.core.shape import Shape, cut_between
 from backend.export import (
@@ -25,6 +25,7 @@ from backend.export import (
 from backend.export import shapes as module
 from backend.export.shapes import unpack
 from backend.store import Store
+from backend.tasks import complete_options, run_regions
 from tests.backend.export.test_export_shapes import forged, head, kept
 
 N, D = 3000, 9
@@ -252,6 +253,54 @@ def test_strokes_are_completed_from_the_kept_result_of_a_search(bundle, store, h
     assert [one.get("region_kind", "ball") for one in sources_told] == [
         one["kind"] for one in meta["regions"]
     ]
+
+
+def test_what_a_search_finds_leaves_as_it_was_found(tmp_path, home, store):
+    """A failing label and a failing half-space of another, from search to replay."""
+    random = np.random.default_rng(8)
+    n, d = 1500, 24
+    embeddings = (random.normal(size=(n, d)) + 50).astype(np.float16)
+    labels = random.integers(0, 4, n)
+    losses = random.gamma(2.0, 0.1, n)
+    losses[(labels == 1) & (embeddings[:, 3] > 51.0)] += 2
+    losses[labels == 2] += random.gamma(2.0, 0.6, int((labels == 2).sum()))
+    upload = write_bundle(
+        tmp_path / "searched.npz",
+        embeddings=embeddings,
+        losses=losses,
+        labels=labels,
+        classes=["Shirt", "Coat", "Bag", "Hat"],
+    )
+    bundle = import_bundle(upload, home)
+    options = complete_options("regions", {"n_regions": 4})
+    arrays, meta = run_regions(bundle, options, lambda *a: None, lambda *a: None)
+    for at, facts in enumerate(meta["regions"]):
+        part = one_region(arrays, at)
+        exact = exact_shape(part, facts)
+        record = FoundRegion.from_result(
+            part,
+            {**facts, "version": meta["version"]},
+            job="ab" * 32,
+            index=at,
+            method="regions",
+            options=options,
+            shape="" if exact is None else keep_shape(exact, home),
+        )
+        store.tag(bundle, bundle.ids, f"on {at}", source=record.to_source())
+    assert {"label", "direction"} <= {facts["kind"] for facts in meta["regions"]}
+    export = export_flagged(bundle, store)
+    for at, facts in enumerate(meta["regions"]):
+        own = export.rows[export.rows["tag"] == f"on {at}"]
+        assert own["kept_aside"].tolist() == arrays["kept_aside"].tolist()
+        if facts["kind"] == "ball":
+            np.testing.assert_allclose(own["weight"], arrays["weights"][at], atol=1e-5)
+        else:
+            members = one_region(arrays, at)["members"]
+            assert np.flatnonzero(own["weight"] == 1).tolist() == sorted(members)
+            assert set(own["weight"]) == {0, 1}
+    import_bundle(upload, tmp_path / "there")
+    again = replay(export.manifest_json, home=tmp_path / "there")
+    assert again.identical is True and again.csv == export.csv
 
 
 # Who was kept aside

@@ -60,7 +60,6 @@ def _check_assess(options: Options) -> None:
     check_spotlights(options)
     check_count("n_permutations", options["n_permutations"], 0, 10_000)
     check_count("n_bootstrap", options["n_bootstrap"], 0, 1000)
-    check_number("time_budget_s", options["time_budget_s"], above=0)
     check_number("level", options["level"], above=0)
     if options["level"] >= 1:
         raise InputError(f"level must be below 1: got {options['level']!r}.")
@@ -68,12 +67,11 @@ def _check_assess(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.assess:run_assess",
-    version=3,
+    version=4,
     defaults={
         **SEARCH_OPTIONS,
         "n_permutations": 199,
         "n_bootstrap": 20,
-        "time_budget_s": 60.0,
         "level": 0.05,
     },
     check=_check_assess,

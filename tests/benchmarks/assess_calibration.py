@@ -131,7 +131,6 @@ def assess_case(case: Case) -> Seen:
         n_permutations=case.n_permutations,
         n_bootstrap=0,
         level=LEVEL,
-        time_budget_s=math.inf,
         found=shown,
     )
     real = [region.verdict == "real" for region in said.regions]

@@ -7,7 +7,6 @@ tested on the other half (``halves``, ``claim``). *Search null*: the search is r
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -22,15 +21,22 @@ from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
 from backend.spotlight.find import Spotlights, search_spotlights
 from backend.spotlight.options import SearchOptions
+from backend.spotlight.trust.effort import (
+    RESAMPLED_S,
+    SHUFFLED_S,
+    affordable,
+    search_cost,
+    shuffles_needed,
+)
 from backend.spotlight.trust.findings import Assessment, RegionAssessment
 from backend.spotlight.trust.halves import AssessCall, draw_rows, hold_out
 from backend.spotlight.trust.refits import SearchNull, bootstrap_overlaps, search_null, share_of
 from backend.spotlight.trust.verdicts import complete, conclude
 
-# Rows of each refit: see ``halves.draw_rows``.
-_REFIT_ROWS, _REFIT_MEMBERS, _REFIT_NUMBERS = 8192, 100, 2**24
-# Share of the time left after the claim that shuffled searches may take; the others have the rest.
-_NULL_SHARE = 0.6
+# Rows of each refit: so many, fewer where they hold more numbers than this, down to the least; more
+# where a region would hold fewer than these members (``halves.draw_rows``).
+_REFIT_ROWS, _REFIT_NUMBERS, _LEAST_ROWS = 4096, 2**20, 1024
+_REFIT_MEMBERS, _MOST_NUMBERS = 20, 2**25
 
 
 def assess_spotlights(
@@ -47,7 +53,6 @@ def assess_spotlights(
     labels: Any = None,
     n_permutations: int = 199,
     n_bootstrap: int = 20,
-    time_budget_s: float = 60.0,
     level: float = 0.05,
     device: str | torch.device = "auto",
     progress: Progress | None = None,
@@ -66,10 +71,8 @@ def assess_spotlights(
     n_permutations : int
         Searches on shuffled losses, at most. 0 leaves them out: the claim then decides alone.
     n_bootstrap : int
-        Searches on bootstrap samples, at most. 0 leaves them out.
-    time_budget_s : float
-        Shuffled and resampled searches end before this has passed since the call. The claim is
-        always finished.
+        Searches on bootstrap samples, at most. 0 leaves them out. Of both, fewer are made where one
+        search costs much (``effort``); ``note`` says so.
     level : float
         Chance of calling any region real when none is.
     found : Spotlights, optional
@@ -116,20 +119,20 @@ def assess_spotlights(
     are to be reported, and would make noise look lifted.
 
     *Subsamples.* Large data is not searched whole again: the halves hold some 16 000 rows together,
-    shuffled and resampled searches some 8000, more for small sizes; ``note`` says how many. Fewer rows make shuffled maxima
-    larger and overlaps smaller: both err on the side of doubt. Rows that are near-duplicates of one
-    another, but for their place in different halves, are not independent, and make claims too
-    strong.
+    shuffled and resampled searches some 4000, fewer in many dimensions and more for small sizes;
+    ``note`` says how many. Fewer rows make shuffled maxima larger and overlaps smaller: both err on
+    the side of doubt. How much is searched again follows from the size of the data and the options
+    alone, so that every machine gives the same p. Rows that are near-duplicates of one another, but
+    for their place in different halves, are not independent, and make claims too strong.
 
     References
     ----------
     Westfall, Young, Resampling-Based Multiple Testing, Wiley 1993 (the maximum over a family).
     """
-    began = time.monotonic()
     values = check_matrix("embeddings", embeddings)
     n = len(values)
     loss = check_vector("losses", losses, n)
-    _check_options(n_permutations, n_bootstrap, time_budget_s, level)
+    _check_options(n_permutations, n_bootstrap, level)
     report = progress or ignore_progress
     options = SearchOptions(
         size=size,
@@ -154,16 +157,17 @@ def assess_spotlights(
     call = AssessCall(values, loss, _check_labels(labels, n), refit, chosen, level, report)
     notes = _adam_note(solver)
     held = hold_out(call, found, notes)
+    rows = _refit_rows(call)
+    cost = search_cost(len(rows), values.shape[1], refit)
+    n_permutations = _shuffles(n_permutations, cost, level, notes)
     tests = 2 if n_permutations else 1
     assessment = conclude(call, held, notes, tests=tests)
     if early is not None and n_permutations + n_bootstrap > 0:
         early(assessment)
-    rows = draw_rows(call, _REFIT_ROWS, _REFIT_MEMBERS, _REFIT_NUMBERS)
     if len(rows) < n and n_permutations + n_bootstrap > 0:
         notes.append(f"Shuffled and resampled searches used {len(rows)} of {n} rows.")
     best = float(found.weighted_losses[0])
     picked, own = np.asarray(values[rows]), loss[rows]
-    now = time.monotonic()
     null = search_null(
         picked,
         own,
@@ -172,10 +176,9 @@ def assess_spotlights(
         device=chosen,
         n_permutations=n_permutations,
         level=level / tests,
-        deadline=now + _NULL_SHARE * (began + time_budget_s - now),
         progress=share_of(report, 0.4, 0.75),
     )
-    _note_null(null, best, n_permutations, level / tests, notes)
+    _note_null(null, n_permutations, level / tests, notes)
     if n_permutations:
         assessment = conclude(call, held, notes, tests=tests, search=(null, found.weighted_losses))
         if early is not None and n_bootstrap:
@@ -184,18 +187,18 @@ def assess_spotlights(
         # Every region is then all of them, and each refit would look for a precision it cannot find.
         notes.append("All examples lie on one point: resampling them says nothing of stability.")
         n_bootstrap = 0
+    made = affordable(n_bootstrap, cost * n_spotlights, RESAMPLED_S)
+    if made < n_bootstrap:
+        notes.append(f"Data of this size allows {made} of {n_bootstrap} bootstrap refits.")
     samples = bootstrap_overlaps(
         picked,
         own,
         found.weights[:, rows],
         refit,
         device=chosen,
-        n_bootstrap=n_bootstrap,
-        deadline=began + time_budget_s,
+        n_bootstrap=made,
         progress=share_of(report, 0.75, 1.0),
     )
-    if len(samples) < n_bootstrap:
-        notes.append(f"Time allowed {len(samples)} of {n_bootstrap} bootstrap refits.")
     report(1.0, "Regions assessed")
     return complete(assessment, samples, notes)
 
@@ -225,14 +228,10 @@ def assess_spotlight(
     return assess_spotlights(embeddings, losses, **options).regions[region]
 
 
-def _check_options(
-    n_permutations: int, n_bootstrap: int, time_budget_s: float, level: float
-) -> None:
+def _check_options(n_permutations: int, n_bootstrap: int, level: float) -> None:
     for name, value in (("n_permutations", n_permutations), ("n_bootstrap", n_bootstrap)):
         if isinstance(value, bool) or value != int(value) or value < 0:
             raise InputError(f"{name} must be a whole number of at least 0: got {value!r}.")
-    if not time_budget_s >= 0:
-        raise InputError(f"time_budget_s must be at least 0 seconds: got {time_budget_s}.")
     if not 0 < level < 1:
         raise InputError(f"level must be in (0, 1): got {level}.")
 
@@ -256,12 +255,28 @@ def _adam_note(solver: str) -> list[str]:
     ]
 
 
-def _note_null(null: SearchNull, best: float, asked: int, level: float, notes: list[str]) -> None:
+def _refit_rows(call: AssessCall) -> NDArray[np.int64]:
+    """The rows that shuffled and resampled searches look at."""
+    most = min(_REFIT_ROWS, _REFIT_NUMBERS // call.values.shape[1])
+    return draw_rows(call, max(_LEAST_ROWS, most), _REFIT_MEMBERS, _MOST_NUMBERS)
+
+
+def _shuffles(asked: int, cost: float, level: float, notes: list[str]) -> int:
+    """How many shuffled searches are made at most."""
+    made = affordable(asked, cost, SHUFFLED_S, needed=shuffles_needed(level / 2))
+    if made < asked:
+        notes.append(
+            f"Data of this size allows {made} of {asked} shuffled searches."
+            if made
+            else "Data of this size allows too few shuffled searches to say anything: none is made."
+        )
+    return made
+
+
+def _note_null(null: SearchNull, asked: int, level: float, notes: list[str]) -> None:
     made = len(null.maxima)
-    if made == asked:
-        return
-    if int((null.maxima >= best).sum()) >= null.limit:
-        why = f"search p could no longer reach {level:g}"
-    else:
-        why = "time was up"
-    notes.append(f"{made} of {asked} shuffled searches were made, then {why}.")
+    if made < asked:
+        notes.append(
+            f"{made} of {asked} shuffled searches were made, then search p could no longer reach "
+            f"{level:g}."
+        )

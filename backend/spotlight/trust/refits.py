@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,22 +52,6 @@ class SearchNull:
         return out
 
 
-class Clock:
-    """Whether another round of the same work would end before a deadline (``time.monotonic``)."""
-
-    def __init__(self, deadline: float):
-        self._deadline, self._last, self._longest = deadline, time.monotonic(), 0.0
-        self._begun = False
-
-    def allows_another(self) -> bool:
-        """Ask before each round; a round is taken to last as long as the longest one so far."""
-        now = time.monotonic()
-        if self._begun:
-            self._longest = max(self._longest, now - self._last)
-        self._begun, self._last = True, now
-        return now + self._longest < self._deadline
-
-
 def search_null(
     values: NDArray[Any],
     losses: NDArray[np.float64],
@@ -78,10 +61,9 @@ def search_null(
     device: torch.device,
     n_permutations: int,
     level: float,
-    deadline: float,
     progress: Progress,
 ) -> SearchNull:
-    """Repeat the search on shuffled losses, until it is clear or time is up.
+    """Repeat the search on shuffled losses, until it is clear that nothing can come of it.
 
     Parameters
     ----------
@@ -94,16 +76,13 @@ def search_null(
     n_permutations : int
     level : float
         The search stops when p can no longer reach this.
-    deadline : float
-        See ``Clock``.
     progress : Progress
     """
     generator = np.random.default_rng(options.seed)
     limit = max(1, math.ceil(level * (n_permutations + 1)))
     maxima: list[float] = []
     single = replace(options, n_spotlights=1)
-    clock = Clock(deadline)
-    while len(maxima) < n_permutations and clock.allows_another():
+    while len(maxima) < n_permutations:
         if np.sum(np.array(maxima) >= best) >= limit:
             break
         number = len(maxima)
@@ -124,7 +103,6 @@ def bootstrap_overlaps(
     *,
     device: torch.device,
     n_bootstrap: int,
-    deadline: float,
     progress: Progress,
 ) -> NDArray[np.float64]:
     """(b, r) overlap of (r, n) shown weights with their counterparts in each bootstrap refit."""
@@ -132,9 +110,7 @@ def bootstrap_overlaps(
     rows = Rows.normalised(values, device)
     n = len(losses)
     samples: list[NDArray[np.float64]] = []
-    clock = Clock(deadline)
-    while len(samples) < n_bootstrap and clock.allows_another():
-        number = len(samples)
+    for number in range(n_bootstrap):
         message = f"Searching resampled examples, {number + 1} of {n_bootstrap}"
         within = share_of(progress, number / n_bootstrap, (number + 1) / n_bootstrap, message)
         counts = np.bincount(generator.integers(n, size=n), minlength=n)

@@ -140,7 +140,7 @@ def test_parts_are_the_regions_of_the_result(jobs, imported):
 
 def test_an_assessment_is_that_of_the_regions_and_its_claim_comes_first(jobs, imported):
     digest = imported.result().meta["digest"]
-    short = {"n_permutations": 19, "n_bootstrap": 2, "time_budget_s": 600.0}
+    short = {"n_permutations": 19, "n_bootstrap": 2}
     job = run(jobs, "assess", digest, **OPTIONS, **short)
     result, meta, (first, second) = job.result(), job.result().meta, job.partial()
     assert meta["regions"][0]["verdict"] == "real"
@@ -214,7 +214,6 @@ def test_defaults_are_complete_and_a_copy():
         ("assess", {"size": 0}, "size must be a number above 0: got 0"),
         ("assess", {"n_permutations": -1}, "n_permutations must be a whole number from 0"),
         ("assess", {"n_bootstrap": 1.5}, "n_bootstrap must be a whole number from 0"),
-        ("assess", {"time_budget_s": 0}, "time_budget_s must be a number above 0"),
         ("assess", {"level": 1}, "level must be below 1: got 1"),
         ("import", {}, "path must name a file or folder: got ''"),
         ("import", {"path": "a", "name": 3}, "name must be text or None: got 3"),

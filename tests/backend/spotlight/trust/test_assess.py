@@ -21,9 +21,12 @@ from backend.spotlight import (
 )
 from backend.spotlight.options import SearchOptions
 from backend.spotlight.solver.rows import Rows
+from backend.spotlight.trust.assess import _refit_rows, _shuffles
 from backend.spotlight.trust.claim import MaxT, clip_losses, kernel_weights, max_t, split_halves
+from backend.spotlight.trust.effort import SHUFFLED_S, search_cost
 from backend.spotlight.trust.findings import format_p, write_sentence
-from backend.spotlight.trust.refits import Clock, SearchNull, match, search_null
+from backend.spotlight.trust.halves import AssessCall
+from backend.spotlight.trust.refits import SearchNull, match, search_null
 from tests.benchmarks.assess_calibration import (
     NOISES,
     Case,
@@ -51,7 +54,6 @@ def assessed(planted):
         starts=4,
         n_permutations=39,
         n_bootstrap=4,
-        time_budget_s=600,
     )
 
 
@@ -189,14 +191,6 @@ def test_search_p_on_paper():
     assert np.isnan(SearchNull(np.empty(0), 3).p(np.array([1.0]))).all()
 
 
-def test_no_round_begins_that_would_end_too_late(monkeypatch):
-    times = iter([0.0, 0.0, 3.0, 5.0, 8.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(times))
-    clock = Clock(10.0)
-    # Rounds of 3, 2 and 3 seconds: the fourth would end at 11.
-    assert [clock.allows_another() for _ in range(4)] == [True, True, True, False]
-
-
 @pytest.mark.parametrize(("best", "made", "p"), [(-np.inf, 5, 1.0), (np.inf, 39, 1 / 40)])
 def test_shuffled_searches_stop_when_nothing_can_come_of_them(best, made, p):
     random = np.random.default_rng(4)
@@ -208,7 +202,6 @@ def test_shuffled_searches_stop_when_nothing_can_come_of_them(best, made, p):
         device=CPU,
         n_permutations=39,
         level=0.12,
-        deadline=time.monotonic() + 600,
         progress=ignore_progress,
     )
     assert len(null.maxima) == made and null.p(np.array([best]))[0] == p
@@ -303,7 +296,7 @@ def test_the_whole_search_tells_what_the_halves_cannot():
     losses[:12] *= 1.25
     options = {"size": 0.05, "n_spotlights": 2, "starts": 4, "n_bootstrap": 0, "device": "cpu"}
     alone = assess_spotlights(embeddings, losses, n_permutations=0, **options)
-    both = assess_spotlights(embeddings, losses, n_permutations=39, time_budget_s=600, **options)
+    both = assess_spotlights(embeddings, losses, n_permutations=39, **options)
     assert alone.regions[0].verdict != "real" and alone.regions[0].p_value > 0.05
     first = both.regions[0]
     assert first.p_claim == alone.regions[0].p_value
@@ -338,12 +331,54 @@ def test_negative_losses_have_no_lift():
     assert first.sentence.startswith("held-out loss -")
 
 
-def test_time_is_kept_and_told(planted):
+def test_a_slow_machine_gives_the_same_p(planted, monkeypatch):
     embeddings, losses, _ = planted
-    said = assess_spotlights(embeddings, losses, n_spotlights=1, starts=4, time_budget_s=0)
+    options = {"n_spotlights": 1, "starts": 2, "n_permutations": 5, "n_bootstrap": 2}
+    quick = assess_spotlights(embeddings, losses, **options)
+    hours = itertools.count(0, 3600)
+    for clock in ("monotonic", "perf_counter", "time"):
+        monkeypatch.setattr(time, clock, lambda: float(next(hours)))
+    slow = assess_spotlights(embeddings, losses, **options)
+    assert slow.to_dict() == quick.to_dict()
+    np.testing.assert_array_equal(slow.null_maxima, quick.null_maxima)
+    assert len(slow.null_maxima) == 5 and len(slow.stability_samples) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "d", "precision", "made"),
+    [
+        (10_000, 64, "spherical", 199),
+        (50_000, 512, "spherical", 154),
+        (50_000, 4096, "spherical", 68),
+        (50_000, 32, "diagonal", 91),
+        (50_000, 512, "diagonal", 0),
+        (500, 4, "full", 59),
+        (50_000, 64, "full", 0),
+    ],
+)
+def test_how_much_is_searched_again_is_a_matter_of_size(rows, d, precision, made):
+    shape = np.broadcast_to(np.float32(0), (rows, d))
+    refit = SearchOptions(precision=precision)
+    call = AssessCall(shape, np.zeros(rows), None, refit, CPU, 0.05, ignore_progress)
+    drawn = len(_refit_rows(call))
+    cost = search_cost(drawn, d, refit)
+    notes: list[str] = []
+    assert _shuffles(199, cost, 0.05, notes) == made
+    assert len(notes) == (made < 199)
+    assert cost * made <= SHUFFLED_S
+    # What is asked for and cheap enough is made, even where p cannot become small.
+    assert _shuffles(2, 1.0, 0.05, notes) == 2
+
+
+def test_refits_that_cost_too_much_are_left_out_and_told(planted):
+    embeddings, losses, _ = planted
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("backend.spotlight.trust.assess.search_cost", lambda *given: 5.0)
+        said = assess_spotlights(embeddings, losses, n_spotlights=1, starts=4)
     assert said.regions[0].verdict == "real" and np.isnan(said.regions[0].search_p)
-    assert "0 of 199 shuffled searches were made, then time was up" in said.note
-    assert "0 of 20 bootstrap refits" in said.note
+    assert said.regions[0].p_value == said.regions[0].p_claim  # one test, paid for once
+    assert "too few shuffled searches to say anything: none is made" in said.note
+    assert "allows 3 of 20 bootstrap refits" in said.note and len(said.stability_samples) == 3
 
 
 def test_what_is_searched_otherwise_is_told():
@@ -356,7 +391,7 @@ def test_what_is_searched_otherwise_is_told():
     said = assess_spotlights(
         large, random.random(10_000), n_spotlights=1, **{**CHEAP, "n_permutations": 1}
     )
-    assert "used 8192 of 10000 rows" in said.note
+    assert "used 4096 of 10000 rows" in said.note
 
 
 def test_the_claim_comes_early_and_progress_never_falls(planted):
@@ -369,7 +404,6 @@ def test_the_claim_comes_early_and_progress_never_falls(planted):
         starts=2,
         n_permutations=3,
         n_bootstrap=2,
-        time_budget_s=600,
         progress=lambda fraction, message: events.append((fraction, message)),
         early=lambda assessment: events.append(assessment),
     )
@@ -402,7 +436,6 @@ def test_it_can_be_stopped_anywhere(planted, word):
             starts=2,
             n_permutations=1,
             n_bootstrap=1,
-            time_budget_s=600,
             progress=stop,
         )
 
@@ -448,7 +481,6 @@ def test_sentences():
         ({"labels": [1, 2]}, r"labels must be one per embedding: got shape \(2,\) for 30"),
         ({"n_permutations": -1}, "n_permutations must be a whole number of at least 0: got -1"),
         ({"n_bootstrap": 1.5}, "n_bootstrap must be a whole number"),
-        ({"time_budget_s": float("nan")}, "time_budget_s must be at least 0"),
         ({"level": 0}, r"level must be in \(0, 1\): got 0"),
         ({"size": 30}, "size must be a share"),
     ],

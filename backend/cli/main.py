@@ -276,8 +276,8 @@ def _findings(add: Adder) -> None:
     card.add_argument(
         "--used",
         metavar="RULE",
-        help="the examples it was found on, for instance 'tagged \"region 1\"' (default: a seeded "
-        "half is set aside)",
+        help="the examples it was found on, for instance 'tagged \"region 1\"' (default: what found "
+        "the tags that the rule names, else a seeded half)",
     )
     card.add_argument("--groups", metavar="COLUMN", help="near-duplicates, which are kept together")
     card.add_argument(

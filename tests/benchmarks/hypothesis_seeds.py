@@ -7,7 +7,7 @@ Each seed makes new losses, a new rule, a new split and new permutations. Losses
 or mixed. "False" means that matching and other examples have the same mean loss; where they differ
 otherwise it is said. "True" effects are stated in standard deviations of the loss and in percent of
 the mean loss. Coverage is the share of 95 % intervals that hold the true difference. A false
-hypothesis must be refused in at least 95 of 100 seeds, a true one supported in at least 95.
+hypothesis must not be supported in at least 95 of 100 seeds, a true one supported in at least 95.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def run(case: Case) -> tuple[int, float, float, float]:
 
 def main() -> None:
     out = sys.stdout.write
-    out(f"{'hypothesis':<52}{'supported':>10}{'refused':>9}{'coverage':>10}{'p':>8}{'s':>7}\n")
+    out(f"{'hypothesis':<52}{'supported':>10}{'not':>9}{'coverage':>10}{'p':>8}{'s':>7}\n")
     for case in CASES:
         supported, covered, p, seconds = run(case)
         good = supported >= 95 if case.true else SEEDS - supported >= 95

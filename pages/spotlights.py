@@ -39,7 +39,7 @@ def page() -> None:
         )
         method = search.choose_method()
         options = search.options_of(bundle, method)
-        colour_by, projection, hide = mapview.controls(bundle, tags)
+        drawn = mapview.controls(bundle, tags)
     job = services.ask(method, bundle.digest, **options)
     map_place, list_place = st.columns([7, 5])
     done = job.state == "done"  # read once: it may end between two looks
@@ -58,9 +58,7 @@ def page() -> None:
             chosen_before(choices),
             looked,
             tags,
-            colour_by=colour_by,
-            method=projection,
-            hide=hide,
+            drawn,
             rested=done,
         )
     if not choices:

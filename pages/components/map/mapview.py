@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,27 @@ SELECTED, FILTERED_OUT = np.uint8(1), np.uint8(2)
 """Bits of an example's state."""
 
 
-def controls(bundle: Bundle, tags: pd.DataFrame) -> tuple[str, str, bool]:
-    """What the colour says, how the map is laid out, and whether set-aside points are hidden."""
+@dataclass(frozen=True)
+class MapOptions:
+    """How the map is drawn.
+
+    Attributes
+    ----------
+    colour_by : str
+        What the colour says, one of ``colours.offered``.
+    method : str
+        How it is laid out, one of ``METHODS``.
+    hide : bool
+        Whether points that the filters set aside are left out.
+    """
+
+    colour_by: str
+    method: str
+    hide: bool
+
+
+def controls(bundle: Bundle, tags: pd.DataFrame) -> MapOptions:
+    """The choices that stand above the map."""
     offered = colours.offered(bundle, sorted(set(tags["tag"])))
     colour_by = st.selectbox(
         "Colour by",
@@ -58,7 +78,7 @@ def controls(bundle: Bundle, tags: pd.DataFrame) -> tuple[str, str, bool]:
         key=keys.HIDE_FILTERED,
         help="Off: what the filters set aside stays on the map in grey. On: it is not drawn.",
     )
-    return colour_by or offered[0], method or METHODS[0], hide
+    return MapOptions(colour_by or offered[0], method or METHODS[0], hide)
 
 
 def layouts(bundle: Bundle) -> Callable[[str], tuple[str, NDArray[Any]] | None]:
@@ -84,13 +104,12 @@ def show_map(
     chosen: Choice | None,
     looked: Looked,
     tags: pd.DataFrame,
+    options: MapOptions,
     *,
-    colour_by: str,
-    method: str,
-    hide: bool,
     rested: bool,
 ) -> None:
     """Draw it, and take in what was drawn on it; a skeleton while it is laid out."""
+    method, colour_by = options.method, options.colour_by
     pca = services.ask("projection", bundle.digest, method="pca")
     # The slow layout starts when nothing on screen waits for the processor any more.
     ready = pca.state == "done" and (rested or method == "UMAP")
@@ -115,7 +134,7 @@ def show_map(
         contours=_contours(job, choices, chosen, result["xy"]),
         item_prefix=media.item_url(bundle.digest),
         height=HEIGHT,
-        hide_filtered=hide,
+        hide_filtered=options.hide,
         label=f"Map of {bundle.n} examples, {method}, coloured by {colour_by}.",
     )
     _notes(result.meta, umap if umap is not job and umap is not pca else None)

@@ -47,6 +47,8 @@ def page() -> None:
         result = job.result() if done else None
         found = groups.parts_of(result) if result else job.partial()
         regions = groups.region_choices(bundle, found, options, job.key, method)
+        facts = result.meta["regions"] if result and method == search.REGIONS else None
+        regions = claims.first_regions(regions, facts)
         if not done and show_progress(job, what="Searching regions", key="fit"):
             st.rerun()  # it ended just now, and nothing polls any more
     looked = selection.look(bundle, mapview.layouts(bundle))
@@ -70,6 +72,8 @@ def page() -> None:
         if done and not regions:
             st.info("No region stands out from the rest: the losses are equal, or too few.")
         choice = groups.choose_group(choices, final=done, verdicts=trusted.verdicts())
+        if facts is not None:
+            claims.show_explained(facts, len(regions))
         if method == search.SPOTLIGHTS and result is not None and result.meta.get("notes"):
             st.caption(" ".join(text.plain(note, limit=300) for note in result.meta["notes"]))
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -362,10 +362,7 @@ NUMBERS = {
 }
 """Numbers that may stand in a sentence as they are, and why."""
 STILL_WRITTEN = {
-    "pages/components/group/groups.py": "30",
-    "pages/components/spotlights/claims.py": ".01, 199, 2",
     "pages/components/spotlights/fitting.py": "5000",
-    "pages/components/spotlights/search.py": "2, 5, 10 %, 90 %",
     "pages/components/spotlights/trust.py": "30",
 }
 """Numbers that sentences still spell out although a setting or a threshold of the backend has them."""

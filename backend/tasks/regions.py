@@ -13,6 +13,7 @@ from backend.core.errors import InputError
 from backend.core.parts import bundle_aside, group_codes
 from backend.core.progress import Progress
 from backend.describe.naming.bundle import name_in_bundle
+from backend.spotlight.regions.settings import Settings
 from backend.tasks.checks import check_count, check_layer, chosen_layer
 from backend.tasks.results import searched_with
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from backend.bundle import Bundle
     from backend.spotlight import Regions
 
+SIZES = Settings().sizes
+"""Shares of all examples that regions are searched at."""
 LISTED = 12
 """Regions that are searched for: what people need is often the sixth to eighth."""
 SHOWN = 5

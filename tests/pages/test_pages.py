@@ -162,11 +162,13 @@ def test_regions_come_first_and_say_where_they_were_looked_for(app: Any, tmp_pat
     at = app("spotlights", bundle=digest)
     assert "".join(at.query_params["search"]) == "regions"
     captions = [str(one).replace("\\", "") for one in at.radio[0].proto.captions]
-    assert "held-out ×" in captions[0] and "p " in captions[0]
+    assert "kept aside" in captions[0] and "p " in captions[0]
+    words = texts(at)
+    assert "of the excess loss" in words
     lines = [
         f"{option} {caption}" for option, caption in zip(at.radio[0].options, captions, strict=True)
     ]
-    assert any("label dog" in one for one in lines)  # in the name, else among which label it is
+    assert any("dog" in one for one in lines)  # in the name, else among which label it is
     assert sum("members · mean loss" in one or "members among" in one for one in captions) >= 3
     assert not captions[-1]  # what regions are compared with takes one line
 

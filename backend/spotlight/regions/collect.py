@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from backend.core.effects import Effect, measure_effect
+from backend.core.shape import cut_between
 from backend.spotlight.regions.call import RegionCall
 from backend.spotlight.regions.choose import Pick, count_of
 from backend.spotlight.regions.climb import solve_precisions
@@ -167,22 +168,11 @@ def _direction_entry(asked: RegionCall, search: Searched, pick: Pick, inside: in
     slope = judged.vectors[which] if again is None else again[0]
     vector = slope.double().cpu().numpy() / search.rows.scale
     rows = np.sort(search.order[judged.scope.rows])
-    levels = np.empty(len(rows))
-    step = max(1, 2**22 // len(vector))
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        levels[start : start + step] = np.asarray(asked.values[part], np.float64) @ vector
-    best = np.argsort(-levels, kind="stable")
-    count = count_of(judged, pick.at)
-    last = levels[best[count - 1]]
-    below = levels[levels < last]
-    cut = float(last if not len(below) else (last + below.max()) / 2)
-    if not (len(below) and below.max() < cut <= last):
-        cut = float(last)
+    ended = cut_between(asked.values, vector, rows, count_of(judged, pick.at))
     n = len(search.order)
     scores, weights = np.full(n, -np.inf), np.zeros(n)
-    scores[rows] = levels
-    members = rows[best[: int((levels >= cut).sum())]]
+    scores[rows] = ended.scores
+    members = ended.members
     weights[members] = 1.0
     return _Entry(
         "direction",
@@ -190,7 +180,7 @@ def _direction_entry(asked: RegionCall, search: Searched, pick: Pick, inside: in
         members=members,
         weights=weights,
         vector=vector,
-        cut=cut,
+        cut=ended.cut,
         **_common(search, pick, inside),
     )
 

@@ -12,19 +12,17 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.cache import Entry
+from backend.core import wording
 from backend.core.found import FoundRegion, exact_shape, one_region
-from backend.core.groups import Group, sharp_group, weighted_group
+from backend.core.groups import SMALL, Group, sharp_group, weighted_group
 from backend.core.home import home_folder
 from backend.core.sampling import random_rows
 from backend.core.shape import Shape
-from backend.describe import describe_group, tell_apart
+from backend.describe.naming.bundle import name_in_bundle
 from backend.difficulty import high_loss
 from backend.export import keep_shape
-from pages.components.shared import keys, link, measures, palette, services, text
+from pages.components.shared import keys, link, palette, services, text
 from pages.components.shared.choice import Choice
-
-MISTAKEN = 0.3
-"""Share of wrong answers from which a group is named after them."""
 
 
 def region_choices(
@@ -32,14 +30,16 @@ def region_choices(
 ) -> list[Choice]:
     """One choice per region of a finished search, or of the parts a running one has written.
 
-    ``method`` is the task that searched: ``regions`` or ``spotlights``.
+    ``method`` is the task that searched: ``regions`` or ``spotlights``. Everything shown of a region
+    is about its members; a spotlight has weights beside them.
     """
-    names = services.store().region_names(bundle.digest)
+    given = services.store().region_names(bundle.digest)
+    identities = tuple(f"{job_key}:{index}" for index in range(len(found)))
+    names = _names(bundle, identities, found)
     choices: list[Choice] = []
-    for index, part in enumerate(found):
-        group = _region(bundle.digest, job_key, index, part, bundle.losses)
-        identity = f"{job_key}:{index}"
-        described = names.get(identity) or _description(bundle, identity, group)
+    for index, (part, identity) in enumerate(zip(found, identities, strict=True)):
+        sharp = method == "regions"
+        group = _region(bundle.digest, job_key, index, sharp, part, bundle.losses)
         exact = exact_shape(part.arrays, part.meta)
         record = FoundRegion.from_result(
             part.arrays,
@@ -48,14 +48,14 @@ def region_choices(
             index=index,
             method=method,
             options=options | {"layer": bundle.layer},
-            name=described,
+            name=given.get(identity) or names[index],
             shape="" if exact is None else _kept(str(home_folder()), identity, exact),
         )
         outcome = part.meta["outcome"]
         choices.append(
             Choice(
                 key=f"region-{index + 1}",
-                name=record.name or f"region {record.number}",
+                name=record.name,
                 group=group,
                 number=str(record.number),
                 colour=palette.region_hue(index),
@@ -65,52 +65,17 @@ def region_choices(
                 source=record.to_source(),
             )
         )
-    return with_own_names(bundle, choices, given=names)
-
-
-def with_own_names(
-    bundle: Bundle, choices: list[Choice], *, given: Mapping[str, str]
-) -> list[Choice]:
-    """The regions, those of one description told apart on screen: "..., mostly predicted Coat".
-
-    What somebody called a region stays as it is, and so does the name in the record of a tag.
-    """
-    alike: dict[str, list[int]] = {}
-    for at, choice in enumerate(choices):
-        if choice.source["key"] not in given:
-            alike.setdefault(choice.name, []).append(at)
-    named = list(choices)
-    for name, places in alike.items():
-        if len(places) < 2 or any(not len(choices[at].group.rows) for at in places):
-            continue
-        keys_of = tuple(choices[at].source["key"] for at in places)
-        rows = [choices[at].group.rows for at in places]
-        for at, words in zip(places, _apart(bundle, keys_of, rows), strict=True):
-            named[at] = replace(choices[at], name=f"{name}, {words}")
-    return named
+    return choices
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _apart(
-    _bundle: Bundle, identities: tuple[str, ...], _rows: list[NDArray[np.int64]]
-) -> list[str]:
-    labels, predictions = _labels(_bundle)
-    texts = None
-    if _bundle.has_text:
-        texts = _bundle.examples["text"].to_numpy(dtype=object)
-    columns = _bundle.examples[_bundle.attributes]
-    return tell_apart(_rows, labels=labels, predictions=predictions, examples=columns, texts=texts)
-
-
-def _labels(bundle: Bundle) -> tuple[Any, Any]:
-    """True and predicted class names, as far as the bundle has them."""
-    names = bundle.class_names
-    labels = predictions = None
-    if names is not None and bundle.label_codes is not None:
-        labels = np.asarray(names)[bundle.label_codes]
-        if bundle.prediction_codes is not None:
-            predictions = np.asarray(names)[bundle.prediction_codes]
-    return labels, predictions
+def _names(_bundle: Bundle, identities: tuple[str, ...], _found: list[Any]) -> list[str]:
+    """The names the search gave, else those that its members get now: no two alike."""
+    if all("name" in part.meta for part in _found):
+        return [str(part.meta["name"]) for part in _found]
+    held = [part["members"] for part in _found]
+    named = iter(name_in_bundle(_bundle, [rows for rows in held if len(rows)]))
+    return [next(named) if len(rows) else "no members" for rows in held]
 
 
 @dataclass(frozen=True)
@@ -139,37 +104,12 @@ def _kept(home: str, identity: str, _shape: Shape) -> str:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _region(digest: str, job_key: str, index: int, _part: Any, _losses: NDArray[Any]) -> Group:
+def _region(
+    digest: str, job_key: str, index: int, sharp: bool, _part: Any, _losses: NDArray[Any]
+) -> Group:
+    if sharp:
+        return sharp_group("region", _part["members"], _losses)
     return weighted_group("region", _part["members"], _part["weights"], _losses)
-
-
-@st.cache_resource(show_spinner=False, max_entries=256)
-def _description(_bundle: Bundle, identity: str, _group: Group) -> str:
-    labels, predictions = _labels(_bundle)
-    members = np.isin(np.arange(_bundle.n), _group.rows)
-    columns = _bundle.examples[_bundle.attributes]
-    if labels is None and columns.empty:
-        return ""
-    words = describe_group(members, labels=labels, predictions=predictions, examples=columns)
-    if labels is None or predictions is None or "predicted" in words:
-        return words
-    taken = mistaken_for(labels[_group.rows], predictions[_group.rows])
-    return ", ".join(
-        part for part in (words, f"taken for {' or '.join(taken)}" if taken else "") if part
-    )
-
-
-def mistaken_for(labels: NDArray[Any], predictions: NDArray[Any]) -> list[str]:
-    """The one or two wrong answers that a group mostly gets; none where it is mostly answered rightly.
-
-    Each is given to 15 % of the group or more, and wrong answers to 30 %. Ties by name.
-    """
-    wrong = predictions[labels != predictions]
-    if len(wrong) < MISTAKEN * len(labels):
-        return []
-    answers, counts = np.unique(wrong, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:2]
-    return [str(answers[at]) for at in order if counts[at] >= MISTAKEN / 2 * len(labels)]
 
 
 def baselines(bundle: Bundle, size: float, *, seed: int) -> list[Choice]:
@@ -307,9 +247,9 @@ def _caption(choice: Choice, verdict: str | None) -> str:
     if choice.whole is None and group.weighted_loss <= group.base_loss:
         line += " · not above base"
     if group.small and choice.whole in (None, group.n_members):
-        line += " · small: under 30"
+        line += f" · small: under {SMALL}"
     if verdict:
-        line += f" · {text.plain(verdict, limit=140)}"
+        line += f" · {text.plain(verdict, limit=300)}"
     if choice.note:
         line += f" · {text.plain(choice.note, limit=120)}"
     return line
@@ -317,9 +257,9 @@ def _caption(choice: Choice, verdict: str | None) -> str:
 
 def explain_numbers(method: str) -> None:
     """One word below the list that says over which rows its numbers are taken."""
-    names = (measures.MEMBERS, measures.MEAN, measures.HELD_OUT_RATIO)
-    st.caption(
-        "What the numbers mean",
-        help=measures.meanings(names, capped=method == "regions"),
-        width="content",
-    )
+    names = (wording.MEMBERS, wording.MEAN, wording.HELD_OUT_RATIO)
+    if method == "regions":
+        names = (wording.MEMBERS, wording.KEPT_ASIDE, wording.MULTIPLE)
+    lines = [f"- **{name}**: {wording.MEANS[name]}" for name in names]
+    told = "\n".join(lines) + (f"\n\n{wording.HOW}" if method == "regions" else "")
+    st.caption("What the numbers mean", help=told, width="content")

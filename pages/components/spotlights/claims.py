@@ -1,4 +1,4 @@
-"""Is a region of the label-aware search real? What the half that did not find it says."""
+"""Is a region real? What the examples say that neither found nor chose it."""
 
 from __future__ import annotations
 
@@ -9,162 +9,193 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from backend.core.groups import SMALL
-from backend.core.statistics import adjust_p
-from pages.components.shared import measures, palette, text
+from backend.core import wording
+from backend.core.effects import Effect
+from backend.tasks.regions import LISTED, count_shown
+from pages.components.shared import keys, palette, text
 from pages.components.shared.choice import Choice
 from pages.components.spotlights import overlap
 
-LEVEL = 0.05
-FLOOR = 2 / 200
-"""Smallest p that 199 shuffles in two directions can give."""
-HELP = (
-    "Each region was found on one half of the examples and is measured on the other. p asks how often the best of all "
-    "candidates looks as good when the held-out losses are shuffled within every label, so it covers the "
-    "whole search; .01 is the least it can be. A label that fails evenly as a whole gives no claim: then the finding is the label."
-)
+Facts = Mapping[str, Any]
 
 
-def verdicts(regions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Group key -> a few words."""
+def verdicts(regions: Sequence[Facts]) -> dict[str, str]:
+    """Group key -> what is said of it below its name."""
     return {f"region-{at}": _words(region) for at, region in enumerate(regions, start=1)}
 
 
-def _words(region: Mapping[str, Any]) -> str:
-    base = region["held_out_base"]
-    lift = region["held_out_loss"] / base if base > 0 else None
-    if region["p_value"] <= LEVEL:
-        sign = "≤ " if region["p_value"] <= FLOOR else ""
-        return f"held-out {text.times(lift)}, p {sign}{text.p_value(region['p_value'])}"
-    like = "like its whole label" if region["bound"] else "not distinguishable from chance"
-    return f"{like} (p {text.p_value(region['p_value'])})"
+def _words(region: Facts) -> str:
+    effect = Effect.from_dict(region["effect"])
+    parts = [wording.effect_words(effect), f"{_verdict(region, effect)}, p {_p(region)}"]
+    if region["inside"] is not None:
+        parts.append(f"inside {region['inside']}")
+    if region["bound"] and region["kind"] != "label" and effect.error_label == effect.error_label:
+        parts.append(f"all of its label {wording.percent(effect.error_label)} wrong")
+    if region["also"] is not None:
+        inner = Effect.from_dict(region["also"]["effect"])
+        worse = f", {wording.percent(inner.error)} wrong" if inner.error == inner.error else ""
+        parts.append(f"also: its {text.count(region['also']['n_members'])} worst{worse}")
+    return " · ".join(parts)
 
 
-def show_claims(choices: Sequence[Choice], meta: Mapping[str, Any]) -> None:
-    """Every region's numbers on the other half, as a chart and a table."""
-    st.caption(text.plain(HELP, limit=700))
-    regions = meta["regions"]
+def _verdict(region: Facts, effect: Effect) -> str:
+    return wording.verdict(
+        region["p"], effect, region["kind"], bound=region["bound"], cell=region["cell"]
+    )
+
+
+def _p(region: Facts) -> str:
+    return wording.p_value(region["p"], None if region["kind"] == "label" else wording.LEAST_P)
+
+
+def first_regions(regions: list[Choice], facts: Sequence[Facts] | None) -> list[Choice]:
+    """The entries that are shown: labels that fail and so many regions as were asked for."""
+    if facts is None:
+        return regions
+    return regions[: count_shown(facts, int(st.session_state[keys.N_REGIONS]))]
+
+
+def show_explained(regions: Sequence[Facts], shown: int) -> None:
+    """How much of the excess loss the list holds, and a button for the rest of it."""
+    known = [one["explained"] for one in regions]
+    if not shown or known[-1] is None:
+        return
+    rest = len(regions) - shown
+    these = "This entry holds" if shown == 1 else f"These {text.count(shown)} entries hold"
+    words = f"{these} {wording.percent(known[shown - 1])} of the excess loss"
+    if rest > 0:
+        further = wording.percent(known[-1] - known[shown - 1])
+        words += f"; {text.count(rest)} more hold {further}"
+    st.caption(f"{words}. The rest is spread thin.", help=wording.MEANS[wording.EXPLAINED])
+    if rest > 0:
+        st.button(
+            f"More regions · {text.count(rest)} further",
+            key="more_regions",
+            type="tertiary",
+            icon=":material/expand_more:",
+            on_click=_show_all,
+        )
+
+
+def _show_all() -> None:
+    st.session_state[keys.N_REGIONS] = LISTED
+
+
+def show_claims(choices: Sequence[Choice], meta: Facts) -> None:
+    """Every region's numbers on the examples kept aside, as a chart and a table."""
+    st.caption(text.plain(wording.HOW, limit=900))
     named = [choice for choice in choices if choice.source["kind"] == "region"]
+    regions = meta["regions"][: len(named)]
     if not regions:
         st.info("No region was found, so there is nothing to check.")
         return
+    effects = [Effect.from_dict(one["effect"]) for one in regions]
     left, right = st.columns([5, 6], gap="medium")
     with left:
-        _chart(named, regions)
+        _chart(named, effects, [bool(one["real"]) for one in regions])
     with right:
         overlap.show(named)
-    table = pd.DataFrame(
-        [_row(choice, region) for choice, region in zip(named, regions, strict=False)]
-    )
-    table.insert(
-        table.columns.get_loc("p") + 1, "p adjusted", adjust_p(table["p"].to_numpy(dtype=float))
-    )
-    _table(table[list(FIRST)])
-    notes = " ".join(text.plain(note, limit=300) for note in meta["notes"])
-    st.caption(
-        f"{text.counted(int(meta['n_candidates']), 'candidate')} compared. Held-out losses and their base "
-        f"are capped: a loss above {text.number(meta['loss_cap'])} counts as that much. So they differ from "
-        f"mean and weighted loss, and from the base loss of {text.number(meta['base_loss'])}. {notes}"
-    )
-    with st.expander("All numbers"):
-        _table(table)
-
-
-def _table(table: pd.DataFrame) -> None:
+    rows = zip(named, regions, effects, strict=False)
+    table = pd.DataFrame([_row(choice, region, effect) for choice, region, effect in rows])
     st.dataframe(
         table,
         hide_index=True,
         lazy=False,
         column_config={
             name: st.column_config.NumberColumn(format="%.3g", help=words)
-            for name, words in COLUMNS.items()
+            for name, words in wording.MEANS.items()
+            if name in table
         },
+    )
+    notes = " ".join(text.plain(note, limit=300) for note in meta["notes"])
+    st.caption(
+        f"{text.counted(int(meta['n_candidates']), 'candidate')} compared; "
+        f"{text.counted(int(meta['n_aside']), 'example')} kept aside. {notes}"
     )
 
 
-FIRST = (
-    "region",
-    "verdict",
-    measures.HELD_OUT_RATIO,
-    "p",
-    "p adjusted",
-    measures.MEMBERS,
-    measures.MEAN,
-)
-"""What is seen without a click."""
-COLUMNS = {
-    measures.HELD_OUT_RATIO: f"{measures.MEANS[measures.HELD_OUT_RATIO]} {measures.CAPPED}",
-    measures.HELD_OUT: f"{measures.MEANS[measures.HELD_OUT]} {measures.CAPPED}",
-    "± standard error": "Of the held-out loss.",
-    "held-out base": "Mean loss of all examples of that half, capped likewise.",
-    "held-out n": "(sum k)² / sum k²: how many examples of that half the weights amount to.",
-    "p": "Family-wise over all candidates: max-T permutation within labels, 199 shuffles, both directions.",
-    "p adjusted": "Benjamini and Hochberg 1995, over the regions listed.",
-    measures.MEMBERS: measures.MEANS[measures.MEMBERS],
-    measures.MEAN: measures.MEANS[measures.MEAN],
-    measures.WEIGHTED: measures.MEANS[measures.WEIGHTED],
-    measures.EFFECTIVE: measures.MEANS[measures.EFFECTIVE],
-}
-
-
-def _row(choice: Choice, region: Mapping[str, Any]) -> dict[str, Any]:
-    small = f", small: under {SMALL}" if choice.group.small else ""
-    base = region["held_out_base"]
+def _row(choice: Choice, region: Facts, effect: Effect) -> dict[str, Any]:
+    wrong = effect.error == effect.error
+    measured = {
+        wording.ERROR: effect.error,
+        "low": effect.error_low,
+        "high": effect.error_high,
+        wording.ERROR_OTHERS: effect.error_base,
+        wording.ERROR_LABEL: effect.error_label,
+    }
+    if not wrong:
+        measured = {
+            wording.LOSS: effect.loss,
+            "low": effect.loss_low,
+            "high": effect.loss_high,
+            wording.LOSS_OTHERS: effect.loss_base,
+            wording.LOSS_LABEL: effect.loss_label,
+        }
     return {
         "region": f"{choice.number} {choice.name}",
-        "looked for": str(region.get("scope", "")),
-        "verdict": ("real" if region["p_value"] <= LEVEL else "not shown to be real") + small,
-        measures.HELD_OUT_RATIO: region["held_out_loss"] / base if base > 0 else None,
-        "p": region["p_value"],
-        measures.HELD_OUT: region["held_out_loss"],
-        "± standard error": region["held_out_error"],
-        "held-out base": base,
-        "held-out n": region["held_out_size"],
-        measures.MEMBERS: region["n_members"],
-        measures.MEAN: region["member_loss"],
-        measures.WEIGHTED: region["weighted_loss"],
-        measures.EFFECTIVE: region["effective_size"],
+        "looked for": str(region["scope"]),
+        "verdict": _verdict(region, effect),
+        wording.MEMBERS: region["n_members"],
+        wording.KEPT_ASIDE: effect.n,
+        **measured,
+        wording.MULTIPLE: effect.multiple,
+        wording.P: region["p"],
+        wording.P_CELL: region["p_cell"],
+        wording.EXPLAINED: region["explained"],
+        wording.MEAN: region["member_loss"],
     }
 
 
-def _chart(choices: Sequence[Choice], regions: Sequence[Mapping[str, Any]]) -> None:
-    """Held-out losses with two standard errors to both sides, and the base."""
+def _chart(choices: Sequence[Choice], effects: Sequence[Effect], real: Sequence[bool]) -> None:
+    """Error rates, else mean losses, of members kept aside with their intervals, and of the others."""
+    wrong = all(effect.error == effect.error for effect in effects)
     figure = go.Figure()
-    for at, (choice, region) in enumerate(zip(choices, regions, strict=False)):
-        real = region["p_value"] <= LEVEL
+    for at, (choice, effect) in enumerate(zip(choices, effects, strict=False)):
+        value, low, high, others = (
+            (effect.error, effect.error_low, effect.error_high, effect.error_base)
+            if wrong
+            else (effect.loss, effect.loss_low, effect.loss_high, effect.loss_base)
+        )
         figure.add_scatter(
-            x=[region["held_out_loss"]],
+            x=[value],
             y=[at],
-            error_x={"array": [2 * region["held_out_error"]], "thickness": 2},
+            error_x={
+                "symmetric": False,
+                "array": [high - value],
+                "arrayminus": [value - low],
+                "thickness": 2,
+            },
             mode="markers",
             marker={
                 "size": 11,
-                "color": choice.colour if real else palette.context_colour(),
-                "symbol": "circle" if real else "circle-open",
+                "color": choice.colour if real[at] else palette.context_colour(),
+                "symbol": "circle" if real[at] else "circle-open",
             },
-            hovertemplate="held-out loss %{x:.3g}<extra></extra>",
+            hovertemplate="members kept aside %{x:.3g}<extra></extra>",
             showlegend=False,
         )
-    figure.add_vline(
-        x=regions[0]["held_out_base"], line={"dash": "dot", "color": palette.text_colour()}
-    )
-    figure.add_annotation(
-        x=regions[0]["held_out_base"], y=1, yref="paper", text="held-out base", showarrow=False,
-        xanchor="left", xshift=4,
-    )  # fmt: skip
+        figure.add_scatter(
+            x=[others],
+            y=[at],
+            mode="markers",
+            marker={"symbol": "line-ns-open", "size": 16, "color": palette.text_colour()},
+            hovertemplate="others kept aside %{x:.3g}<extra></extra>",
+            showlegend=False,
+        )
+    what = wording.ERROR if wrong else wording.MEAN
     figure.update_layout(
-        height=60 + 44 * len(regions),
+        height=60 + 44 * len(effects),
         margin={"l": 0, "r": 0, "t": 18, "b": 0},
-        xaxis={
-            "title": {"text": "held-out loss (capped), ± 2 standard errors"},
-            "rangemode": "tozero",
-        },
+        xaxis={"title": {"text": f"{what} of members kept aside; | others"}, "rangemode": "tozero"},
         yaxis={
-            "tickvals": list(range(len(regions))),
+            "tickvals": list(range(len(effects))),
             "ticktext": [text.chart(choice.number) for choice in choices],
             "autorange": "reversed",
         },
     )
     st.plotly_chart(
-        figure, config={"displaylogo": False}, key="claims", alt="Held-out losses of the regions."
+        figure,
+        config={"displaylogo": False},
+        key="claims",
+        alt=f"{what} of the members kept aside, with intervals, beside that of the others.",
     )

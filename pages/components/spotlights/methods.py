@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.cache import Entry
+from backend.core import wording
 from backend.core.groups import SMALL, Group, weighted_group
 from backend.slices import METHODS
 from backend.slices.agreement import FOLD_SHARE, count_folded
 from backend.tasks import default_options
 from pages.components.gallery import gallery
-from pages.components.shared import measures, palette, services, text, twin
+from pages.components.shared import palette, services, text, twin
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import RUNNING, show_progress
 from pages.components.spotlights import agreement
@@ -140,19 +141,19 @@ def show_parts(found: list[Mapping[str, Any]], base: float) -> None:
 
 
 HELP = {
-    "size": measures.MEANS[measures.TOTAL],
-    "mean_loss": measures.MEANS[measures.WEIGHTED],
-    "ratio": measures.MEANS[measures.WEIGHTED_RATIO],
-    "held_out_ratio": measures.MEANS[measures.REFOUND_RATIO],
+    "size": wording.MEANS[wording.TOTAL],
+    "mean_loss": wording.MEANS[wording.WEIGHTED],
+    "ratio": wording.MEANS[wording.WEIGHTED_RATIO],
+    "held_out_ratio": wording.MEANS[wording.REFOUND_RATIO],
     "p": "Against shuffled losses within labels, over the groups of the method; empty for groups "
     "defined by loss.",
     "rediscovered": "Overlap with the group found on one half of the data that resembles it most.",
 }
 NAMES = {
-    "size": measures.TOTAL,
-    "mean_loss": measures.WEIGHTED,
-    "ratio": measures.WEIGHTED_RATIO,
-    "held_out_ratio": measures.REFOUND_RATIO,
+    "size": wording.TOTAL,
+    "mean_loss": wording.WEIGHTED,
+    "ratio": wording.WEIGHTED_RATIO,
+    "held_out_ratio": wording.REFOUND_RATIO,
 }
 
 

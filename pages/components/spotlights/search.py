@@ -7,13 +7,15 @@ from typing import Any
 import streamlit as st
 
 from backend.bundle import Bundle
+from backend.core.wording import HOW
 from backend.tasks import default_options
+from backend.tasks.regions import LISTED, SHOWN, SIZES
 from pages.components.shared import keys, link, text
 from pages.components.spotlights import fitting
 
 REGIONS, SPOTLIGHTS = "regions", "spotlights"
 NAMES = {REGIONS: "Regions", SPOTLIGHTS: "Spotlights"}
-NOBODY = "-"
+NOBODY, ANY = "-", "all"
 
 
 def choose_method() -> str:
@@ -26,7 +28,7 @@ def choose_method() -> str:
         **link.bound(keys.METHOD, list(NAMES)),
         label_visibility="collapsed",
         help="Regions: many small searches, among all examples and within each true label, found on "
-        "one half of the examples and chosen and tested on the other. Spotlights: the published method "
+        "one part of the examples, chosen on another and measured on a third. Spotlights: the published method "
         "(d'Eon et al. 2021, arXiv:2107.00758), which needs no labels and searches one size at a time.",
     )
     return chosen or REGIONS
@@ -37,14 +39,23 @@ def options_of(bundle: Bundle, method: str) -> dict[str, Any]:
     if method == SPOTLIGHTS:
         return default_options(SPOTLIGHTS) | fitting.fit_options(bundle)
     with st.popover("Search options", icon=":material/tune:"):
-        n_regions = st.number_input(
+        st.number_input(
             "How many regions",
             min_value=1,
-            max_value=12,
-            value=5,
+            max_value=LISTED,
+            value=SHOWN,
             key=keys.N_REGIONS,
             bind="query-params",
-            help="The list keeps the best, sparing what another region covers already.",
+            help="Shown of the list, which keeps the best and none that holds half of another. Labels "
+            "that fail as a whole come on top.",
+        )
+        sizes = [ANY, *map(str, SIZES)]
+        size = st.selectbox(
+            "Size",
+            sizes,
+            format_func=lambda one: "all sizes" if one == ANY else text.percent(float(one)),
+            **link.bound(keys.REGION_SIZE, sizes),
+            help="How large a region the search makes, as a share of all examples.",
         )
         columns = [NOBODY, *bundle.attributes]
         together = st.selectbox(
@@ -53,7 +64,7 @@ def options_of(bundle: Bundle, method: str) -> dict[str, Any]:
             format_func=lambda name: "no column" if name == NOBODY else text.shorten(name, 60),
             **link.bound(keys.TOGETHER, columns),
             help="A column that names the patient, the video, the original of a copy: its rows stay on "
-            "one side of the split, or near-duplicates would vouch for one another.",
+            "one part of the data, or near-duplicates would vouch for one another.",
         )
         seed = st.number_input(
             "Seed",
@@ -62,14 +73,11 @@ def options_of(bundle: Bundle, method: str) -> dict[str, Any]:
             value=0,
             key=keys.SEED,
             bind="query-params",
-            help="Draws the halves, the starting points and the shuffles. Same seed, same regions.",
+            help="Draws the starting points and the shuffles, never which examples are kept aside.",
         )
-        st.caption(
-            "Sizes of 1, 2, 5 and 10 % are all searched. Losses above their 90 % quantile count as "
-            "that much while searching; the losses shown are raw."
-        )
+        st.caption(text.plain(HOW, limit=900))
     return default_options(REGIONS) | {
-        "n_regions": int(n_regions),
+        "sizes": None if size == ANY else [float(size)],
         "seed": int(seed),
         "groups": None if together == NOBODY else together,
     }

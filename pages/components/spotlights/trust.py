@@ -12,10 +12,11 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.core import wording
 from backend.core.groups import SMALL
 from backend.jobs import Job
 from backend.tasks import default_options
-from pages.components.shared import measures, palette, services, text, twin
+from pages.components.shared import palette, services, text, twin
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import RUNNING, show_progress
 from pages.components.spotlights import overlap
@@ -237,9 +238,9 @@ def _show_chart(
 
 
 COLUMNS = {
-    measures.EFFECTIVE: measures.MEANS[measures.EFFECTIVE],
-    measures.WEIGHTED_RATIO: measures.MEANS[measures.WEIGHTED_RATIO],
-    measures.HELD_OUT_RATIO: measures.MEANS[measures.HELD_OUT_RATIO],
+    wording.EFFECTIVE: wording.MEANS[wording.EFFECTIVE],
+    wording.WEIGHTED_RATIO: wording.MEANS[wording.WEIGHTED_RATIO],
+    wording.HELD_OUT_RATIO: wording.MEANS[wording.HELD_OUT_RATIO],
     "p": "Decides the verdict: twice the smaller of the two p-values to the right, at most 1.",
     "p, held out": "Family-wise over all regions searched on both halves (Westfall and Young 1993).",
     "p, whole search": "Share of searches on shuffled losses whose best region is at least as high.",
@@ -258,8 +259,8 @@ def show_numbers(pairs: list[tuple[Choice, Mapping[str, Any]]]) -> None:
             for name, words in COLUMNS.items()
         }
         | {
-            measures.MEMBERS: st.column_config.NumberColumn(
-                format="localized", help=measures.MEANS[measures.MEMBERS]
+            wording.MEMBERS: st.column_config.NumberColumn(
+                format="localized", help=wording.MEANS[wording.MEMBERS]
             )
         },
     )
@@ -271,11 +272,11 @@ def _row(choice: Choice, region: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "region": f"{choice.number} {choice.name}",
         "verdict": region["verdict"],
-        measures.MEMBERS: _members(choice),
+        wording.MEMBERS: _members(choice),
         "small": "under 30" if _members(choice) < SMALL else "",
-        measures.EFFECTIVE: choice.group.effective_size,
-        measures.WEIGHTED_RATIO: _found(choice),
-        measures.HELD_OUT_RATIO: lift.get("value"),
+        wording.EFFECTIVE: choice.group.effective_size,
+        wording.WEIGHTED_RATIO: _found(choice),
+        wording.HELD_OUT_RATIO: lift.get("value"),
         "95 % interval": _range(lift),
         "p": region["p_value"],
         "p, held out": region["p_claim"],

@@ -310,7 +310,7 @@ def test_a_bomb_is_not_unpacked(exported, monkeypatch):
 def test_shapes_are_bounded_together(exported, monkeypatch):
     export, _ = exported
     read_manifest(export.manifest)  # it is fine before
-    monkeypatch.setattr(module, "MAX_TOTAL_BYTES", 400)
+    monkeypatch.setattr(module, "MAX_TOTAL_BYTES", 100)
     with pytest.raises(InputError, match="unpacks to more than"):
         read_manifest(export.manifest)
 

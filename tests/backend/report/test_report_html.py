@@ -397,10 +397,9 @@ def test_the_task_writes_of_regions_too(folder, home, monkeypatch):
         assert one["name"] in said and effect_words(effect) in said
     assert ": real." in said and "are the ones to quote" in said and HOW in said
     assert "Weighted loss" not in said and "count at most" not in said
-    assert (
-        effect_cells(Effect.from_dict(told[0]["effect"]))[0]
-        in arrays["markdown"].tobytes().decode().replace("\\", "")
-    )
+    assert effect_cells(Effect.from_dict(told[0]["effect"]))[0] in arrays[
+        "markdown"
+    ].tobytes().decode().replace("\\", "")
     options = complete_options("report", {"regions": {"n_regions": 2}, "claim": False})
     arrays, _ = run_report(bundle, options, lambda f, told: None, lambda a, m: None)
     untested = " ".join("".join(read(arrays["html"].tobytes()).text).split())

@@ -8,33 +8,31 @@ import pytest
 from backend import report
 from backend.bundle import import_bundle, read_bundle, write_bundle
 from backend.core.effects import measure_effect
-from backend.core.found import FoundRegion
+from backend.core.found import FoundRegion, one_region
 from backend.core.parts import bundle_aside
+from backend.core.progress import ignore_progress
 from backend.demo import demo_path
 from backend.report.confirmation import MIN_SIDE
 from backend.rules.evaluate import nearest_to
-from backend.spotlight import find_regions, find_spotlights, members
+from backend.spotlight import find_spotlights, members, region_arrays, region_facts
 from backend.store import Store
+from backend.tasks import complete_options
+from backend.tasks.regions import search_regions
 from tests.bundles import planted
 
 ANSWERS = {"supported", "contradicted", "not shown"}
 
 
-def try_untouched(bundle, rows, store, *, method="regions", labels=()):
+def try_untouched(bundle, rows, record, store):
     """The verdict on the hypothesis that a region starts with, as it is."""
-    aside = bundle_aside(bundle)
-    effect = measure_effect(rows, aside, bundle.losses) if method == "regions" else None
-    record = FoundRegion(
-        key="job:0", index=0, number=1, labels=labels, method=method, version=8, effect=effect
-    )
     source = record.to_source()
     start = report.suggest_hypothesis(bundle, source, rows, report.Origins(bundle, store))
     plan = report.plan_hypothesis(bundle, start.rule, used_rows=start.used)
     assert min(plan.n_matching, plan.n_other) >= MIN_SIDE and not plan.shortage
     verdict = report.test_hypothesis(bundle, start.rule, used_rows=start.used)
     assert (verdict.n_matching, verdict.n_other) == (plan.n_matching, plan.n_other)
-    if method == "regions":
-        assert verdict.n == aside.sum()
+    if record.method == "regions":
+        assert verdict.n == bundle_aside(bundle).sum()
     assert verdict.verdict in ANSWERS, verdict.reason
     return verdict
 
@@ -53,20 +51,24 @@ def bundle(tmp_path_factory):
 
 
 def test_every_region_of_a_planted_bundle_gets_an_answer(bundle, store):
-    names = bundle.label_names
-    found = find_regions(bundle.embeddings, bundle.losses, labels=names, device="cpu")
-    assert len(found.members) >= 3
-    verdicts = [
-        try_untouched(bundle, rows, store, labels=tuple(map(str, labels)))
-        for rows, labels in zip(found.members, found.scope_labels, strict=True)
-    ]
-    assert verdicts[0].supported
+    options = complete_options("regions", {"n_regions": 3})
+    found = search_regions(bundle, options, device="cpu", progress=ignore_progress)
+    arrays, facts = region_arrays(found), region_facts(found, bundle.losses)
+    verdicts = []
+    for index, rows in enumerate(found.members):
+        part = one_region(arrays, index)
+        told = {"job": "job", "index": index, "method": "regions", "options": options}
+        record = FoundRegion.from_result(part, facts[index], **told)
+        assert record.effect.n == bundle_aside(bundle)[rows].sum()
+        verdicts.append(try_untouched(bundle, rows, record, store))
+    assert len(verdicts) >= 2 and verdicts[0].supported
 
 
 def test_every_spotlight_of_a_planted_bundle_gets_an_answer(bundle, store):
     found = find_spotlights(bundle.embeddings, bundle.losses, size=0.05, n_spotlights=3, starts=4)
     for weights, total in zip(found.weights, found.total_weights, strict=True):
-        try_untouched(bundle, members(weights, total), store, method="spotlights")
+        record = FoundRegion(key="job:0", index=0, method="spotlights")
+        try_untouched(bundle, members(weights, total), record, store)
 
 
 @pytest.fixture(scope="module")
@@ -84,4 +86,6 @@ def test_a_corner_of_a_label_of_the_demo_gets_an_answer(demo, store, label, size
     finding = mine[~bundle_aside(demo)[mine]]
     worst = finding[np.argsort(-demo.losses[finding])[:1]]
     rows = nearest_to(demo, worst, mine)[:size]
-    try_untouched(demo, rows, store, labels=(label,))
+    effect = measure_effect(rows, bundle_aside(demo), demo.losses)
+    record = FoundRegion(key="job:0", index=0, labels=(label,), method="regions", effect=effect)
+    try_untouched(demo, rows, record, store)

@@ -38,7 +38,7 @@ def path(tmp_path_factory):
         embeddings=embeddings,
         losses=losses,
         labels=labels,
-        predictions=1 - labels,
+        predictions=np.where(losses > 0.6, 1 - labels, labels),
         classes=["Shirt", "Coat"],
         examples=pd.DataFrame({"patient": np.arange(N) // 2}),
     )
@@ -175,8 +175,9 @@ def test_describe_reads_exactly_the_members_of_the_file(path, tmp_path, command)
         assert said["member_loss"] == pytest.approx(bundle.losses[rows].mean())
         assert (said["name"], said["number"]) == (fact["name"], fact["number"])
         assert said["weighted_loss"] == fact["weighted_loss"] and said["p"] == fact["p"]
-        labels = {one["value"]: one["count"] for one in said["attributes"]["label"]}
-        assert sum(labels.values()) == len(rows)
+        names = np.asarray(bundle.label_names)[rows]
+        for one in said["attributes"]["label"]:
+            assert one["group_share"] == pytest.approx((names == one["value"]).mean())
         text = command(*ask)
         assert text.startswith(f"Region {fact['number']}, {fact['name']}, of run: {len(rows)}")
         assert effect_words(Effect.from_dict(fact["effect"])) in text

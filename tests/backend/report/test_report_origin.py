@@ -15,6 +15,7 @@ from backend.core.found import FoundRegion
 from backend.core.parts import bundle_aside
 from backend.report.suggest import ANCHORS, SURROUNDINGS, UNUSED
 from backend.store import Store
+from backend.views import Query, View
 
 N = 900
 CLASSES = ["Bag", "Coat", "Shirt"]
@@ -229,7 +230,7 @@ def test_a_lasso_and_a_filter_leave_a_random_half(bundle, store, origins):
     verdict, _ = report.keep_hypothesis(bundle, store, "hard", "tagged drawn")
     assert verdict.n == N // 2 and verdict.supported
     assert verdict.discovery_difference > 1
-    rules = [{"what": {"rule": "width < 7"}, "on": True}]
+    rules = View().filtered(Query("width < 7")).told()["filters"]
     start = report.suggest_hypothesis(
         bundle, {"kind": "filter", "rules": rules}, np.arange(7), origins
     )

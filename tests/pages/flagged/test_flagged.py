@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +14,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle
+from backend.core.parts import bundle_aside
 from backend.store import Store
 from pages.components.shared import services
 from tests.bundles import npz, planted
@@ -236,3 +239,33 @@ def test_the_report_is_made_only_when_asked_for(digest: str, store: Store) -> No
     store.tag(digest, ["0"], "late", author="Ada")
     at.run()
     assert "since this report was made" in texts(at)
+
+
+def test_a_region_is_tested_untouched_on_what_was_kept_aside(
+    home: Path, tmp_path: Path, store: Store
+) -> None:
+    """Regions, Hypothesis, Test: what the line says before is what the card says after."""
+    fields = planted(600, 5, seed=2, share=0.15)
+    fields.pop("planted")
+    path = tmp_path / "regions.npz"
+    path.write_bytes(npz(**fields))
+    bundle = import_bundle(path)
+    at = AppTest.from_file(APP, default_timeout=60)
+    at.query_params["bundle"] = bundle.digest[:12]
+    at.switch_page("pages/spotlights.py").run()
+    deadline = time.monotonic() + 120
+    while at.get("progress") and time.monotonic() < deadline:
+        at.run()
+    at.button(key="hypothesis_start").click().run()
+    rule = at.text_input(key="hypothesis_rule").value
+    # AppTest does not follow the page's own switch, a browser does.
+    at.switch_page("pages/flagged.py").run()
+    line = re.search(r"Means \d+ of 600 examples; (\d+) of them .* against (\d+) others", texts(at))
+    at.button(key="hypothesis_test").click().run()
+    assert not at.exception and line
+    [event] = store.hypotheses(bundle.digest)
+    verdict = event.payload["card"]["verdict"]
+    assert (verdict["n_matching"], verdict["n_other"]) == tuple(map(int, line.groups()))
+    assert verdict["n"] == bundle_aside(bundle).sum() and verdict["verdict"] == "supported"
+    assert event.payload["card"]["rule"] == rule
+    assert event.payload["card"]["source"]["from"]["method"] == "regions"

@@ -31,6 +31,8 @@ from backend.spotlight.regions.whole import Whole, failing_labels
 SETTINGS = Settings()
 # Fewer rows are not searched: a half would be too small to judge anything.
 _FEWEST = 20
+# Rows of a region that are few enough for a small data set: this share of it, but not below so many.
+_SMALL, _LEAST = 0.04, 8
 # Predictions with more distinct values than this are numbers rather than classes.
 _MOST_ANSWERS = 1000
 # The split is the same whatever the seed.
@@ -139,6 +141,8 @@ def run(asked: RegionCall, settings: Settings) -> Regions:
     """A checked call under these settings."""
     n = len(asked.losses)
     asked = replace(asked, progress=_rising(asked.progress))
+    least = max(_LEAST, round(_SMALL * n))
+    settings = replace(settings, min_size=min(settings.min_size, least))
     tick = _steps(asked.progress)
     reading = tick(0.0, 0.05, "Reading the embeddings")
     rows = read_rows(asked.values, settings.components, asked.device, lambda: reading(0))

@@ -16,7 +16,7 @@ class Settings:
     sizes : tuple of float
         Shares of all rows that a search makes its regions.
     min_size : int
-        Fewest rows of a region, where the scope is not small itself: a third of them is kept aside, and
+        Fewest rows of a region, where neither the data nor the scope are small: a third of them is kept aside, and
         below ten of those nothing is said with an interval.
     starts : int
         Starts per size.
@@ -100,7 +100,7 @@ class Settings:
     apartness: float = 0.4
     around: int = 4
     growth: float = 0.12
-    min_held_out: int = 4
+    min_held_out: int = 3
     most_labels: int = 12
     min_label: int = 40
     most_bundles: int = 12

@@ -118,7 +118,7 @@ VIEWS = {
     "Columns": "text=columns looked at",
     "What differs": "text=columns differ at an",
     "Breakdown": "[class*=st-key-brush_] .nsewdrag",
-    "Is it real?": "text=Held-out losses",
+    "Is it real?": "text=kept aside before anything",
     "Other methods": ".st-key-ask_methods",
 }
 POPOVERS = ("Filter", "Views")

@@ -26,7 +26,7 @@ from backend.report.picture import HEIGHT, WIDTH, map_picture, place
 from backend.spotlight import assess_spotlights, find_spotlights
 from backend.store import Store
 from backend.tasks import TASKS, complete_options, run_spotlights
-from backend.tasks.report import file_name, run_report
+from backend.tasks.report import claims_of_regions, file_name, run_report
 from tests.bundles import picture, planted
 
 HOSTILE = [
@@ -395,7 +395,9 @@ def test_the_task_writes_of_regions_too(folder, home, monkeypatch):
     for one in told:
         effect = Effect.from_dict(one["effect"])
         assert one["name"] in said and effect_words(effect) in said
-    assert ": real." in said and "are the ones to quote" in said and HOW in said
+    for claim in claims_of_regions(Cache().read(key).meta)["regions"]:
+        assert claim["sentence"] in said
+    assert ": real, a whole label." in said and "are the ones to quote" in said and HOW in said
     assert "Weighted loss" not in said and "count at most" not in said
     assert effect_cells(Effect.from_dict(told[0]["effect"]))[0] in arrays[
         "markdown"
@@ -404,7 +406,7 @@ def test_the_task_writes_of_regions_too(folder, home, monkeypatch):
     arrays, _ = run_report(bundle, options, lambda f, told: None, lambda a, m: None)
     untested = " ".join("".join(read(arrays["html"].tobytes()).text).split())
     assert effect_words(Effect.from_dict(told[0]["effect"])) in untested
-    assert ": real." not in untested and "Verdict" not in untested
+    assert ": real" not in untested and "Verdict" not in untested
     assert re.search(r"regions \d", said) and not re.search(r"spotlights \d", said)
     with pytest.raises(InputError, match="of regions or of spotlights"):
         complete_options("report", {"regions": {}, "spotlights": {}})

@@ -173,6 +173,18 @@ def test_regions_come_first_and_say_where_they_were_looked_for(app: Any, tmp_pat
     assert not captions[-1]  # what regions are compared with takes one line
 
 
+def test_more_regions_are_a_click_or_a_link_away(app: Any, tmp_path: Path) -> None:
+    digest = import_fields(tmp_path, **ordinary(400))
+    at = app("spotlights", bundle=digest, regions="1")
+    few = [one for one in at.radio[0].options if not one.startswith(("**H**", "**R**"))]
+    at = ended(at.button(key="more_regions").click().run())
+    many = [one for one in at.radio[0].options if not one.startswith(("**H**", "**R**"))]
+    assert many[: len(few)] == few and len(many) > len(few)
+    last = f"region-{len(many)}"
+    at = app("spotlights", bundle=digest, regions="1", group=last)
+    assert at.radio[0].value == last
+
+
 def test_a_link_opens_the_same_view(app: Any, tmp_path: Path) -> None:
     digest = import_fields(tmp_path, **ordinary(400))
     asked = {"search": "spotlights", "group": "region-2", "regions": "2", "colour": "loss"}

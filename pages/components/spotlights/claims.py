@@ -12,7 +12,7 @@ import streamlit as st
 from backend.core import wording
 from backend.core.effects import Effect
 from backend.tasks.regions import LISTED, count_shown
-from pages.components.shared import keys, palette, text
+from pages.components.shared import keys, link, palette, text
 from pages.components.shared.choice import Choice
 from pages.components.spotlights import overlap
 
@@ -49,24 +49,29 @@ def _p(region: Facts) -> str:
 
 
 def first_regions(regions: list[Choice], facts: Sequence[Facts] | None) -> list[Choice]:
-    """The entries that are shown: labels that fail and so many regions as were asked for."""
+    """The entries that are shown: labels that fail and so many regions as were asked for.
+
+    A link to a later one shows the list as far as that.
+    """
     if facts is None:
         return regions
-    return regions[: count_shown(facts, int(st.session_state[keys.N_REGIONS]))]
+    shown = count_shown(facts, int(st.session_state[keys.N_REGIONS]))
+    wanted = link.chosen(keys.GROUP) or st.query_params.get(keys.GROUP)
+    named = [at for at, region in enumerate(regions, start=1) if region.key == wanted]
+    return regions[: max([shown, *named])]
 
 
 def show_explained(regions: Sequence[Facts], shown: int) -> None:
     """How much of the excess loss the list holds, and a button for the rest of it."""
-    known = [one["explained"] for one in regions]
-    if not shown or known[-1] is None:
-        return
     rest = len(regions) - shown
-    these = "This entry holds" if shown == 1 else f"These {text.count(shown)} entries hold"
-    words = f"{these} {wording.percent(known[shown - 1])} of the excess loss"
-    if rest > 0:
-        further = wording.percent(known[-1] - known[shown - 1])
-        words += f"; {text.count(rest)} more hold {further}"
-    st.caption(f"{words}. The rest is spread thin.", help=wording.MEANS[wording.EXPLAINED])
+    known = [one["explained"] for one in regions]
+    if shown and known[-1] is not None:
+        these = "This entry holds" if shown == 1 else f"These {text.count(shown)} entries hold"
+        words = f"{these} {wording.percent(known[shown - 1])} of the excess loss"
+        if rest > 0:
+            further = "1 more holds" if rest == 1 else f"{text.count(rest)} more hold"
+            words += f"; {further} {wording.percent(known[-1] - known[shown - 1])}"
+        st.caption(f"{words}.", help=wording.MEANS[wording.EXPLAINED])
     if rest > 0:
         st.button(
             f"More regions · {text.count(rest)} further",

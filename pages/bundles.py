@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from backend.bundle import Bundle, BundleInfo, delete_bundle, inspect_upload, list_bundles
+from backend.bundle import Bundle, BundleInfo, delete_bundle, list_bundles
 from backend.core.errors import BackendError
 from backend.demo import DEMOS, demo_path
 from backend.jobs import Job
@@ -179,30 +179,27 @@ def show_faults(job: Job, path: Path) -> None:
     if job.detail:
         with st.expander("Details"):
             st.code(job.detail, language=None)
-    map_columns(path)
+    map_columns(job, path)
     st.button("Remove this upload", key="give_up", icon=":material/close:", on_click=forget_import)
 
 
-def map_columns(path: Path) -> None:
-    """Say which of the upload's arrays and columns is which field."""
-    try:
-        found = inspect_upload(path)
-    except BackendError:
-        return
+def map_columns(job: Job, path: Path) -> None:
+    """Say which of the upload's arrays and columns is which field, as the failed import found them."""
+    found = [one for part in job.partial()[:1] for one in part.meta["fields"]]
     if not found:
         return
     with st.expander("Columns have other names? Say which is which", expanded=False):
-        names = [item.name for item in found]
+        names = [one["name"] for one in found]
         st.dataframe(
             pd.DataFrame(
                 [
                     {
-                        "name": f.name,
-                        "shape": " × ".join(map(str, f.shape or ())),
-                        "type": f.dtype,
-                        "file": f.file,
+                        "name": one["name"],
+                        "shape": " × ".join(map(str, one["shape"] or ())),
+                        "type": one["dtype"],
+                        "file": one["file"],
                     }
-                    for f in found
+                    for one in found
                 ]
             ),
             hide_index=True,

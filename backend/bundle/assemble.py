@@ -117,7 +117,7 @@ def _table(place: Resolved, contents: Contents, n: int | None, faults: Faults) -
         for other in place.ids:
             if other is not first and columns["id"] is not None:
                 _check_same_ids(other, columns["id"], first, n, faults)
-    elif n is not None:
+    elif n is not None and "embeddings" in contents.arrays:  # a header alone may say any n
         columns["id"] = np.array([str(row) for row in range(n)], dtype=object)
         contents.notes.append("ids: made from row numbers, because none were given.")
     for name in ("text", "split"):
@@ -125,7 +125,7 @@ def _table(place: Resolved, contents: Contents, n: int | None, faults: Faults) -
             columns[name] = check.column_text(entry, n, name, faults)
     for name, entry in place.attributes.items():
         columns[name] = check.attribute(entry, n, faults)
-    if any(column is None for column in columns.values()) or n is None:
+    if any(column is None for column in columns.values()) or "id" not in columns:
         return
     contents.examples = pd.DataFrame(
         {

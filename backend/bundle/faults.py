@@ -8,6 +8,7 @@ from typing import Protocol
 
 from backend.bundle.limits import MAX_FAULTS
 from backend.core.errors import BackendError, BundleError, Fault
+from backend.core.memory import is_out_of_memory
 
 
 class Named(Protocol):
@@ -70,7 +71,8 @@ def parsing(file: str, what: str, advice: str, field: str = "") -> Iterator[None
 
     Parsers of numpy, pyarrow, zipfile and Pillow raise anything from ``struct.error`` to
     ``RecursionError`` on damaged input, so the net is wide; it is cast around single parser calls
-    only. Errors of our own, cancellation among them, pass through.
+    only. Errors of our own, cancellation among them, pass through, and so does want of memory:
+    it is about the whole upload, and trying its next part would only find the same.
     """
     try:
         yield
@@ -86,14 +88,8 @@ def parsing(file: str, what: str, advice: str, field: str = "") -> Iterator[None
             "the file may not be read.",
             "Allow reading it, or copy it elsewhere.",
         ) from error
-    except MemoryError as error:
-        raise refuse(
-            file,
-            field,
-            None,
-            f"{what} does not fit into memory.",
-            "Split it, or import a folder of .npy.",
-        ) from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise MemoryError(f"{file}: {what}") from error
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise refuse(file, field, None, f"{what} cannot be read ({reason}).", advice) from error

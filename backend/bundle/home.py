@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from backend.bundle.assemble import assemble
@@ -28,6 +28,7 @@ from backend.bundle.limits import MAX_NAME_LENGTH
 from backend.bundle.upload import open_upload
 from backend.core.errors import BackendError, BundleError
 from backend.core.home import home_folder
+from backend.core.memory import ADVICE, allowance, is_out_of_memory, needs_more
 from backend.core.progress import Progress, ignore_progress
 
 try:
@@ -50,13 +51,15 @@ def _foreign(path: PathLike) -> Iterator[None]:
     """The outermost net under foreign files: what no parser's own net caught.
 
     An upload must never end in a traceback. What lands here is a bug of ours all the same, so it
-    is logged with its traceback.
+    is logged with its traceback; but for want of memory, which ``backend.core.memory`` brings about.
     """
     try:
         yield
     except BackendError:
         raise
     except OSError as error:
+        if is_out_of_memory(error):
+            raise _too_much(path) from error
         raise refuse(
             Path(path).name,
             "",
@@ -65,6 +68,8 @@ def _foreign(path: PathLike) -> Iterator[None]:
             "Check that the disk has room and that the files may be read and written.",
         ) from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise _too_much(path) from error
         log.exception("reading %s failed in a way that no check foresaw", path)
         raise refuse(
             Path(path).name,
@@ -73,6 +78,11 @@ def _foreign(path: PathLike) -> Iterator[None]:
             f"the upload cannot be read ({type(error).__name__}: {str(error)[:120]}).",
             "Check that it was saved completely; write_bundle makes files that are read.",
         ) from error
+
+
+def _too_much(path: PathLike) -> BundleError:
+    allowed = allowance(Path(path))
+    return refuse(Path(path).name, "", None, needs_more(allowed), ADVICE)
 
 
 def read_bundle(path: PathLike, *, columns: Mapping[str, str] | None = None) -> Bundle:
@@ -121,6 +131,7 @@ def import_bundle(
     columns: Mapping[str, str] | None = None,
     name: str | None = None,
     progress: Progress = ignore_progress,
+    found: Callable[[list[FoundField]], None] = lambda fields: None,
 ) -> Bundle:
     """Check an upload and keep it under ``home`` in the canonical layout, memory-mapped.
 
@@ -138,6 +149,9 @@ def import_bundle(
         What people call it; the file's name by default.
     progress : Progress
         Told what is being done; may raise ``JobCancelled`` to stop.
+    found : callable
+        Told what arrays and columns there are, as ``inspect_upload`` gives them, before they are
+        checked.
 
     Raises
     ------
@@ -152,6 +166,7 @@ def import_bundle(
         folder.mkdir()
         progress(0.0, "Reading the upload")
         with open_upload(path, scratch) as upload:
+            found([entry.found for entry in upload.entries])
             faults = Faults(lambda: progress(0.1, "Checking every value"))
             contents, column = assemble(upload, columns, faults)
             digest = write_folder(

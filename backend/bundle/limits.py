@@ -21,6 +21,9 @@ MAX_MEMBERS = 1_000_000
 MAX_ROWS = 100_000_000
 """Rows of one table. Run-length encoding lets a small file declare any number of them."""
 
+MAX_EMPTY = 1_000_000
+"""Rows of an array that holds no bytes at all."""
+
 MAX_COLUMNS = 4096
 """Columns of one table; embeddings belong in one list column, not in thousands of number columns."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -21,6 +23,7 @@ from backend.bundle.faults import Faults, parsing
 from backend.bundle.limits import MAX_IMAGE_BYTES, MAX_NAMED_FAULTS, MAX_PIXELS, THUMBNAIL_PIXELS
 from backend.bundle.members import Member, path_problem
 from backend.core.errors import BundleError
+from backend.core.memory import is_out_of_memory
 
 KEPT = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """Formats every browser shows: their bytes are kept as they are."""
@@ -28,10 +31,49 @@ KEPT = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 READ = (*KEPT, "TIFF", "PPM")
 """Formats that are read. EPS, SVG and the like are programs, not pixels, and are refused."""
 
+IMAGE_STARTS = (
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"RIFF",
+    b"GIF8",
+    b"BM",
+    b"II*\0",
+    b"MM\0*",
+    b"P5",
+    b"P6",
+)
+"""How files of those formats begin."""
+
 SMALL_PIXELS = 64
 """Thumbnails no larger than this on both sides are PNG: lossless, and smaller than JPEG."""
 
 BATCH = 64
+
+
+class _Room:
+    """Pixels that are decoded at a time, by all threads; one image of any size fits when alone."""
+
+    def __init__(self, pixels: int) -> None:
+        self._pixels = pixels
+        self._used = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        """Wait for room for so many pixels, and hold it inside."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._used or self._used + pixels <= self._pixels)
+            self._used += pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= pixels
+                self._changed.notify_all()
+
+
+_ROOM = _Room(25_000_000)
+"""Sixteen bytes a pixel while it is decoded, turned and shrunk: 400 MB."""
 
 
 class MediaError(Exception):
@@ -183,6 +225,22 @@ def prepared(data: bytes) -> tuple[bytes, bytes]:
         If the format is not a raster format we read, the header declares too many pixels, or the
         pixels cannot be decoded.
     """
+    with ExitStack() as stack:
+        image, kind = _decoded(data, stack)
+        try:
+            kept = data if kind in KEPT else _encoded(_plain(image), "PNG")
+            return kept, _thumbnail(image)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise MediaError(
+                f"the image cannot be drawn ({' '.join(str(error).split())[:120]}).",
+                "Convert it to PNG.",
+            ) from error
+
+
+def _decoded(data: bytes, stack: ExitStack) -> tuple[Image.Image, str]:
+    """The pixels of an image file and its format; the ``stack`` holds the room they take."""
     try:
         image = Image.open(io.BytesIO(data), formats=READ)
         kind = str(image.format)
@@ -195,6 +253,7 @@ def prepared(data: bytes) -> tuple[bytes, bytes]:
         if image.width == 0 or image.height == 0:
             raise MediaError("the image has no pixels.", "Replace it, or empty the cell.")
         image.draft(None, (2 * THUMBNAIL_PIXELS, 2 * THUMBNAIL_PIXELS))
+        stack.enter_context(_ROOM.taken(image.width * image.height))
         image.load()
     except MediaError:
         raise
@@ -208,18 +267,13 @@ def prepared(data: bytes) -> tuple[bytes, bytes]:
             "Use PNG, JPEG, WebP, GIF, BMP or TIFF.",
         ) from error
     except Exception as error:  # Pillow's decoders raise anything on damaged bytes
+        if is_out_of_memory(error):
+            raise
         raise MediaError(
             f"the image is broken ({' '.join(str(error).split())[:120]}).",
             "Replace it, or empty the cell.",
         ) from error
-    try:
-        kept = data if kind in KEPT else _encoded(_plain(image), "PNG")
-        return kept, _thumbnail(image)
-    except Exception as error:
-        raise MediaError(
-            f"the image cannot be drawn ({' '.join(str(error).split())[:120]}).",
-            "Convert it to PNG.",
-        ) from error
+    return image, kind
 
 
 def _thumbnail(image: Image.Image) -> bytes:
@@ -242,12 +296,15 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        values = np.asarray(image, dtype=np.float64)
+        values = np.asarray(image)
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         if image.mode.startswith("I;16") or (low >= 0 and 255 < high <= 65535):
             low, high = 0.0, 65535.0
-        scaled = np.nan_to_num((values - low) / ((high - low) or 1.0)) * 255
-        return Image.fromarray(scaled.astype(np.uint8))
+        scaled = np.empty(values.shape, np.uint8)
+        for row, line in enumerate(values):  # a line at a time: all of them would be eight times it
+            shares = (line.astype(np.float64) - low) / ((high - low) or 1.0)
+            scaled[row] = np.nan_to_num(shares) * 255
+        return Image.fromarray(scaled)
     has_alpha = image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info
     return image.convert("RGBA" if has_alpha else "RGB")
 

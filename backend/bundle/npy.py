@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backend.bundle.entry import check_storable
 from backend.bundle.faults import parsing, refuse
-from backend.bundle.limits import BLOCK_BYTES
+from backend.bundle.limits import BLOCK_BYTES, MAX_EMPTY
 
 SAVE_AGAIN = "Save it again with np.save(..., allow_pickle=False) and upload it whole."
 MAP_FROM_BYTES = 64 * 2**20
@@ -60,6 +60,7 @@ def read_header(stream: IO[bytes], size: int, file: str, field: str = "") -> Hea
     check_storable(dtype, file, field)
     if len(shape) > 32 or any(isinstance(k, bool) or k < 0 for k in shape):
         raise refuse(file, field, None, f"the header declares the shape {shape}.", SAVE_AGAIN)
+    check_empty(shape, math.prod(shape) * dtype.itemsize, file, field)
     header = Header(tuple(int(k) for k in shape), dtype, bool(fortran), offset)
     if header.nbytes != size - offset:
         word = "truncated" if header.nbytes > size - offset else "longer than its header says"
@@ -72,6 +73,18 @@ def read_header(stream: IO[bytes], size: int, file: str, field: str = "") -> Hea
             SAVE_AGAIN,
         )
     return header
+
+
+def check_empty(shape: tuple[int, ...], nbytes: int, file: str, field: str) -> None:
+    """Raise ``BundleError`` for many rows of nothing: whatever is made per row costs all the same."""
+    if nbytes == 0 and max(shape, default=0) > MAX_EMPTY:
+        raise refuse(
+            file,
+            field,
+            None,
+            f"the header declares the shape {tuple(shape)}, which holds no numbers at all.",
+            "Save one number or more for each row.",
+        )
 
 
 def open_file(path: Path, file: str, field: str = "") -> NDArray[Any]:

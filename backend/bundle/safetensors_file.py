@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from backend.bundle.entry import UploadEntry
 from backend.bundle.faults import parsing, refuse
+from backend.bundle.npy import check_empty
 
 SAVE_AGAIN = "Save it again with safetensors.numpy.save_file and upload it whole."
 DTYPES = {
@@ -59,6 +60,7 @@ def read_safetensors(path: Path, file: str) -> tuple[list[UploadEntry], dict[str
         if kind not in DTYPES:
             problem = f"the element type {kind} is not read."
             raise refuse(file, name, None, problem, "Save it as F32.")
+        check_empty(shape, math.prod(shape), file, name)
         start -= math.prod(shape) * np.dtype(DTYPES[kind]).itemsize
         entries.append(_entry(path, file, name, kind, shape, start))
     return entries[::-1], metadata

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import sys
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from backend.bundle import Bundle, import_bundle, list_bundles, open_bundle, read_bundle
 from backend.cli.report import Report, StderrProgress, aligned, listed, plain
 from backend.core.errors import BundleError, Fault, InputError
+from backend.core.memory import ADVICE, allowance, anonymous_bytes, bounded, needs_more
 
 
 def find_bundle(
@@ -35,7 +40,8 @@ def find_bundle(
 
 def _found(named: str, home: str | None, columns: dict[str, str] | None) -> Bundle:
     if Path(named).exists():
-        return read_bundle(named, columns=columns)
+        with _bounded(named):
+            return read_bundle(named, columns=columns)
     known = list_bundles(home)
     found = [
         info
@@ -91,14 +97,28 @@ def import_one(options: Namespace) -> Report:
         raise BundleError(
             Fault(options.bundle, "", None, "there is no such file or folder.", "Check the path.")
         )
-    bundle = import_bundle(
-        options.bundle,
-        options.home,
-        columns=column_map(options.map),
-        name=options.name,
-        progress=StderrProgress(),
-    )
+    with _bounded(options.bundle):
+        bundle = import_bundle(
+            options.bundle,
+            options.home,
+            columns=column_map(options.map),
+            name=options.name,
+            progress=StderrProgress(),
+        )
     return summary(bundle)
+
+
+@contextlib.contextmanager
+def _bounded(named: str) -> Iterator[None]:
+    """Hold this process to the memory that reading an upload may take, beside what it holds."""
+    allowed = allowance(Path(named))
+
+    def over() -> None:
+        print(f"error: {named}: {needs_more(allowed)} {ADVICE}", file=sys.stderr, flush=True)
+        os._exit(2)
+
+    with bounded(allowed + (anonymous_bytes() or 0), over):
+        yield
 
 
 def list_all(options: Namespace) -> Report:

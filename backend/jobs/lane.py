@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from backend.cache import Cache, DamagedEntry, Entry, read_folder
 from backend.core.errors import BackendError
+from backend.core.memory import anonymous_bytes
 from backend.jobs.job import Job
 from backend.jobs.process import WorkerProcess
 from backend.tasks import PRELOAD, Task
@@ -21,6 +22,8 @@ from backend.tasks import PRELOAD, Task
 log = logging.getLogger(__name__)
 
 _RETRY_LOCK_S = 0.25
+_FULL_BYTES = 384 * 2**20
+"""Memory of a worker beyond which a fresh one takes up work whose memory is bounded."""
 _NICE = {"background": 10}
 _WAITING_ELSEWHERE = "Waiting for another process that computes the same"
 
@@ -108,7 +111,7 @@ class Lane:
                 try:
                     if self._reuse(job):
                         continue
-                    if worker is None or not worker.alive:
+                    if worker is None or not worker.alive or self._too_full(worker, job):
                         worker = self._replace(worker)
                     if not self._run(job, worker):
                         # It died of something before this job; a fresh one has to answer for it.
@@ -150,6 +153,11 @@ class Lane:
         if worker is not None:
             worker.kill()
         return self._hire()
+
+    def _too_full(self, worker: WorkerProcess, job: Job) -> bool:
+        """Whether what earlier work left in memory would count against a job that is bounded."""
+        bound = self._shop.tasks[job.task].memory
+        return bound is not None and (anonymous_bytes(worker.process.pid) or 0) > _FULL_BYTES
 
     def _hire(self) -> WorkerProcess:
         preload = PRELOAD[self.name] if self._shop.warm else ()
@@ -210,10 +218,12 @@ class Lane:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def _order(self, job: Job, scratch: Path) -> dict[str, Any]:
+        row = self._shop.tasks[job.task]
         return {
+            "memory": row.memory and row.memory(job.options),
             "id": job.id,
             "task": job.task,
-            "entry": self._shop.tasks[job.task].entry,
+            "entry": row.entry,
             "digest": job.digest,
             "options": job.options,
             "home": str(self._shop.home),

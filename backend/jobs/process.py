@@ -19,6 +19,7 @@ from typing import Any
 
 from backend.core.errors import InputError
 from backend.core.home import PROJECT
+from backend.core.memory import ADVICE, is_out_of_memory, needs_more
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class WorkerProcess:
     def __init__(self, home: Path, preload: tuple[str, ...], nice: int):
         self._inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._said: collections.deque[str] = collections.deque(maxlen=60)
+        self._allowed: int | None = None
         self._deadline: float | None = None
         self._gone = False
         self.process = subprocess.Popen(
@@ -61,6 +63,8 @@ class WorkerProcess:
     def order(self, work: Mapping[str, Any]) -> None:
         """Hand over work, in the words of ``backend.jobs.worker``."""
         self._deadline = None
+        self._allowed = work.get("memory")
+        self._said.clear()
         self._send(work)
 
     def cancel(self, job_id: str, grace_s: float) -> None:
@@ -136,7 +140,13 @@ class WorkerProcess:
     def _obituary(self) -> dict[str, str]:
         """Why there will be no more messages."""
         code = self.process.returncode
-        if code == -signal.SIGKILL:
+        said = RuntimeError("\n".join(self._said))
+        if self._allowed is not None and (code == -signal.SIGKILL or is_out_of_memory(said)):
+            error = (
+                f"The worker died of this upload: {needs_more(self._allowed)} {ADVICE} Other work "
+                "goes on in a new one."
+            )
+        elif code == -signal.SIGKILL:
             error = (
                 "The worker was killed by the system, most often because memory ran out. Close "
                 "other programs, use a smaller bundle or fewer starts, then start it again."
@@ -151,6 +161,8 @@ def _environment(home: Path) -> dict[str, str]:
     """The worker's environment: this home, this code, and the cores it may use."""
     path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "ERRORSCOPE_HOME": str(home), "PYTHONPATH": path}
+    # Arrow's own allocator asks for a GiB ahead, which would count as memory that is held.
+    environment["ARROW_DEFAULT_MEMORY_POOL"] = "system"
     threads = os.environ.get("ERRORSCOPE_THREADS")
     if threads:
         if not threads.isdecimal() or int(threads) < 1:

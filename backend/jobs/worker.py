@@ -3,13 +3,14 @@
 One JSON object per line in both directions. In:
 
     {"preload": ["module", ...]}          import these while nobody waits
-    {"id", "task", "entry", "digest", "options", "home", "key", "scratch"}      work
+    {"id", "task", "entry", "digest", "options", "home", "key", "scratch"}      work, which may also
+                                          have "memory", the bytes that this process may hold
     {"cancel": id}                        stop that work at its next report of progress
 
 Out, each with ``id``: ``begun``, ``progress`` (fraction, message), ``part`` (name of a folder in ``scratch``),
 then one of ``done``, ``cancelled`` or ``failed`` (error, detail, kind). Results go to the cache,
-never through the pipe. The end of stdin means that the server is gone, and ends the process at
-once, in the middle of a computation too.
+never through the pipe. Work that goes beyond its memory ends the process. The end of stdin means
+that the server is gone, and ends the process at once, in the middle of a computation too.
 """
 
 from __future__ import annotations
@@ -31,12 +32,15 @@ from pathlib import Path
 from typing import Any
 
 from backend.cache import Cache, write_folder
-from backend.core.errors import BackendError, JobCancelled, JobError
+from backend.core.errors import BackendError, BundleError, JobCancelled, JobError
+from backend.core.memory import ADVICE, bounded, is_out_of_memory, needs_more
 
 OUT_OF_MEMORY = (
     "There was not enough memory for this. Close other programs, use a smaller bundle or fewer "
     "starts, or run it on a machine with more memory."
 )
+OVER_MEMORY = 77
+"""Exit code of a worker that held more memory than its work may have."""
 _REPORT_EVERY_S = 0.05
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux' prctl
 
@@ -108,8 +112,33 @@ class Reporter:
         self._channel.send(id=self._id, type="part", name=name)
 
 
-def work(order: Mapping[str, Any], reporter: Reporter) -> None:
+def work(order: Mapping[str, Any], channel: Channel) -> None:
     """Run one task and keep its result."""
+    allowed = order.get("memory")
+    if allowed is None:
+        _work(order, Reporter(channel, order))
+        return
+
+    def over() -> None:
+        error = BundleError(too_much(allowed))
+        channel.send(id=order["id"], type="failed", **explain(error))
+        os._exit(OVER_MEMORY)
+
+    try:
+        with bounded(allowed, over):
+            _work(order, Reporter(channel, order))
+    except Exception as error:
+        if isinstance(error, BackendError) or not is_out_of_memory(error):
+            raise
+        raise JobError(too_much(allowed), "".join(traceback.format_exception(error))) from error
+
+
+def too_much(allowed: int) -> str:
+    """What is said of an upload that needs more memory than it may have."""
+    return f"The upload was given up: {needs_more(allowed)} {ADVICE}"
+
+
+def _work(order: Mapping[str, Any], reporter: Reporter) -> None:
     bundle = None
     if order["digest"]:
         from backend.bundle import open_bundle
@@ -134,7 +163,7 @@ def attempt(order: Mapping[str, Any], channel: Channel) -> None:
     """Run one order and tell how it ended, whatever it raises."""
     channel.send(id=order["id"], type="begun")
     try:
-        work(order, Reporter(channel, order))
+        work(order, channel)
     except JobCancelled:
         channel.send(id=order["id"], type="cancelled")
     except BaseException as error:
@@ -153,22 +182,13 @@ def explain(error: BaseException) -> dict[str, str]:
     if isinstance(error, BackendError):
         return {"error": str(error), "detail": getattr(error, "detail", ""), "kind": kind}
     detail = "".join(traceback.format_exception(error))
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return {"error": OUT_OF_MEMORY, "detail": detail, "kind": "MemoryError"}
     return {
         "error": f"This is a bug in Errorscope: {kind}: {error}",
         "detail": detail,
         "kind": kind,
     }
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # torch says so in a RuntimeError on the CPU and in a subclass of it on a GPU.
-    text = str(error)
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError)
-        and (type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text)
-    )
 
 
 def die_with_parent() -> None:

@@ -5,28 +5,45 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend.core.errors import InputError
+from backend.core.memory import allowance
 from backend.core.progress import Progress
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
+    from backend.bundle.entry import FoundField
+
+
+MOST_FIELDS = 1_000
+LONGEST_NAME = 200
+"""Arrays and columns that are told, and the length of their names: the upload may hold any."""
 
 
 def run_import(
     bundle: Bundle | None, options: Options, progress: Progress, part: WritePart
 ) -> tuple[Arrays, Meta]:
-    """Import an upload; ``meta["digest"]`` names the bundle."""
+    """Import an upload; ``meta["digest"]`` names the bundle.
+
+    The first part says what arrays and columns there are, for a page that asks which is which should
+    the import fail: nobody else opens the upload.
+    """
     from backend.bundle import import_bundle
+
+    def told(found: list[FoundField]) -> None:
+        named = [one for one in found if len(one.name) <= LONGEST_NAME]
+        part({}, {"fields": [asdict(one) for one in named[:MOST_FIELDS]]})
 
     imported = import_bundle(
         options["path"],
         columns=options["columns"] or None,
         name=options["name"],
         progress=progress,
+        found=told,
     )
     return {}, {"digest": imported.digest, "name": imported.name, "n": imported.n, "d": imported.d}
 
@@ -63,4 +80,5 @@ TASK = Task(
     check=_check_import,
     lane=lambda options: "quick",
     source=file_stamp,
+    memory=lambda options: allowance(Path(options["path"])),
 )

@@ -39,6 +39,9 @@ class Task:
     source : callable, optional
         From complete options to a text that changes whenever what they refer to on disk does.
         Results of such tasks have effects outside the cache, so a finished one is never reused.
+    memory : callable, optional
+        From complete options to the bytes of memory that its worker may hold meanwhile, for tasks
+        that read foreign files.
     """
 
     entry: str
@@ -47,3 +50,4 @@ class Task:
     check: Callable[[Options], None] | None = None
     lane: Callable[[Options], str] = lambda options: "compute"
     source: Callable[[Options], str] | None = None
+    memory: Callable[[Options], int] | None = None

@@ -1,0 +1,133 @@
+"""How much memory reading a foreign file may take, and the system's word that it takes no more.
+
+A file says how large it is once unpacked, and a hostile one lies. So nothing here estimates: the
+operating system refuses memory beyond the allowance (``RLIMIT_DATA``), which surfaces as a
+``MemoryError`` where it was asked for, and a thread that looks at the memory in use ends the process
+where that is not enough. Files that are mapped do not count: their pages are given back when needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # Windows: only what readers count themselves is bounded
+    resource = None  # type: ignore[assignment]
+
+MULTIPLE = 4
+"""Bytes of memory for each byte of a file that is read."""
+FREE_BYTES = 2**30
+"""Memory on top of that, the program's own included."""
+
+_LOOK_EVERY_S = 0.02
+_STATUS = Path("/proc")
+_REFUSALS = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "std::bad_alloc",
+    "not enough memory",
+    "out of memory",
+    "can't start new thread",
+)
+"""How libraries say so whose errors are not of a class of their own, lower case."""
+
+
+def allowance(path: Path) -> int:
+    """Bytes of memory for reading a file, or all files of a folder."""
+    return MULTIPLE * size_of(path) + FREE_BYTES
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder together; 0 where there is nothing."""
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            files = [one for one in path.rglob("*") if one.is_symlink() or one.is_file()]
+            return sum(one.lstat().st_size for one in files)
+        return path.stat().st_size
+    return 0
+
+
+def needs_more(allowed: int) -> str:
+    """The sentence about work that ran into its allowance: what it may take, and what to do."""
+    return (
+        f"reading it needs more than the {allowed / 2**30:.1f} GiB of memory that it is given, "
+        f"{MULTIPLE} times its size and {FREE_BYTES // 2**30} GiB."
+    )
+
+
+ADVICE = "Save it without compression, split it, or import a folder of .npy files: they are mapped."
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory was refused; torch and C++ have no class for it."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError | OSError | ImportError) and any(
+        word in str(error).lower() for word in _REFUSALS
+    )
+
+
+def anonymous_bytes(pid: int | None = None) -> int | None:
+    """Memory that a process holds and that is no file; None where the system does not say."""
+    return _kilobytes("RssAnon", pid)
+
+
+@contextlib.contextmanager
+def bounded(allowed: int, over: Callable[[], None]) -> Iterator[None]:
+    """Hold this process to ``allowed`` bytes of memory that is no file, while inside.
+
+    Parameters
+    ----------
+    allowed : int
+        For all that the process holds, what it held before included.
+    over : callable
+        Called once, from another thread, should it hold more all the same: memory that was granted
+        earlier and is touched now is out of the limit's reach. It has to end the process.
+    """
+    _give_back()
+    held, granted = anonymous_bytes(), _kilobytes("VmData", None)
+    if resource is None or held is None or granted is None:
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = granted + max(0, allowed - held)
+    ceilings = [one for one in (wanted, *before) if one != resource.RLIM_INFINITY]
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.wait(_LOOK_EVERY_S):
+            if (anonymous_bytes() or 0) > allowed:
+                over()
+                return
+
+    watch = threading.Thread(target=look, daemon=True, name="memory")
+    watch.start()
+    resource.setrlimit(resource.RLIMIT_DATA, (min(ceilings), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+        stop.set()
+        watch.join()
+
+
+def _give_back() -> None:
+    """Return what was freed to the system, so that it is not counted against what comes."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _kilobytes(field: str, pid: int | None) -> int | None:
+    try:
+        told = (_STATUS / ("self" if pid is None else str(pid)) / "status").read_text()
+    except OSError:
+        return None
+    for line in told.splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    return None

@@ -5,20 +5,20 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.ipc as pa_ipc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from backend.bundle.csv_table import check_names
 from backend.bundle.entry import UploadEntry
 from backend.bundle.faults import parsing, refuse
+from backend.bundle.ipc import BATCH_ROWS, Pieces, open_ipc
 from backend.bundle.limits import (
     MAX_RATIO,
     MAX_ROWS,
@@ -32,9 +32,6 @@ from backend.bundle.names import canonical_column
 SUFFIXES = (".parquet", ".arrow", ".feather")
 SAVE_TABLE = "Save the table again and upload it whole."
 CLASSES_KEY = b"errorscope"
-BATCH_ROWS = 4096
-
-Pieces = Callable[[], Iterator[pa.Array]]
 
 
 def read_arrow(source: Path | bytes, file: str) -> tuple[list[UploadEntry], tuple[str, ...] | None]:
@@ -53,7 +50,7 @@ def read_arrow(source: Path | bytes, file: str) -> tuple[list[UploadEntry], tupl
         if suffix == ".parquet":
             schema, rows, pieces = _open_parquet(source, file)
         else:
-            schema, rows, pieces = _open_ipc(source)
+            schema, rows, pieces = open_ipc(source)
         names = list(schema.names)
     if rows > MAX_ROWS:
         raise refuse(
@@ -114,27 +111,6 @@ def _check_sizes(meta: Any, packed: int, file: str) -> None:
             f"{packed} bytes unpack to {unpacked} bytes, like a zip bomb.",
             "Save it without compression, or import a folder of .npy files.",
         )
-
-
-def _open_ipc(source: Path | bytes) -> tuple[pa.Schema, int, Any]:
-    buffer: Any = pa.py_buffer(source) if isinstance(source, bytes) else pa.memory_map(str(source))
-    try:
-        table = pa_ipc.open_file(buffer).read_all()
-    except pa.ArrowInvalid:
-        if isinstance(source, Path):
-            buffer = pa.memory_map(str(source))
-        table = pa_ipc.open_stream(buffer).read_all()
-    table.validate(full=True)  # offsets of foreign files may point anywhere
-
-    def pieces(name: str) -> Pieces:
-        def read() -> Iterator[pa.Array]:
-            for chunk in table.column(name).chunks:
-                for start in range(0, len(chunk), BATCH_ROWS):
-                    yield chunk.slice(start, BATCH_ROWS)
-
-        return read
-
-    return table.schema, table.num_rows, pieces
 
 
 def _class_names(schema: pa.Schema) -> tuple[str, ...] | None:

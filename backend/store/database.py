@@ -21,6 +21,9 @@ HEAD = "0002"
 
 _ADVISORY_LOCK = 0x4572_7273  # any fixed number, the same in every process
 
+_MOST_CONNECTIONS = 20
+"""To one server, beside the five that stay open."""
+
 _URL_ADVICE = (
     "It looks like postgresql+psycopg://user:password@host/name or sqlite:////folder/file.sqlite; "
     "check ERRORSCOPE_DATABASE."
@@ -56,7 +59,10 @@ def database_url(url: str | None, home: str | os.PathLike[str] | None) -> URL:
     if text:
         try:
             return sa.make_url(text)
-        except sa.exc.ArgumentError as error:
+        except (
+            sa.exc.ArgumentError,
+            ValueError,
+        ) as error:  # a port that is no number is the latter
             raise StoreError(f"the database URL cannot be read. {_URL_ADVICE}") from error
     try:
         folder = home_folder(home)
@@ -85,17 +91,22 @@ def open_database(url: URL, *, wait_s: float) -> Engine:
         If the database cannot be opened, read, written or understood; says what to do.
     """
     sqlite = url.get_backend_name() == "sqlite"
+    if sqlite and (not url.database or url.database == ":memory:"):
+        raise StoreError("tags need a database file: an SQLite database in memory is not kept.")
     try:
         engine = sa.create_engine(
             url,
-            connect_args={"timeout": wait_s} if sqlite else {},
+            connect_args=_patience(url, wait_s),
             pool_pre_ping=not sqlite,
+            # A file takes any number of readers; those who wait for it must not keep them out.
+            max_overflow=-1 if sqlite else _MOST_CONNECTIONS,
+            pool_timeout=wait_s,
         )
     except sa.exc.ArgumentError as error:
         raise StoreError(
             f"there is no database of kind '{url.drivername}'. {_URL_ADVICE}"
         ) from error
-    except ModuleNotFoundError as error:
+    except ImportError as error:  # not there, or there without the library it stands on
         raise StoreError(
             f"the driver for {url.drivername} is not installed ({error}). Install it, "
             "for PostgreSQL: pip install 'psycopg[binary]'."
@@ -106,8 +117,6 @@ def open_database(url: URL, *, wait_s: float) -> Engine:
             return engine
         sa.event.listen(engine, "connect", _on_connect)
         sa.event.listen(engine, "begin", _on_begin)
-        if not url.database or url.database == ":memory:":
-            raise StoreError("tags need a database file: an SQLite database in memory is not kept.")
         try:
             # Switching to the write-ahead log does not wait for other programs, so one at a time.
             with FileLock(f"{url.database}.lock", timeout=max(wait_s, 1.0)):
@@ -119,6 +128,15 @@ def open_database(url: URL, *, wait_s: float) -> Engine:
                 "finish. Close it and try again."
             ) from error
     return engine
+
+
+def _patience(url: URL, wait_s: float) -> dict[str, Any]:
+    """How long a driver waits: for a locked file, or for a server that does not answer."""
+    if url.get_backend_name() == "sqlite":
+        return {"timeout": wait_s}
+    if url.drivername in ("postgresql", "postgresql+psycopg", "postgresql+psycopg2"):
+        return {"connect_timeout": max(2, round(wait_s)), "tcp_user_timeout": round(wait_s * 1000)}
+    return {}
 
 
 @contextmanager
@@ -149,7 +167,7 @@ def plain_errors(url: URL) -> Iterator[None]:
     """Turn what the driver raises into a ``StoreError`` that says what to do."""
     try:
         yield
-    except (sa.exc.DBAPIError, OSError) as error:
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
         text = str(getattr(error, "orig", None) or error).strip()
         raise StoreError(f"{_explain(where(url), text)} ({text})") from error
 
@@ -167,7 +185,17 @@ def _explain(place: str, text: str) -> str:
             f"the database {place} is locked by another program. Nothing was lost or changed: "
             "wait until that program is done, or close it, and try again."
         )
-    if "not a database" in text or "malformed" in text or "disk I/O" in text:
+    if "is full" in text or "No space left" in text or "quota" in text:
+        return (
+            f"the disk of the database {place} is full. Nothing was changed: free some space there, "
+            "then try again."
+        )
+    if "disk I/O" in text:
+        return (
+            f"the disk of the database {place} refuses, most often because it is full. Nothing was "
+            "changed: free some space there and try again; if it stays, check the disk."
+        )
+    if "not a database" in text or "malformed" in text:
         return (
             f"{place} is damaged or not a database. It was not changed: move it to another "
             "place, then restore a copy or start with an empty one."
@@ -177,8 +205,15 @@ def _explain(place: str, text: str) -> str:
             f"{place} holds tables of another program. It was not changed: name another database "
             "in ERRORSCOPE_DATABASE or another folder in ERRORSCOPE_HOME."
         )
-    unwritable = ("readonly", "read-only", "unable to open", "full", "Permission denied")
-    if any(sign in text for sign in unwritable):
+    unwritable = (
+        "readonly",
+        "read-only",
+        "unable to open",
+        "permission denied",
+        "not a directory",
+        "file exists",
+    )
+    if any(sign in text.lower() for sign in unwritable):
         return (
             f"the database {place} cannot be written. Check that the folder exists, belongs to "
             "you and has room, or name another one in ERRORSCOPE_HOME."

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import URL, Connection, Engine
 
+from backend.core.errors import StoreError
 from backend.store.database import database_url, events, open_database, reading, where, writing
 from backend.store.fold import Fold
 from backend.store.log import (
@@ -26,9 +29,16 @@ from backend.store.log import (
 )
 from backend.store.rows import NAMED, event_of, step_of
 
+RETRY_S = 3.0
+"""How long a database that could not be opened is not tried again; until then the answer is the same."""
+
 
 class LogKeeper:
-    """One database, and the fold of every bundle that was asked for; ``Store`` says the rest."""
+    """One database, and the fold of every bundle that was asked for; ``Store`` says the rest.
+
+    The lock is held only to look at a fold or to change one, never while a database is waited for:
+    somebody who waits for a locked file holds up nobody else.
+    """
 
     def __init__(
         self,
@@ -36,26 +46,57 @@ class LogKeeper:
         home: str | os.PathLike[str] | None = None,
         *,
         wait_s: float = 10.0,
+        later: bool = False,
     ) -> None:
-        self._url = database_url(url, home)
-        self._engine = open_database(self._url, wait_s=wait_s)
+        self._asked = (url, home, wait_s)
+        self._opened: tuple[Engine, URL] | None = None
+        self._refused: tuple[float, StoreError] | None = None
+        self._opening = threading.Lock()
         self._folds: dict[str, Fold] = {}
         self._lock = threading.RLock()
+        if not later:
+            self._open()
 
     @property
     def place(self) -> str:
         """Which database this is, without its password."""
-        return where(self._url)
+        return where(self._open()[1])
 
     def close(self) -> None:
         """Let go of the database. The store must not be used afterwards."""
-        self._engine.dispose()
+        if self._opened is not None:
+            self._opened[0].dispose()
+
+    def _open(self) -> tuple[Engine, URL]:
+        """The database, opened when it was not; one that refused is left alone for a moment."""
+        if self._opened is None:
+            with self._opening:
+                if self._opened is None:
+                    self._opened = self._try_to_open()
+        return self._opened
+
+    def _try_to_open(self) -> tuple[Engine, URL]:
+        if self._refused is not None and time.monotonic() < self._refused[0]:
+            raise StoreError(str(self._refused[1]))
+        url, home, wait_s = self._asked
+        try:
+            place = database_url(url, home)
+            return open_database(place, wait_s=wait_s), place
+        except StoreError as error:
+            self._refused = (time.monotonic() + RETRY_S, error)
+            raise
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return reading(*self._open())
+
+    def _writing(self) -> AbstractContextManager[Connection]:
+        return writing(*self._open())
 
     def events_at(self, bundle: Any, seqs: Iterable[int]) -> list[Event]:
         """The events of a bundle with these ``seq``, oldest first."""
         digest, wanted = digest_of(bundle), sorted({int(seq) for seq in seqs})
         found = []
-        with self._lock, reading(self._engine, self._url) as connection:
+        with self._reading() as connection:
             fold = self._advance(connection, digest)
             for start in range(0, len(wanted), 500):  # databases limit the values in one query
                 query = (
@@ -63,7 +104,9 @@ class LogKeeper:
                     .where(events.c.bundle == digest, events.c.seq.in_(wanted[start : start + 500]))
                     .order_by(events.c.seq)
                 )
-                found += [event_of(row, fold.undone) for row in connection.execute(query)]
+                rows = connection.execute(query).all()
+                with self._lock:
+                    found += [event_of(row, fold.undone) for row in rows]
         return found
 
     def _change(
@@ -92,7 +135,7 @@ class LogKeeper:
             "ids": pack_ids(names) if names else b"",
             "operation": clean_operation(operation),
         }
-        with self._lock, writing(self._engine, self._url) as connection:
+        with self._writing() as connection:
             return self._append(connection, values)
 
     def _revert(
@@ -100,12 +143,13 @@ class LogKeeper:
     ) -> Event | None:
         digest, author = digest_of(bundle), clean_author(author)
         operation = clean_operation(operation)
-        with self._lock, writing(self._engine, self._url) as connection:
+        with self._writing() as connection:
             done = self._done(connection, digest, operation)
             if done is not None:
                 return done
             fold = self._advance(connection, digest)
-            target = fold.undoable(author) if kind == "undo" else fold.redoable(author)
+            with self._lock:
+                target = fold.undoable(author) if kind == "undo" else fold.redoable(author)
             if target is None:
                 return None
             reverted = self._read(connection, target)
@@ -124,9 +168,10 @@ class LogKeeper:
 
     def _peek(self, bundle: Any, author: str, *, redo: bool) -> Event | None:
         digest, author = digest_of(bundle), clean_author(author)
-        with self._lock, reading(self._engine, self._url) as connection:
+        with self._reading() as connection:
             fold = self._advance(connection, digest)
-            seq = fold.redoable(author) if redo else fold.undoable(author)
+            with self._lock:
+                seq = fold.redoable(author) if redo else fold.undoable(author)
             return None if seq is None else self._read(connection, seq)
 
     def _done(self, connection: Connection, digest: str, operation: str | None) -> Event | None:
@@ -153,13 +198,19 @@ class LogKeeper:
         row = connection.execute(sa.select(events).where(events.c.seq == seq)).one()
         return event_of(row, frozenset())
 
-    def _fold(self, bundle: Any) -> Fold:
-        with reading(self._engine, self._url) as connection:
-            return self._advance(connection, digest_of(bundle))
+    @contextmanager
+    def _fold(self, bundle: Any) -> Iterator[Fold]:
+        """The fold of a bundle with all that was appended, for as long as the block looks at it."""
+        with self._reading() as connection:
+            fold = self._advance(connection, digest_of(bundle))
+        with self._lock:
+            yield fold
 
     def _advance(self, connection: Connection, digest: str) -> Fold:
         """The fold of a bundle, brought up to the last event that this connection sees."""
-        fold = self._folds.setdefault(digest, Fold())
+        with self._lock:
+            fold = self._folds.setdefault(digest, Fold())
+            known = fold.last
         columns = events.c
         # The payload of a tag holds a center, maybe a large matrix: only short ones are read here.
         query = (
@@ -173,10 +224,12 @@ class LogKeeper:
                 columns.ids,
                 sa.case((columns.kind.in_(NAMED), columns.payload), else_="").label("name"),
             )
-            .where(columns.bundle == digest, columns.seq > fold.last)
+            .where(columns.bundle == digest, columns.seq > known)
             .order_by(columns.seq)
         )
-        fold.advance([step_of(row) for row in connection.execute(query)])
+        steps = [step_of(row) for row in connection.execute(query)]
+        with self._lock:  # others may have read some of the same meanwhile
+            fold.advance(step for step in steps if step.seq > fold.last)
         return fold
 
 

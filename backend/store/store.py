@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
-from backend.store.database import events, reading
+from backend.store.database import events
 from backend.store.keeper import LogKeeper, digest_of
 from backend.store.log import KINDS, Event, clean_author, clean_name
 from backend.store.rows import event_of
@@ -33,6 +33,9 @@ class Store(SavedViews, LogKeeper):
         Home folder, see ``backend.core.home``.
     wait_s : float
         Seconds to wait while another program writes, before giving up with ``StoreError``.
+    later : bool
+        Open the database at the first use. Where that fails the use raises, and a later one tries
+        again; a server may then start before its database.
 
     Notes
     -----
@@ -131,8 +134,8 @@ class Store(SavedViews, LogKeeper):
 
     def hypotheses(self, bundle: Any) -> list[Event]:
         """The event of every hypothesis as it stands now, the first written first."""
-        with self._lock:
-            cards = self._fold(bundle).cards("hypothesis")
+        with self._fold(bundle) as fold:
+            cards = fold.cards("hypothesis")
         found = {event.seq: event for event in self.events_at(bundle, cards.values())}
         return [found[seq] for seq in cards.values()]
 
@@ -154,8 +157,8 @@ class Store(SavedViews, LogKeeper):
 
     def setting(self, bundle: Any, name: str, *, author: str = "local") -> Any:
         """What this author set last under this name; None when they never did."""
-        with self._lock:
-            seq = self._fold(bundle).setting(clean_author(author), name)
+        with self._fold(bundle) as fold:
+            seq = fold.setting(clean_author(author), name)
         return None if seq is None else self.events_at(bundle, [seq])[0].payload["value"]
 
     def undo(
@@ -202,28 +205,28 @@ class Store(SavedViews, LogKeeper):
             ``time`` of whoever put it there first, ``source_seq`` (``seq`` of that event). Empty
             when nothing is tagged.
         """
-        with self._lock:
-            return self._fold(bundle).table().copy(deep=False)
+        with self._fold(bundle) as fold:
+            return fold.table().copy(deep=False)
 
     def tag_counts(self, bundle: Any) -> dict[str, int]:
         """Tag -> how many examples carry it, tags in alphabetical order."""
-        with self._lock:
-            return self._fold(bundle).counts()
+        with self._fold(bundle) as fold:
+            return fold.counts()
 
     def tags_of(self, bundle: Any, example: str) -> list[str]:
         """Tags of the example with this id, in alphabetical order."""
-        with self._lock:
-            return self._fold(bundle).tags_of(example)
+        with self._fold(bundle) as fold:
+            return fold.tags_of(example)
 
     def tags_on(self, bundle: Any, examples: Iterable[str]) -> dict[str, list[str]]:
         """Example -> its tags in alphabetical order, for those of these examples that carry one."""
-        with self._lock:
-            return self._fold(bundle).tags_on(examples)
+        with self._fold(bundle) as fold:
+            return fold.tags_on(examples)
 
     def region_names(self, bundle: Any) -> dict[str, str]:
         """Region key -> the name somebody gave it."""
-        with self._lock:
-            return self._fold(bundle).names
+        with self._fold(bundle) as fold:
+            return fold.names
 
     def events(
         self, bundle: Any, limit: int | None = None, *, kind: str | None = None
@@ -238,20 +241,22 @@ class Store(SavedViews, LogKeeper):
         query = sa.select(events).where(events.c.bundle == digest).order_by(events.c.seq.desc())
         if kind is not None:
             query = query.where(events.c.kind == check_choice("kind", kind, KINDS))
-        with self._lock, reading(self._engine, self._url) as connection:
+        with self._reading() as connection:
             fold = self._advance(connection, digest)
-            return [event_of(row, fold.undone) for row in connection.execute(query.limit(limit))]
+            rows = connection.execute(query.limit(limit)).all()
+        with self._lock:
+            return [event_of(row, fold.undone) for row in rows]
 
     def events_of(self, bundle: Any, example: str) -> list[Event]:
         """The tags and untags, reverted or not, that name the example with this id, oldest first."""
-        with self._lock:
-            seqs = self._fold(bundle).changes_of(example)
+        with self._fold(bundle) as fold:
+            seqs = fold.changes_of(example)
         return self.events_at(bundle, seqs)
 
     def last_seq(self, bundle: Any) -> int:
         """``seq`` of the bundle's latest event, 0 before the first; one look at an index."""
         query = sa.select(sa.func.max(events.c.seq)).where(events.c.bundle == digest_of(bundle))
-        with reading(self._engine, self._url) as connection:
+        with self._reading() as connection:
             return int(connection.execute(query).scalar() or 0)
 
 

@@ -66,8 +66,8 @@ class SavedViews(LogKeeper):
 
     def views(self, bundle: Any) -> list[SavedView]:
         """The saved views of a bundle, by whomever, the first saved first."""
-        with self._lock:
-            seqs = self._fold(bundle).cards("view")
+        with self._fold(bundle) as fold:
+            seqs = fold.cards("view")
         found = {event.seq: event for event in self.events_at(bundle, seqs.values())}
         return [
             SavedView(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -292,7 +293,7 @@ def test_threads_of_one_store_lose_and_double_nothing(store):
 
 
 def test_settings_that_make_it_durable_are_on(store, tmp_path):
-    with store._engine.connect() as connection:
+    with store._open()[0].connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 10_000
@@ -383,6 +384,43 @@ def test_a_locked_database_says_so_and_changes_nothing(tmp_path):
     assert store.tag_counts(BUNDLE) == {"x": 1}
 
 
+def test_who_waits_for_a_locked_file_holds_up_nobody(tmp_path):
+    store = Store(home=tmp_path, wait_s=20)
+    raw = sqlite3.connect(tmp_path / "errorscope.sqlite", isolation_level=None)
+    raw.execute("BEGIN IMMEDIATE")
+    waiting = [
+        threading.Thread(target=store.tag, args=(BUNDLE, [f"{i}"], "x"), daemon=True)
+        for i in range(20)  # more than the connections that a pool keeps
+    ]
+    for thread in waiting:
+        thread.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+    assert store.tag_counts(BUNDLE) == {} and store.undoable(BUNDLE) is None
+    assert time.monotonic() - began < 5, "reading waited for those who write"
+    raw.execute("ROLLBACK")
+    raw.close()
+    for thread in waiting:
+        thread.join(timeout=60)
+    assert store.tag_counts(BUNDLE) == {"x": 20}
+
+
+def test_a_store_may_be_made_before_its_database(tmp_path, monkeypatch):
+    monkeypatch.setattr("backend.store.keeper.RETRY_S", 0.2)
+    folder = tmp_path / "folder"
+    folder.write_text("a file in the way")
+    store = Store(url=f"sqlite:///{folder}/tags.sqlite", later=True)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="cannot be written"):
+            store.tags(BUNDLE)
+    folder.unlink()
+    with pytest.raises(StoreError, match="cannot be written"):
+        store.tag(BUNDLE, ["a"], "x")  # it is not tried again at once
+    time.sleep(0.25)
+    store.tag(BUNDLE, ["a"], "x")
+    assert store.tag_counts(BUNDLE) == {"x": 1}
+
+
 def test_a_home_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="ERRORSCOPE_HOME"):
@@ -417,6 +455,7 @@ def test_tables_of_another_program_are_not_touched(tmp_path):
     [
         ("no url", "the database URL cannot be read"),
         ("sqlite://", "is not kept"),
+        ("postgresql://u:secret@host:port/x", "the database URL cannot be read"),
         ("clay://tablet", "no database of kind 'clay'"),
         ("postgresql+psycopg2://u:secret@localhost/x", "is not installed"),
     ],
@@ -436,7 +475,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(store):
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    with store._engine.connect() as connection:
+    with store._open()[0].connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     newest = max(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
     assert newest.startswith(f"{HEAD}_")

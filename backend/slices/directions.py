@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from backend.core.progress import Progress, ignore_progress
 from backend.slices.axes import Axes, principal_axes
-from backend.slices.found import MIN_MEMBERS, FoundGroups, Ranked, found_groups
+from backend.slices.found import MIN_MEMBERS, FoundGroups, Ranked, asked_for, found_groups
 from backend.slices.inputs import (
     Inputs,
     check_groups,
@@ -73,6 +73,7 @@ def failure_directions(
     size: float = 0.02,
     n_axes: int = 128,
     max_fit: int = 20_000,
+    kept_aside: Any = None,
     seed: int = 0,
     progress: Progress = ignore_progress,
 ) -> FoundGroups:
@@ -116,6 +117,7 @@ def failure_directions(
         probabilities=probabilities,
         classes=classes,
         needs=("losses", "labels", "predictions"),
+        kept_aside=kept_aside,
     )
     check_size(size, len(inputs))
     check_least(n_axes=(n_axes, 1), max_fit=(max_fit, 4 * _FEWEST))
@@ -128,8 +130,9 @@ def failure_directions(
 def _fit(
     inputs: Inputs, options: _DirectionOptions, progress: Progress = ignore_progress
 ) -> FoundGroups:
-    labels, wrong, losses = needed(inputs.labels), needed(inputs.wrong), needed(inputs.losses)
-    count = check_size(options.size, len(inputs))
+    known = inputs.known
+    labels, wrong, losses = needed(known.labels), needed(known.wrong), needed(known.losses)
+    count = check_size(options.size, len(inputs)) * len(known) / len(inputs)
     present = np.unique(labels).tolist()
     found: list[tuple[_Direction, NDArray[np.int64], NDArray[np.float64]]] = []
     without = []
@@ -140,16 +143,17 @@ def _fit(
         if min(bad, len(rows) - bad) < _FEWEST:
             without.append(f"{inputs.classes[label]} ({bad} wrong of {len(rows)})")
             continue
-        found.append(_direction(inputs.embeddings, wrong, losses, label, rows, count, options))
+        found.append(_direction(known.embeddings, wrong, losses, label, rows, count, options))
     found.sort(key=lambda item: -item[0].mean_loss)
     found = found[: options.n_groups]
     notes = []
     if without:
         shown = ", ".join(without[:10]) + (f" and {len(without) - 10} more" * (len(without) > 10))
         notes.append(f"No direction, for fewer than {_FEWEST} right or wrong examples: {shown}.")
-    if len(found) < options.n_groups:
-        notes.append(f"One direction per class: {len(found)} groups.")
-    weights = np.zeros((len(found), len(inputs)))
+    notes[:0] = asked_for(
+        len(found), options.n_groups, "there is one direction in each class that can be separated"
+    )
+    weights = np.zeros((len(found), len(known)))
     scores = np.zeros_like(weights)
     for group, (direction, rows, values) in enumerate(found):
         weights[group, rows] = values >= direction.threshold

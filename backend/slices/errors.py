@@ -16,7 +16,14 @@ from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
 from backend.slices.axes import Axes, principal_axes
-from backend.slices.found import MIN_MEMBERS, FoundGroups, Ranked, found_groups, worst_first
+from backend.slices.found import (
+    MIN_MEMBERS,
+    FoundGroups,
+    Ranked,
+    asked_for,
+    found_groups,
+    worst_first,
+)
 from backend.slices.inputs import Inputs, check_groups, check_inputs, check_least, needed
 
 ALGORITHMS = ("kmeans", "agglomerative", "dbscan")
@@ -60,6 +67,7 @@ def error_clusters(
     n_clusters: int | None = None,
     n_axes: int = 64,
     max_fit: int = 5_000,
+    kept_aside: Any = None,
     seed: int = 0,
     progress: Progress = ignore_progress,
 ) -> FoundGroups:
@@ -108,6 +116,7 @@ def error_clusters(
         probabilities=probabilities,
         classes=classes,
         needs=("losses", "labels", "predictions") if of == "wrong" else ("losses",),
+        kept_aside=kept_aside,
     )
     options = _ErrorClusterOptions(
         n_groups, algorithm, of, quantile, n_clusters, n_axes, max_fit, seed
@@ -120,9 +129,10 @@ def _fit(
     inputs: Inputs, options: _ErrorClusterOptions, progress: Progress = ignore_progress
 ) -> FoundGroups:
     progress(0.0, "Finding principal axes")
-    axes = principal_axes(inputs.embeddings, options.n_axes, seed=options.seed)
-    points = axes.apply(inputs.embeddings)
-    hard, said = _hard_rows(inputs, options)
+    known = inputs.known
+    axes = principal_axes(known.embeddings, options.n_axes, seed=options.seed)
+    points = axes.apply(known.embeddings)
+    hard, said = _hard_rows(known, options)
     notes = [said]
     if len(hard) > options.max_fit:
         random = np.random.default_rng(options.seed)
@@ -131,11 +141,12 @@ def _fit(
     progress(0.3, f"Clustering {len(hard):,} hard examples")
     balls = _balls(points[hard], options) if len(hard) >= _FEWEST else []
     progress(0.8, "Finding who else lies there")
-    weights, _ = _rule(axes, tuple(balls), inputs)
-    kept = worst_first(weights, needed(inputs.losses), options.n_groups, MIN_MEMBERS)
+    weights, _ = _rule(axes, tuple(balls), known)
+    kept = worst_first(weights, needed(known.losses), options.n_groups, MIN_MEMBERS)
     balls = [balls[at] for at in kept]
-    if len(balls) < options.n_groups:
-        notes.append(f"{len(balls)} clusters were large enough.")
+    notes += asked_for(
+        len(balls), options.n_groups, f"no more clusters hold {MIN_MEMBERS} examples or more"
+    )
     progress(1.0, "Done")
     return found_groups(
         "error_clusters",

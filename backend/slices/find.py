@@ -21,6 +21,7 @@ def find_groups(
     probabilities: Any = None,
     classes: Any = None,
     n_groups: int = 5,
+    kept_aside: Any = None,
     seed: int = 0,
     progress: Progress = ignore_progress,
     **options: Any,
@@ -46,6 +47,11 @@ def find_groups(
     n_groups : int
         Groups returned at most, by falling weighted mean loss; of equal ones the lower part,
         cluster or class comes first.
+    kept_aside : bool array-like of shape (n,), optional
+        Examples that find and choose no group, and have no part in their order, so that they can
+        say how bad the groups are (``compare_groups``, or ``measure_effect`` on ``members``). They
+        get their weights and scores from the rule for unseen examples. None by default. Groups
+        that are defined by the loss of each example look at all of them whatever is kept aside.
     seed : int
         Of samples, starts and folds. Same input and seed, same groups.
     progress : Progress
@@ -63,6 +69,8 @@ def find_groups(
         not finite, a label names no class, or an option is out of range.
     """
     check_choice("method", method, tuple(METHODS))
+    if "losses" not in METHODS[method].sees:
+        options["kept_aside"] = kept_aside
     function = getattr(import_module("backend.slices"), METHODS[method].function)
     found: FoundGroups = function(
         embeddings,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.core.effects import Effect
 from backend.core.errors import InputError
 from backend.core.progress import Progress
 from backend.slices.inputs import Inputs, check_inputs, needed
@@ -29,6 +30,18 @@ MIN_MEMBERS = 10
 
 
 @dataclass(frozen=True)
+class OwnTest:
+    """What a method says itself of its ``r`` groups, so that nothing is searched again to test them.
+
+    ``p`` (r,) with what examples kept aside say of each group, and the verdict in words.
+    """
+
+    p: NDArray[np.float64]
+    effects: tuple[Effect, ...]
+    verdicts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class FoundGroups:
     """Groups that one method found. ``r`` groups, ``n`` examples; the worst group first.
 
@@ -45,7 +58,7 @@ class FoundGroups:
     sizes, effective_sizes : float64 array of shape (r,)
         Total weight, and ``(sum w)^2 / sum w^2``, in examples.
     mean_losses : float64 array of shape (r,)
-        ``sum w l / sum w``.
+        ``sum w l / sum w`` over the examples that are not kept aside: what groups are ordered by.
     group_notes : tuple of r str
         What the method says of each group; may be empty.
     notes : tuple of str
@@ -54,6 +67,8 @@ class FoundGroups:
         Options it ran with.
     sees : tuple of str
         What the rule for unseen examples looks at besides the embedding.
+    own : OwnTest or None
+        Of a method that tests its groups itself.
     """
 
     method: str
@@ -70,7 +85,8 @@ class FoundGroups:
     sees: tuple[str, ...]
     inputs: Inputs = field(repr=False)
     rule: Rule = field(repr=False)
-    refit: Refit = field(repr=False)
+    refit: Refit | None = field(repr=False)
+    own: OwnTest | None = field(default=None, repr=False, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -145,7 +161,7 @@ def found_groups(
     method: str,
     inputs: Inputs,
     rule: Rule,
-    refit: Refit,
+    refit: Refit | None,
     *,
     names: Sequence[str],
     kinds: Sequence[str],
@@ -157,13 +173,21 @@ def found_groups(
     kind: type[FoundGroups] = FoundGroups,
     **more: Any,
 ) -> Any:
-    """A result, its numbers computed from the rule (or from ``ranked`` where rows were held out)."""
-    weights, scores = rule(inputs) if ranked is None else ranked
-    losses = needed(inputs.losses)
+    """A result, its numbers computed from the rule.
+
+    ``ranked`` takes the place of the rule on the examples that found the groups, where each of them
+    was held out. Those kept aside get their weights from the rule, which then reads predictions in
+    place of probabilities: how sure the model was is another name for the loss.
+    """
+    known = inputs.known
+    weights, scores = rule(known) if ranked is None else ranked
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = weights @ needed(known.losses) / weights.sum(axis=1)
+    if inputs.kept_aside is not None:
+        weights, scores = _with_kept_aside(inputs, inputs.kept_aside, rule, (weights, scores))
     sizes = weights.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         effective = sizes**2 / np.square(weights).sum(axis=1)
-        means = weights @ losses / sizes
     return kind(
         method=method,
         weights=weights,
@@ -182,6 +206,24 @@ def found_groups(
         refit=refit,
         **more,
     )
+
+
+def _with_kept_aside(
+    inputs: Inputs, aside: NDArray[np.bool_], rule: Rule, ranked: Ranked
+) -> Ranked:
+    """Weights and scores of all examples, from those of the known ones and the rule for the rest."""
+    unseen = replace(inputs.take(np.flatnonzero(aside)), probabilities=None, losses=None)
+    whole = []
+    for known, rest in zip(ranked, rule(unseen), strict=True):
+        values = np.zeros((len(known), len(aside)))
+        values[:, ~aside], values[:, aside] = known, rest
+        whole.append(values)
+    return whole[0], whole[1]
+
+
+def asked_for(found: int, n_groups: int, why: str) -> tuple[str, ...]:
+    """A note where there are fewer groups than were asked for; none else."""
+    return () if found >= n_groups else (f"{found} of the {n_groups} groups asked for: {why}.",)
 
 
 def worst_first(

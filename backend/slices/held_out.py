@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from backend.core.parts import deal
 from backend.core.progress import Progress
+from backend.slices.chance import p_of_groups
 from backend.slices.found import FoundGroups, weighted_jaccard
 from backend.slices.inputs import Inputs, needed
-from backend.slices.max_t import max_t
 
-_LEAST_ALIKE = 0.2
-"""A group of a half that overlaps less is another group."""
+LEAST_ALIKE = 0.2
+"""A group found on fewer examples that overlaps less is another group."""
 
 
 def split_halves(
-    n: int, labels: NDArray[np.int64] | None, seed: int
+    n: int, labels: NDArray[np.int64] | None, seed: int, units: NDArray[np.int64] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two random halves, ascending; within each label their sizes differ by at most one."""
-    parts = deal(n, key=seed, shares=(1, 1), labels=labels)
+    """Two random halves, ascending; without units their sizes within a label differ by at most one."""
+    parts = deal(n, key=seed, shares=(1, 1), labels=labels, groups=units)
     return np.flatnonzero(parts == 0), np.flatnonzero(parts == 1)
 
 
@@ -32,10 +32,19 @@ def held_out_numbers(
     shuffles: int,
     seed: int,
     progress: Progress,
+    *,
+    known: NDArray[np.int64],
+    units: NDArray[np.int64] | None,
 ) -> tuple[float, dict[str, NDArray[np.float64]]]:
-    """Mean loss of the halves, and held-out loss, rediscovery and p of every group."""
+    """Mean loss of the halves of the known rows; held-out loss, rediscovery and p of every group."""
     labels = next((r.inputs.labels for r in results if r.inputs.labels is not None), None)
-    halves = split_halves(len(losses), labels, seed)
+    first, second = split_halves(
+        len(known),
+        None if labels is None else labels[known],
+        seed,
+        None if units is None else units[known],
+    )
+    halves = known[first], known[second]
     total = sum(len(result) for result in results)
     loss = np.full((2, total), np.nan)
     alike = np.full((2, total), np.nan)
@@ -46,7 +55,7 @@ def held_out_numbers(
             step = _Step(progress, direction * len(results) + index, 2 * len(results))
             groups = slice(start, start + len(result))
             start += len(result)
-            if len(result) == 0:
+            if len(result) == 0 or result.own is not None or result.refit is None:
                 continue
             again = result.refit(result.inputs.take(found_on), progress=step.half(0))
             if len(again) == 0:
@@ -57,7 +66,7 @@ def held_out_numbers(
             overlap = np.nan_to_num(weighted_jaccard(result.weights, again.rule(hard)[0]))
             match, best = overlap.argmax(axis=1), overlap.max(axis=1)
             alike[direction, groups] = best
-            again_there = best >= _LEAST_ALIKE
+            again_there = best >= LEAST_ALIKE
             unseen = hard.take(scored_on)
             weights = again.rule(unseen)[0]
             with np.errstate(invalid="ignore", divide="ignore"):
@@ -65,12 +74,13 @@ def held_out_numbers(
             loss[direction, groups] = np.where(again_there, means[match], np.nan)
             if "losses" not in result.sees:
                 random = np.random.default_rng([seed, direction])
-                claimed = max_t(
+                claimed = p_of_groups(
                     weights,
                     losses[scored_on],
                     _strata(unseen, result.sees),
                     shuffles,
                     random,
+                    units=None if units is None else units[scored_on],
                     progress=step.half(1),
                 )
                 p[direction, groups] = np.where(again_there, claimed[match], 1.0)

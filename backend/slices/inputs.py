@@ -34,6 +34,8 @@ class Inputs:
         Codes into ``classes``.
     probabilities : float64 array of shape (n, C), or None
     classes : tuple of C str
+    kept_aside : bool array of shape (n,), or None
+        Examples that find and choose no group.
     """
 
     embeddings: NDArray[Any]
@@ -42,12 +44,13 @@ class Inputs:
     predictions: NDArray[np.int64] | None
     probabilities: NDArray[np.float64] | None
     classes: tuple[str, ...]
+    kept_aside: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.embeddings)
 
     def take(self, rows: NDArray[np.int64]) -> Inputs:
-        """These rows only, with the same codes."""
+        """These rows only, with the same codes; none of them counts as kept aside."""
 
         def taken(values: NDArray[Any] | None) -> Any:
             return None if values is None else values[rows]
@@ -60,6 +63,11 @@ class Inputs:
             taken(self.probabilities),
             self.classes,
         )
+
+    @property
+    def known(self) -> Inputs:
+        """The examples that may find and choose groups: all that are not kept aside."""
+        return self if self.kept_aside is None else self.take(np.flatnonzero(~self.kept_aside))
 
     @property
     def wrong(self) -> NDArray[np.bool_] | None:
@@ -86,6 +94,7 @@ def check_inputs(
     probabilities: Any = None,
     classes: Sequence[str] | None = None,
     needs: Sequence[str] = (),
+    kept_aside: Any = None,
 ) -> Inputs:
     """What ``find_groups`` and its methods take, as ``Inputs``.
 
@@ -115,7 +124,21 @@ def check_inputs(
     predicted = codes.get("predictions")
     if predicted is None and shares is not None:
         predicted = shares.argmax(axis=1).astype(np.int64)
-    return Inputs(values, checked, codes.get("labels"), predicted, shares, names)
+    aside = None if kept_aside is None else check_aside(kept_aside, n)
+    return Inputs(values, checked, codes.get("labels"), predicted, shares, names, aside)
+
+
+def check_aside(kept_aside: Any, n: int) -> NDArray[np.bool_] | None:
+    """Which of ``n`` rows are kept aside; None where none is. Not all of them may be."""
+    aside = as_numpy(kept_aside)
+    if aside.shape != (n,) or aside.dtype != bool:
+        raise InputError(
+            f"kept_aside must be one true or false per example: got {aside.dtype} of shape "
+            f"{aside.shape} for {n} examples."
+        )
+    if aside.all():
+        raise InputError(f"kept_aside must leave examples to find groups: got all {n} of them.")
+    return aside if aside.any() else None
 
 
 def check_groups(n_groups: Any) -> int:

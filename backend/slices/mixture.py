@@ -15,7 +15,14 @@ from threadpoolctl import threadpool_limits
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
 from backend.slices.axes import Axes, principal_axes
-from backend.slices.found import MIN_MEMBERS, FoundGroups, Ranked, found_groups, worst_first
+from backend.slices.found import (
+    MIN_MEMBERS,
+    FoundGroups,
+    Ranked,
+    asked_for,
+    found_groups,
+    worst_first,
+)
 from backend.slices.inputs import Inputs, check_groups, check_inputs, needed
 
 _FLOOR = 1e-3
@@ -65,6 +72,7 @@ def mixture_slices(
     max_steps: int = 100,
     tolerance: float = 1e-4,
     max_fit: int = 50_000,
+    kept_aside: Any = None,
     seed: int = 0,
     progress: Progress = ignore_progress,
 ) -> FoundGroups:
@@ -125,6 +133,7 @@ def mixture_slices(
         probabilities=probabilities,
         classes=classes,
         needs=("losses", "labels", "predictions"),
+        kept_aside=kept_aside,
     )
     options = _MixtureOptions(
         check_groups(n_groups),
@@ -144,12 +153,13 @@ def mixture_slices(
 def _fit(
     inputs: Inputs, options: _MixtureOptions, progress: Progress = ignore_progress
 ) -> FoundGroups:
-    n = len(inputs)
+    known = inputs.known
+    n = len(known)
     random = np.random.default_rng(options.seed)
     notes = []
-    fitted = inputs
+    fitted = known
     if n > options.max_fit:
-        fitted = inputs.take(np.sort(random.choice(n, options.max_fit, replace=False)))
+        fitted = known.take(np.sort(random.choice(n, options.max_fit, replace=False)))
         notes.append(f"Fitted on a sample of {options.max_fit:,} of {n:,} examples.")
     progress(0.0, "Finding principal axes")
     axes = principal_axes(fitted.embeddings, options.n_axes, seed=options.seed)
@@ -173,8 +183,11 @@ def _fit(
     if not settled:
         notes.append(f"The fit was still improving after {options.max_steps} steps.")
     everything = partial(_rule, mixture, axes, options, None)
-    weights, scores = everything(inputs)
-    kept = worst_first(weights, needed(inputs.losses), options.n_groups, MIN_MEMBERS)
+    weights, scores = everything(known)
+    kept = worst_first(weights, needed(known.losses), options.n_groups, MIN_MEMBERS)
+    notes += asked_for(
+        len(kept), options.n_groups, f"no more parts have {MIN_MEMBERS} examples or more"
+    )
     progress(1.0, "Done")
     return found_groups(
         "mixture",

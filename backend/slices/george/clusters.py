@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from backend.core.arrays import check_choice
 from backend.core.progress import Progress, ignore_progress
-from backend.slices.found import FoundGroups, Ranked, found_groups
+from backend.slices.found import FoundGroups, Ranked, asked_for, found_groups
 from backend.slices.george.one_class import (
     ClassClusters,
     assign_rows,
@@ -37,9 +37,11 @@ class GeorgeClusters(FoundGroups):
     Attributes
     ----------
     assignment : int array of shape (n,)
-        Cluster of each example. Ids are disjoint across classes, from 0.
+        Cluster of each example. Ids are disjoint across classes, from 0; -1 where all of a class
+        is kept aside.
     classes : DataFrame
-        One row per class that occurs: class, n, k (clusters found), score (mean over clusters of
+        One row per class that occurs among the examples that are not kept aside, as in
+        ``clusters``: class, n, k (clusters found), score (mean over clusters of
         the mean silhouette; NaN with one cluster), note.
     clusters : DataFrame
         One row per cluster: cluster, class, n, mean_loss.
@@ -69,6 +71,7 @@ def george_clusters(
     overcluster: bool = False,
     max_silhouette: int = 10_000,
     max_fit: int = 20_000,
+    kept_aside: Any = None,
     seed: int = 0,
     progress: Progress = ignore_progress,
 ) -> GeorgeClusters:
@@ -138,6 +141,7 @@ def george_clusters(
         probabilities=probabilities,
         classes=classes,
         needs=needs,
+        kept_aside=kept_aside,
     )
     options = Options(
         check_groups(n_groups),
@@ -158,8 +162,9 @@ def george_clusters(
 
 @threadpool_limits.wrap(limits=1)  # many small fits: threads would only wait for each other
 def _fit(inputs: Inputs, options: Options, progress: Progress = ignore_progress) -> GeorgeClusters:
-    labels, losses = needed(inputs.labels), needed(inputs.losses)
-    found, first, assignment = _cluster_classes(inputs, options, progress)
+    known = inputs.known
+    labels, losses = needed(known.labels), needed(known.losses)
+    found, first, assignment = _cluster_classes(known, options, progress)
     present, total = np.unique(labels), sum(clusters.k for clusters in found.values())
     sizes = np.bincount(assignment, minlength=total)
     sums = np.bincount(assignment, weights=losses, minlength=total)
@@ -180,10 +185,13 @@ def _fit(inputs: Inputs, options: Options, progress: Progress = ignore_progress)
         ],
         kinds=["class"] * len(chosen),
         sees=("labels",),
-        notes=_notes(inputs, options, found),
+        notes=(
+            *_notes(known, options, found),
+            *asked_for(len(chosen), options.n_groups, "the classes have no more clusters"),
+        ),
         parameters=dict(vars(options)),
         kind=GeorgeClusters,
-        assignment=assignment,
+        assignment=_assigned(inputs, assignment, found, first),
         classes=pd.DataFrame(
             {
                 "class": [inputs.classes[label] for label in present],
@@ -202,6 +210,25 @@ def _fit(inputs: Inputs, options: Options, progress: Progress = ignore_progress)
             }
         ),
     )
+
+
+def _assigned(
+    inputs: Inputs,
+    known: NDArray[np.int64],
+    found: dict[int, ClassClusters],
+    first: dict[int, int],
+) -> NDArray[np.int64]:
+    """The cluster of each example, from those of the known ones; the rule says it of the rest."""
+    if inputs.kept_aside is None:
+        return known
+    assignment = np.full(len(inputs), -1)
+    assignment[~inputs.kept_aside] = known
+    for label, clusters in found.items():
+        rows = np.flatnonzero(inputs.kept_aside & (needed(inputs.labels) == label))
+        if len(rows):
+            own, _ = assign_rows(clusters, inputs.embeddings, rows)
+            assignment[rows] = first[label] + own
+    return assignment
 
 
 def _cluster_classes(

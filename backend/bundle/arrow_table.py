@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from backend.bundle.arrow_cells import (
+    cell_texts,
+    innermost,
+    is_bytes,
+    is_list,
+    is_number,
+    plain,
+    storage,
+    vector,
+)
 from backend.bundle.csv_table import check_names
-from backend.bundle.entry import UploadEntry
+from backend.bundle.entry import LeftOut, UploadEntry
 from backend.bundle.faults import parsing, refuse
 from backend.bundle.ipc import BATCH_ROWS, Pieces, open_ipc
 from backend.bundle.limits import (
@@ -26,8 +35,9 @@ from backend.bundle.limits import (
     MAX_UNPACKED_BYTES,
     RATIO_FLOOR_BYTES,
 )
-from backend.bundle.media import CellImages
+from backend.bundle.media import IMAGE_STARTS, CellImages
 from backend.bundle.names import canonical_column
+from backend.core.errors import Fault
 
 SUFFIXES = (".parquet", ".arrow", ".feather")
 SAVE_TABLE = "Save the table again and upload it whole."
@@ -134,43 +144,41 @@ def _class_names(schema: pa.Schema) -> tuple[str, ...] | None:
 
 
 def _entry(file: str, name: str, kind: pa.DataType, rows: int, pieces: Pieces) -> UploadEntry:
+    own = storage(kind)
     shape: tuple[int, ...] | None = (rows,)
-    if _is_list(kind):
-        shape = (rows, kind.list_size) if pa.types.is_fixed_size_list(kind) else None
-    nested = pa.types.is_nested(kind)
+    if is_list(own):
+        shape = (rows, own.list_size) if pa.types.is_fixed_size_list(own) else None
     images = None
-    if canonical_column(name) == "image" or _is_image(kind):
+    if canonical_column(name) == "image" or _is_image(own) or is_bytes(own):
 
         def images() -> CellImages:
             return CellImages(lambda: _image_cells(pieces, file, name), rows, file)
 
+    written = pa.types.is_nested(own) or pa.types.is_integer(own) or pa.types.is_decimal(own)
     return UploadEntry(
         file=file,
         name=name,
         shape=shape,
         dtype=_dtype_name(kind),
         load=lambda: _load(file, name, kind, rows, pieces),
-        text=(lambda: _load(file, name, kind, rows, pieces, as_text=True)) if nested else None,
+        text=(lambda: _load(file, name, kind, rows, pieces, as_text=True)) if written else None,
         images=images,
         cells=True,
+        lists=is_list(own),
+        pictures=(lambda: _holds_pictures(pieces, file, name)) if images is not None else None,
     )
 
 
 def _dtype_name(kind: pa.DataType) -> str:
     """numpy's name of what a column loads as, so that the same content has one name everywhere."""
-    if _is_list(kind):
-        kind = kind.value_type
-    if _is_number(kind) or pa.types.is_boolean(kind):
+    kind = innermost(kind)
+    if pa.types.is_decimal(kind):
+        return "float64"
+    if is_number(kind) or pa.types.is_boolean(kind):
         return str(np.dtype(kind.to_pandas_dtype()).name)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return "str"
     return str(kind)[:80]
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    )
 
 
 def _is_image(kind: pa.DataType) -> bool:
@@ -180,10 +188,18 @@ def _is_image(kind: pa.DataType) -> bool:
     )
 
 
+def _holds_pictures(pieces: Pieces, file: str, name: str) -> bool:
+    """Whether the first filled cell begins like an image file (or names a file that would be)."""
+    for data, path in _image_cells(pieces, file, name):
+        if data is not None or path is not None:
+            return data is None or data.startswith(IMAGE_STARTS)
+    return False
+
+
 def _image_cells(pieces: Pieces, file: str, name: str) -> Iterator[tuple[bytes | None, str | None]]:
     with parsing(file, "the column", SAVE_TABLE, name):
         for piece in pieces():
-            for cell in _plain(piece).to_pylist():
+            for cell in plain(piece).to_pylist():
                 if isinstance(cell, dict):
                     data, path = cell.get("bytes"), cell.get("path")
                     yield (
@@ -200,8 +216,9 @@ def _load(
     file: str, name: str, kind: pa.DataType, rows: int, pieces: Pieces, *, as_text: bool = False
 ) -> NDArray[Any]:
     with parsing(file, "the column", SAVE_TABLE, name):
-        if not as_text and _is_list(kind) and _is_number(kind.value_type):
-            return _matrix(file, name, kind.value_type, rows, pieces)
+        own = storage(kind)
+        if not as_text and is_list(own) and is_number(innermost(own)):
+            return _matrix(file, name, innermost(own), rows, pieces)
         parts = []
         spread = 0
         for piece in pieces():
@@ -215,13 +232,13 @@ def _load(
                         f"the text unpacks to more than {MAX_TABLE_BYTES} bytes.",
                         "Shorten it, or leave the column out.",
                     )
-            parts.append(_plain(piece))
-        column = pa.chunked_array(parts, type=parts[0].type if parts else kind)
-        return _vector(column, file, name)
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+            parts.append(plain(piece))
+        column = pa.chunked_array(parts, type=parts[0].type if parts else own)
+        try:
+            return cell_texts(column, kind) if as_text else vector(column, kind)
+        except LeftOut as error:
+            advice = "Save it as text or numbers, or leave it out."
+            raise LeftOut(Fault(file, name, None, f"{error}.", advice)) from error
 
 
 def _unpacked_bytes(piece: Any) -> int:
@@ -231,86 +248,40 @@ def _unpacked_bytes(piece: Any) -> int:
     return pc.sum(pc.binary_length(words).take(piece.indices)).as_py() or 0
 
 
-def _plain(piece: Any) -> Any:
-    """``piece`` without dictionary encoding or an extension type around it."""
-    if isinstance(piece.type, pa.BaseExtensionType):
-        piece = piece.storage
-    if pa.types.is_dictionary(piece.type):
-        piece = piece.dictionary_decode()
-    return piece
-
-
-def _vector(column: pa.ChunkedArray, file: str, name: str) -> NDArray[Any]:
-    kind = column.type
-    types = pa.types
-    if types.is_decimal(kind):
-        column, kind = column.cast(pa.float64()), pa.float64()
-    if types.is_floating(kind) or (types.is_integer(kind) and not column.null_count):
-        if column.null_count:
-            width = kind.to_pandas_dtype()
-            return np.array(
-                [math.nan if value is None else value for value in column.to_pylist()], dtype=width
-            )
-        return np.asarray(column.to_numpy())
-    if types.is_integer(kind):
-        return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
-    if types.is_boolean(kind) and not column.null_count:
-        return np.asarray(column.to_numpy(), dtype=bool)
-    result = np.empty(len(column), dtype=object)
-    cells: list[Any] = column.to_pylist()
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
-        cells = [_decoded(cell, row, file, name) for row, cell in enumerate(cells)]
-    if types.is_temporal(kind) and not types.is_duration(kind):
-        cells = [None if cell is None else cell.isoformat() for cell in cells]
-    elif types.is_nested(kind):
-        cells = [None if cell is None else json.dumps(cell, default=str) for cell in cells]
-    result[:] = ["" if cell is None else str(cell) for cell in cells]
-    return result
-
-
-def _decoded(cell: bytes | None, row: int, file: str, name: str) -> str:
-    try:
-        return (cell or b"").decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise refuse(
-            file,
-            name,
-            row,
-            f"the bytes are not UTF-8 text (byte {error.start}).",
-            "Decode the column before saving, or leave it out.",
-        ) from error
-
-
 def _matrix(file: str, name: str, kind: pa.DataType, rows: int, pieces: Pieces) -> NDArray[Any]:
-    """A list column as (n, k), filled piece by piece; every list must be as long as the first."""
+    """A list column as (n, k), filled piece by piece; every list must be as long as most are.
+
+    A list that holds just one list of numbers is that list.
+    """
     result: NDArray[Any] | None = None
-    dtype = np.dtype(kind.to_pandas_dtype())
+    dtype = np.dtype(np.float64 if pa.types.is_decimal(kind) else kind.to_pandas_dtype())
     done = 0
     for piece in pieces():
-        piece = _plain(piece)
-        if piece.null_count:
-            row = done + int(pc.index(pc.is_null(piece), True).as_py())
-            raise refuse(file, name, row, "the cell is empty.", "Give every row a list of numbers.")
+        piece = plain(piece)
+        _check_filled(piece, done, file, name, "the cell is empty.")
+        piece = _one_inside(piece, done, file, name)
         lengths = np.asarray(pc.list_value_length(piece).to_numpy(zero_copy_only=False))
         if result is None and len(lengths):
-            if rows * int(lengths[0]) * dtype.itemsize > MAX_UNPACKED_BYTES:
+            width = int(np.bincount(lengths).argmax()) if lengths.max() < 2**20 else int(lengths[0])
+            if rows * width * dtype.itemsize > MAX_UNPACKED_BYTES:
                 raise refuse(
                     file, name, None, "the column is too big.", "Import a folder of .npy files."
                 )
-            result = np.empty((rows, int(lengths[0])), dtype)
+            result = np.empty((rows, width), dtype)
         if result is None:
             continue
         wrong = lengths != result.shape[1]
         if wrong.any():
             row = int(wrong.argmax())
+            others = "most rows have" if done + row == 0 else "the others have"
             raise refuse(
                 file,
                 name,
                 done + row,
-                f"the list has {lengths[row]} numbers where row 0 has {result.shape[1]}.",
+                f"the list has {lengths[row]} numbers where {others} {result.shape[1]}.",
                 "Make all lists equally long.",
             )
-        values = piece.flatten()
+        values = plain(piece.flatten())
         if values.null_count:
             hole = int(pc.index(pc.is_null(values), True).as_py())
             raise refuse(
@@ -320,6 +291,8 @@ def _matrix(file: str, name: str, kind: pa.DataType, rows: int, pieces: Pieces) 
                 "the list holds an empty value.",
                 "Fill it, or remove the row.",
             )
+        if pa.types.is_decimal(values.type):
+            values = values.cast(pa.float64())
         result[done : done + len(lengths)] = values.to_numpy(zero_copy_only=False).reshape(
             len(lengths), result.shape[1]
         )
@@ -327,3 +300,28 @@ def _matrix(file: str, name: str, kind: pa.DataType, rows: int, pieces: Pieces) 
     if result is None:
         return np.empty((0, 0), dtype)
     return result
+
+
+def _one_inside(piece: Any, done: int, file: str, name: str) -> Any:
+    """Lists of numbers, out of lists that hold one such list each."""
+    while is_list(storage(piece.type.value_type)):
+        lengths = np.asarray(pc.list_value_length(piece).to_numpy(zero_copy_only=False))
+        wrong = lengths != 1
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise refuse(
+                file,
+                name,
+                done + row,
+                f"the cell holds {lengths[row]} lists of numbers, one was needed.",
+                "Flatten them to one list a row, or save the array as .npy.",
+            )
+        piece = plain(piece.flatten())
+        _check_filled(piece, done, file, name, "the list in the cell is missing.")
+    return piece
+
+
+def _check_filled(piece: Any, done: int, file: str, name: str, problem: str) -> None:
+    if piece.null_count:
+        row = done + int(pc.index(pc.is_null(piece), True).as_py())
+        raise refuse(file, name, row, problem, "Give every row a list of numbers.")

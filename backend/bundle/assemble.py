@@ -14,7 +14,7 @@ from backend.bundle.classes import check_classes, read_classes
 from backend.bundle.contents import Contents
 from backend.bundle.entry import UploadEntry
 from backend.bundle.faults import Faults
-from backend.bundle.find_images import find_images
+from backend.bundle.find_images import find_images, take_pictures
 from backend.bundle.losses import (
     codes_of,
     cross_entropy_of_logits,
@@ -23,7 +23,8 @@ from backend.bundle.losses import (
     values_of,
 )
 from backend.bundle.nested import read_nested
-from backend.bundle.resolve import Resolved, resolve
+from backend.bundle.resolve import Resolved, numbered, resolve
+from backend.bundle.scores import logits, probabilities
 from backend.bundle.upload import Upload
 
 
@@ -42,6 +43,7 @@ def assemble(
     """
     place = resolve(upload.entries, columns, faults, upload.file)
     contents = Contents(notes=[*upload.notes, *place.notes])
+    take_pictures(place, contents)
     n = _embeddings(place, contents, upload, faults)
     read_classes(place, contents, upload, faults)
     _per_row(place, contents, n, faults)
@@ -53,6 +55,7 @@ def assemble(
     if _can_make_losses(place, contents, upload, faults):
         faults.raise_any()
         derive(contents)
+        _check_finite_losses(place, contents, faults)
     faults.raise_any()
     return contents, column
 
@@ -61,15 +64,28 @@ def _embeddings(place: Resolved, contents: Contents, upload: Upload, faults: Fau
     entry = place.fields.get("embeddings")
     if entry is None:
         names = ", ".join(found.name for found in upload.entries[:12])
+        advice = "Add an (n, d) array called 'embeddings', or choose which one it is."
+        rows = [columns for columns in numbered(place.attributes).values() if len(columns) > 1]
+        if rows:
+            columns = max(rows, key=len)
+            advice = (
+                f"If columns '{columns[0]}' to '{columns[-1]}' are one dimension each, call them "
+                "embedding_0, embedding_1 and so on."
+            )
         faults.add(
             upload.file,
             "embeddings",
             None,
             f"embeddings are missing; it holds {names or 'nothing'}.",
-            "Add an (n, d) array called 'embeddings', or choose which one it is.",
+            advice,
         )
         return None
     array, n = check.embeddings(entry, faults)
+    if array is not None and (power := check.scale_of(array)):
+        array = check.rescaled(array, power)
+        contents.notes.append(
+            f"embeddings: divided by 2^{power}, so that their squares can be computed."
+        )
     contents.keep("embeddings", array, entry)
     return n
 
@@ -83,18 +99,23 @@ def _per_row(place: Resolved, contents: Contents, n: int | None, faults: Faults)
         contents.keep("targets", check.vector(entry, n, "targets", faults), entry)
     if entry := fields.get("vog"):
         contents.keep("vog", check.vector(entry, n, "vog", faults), entry)
-    if entry := fields.get("probabilities"):
-        contents.keep("probabilities", check.probabilities(entry, n, faults), entry)
-    if entry := fields.get("logits"):
-        contents.keep("logits", check.matrix(entry, n, "logits", faults), entry)
+    needed = "losses" not in fields
+    for name, read in (("probabilities", probabilities), ("logits", logits)):
+        if entry := fields.get(name):
+            contents.keep(name, read(entry, n, faults, contents.notes, needed=needed), entry)
     for name in ("labels", "predictions"):
         if entry := fields.get(name):
             fractions = name == "predictions" and (regression or "labels" not in fields)
-            contents.keep(
-                name,
-                check.names_or_codes(entry, n, name, faults, allow_fractions=fractions),
-                entry,
-            )
+            codes = check.names_or_codes(entry, n, name, faults, allow_fractions=fractions)
+            contents.keep(name, codes, entry)
+            if codes is not None and (entry.cells or entry.dtype == "bool"):
+                _keep_written(name, entry, codes, contents)
+
+
+def _keep_written(name: str, entry: UploadEntry, column: NDArray[Any], contents: Contents) -> None:
+    text = check.written(entry, column)
+    if text is not None:
+        contents.written[name] = text
 
 
 def _other_arrays(place: Resolved, contents: Contents, n: int | None) -> None:
@@ -124,8 +145,13 @@ def _table(place: Resolved, contents: Contents, n: int | None, faults: Faults) -
         if entry := place.columns.get(name):
             columns[name] = check.column_text(entry, n, name, faults)
     for name, entry in place.attributes.items():
-        columns[name] = check.attribute(entry, n, faults)
-    if any(column is None for column in columns.values()) or "id" not in columns:
+        columns[name] = check.attribute(entry, n, faults, contents.notes)
+        if columns[name] is not None:
+            _keep_written(f"examples/{name}", entry, columns[name], contents)
+            if entry.remark:
+                contents.notes.append(entry.remark)
+    columns = {name: column for name, column in columns.items() if column is not None}
+    if "id" not in columns or faults.found:
         return
     contents.examples = pd.DataFrame(
         {
@@ -158,6 +184,7 @@ def _can_make_losses(place: Resolved, contents: Contents, upload: Upload, faults
         return True
     if {"targets", "predictions"} <= given:
         _check_predicted_numbers(place, contents, faults)
+        _check_no_codes(place, contents, faults)
         return True
     if "labels" in given and given & {"probabilities", "logits"}:
         return True
@@ -172,6 +199,19 @@ def _can_make_losses(place: Resolved, contents: Contents, upload: Upload, faults
     return False
 
 
+def _check_finite_losses(place: Resolved, contents: Contents, faults: Faults) -> None:
+    wrong = ~np.isfinite(contents.arrays["losses"])
+    if wrong.any():
+        source = "logits" if "logits" in place.fields else "predictions"
+        faults.about(
+            place.fields[source],
+            f"the loss of {int(wrong.sum())} rows is infinite: the logit of the label is -inf, or "
+            "a difference is too large.",
+            "Leave the class of the label unmasked, or give 'losses'.",
+            row=int(wrong.argmax()),
+        )
+
+
 def _check_predicted_numbers(place: Resolved, contents: Contents, faults: Faults) -> None:
     predictions = contents.arrays.get("predictions")
     if predictions is not None and predictions.dtype.kind == "U":
@@ -181,6 +221,25 @@ def _check_predicted_numbers(place: Resolved, contents: Contents, faults: Faults
             f"predictions of targets must be numbers: got {str(predictions[0])[:40]!r}.",
             "Save the predicted numbers, or call the targets 'labels'.",
             row=0,
+        )
+
+
+def _check_no_codes(place: Resolved, contents: Contents, faults: Faults) -> None:
+    """Whole numbers that are called targets are class codes in much code: somebody has to say."""
+    targets, predictions = contents.arrays.get("targets"), contents.arrays.get("predictions")
+    if targets is None or predictions is None or "targets" in place.chosen:
+        return
+    if predictions.dtype.kind not in "if" or not len(targets):
+        return
+    if (np.floor(targets) == targets).all() and (np.floor(predictions) == predictions).all():
+        entry = place.fields["targets"]
+        faults.about(
+            entry,
+            "targets and predictions are whole numbers, like class codes, and squared differences "
+            "of codes mean nothing.",
+            f"If they are classes, call '{entry.name}' labels (choose '{entry.name}' as labels); if "
+            f"they are amounts, say so: choose '{entry.name}' as targets "
+            f"(--map targets={entry.name}).",
         )
 
 

@@ -64,6 +64,9 @@ class Bundle:
         ``gradients`` (t, n, ...), ``vog`` (n,), ``attribution`` (n_train, n) and the like.
     stress : DataFrame or None
         One row per model and test.
+    written : dict of {name: (n,) text array}
+        Cells as they came, of ``labels``, ``predictions`` and ``examples/<column>`` whose numbers
+        read otherwise (1.10, True, whole numbers beside a missing one); ``cells`` gives them.
     notes : tuple of str
         Sentences on what was derived, assumed or left out.
     media : Media or None
@@ -90,6 +93,7 @@ class Bundle:
     train: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     extras: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     stress: pd.DataFrame | None = None
+    written: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     media: Media | None = None
     thumbnails: Media | None = None
@@ -151,6 +155,13 @@ class Bundle:
         """Rows of these ids, in their order; those that the bundle does not have are left out."""
         places = self.places(ids)
         return places[places >= 0]
+
+    def cells(self, name: str, rows: Any) -> list[str]:
+        """Cells of a column of ``examples`` in these rows, as they came; a missing one is empty."""
+        if (text := self.written.get(f"examples/{name}")) is not None:
+            return [str(cell) for cell in text[rows]]
+        column = self.examples[name].iloc[rows]
+        return ["" if cell != cell else str(cell) for cell in column.tolist()]
 
     @property
     def attributes(self) -> list[str]:

@@ -99,15 +99,24 @@ def write_folder(
     digest.frame("examples", contents.examples.drop(columns="image", errors="ignore"))
     if contents.stress is not None:
         digest.frame("stress", contents.stress)
+    written = _frame_of(contents.written)
+    if not written.empty:
+        digest.frame("written", written)
     if contents.media is not None:
         _write_images(folder, contents, image_column, digest, Share(progress, share.stop, 0.95))
     if folder is not None:
         contents.examples.to_parquet(folder / "examples.parquet", index=False)
         if contents.stress is not None:
             contents.stress.to_parquet(folder / "stress.parquet", index=False)
+        if not written.empty:
+            written.to_parquet(folder / "written.parquet", index=False)
         _write_manifest(folder, contents, name, digest.hex(), arrays)
     progress(1.0, "Done")
     return digest.hex()
+
+
+def _frame_of(written: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(cells, dtype="str") for name, cells in written.items()})
 
 
 def _write_array(
@@ -197,6 +206,7 @@ def _write_manifest(
         "classes": contents.classes,
         "images": contents.media is not None,
         "stress": contents.stress is not None,
+        "written": sorted(contents.written),
         "notes": contents.notes,
         "arrays": arrays,
         "files": files,
@@ -233,6 +243,7 @@ def bundle_of(contents: Contents, name: str, digest: str, path: Path | None = No
         train=group("train/"),
         extras={key: arrays[key] for key in EXTRAS if key in arrays},
         stress=contents.stress,
+        written=contents.written,
         notes=tuple(contents.notes),
         media=contents.media,
     )
@@ -293,6 +304,9 @@ def open_folder(folder: Path) -> Bundle:
         contents.examples = pd.read_parquet(folder / "examples.parquet")
         if manifest["stress"]:
             contents.stress = pd.read_parquet(folder / "stress.parquet")
+        if manifest.get("written"):  # not in bundles that were imported before
+            cells = pd.read_parquet(folder / "written.parquet")
+            contents.written = {name: cells[name].to_numpy(dtype=object) for name in cells.columns}
         classes = manifest["classes"]
         contents.classes = None if classes is None else tuple(map(str, classes))
         thumbnails = None
@@ -303,6 +317,7 @@ def open_folder(folder: Path) -> Bundle:
         bundle = bundle_of(contents, str(manifest["name"]), folder.name, folder)
         lengths = {bundle.n, len(bundle.losses), len(bundle.examples), manifest["n"]}
         lengths |= {len(layer) for layer in bundle.layers.values()}
+        lengths |= {len(cells) for cells in bundle.written.values()}
         if len(lengths) != 1 or bundle.d != manifest["d"]:
             raise ValueError(f"lengths {sorted(lengths)} differ")
         object.__setattr__(bundle, "thumbnails", thumbnails)

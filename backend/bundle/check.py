@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.bundle.entry import UploadEntry, blocks, check_storable, text_of
+from backend.bundle.entry import LeftOut, UploadEntry, blocks, check_storable, text_of
 from backend.bundle.faults import Faults
 
 NATIVE_FLOATS = ("float16", "float32", "float64")
-SUM_TOLERANCE = 1e-3
 NAMED_ROWS = 5
 """Rows at fault that a sentence lists."""
 
@@ -33,17 +34,51 @@ def numbers(entry: UploadEntry, faults: Faults) -> NDArray[Any] | None:
         return array
     row: int | None = None
     came = f"dtype {entry.dtype}"
+    advice = "Save it as numbers, or fill the cell."
     if array.dtype.kind == "O" and array.ndim == 1 and len(array):
+        if str(array[0]).lstrip().startswith("["):
+            return _lists_in_text(array, entry, faults)
         row = next((k for k, cell in enumerate(array) if not _is_number(cell)), 0)
         cell = str(array[row])
         came = f"{cell[:40]!r}" if cell else "an empty cell"
-    faults.about(
-        entry,
-        f"numbers were needed, {came} came.",
-        "Save it as numbers, or fill the cell.",
-        row=row,
-    )
+        if _is_number(cell.replace(",", ".", 1)):
+            advice = "Write decimal points instead of decimal commas."
+    faults.about(entry, f"numbers were needed, {came} came.", advice, row=row)
     return None
+
+
+def _lists_in_text(
+    array: NDArray[Any], entry: UploadEntry, faults: Faults
+) -> NDArray[np.float64] | None:
+    """Cells such as ``"[0.1, 2.0]"`` as (n, k); one list inside a list is that list."""
+    rows: list[Any] = []
+    for row, cell in enumerate(array):
+        try:
+            values = json.loads(cell)
+            while isinstance(values, list) and len(values) == 1 and isinstance(values[0], list):
+                (values,) = values
+            rows.append(np.asarray(values, dtype=np.float64))
+        except (ValueError, TypeError, RecursionError):
+            rows.append(None)
+        if rows[-1] is None or rows[-1].ndim != 1:
+            faults.about(
+                entry,
+                f"a list of numbers was needed, {str(cell)[:40]!r} came.",
+                "Write every list as JSON, [0.1, 2.0], or save the numbers as .npy.",
+                row=row,
+            )
+            return None
+    width = int(np.bincount([len(values) for values in rows]).argmax())
+    for row, values in enumerate(rows):
+        if len(values) != width:
+            faults.about(
+                entry,
+                f"the list has {len(values)} numbers where most have {width}.",
+                "Make all lists equally long.",
+                row=row,
+            )
+            return None
+    return np.stack(rows)
 
 
 def _is_number(cell: Any) -> bool:
@@ -63,12 +98,24 @@ def floats(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(np.float32)
 
 
-def finite(array: NDArray[Any], entry: UploadEntry, faults: Faults, *, axis: int = 0) -> bool:
-    """Whether every value is finite; a fault says how many rows (along ``axis``) are not, and which."""
+def finite(
+    array: NDArray[Any],
+    entry: UploadEntry,
+    faults: Faults,
+    *,
+    axis: int = 0,
+    minus_infinity: bool = False,
+) -> bool:
+    """Whether every value is finite; a fault says how many rows (along ``axis``) are not, and which.
+
+    ``minus_infinity`` lets -inf pass: the logarithm of no chance at all.
+    """
     done = bad = 0
     rows = np.zeros(array.shape[axis], dtype=bool)
     for block in blocks(array):
         good = np.isfinite(block)
+        if minus_infinity:
+            good |= np.isneginf(block)
         if not good.all():
             places = done + np.flatnonzero(~good)
             bad += len(places)
@@ -127,6 +174,23 @@ def embeddings(entry: UploadEntry, faults: Faults) -> tuple[NDArray[Any] | None,
     return (array if finite(array, entry, faults) else None), len(array)
 
 
+LARGEST, SMALLEST = 1e12, 1e-12
+"""Largest absolute value of embeddings that are kept as they came: squares of others leave float32."""
+
+
+def scale_of(array: NDArray[Any]) -> int:
+    """The power of two to divide embeddings by, so that their squares are sound; 0 for most."""
+    peak = max((float(np.abs(block).max()) for block in blocks(array)), default=0.0)
+    if peak == 0 or SMALLEST <= peak <= LARGEST:
+        return 0
+    return math.frexp(peak)[1]
+
+
+def rescaled(array: NDArray[Any], power: int) -> NDArray[Any]:
+    """Embeddings divided by a power of two, which changes no digit of theirs."""
+    return np.ldexp(array, -power) if power else array
+
+
 def vector(
     entry: UploadEntry, n: int | None, what: str, faults: Faults
 ) -> NDArray[np.float64] | None:
@@ -157,22 +221,69 @@ def names_or_codes(
     Whole floats and booleans become integers. ``allow_fractions`` keeps other floats, for the
     predictions of a regression.
     """
-    array = loaded(entry, faults)
+    array = _single(entry, what, faults)
     if array is None:
         return None
-    array = _flat(array)
     if array.ndim != 1:
-        faults.about(
-            entry,
-            f"{what} must be (n,): got shape {array.shape}.",
-            "Save one per example; take argmax of one-hot rows.",
-        )
+        if array.ndim == 2 and _is_multi_hot(array):
+            faults.about(entry, _several(what), ONE_LABEL)
+        else:
+            faults.about(
+                entry,
+                f"{what} must be (n,): got shape {array.shape}.",
+                "Save one per example; take argmax of one-hot rows.",
+            )
         return None
     sound = same_length(len(array), n, entry, what, faults)
     if len(array) == 0:
         return None
     result = whole(array, entry, what, faults, allow_fractions=allow_fractions)
     return result if sound else None
+
+
+ONE_LABEL = (
+    "Make one bundle per label (0 or 1 each), or give 'losses' and keep the labels as a column "
+    "under another name."
+)
+
+
+def _several(what: str) -> str:
+    return (
+        f"{what} are multi-label: several a row. One class per example is needed; data with "
+        "several labels a row is not supported."
+    )
+
+
+def _single(entry: UploadEntry, what: str, faults: Faults) -> NDArray[Any] | None:
+    """Labels as they were given; lists of one value each are that value, other lists a fault."""
+    if not entry.lists:
+        array = loaded(entry, faults)
+        if array is None or array.dtype.kind != "O" or not len(array):
+            return None if array is None else _flat(array)
+        if not all(str(cell).startswith("[") and str(cell).endswith("]") for cell in array):
+            return array
+        cells = array
+    else:
+        with faults.gathered():
+            cells = entry.text() if entry.text is not None else entry.load()
+            cells = cells if cells.ndim == 1 else np.array([json.dumps(c) for c in cells.tolist()])
+            lists = [json.loads(cell) if cell else [] for cell in cells.tolist()]
+            if all(len(one) == 1 and not isinstance(one[0], list | dict) for one in lists):
+                values = np.asarray([one[0] for one in lists])
+                return values if values.dtype.kind != "U" else values.astype(object)
+            row = next((k for k, one in enumerate(lists) if len(one) != 1), 0)
+            faults.about(entry, _several(what), ONE_LABEL, row=row)
+        return None
+    faults.about(entry, f"{_several(what)} Row 0 is {str(cells[0])[:40]!r}.", ONE_LABEL, row=0)
+    return None
+
+
+def _is_multi_hot(array: NDArray[Any]) -> bool:
+    """Zeros and ones with a row that has none or several ones."""
+    if array.dtype.kind not in "biuf" or not array.size or array.shape[1] < 2:
+        return False
+    ones = array == 1
+    return bool((ones | (array == 0)).all() and (ones.sum(axis=1) != 1).any())
 
 
 def whole(
@@ -232,8 +343,10 @@ def whole(
     return None
 
 
-def matrix(entry: UploadEntry, n: int | None, what: str, faults: Faults) -> NDArray[Any] | None:
-    """Finite floats (n, C) in their own width."""
+def matrix(
+    entry: UploadEntry, n: int | None, what: str, faults: Faults, *, minus_infinity: bool = False
+) -> NDArray[Any] | None:
+    """Finite floats (n, C) in their own width; -inf where ``minus_infinity`` lets it pass."""
     array = numbers(entry, faults)
     if array is None:
         return None
@@ -246,41 +359,8 @@ def matrix(entry: UploadEntry, n: int | None, what: str, faults: Faults) -> NDAr
         return None
     sound = same_length(len(array), n, entry, what, faults)
     array = floats(array)
-    return array if finite(array, entry, faults) and sound else None
-
-
-def probabilities(entry: UploadEntry, n: int | None, faults: Faults) -> NDArray[Any] | None:
-    """Probabilities (n, C): not negative, each row summing to 1 within 1e-3."""
-    array = matrix(entry, n, "probabilities", faults)
-    if array is None:
-        return None
-    done = 0
-    for block in blocks(array):
-        block = block.astype(np.float64)
-        negative = (block < 0).any(axis=1)
-        if negative.any():
-            row = int(negative.argmax())
-            faults.about(
-                entry,
-                f"probabilities must not be negative: got {block[row].min():.6g}.",
-                "If these are scores before the softmax, name the array 'logits'.",
-                row=done + row,
-            )
-            return None
-        total = block.sum(axis=1)
-        off = np.abs(total - 1) > SUM_TOLERANCE
-        if off.any():
-            row = int(off.argmax())
-            faults.about(
-                entry,
-                f"the probabilities of a row must sum to 1 within {SUM_TOLERANCE}: "
-                f"this row sums to {total[row]:.6g}.",
-                "Apply the softmax, or name the array 'logits'.",
-                row=done + row,
-            )
-            return None
-        done += len(block)
-    return array
+    good = finite(array, entry, faults, minus_infinity=minus_infinity)
+    return array if good and sound else None
 
 
 def ids(entry: UploadEntry, n: int | None, faults: Faults) -> NDArray[Any] | None:
@@ -331,25 +411,41 @@ def column_text(
     return None
 
 
-def attribute(entry: UploadEntry, n: int | None, faults: Faults) -> NDArray[Any] | None:
+def attribute(
+    entry: UploadEntry, n: int | None, faults: Faults, notes: list[str] | None = None
+) -> NDArray[Any] | None:
     """An attribute column (n,): int64, float64, bool, or text with empty strings where missing.
 
-    Lists and structures of a table become JSON text.
+    Lists and structures of a table become JSON text. Where there are ``notes``, a column of cells
+    that are neither numbers nor text is left out with a note instead of a fault.
     """
-    if entry.text is not None and (entry.shape is None or len(entry.shape) != 1):
-        return column_text(entry, n, "values", faults)
-    array = loaded(entry, faults)
-    if array is None:
-        return None
-    if array.ndim != 1:
-        faults.about(
-            entry,
-            f"a column must be (n,): got shape {array.shape}.",
-            "Save one value per example, or one column per dimension.",
-        )
-        return None
-    if not same_length(len(array), n, entry, "values", faults):
-        return None
+    as_text = entry.text is not None and (entry.shape is None or len(entry.shape) != 1)
+    try:
+        with faults.gathered(but=LeftOut):
+            array = entry.text() if as_text and entry.text is not None else entry.load()
+            if array.ndim != 1:
+                faults.about(
+                    entry,
+                    f"a column must be (n,): got shape {array.shape}.",
+                    "Save one value per example, or one column per dimension.",
+                )
+                return None
+            if not same_length(len(array), n, entry, "values", faults):
+                return None
+            return _attribute_of(array, entry)
+    except LeftOut as error:
+        if notes is None:
+            faults.keep(error.faults)
+        else:
+            notes.append(
+                f"column '{entry.name}' of {entry.file} was left out: {error.faults[0].problem}"
+            )
+    return None
+
+
+def _attribute_of(array: NDArray[Any], entry: UploadEntry) -> NDArray[Any]:
+    if array.dtype.kind != "O":  # object arrays come from our own table readers: text
+        check_storable(array.dtype, entry.file, entry.field)
     kind = array.dtype.kind
     if kind == "b":
         return array.astype(bool)
@@ -357,6 +453,23 @@ def attribute(entry: UploadEntry, n: int | None, faults: Faults) -> NDArray[Any]
         return array.astype(np.float64)
     if kind in "iu" and (kind == "i" or not len(array) or int(array.max()) < 2**63):
         return array.astype(np.int64)
-    with faults.gathered():
-        return text_of(array, entry.file, entry.field)
-    return None
+    return text_of(array, entry.file, entry.field)
+
+
+def written(entry: UploadEntry, column: NDArray[Any]) -> NDArray[Any] | None:
+    """Cells as the file has them, where the numbers or codes in ``column`` read otherwise.
+
+    ``1.10`` is the number 1.1 and True the code 1: what is computed with. What leaves is what came.
+    None where nothing is lost.
+    """
+    if column.dtype.kind not in "ifb":
+        return None
+    text = entry.text() if entry.text is not None else entry.load()
+    if text.dtype.kind == "b" and column.dtype.kind != "b":
+        text = np.where(text.reshape(-1), "True", "False").astype(object)
+    if text.dtype.kind != "O" or text.shape != column.shape:
+        return None
+    plain = column.astype(np.str_)
+    if column.dtype.kind == "f":
+        plain[np.isnan(column)] = ""
+    return None if (text == plain.astype(object)).all() else text

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.bundle import check
 from backend.bundle.contents import Contents
 from backend.bundle.faults import Faults
-from backend.bundle.losses import codes_of
+from backend.bundle.losses import (
+    all_whole,
+    codes_of,
+    cross_entropy_of_logits,
+    cross_entropy_of_probabilities,
+)
 from backend.bundle.resolve import Resolved
 from backend.bundle.upload import Upload
 
@@ -42,6 +51,8 @@ def check_classes(place: Resolved, contents: Contents, upload: Upload, faults: F
     if names is None and count is not None:
         names = tuple(str(code) for code in range(count))
     labels, predictions = contents.arrays.get("labels"), contents.arrays.get("predictions")
+    if contents.classes is not None:
+        settle_codes(contents)
     if names is None:
         if labels is not None and predictions is not None:
             _check_same_words(place, contents, faults)
@@ -117,3 +128,108 @@ def _check_same_words(place: Resolved, contents: Contents, faults: Faults) -> No
         "Add 'classes', the class names in code order, or save both the same way.",
         row=0,
     )
+
+
+def settle_codes(contents: Contents) -> None:
+    """Decide what whole numbers mean beside class names that are whole numbers themselves.
+
+    With the names 0, 1, 10, 11, 2 (sorted as text) the code 2 is the class called 2, or the one at
+    position 2. A reading that does not fit is out; where both fit, losses, scores and names decide, and
+    else the order of the names. Codes that are positions become names, so that they are read one way
+    ever after.
+    """
+    names = contents.classes
+    if names is None or not all_whole(names) or names == tuple(map(str, range(len(names)))):
+        return
+    fields = {
+        key: values
+        for key, values in contents.arrays.items()
+        if key in ("labels", "predictions") or key.startswith("populations/")
+        if values.dtype.kind == "i" and values.size
+    }
+    own = np.array([int(name) for name in names])
+    by_name = {key: bool(np.isin(values, own).all()) for key, values in fields.items()}
+    by_place = {
+        key: bool(values.min() >= 0 and values.max() < len(names)) for key, values in fields.items()
+    }
+    both = {key: fields[key] for key in fields if by_name[key] and by_place[key]}
+    positions = [key for key in fields if by_place[key] and not by_name[key]]
+    if both:
+        reading = _reading(contents, names, both, bool(positions))
+        contents.notes.append(
+            f"{' and '.join(both)}: the codes could be names of classes or positions among them; "
+            f"read as {reading}. If that is wrong, save the class names in their place."
+        )
+        if reading.startswith("positions"):
+            positions += both
+    elif positions:
+        contents.notes.append(
+            f"{' and '.join(positions)}: the codes are positions among the classes "
+            f"({names[0]}, {names[1]} ...), since they are no names of classes."
+            if len(names) > 1
+            else f"{' and '.join(positions)}: the code 0 is the class {names[0]}."
+        )
+    for key in positions:
+        contents.arrays[key] = np.asarray(names, dtype=np.str_)[fields[key]]
+        if key in contents.given:
+            contents.given[key] = "str"
+
+
+def _reading(
+    contents: Contents, names: tuple[str, ...], both: Mapping[str, NDArray[Any]], others: bool
+) -> str:
+    """``names`` or ``positions``, and in brackets why: what fits better, or the order of names."""
+    place_of = {name: code for code, name in enumerate(names)}
+    labels = both.get("labels")
+    arrays = contents.arrays
+    scores = arrays.get("logits", arrays.get("probabilities"))
+    if labels is not None and scores is not None and scores.shape[1] == len(names):
+        rows = np.arange(len(labels))
+        readings = {
+            "names": np.array([place_of[str(code)] for code in labels.tolist()]),
+            "positions": labels,
+        }
+        measured = {}
+        for said, codes in readings.items():
+            if "logits" in arrays:
+                losses = cross_entropy_of_logits(scores, codes)
+            else:
+                losses = cross_entropy_of_probabilities(scores, codes)[0]
+            hits = scores.argmax(axis=1) == codes
+            measured[said] = (losses, hits)
+        if (given := arrays.get("losses")) is not None:
+            off = {
+                said: float(np.abs(losses - given)[np.isfinite(losses)].mean())
+                for said, (losses, _) in measured.items()
+            }
+            best = min(off, key=lambda said: off[said])
+            if off[best] < 0.5 * max(off.values()):
+                return f"{best} (the losses that were given are those of this reading)"
+        difference = measured["names"][0] - measured["positions"][0]
+        difference = difference[np.isfinite(difference)]
+        error = difference.std() / max(1, len(difference)) ** 0.5
+        if len(difference) and abs(difference.mean()) > 3 * error > 0 and len(rows):
+            best = "positions" if difference.mean() > 0 else "names"
+            other = "names" if best == "positions" else "positions"
+            return (
+                f"{best} (mean loss {measured[best][0].mean():.3g} and accuracy "
+                f"{measured[best][1].mean():.0%}, as {other} {measured[other][0].mean():.3g} and "
+                f"{measured[other][1].mean():.0%})"
+            )
+    code, text = arrays.get("labels"), arrays.get("predictions")
+    if code is not None and text is not None and {code.dtype.kind, text.dtype.kind} == {"i", "U"}:
+        code, text = (code, text) if code.dtype.kind == "i" else (text, code)
+        shares = {
+            "names": float((code.astype(np.str_) == text).mean()),
+            "positions": float(
+                (np.asarray(names)[np.clip(code, 0, len(names) - 1)] == text).mean()
+            ),
+        }
+        best = max(shares, key=lambda said: shares[said])
+        if abs(shares["names"] - shares["positions"]) > 3 / len(code) ** 0.5:
+            return f"{best} (labels and predictions then agree in {shares[best]:.0%} of the rows)"
+    if others:
+        return "positions (other codes of the same upload fit as positions only)"
+    if list(names) == sorted(names) and list(map(int, names)) != sorted(map(int, names)):
+        return "positions (the classes stand in the order of text, as folders are sorted)"
+    return "names (nothing else tells)"

@@ -17,11 +17,14 @@ class Contents:
     """Checked fields under flat names (``embeddings``, ``populations/int8`` ...).
 
     ``given`` says in which dtype each array that was not derived came; the digest covers those.
+    ``written`` holds the cells as they came, (n,) text, of labels, predictions and
+    ``examples/<column>`` whose numbers read otherwise.
     """
 
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     given: dict[str, str] = field(default_factory=dict)
     examples: pd.DataFrame = field(default_factory=pd.DataFrame)
+    written: dict[str, NDArray[Any]] = field(default_factory=dict)
     stress: pd.DataFrame | None = None
     classes: tuple[str, ...] | None = None
     media: Media | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,19 @@ from numpy.typing import NDArray
 
 from backend.bundle.faults import refuse
 from backend.bundle.limits import BLOCK_BYTES
+from backend.core.errors import BundleError
+
+EXACT = 2**53
+"""Whole numbers up to this size are told apart by a float64."""
+
+
+class LeftOut(BundleError):
+    """Cells that are neither numbers nor text. A column that is only an attribute does without."""
+
+
+def exact_in_float64(values: Iterable[Any]) -> bool:
+    """Whether a float64 tells all these whole numbers apart from their neighbours."""
+    return all(-EXACT <= value <= EXACT for value in values)
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,9 @@ class UploadEntry:
 
     ``load`` gives numbers in their own dtype, or text as an object array of ``str``; it raises
     ``BundleError``. ``text`` gives the cells as they were written, where the file has such a
-    thing. ``images`` gives image cells. ``cells`` marks columns of a table.
+    thing. ``images`` gives image cells. ``cells`` marks columns of a table, ``lists`` those with
+    several values a row. ``pictures`` tells whether the cells of a column of any name are images.
+    ``remark`` is a note to make when the column is kept as an attribute.
     """
 
     file: str
@@ -52,6 +67,9 @@ class UploadEntry:
     text: Callable[[], NDArray[Any]] | None = None
     images: Callable[[], Any] | None = None
     cells: bool = False
+    lists: bool = False
+    pictures: Callable[[], bool] | None = None
+    remark: str = ""
 
     @property
     def found(self) -> FoundField:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -45,14 +45,20 @@ class Faults:
             self._known.add(fault)
             self.found.append(fault)
 
+    def keep(self, found: Iterable[Fault]) -> None:
+        """Note faults that were found elsewhere."""
+        for fault in found:
+            self._keep(fault)
+
     @contextmanager
-    def gathered(self) -> Iterator[None]:
-        """Keep the faults of a ``BundleError`` raised inside, and go on."""
+    def gathered(self, but: type[BundleError] | tuple[()] = ()) -> Iterator[None]:
+        """Keep the faults of a ``BundleError`` raised inside, and go on; ``but`` passes through."""
         try:
             yield
+        except but:
+            raise
         except BundleError as error:
-            for fault in error.faults:
-                self._keep(fault)
+            self.keep(error.faults)
 
     def raise_any(self) -> None:
         """Raise one ``BundleError`` with everything found, if anything was."""

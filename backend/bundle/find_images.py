@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -10,8 +12,28 @@ from backend.bundle.contents import Contents
 from backend.bundle.entry import UploadEntry
 from backend.bundle.faults import Faults
 from backend.bundle.media import ArrayImages, MemberImages, PackedImages, image_array_problem
+from backend.bundle.members import composed
 from backend.bundle.resolve import Resolved
 from backend.bundle.upload import Upload
+
+
+def take_pictures(place: Resolved, contents: Contents) -> None:
+    """Take the first column that holds images as the images, whatever it is called.
+
+    Others stay attributes, where they are left out: bytes are no text.
+    """
+    if "image" in place.columns or place.groups["images"]:
+        return
+    named = sorted(
+        (name for name, entry in place.attributes.items() if entry.pictures is not None),
+        key=lambda name: any(word in name.lower() for word in ("mask", "seg", "label", "target")),
+    )
+    for name in named:
+        pictures = place.attributes[name].pictures
+        if pictures is not None and pictures():
+            place.columns["image"] = place.attributes.pop(name)
+            contents.notes.append(f"images: those in column '{name}'.")
+            return
 
 
 def find_images(
@@ -50,6 +72,12 @@ def find_images(
     if paths is not None:
         _set_image_names(contents, list(paths))
         contents.media = MemberImages(list(paths), upload.files, entry.file)
+        empty = int((paths == "").sum())
+        if 0 < empty < len(paths):
+            contents.notes.append(
+                f"images: {empty} of {len(paths)} examples have none, since their cell in "
+                f"'{entry.name}' is empty."
+            )
     return entry.name
 
 
@@ -87,31 +115,62 @@ def _name_images(entry: UploadEntry, contents: Contents, n: int | None, faults: 
 
 
 def _images_by_name(contents: Contents, upload: Upload) -> str:
-    """Files under images/ when no column names them: matched by id, else by sorted order."""
+    """Files under images/ when no column names them: matched by id, else in their natural order."""
+    names = {member.name for member in upload.files.values()}
     files = sorted(
-        name
-        for name in upload.files
-        if name.lower().startswith("images/")
-        and not name.endswith((".npy", ".csv", ".json", ".txt"))
+        (
+            name
+            for name in names
+            if name.lower().startswith("images/")
+            and not name.endswith((".npy", ".csv", ".json", ".txt"))
+        ),
+        key=natural,
     )
     if not files or contents.examples.empty:
         return "images"
-    ids = contents.examples["id"].tolist()
-    by_stem = {name.partition("/")[2].rpartition(".")[0]: name for name in files}
-    if any(one in by_stem for one in ids):
-        names = [by_stem.get(one, "") for one in ids]
-        contents.notes.append("images: matched with ids by file name.")
+    ids = [composed(one) for one in contents.examples["id"].tolist()]
+    files_of = {}
+    for name in reversed(files):
+        inner = composed(name.partition("/")[2])
+        for key in (inner.rpartition("/")[2], inner, inner.rpartition(".")[0].rpartition("/")[2]):
+            files_of[key] = name
+        files_of[inner.rpartition(".")[0]] = name
+    made = any(note.startswith("ids: made from row numbers") for note in contents.notes)
+    found = [files_of.get(one, "") for one in ids]
+    unused = len(files) - len(set(found) - {""})
+    if any(found) and not (made and unused):
+        said = "images: matched with ids by file name."
+        if "" in found:
+            said = (
+                f"images: matched with ids by file name; {found.count('')} of {len(ids)} examples "
+                f"have none, since no file is called like their id (the first is "
+                f"{ids[found.index('')][:40]!r})"
+            )
+            said += f", and {unused} files are like no id." if unused else "."
+        elif unused:
+            said = f"images: matched with ids by file name; {unused} files are like no id."
+        contents.notes.append(said)
     elif len(files) == len(ids):
-        names = files
-        contents.notes.append("images: matched with rows in the order of their file names.")
+        found = files
+        contents.notes.append(
+            "images: matched with rows in the order of their file names, numbers by value "
+            f"('{files[0]}' is row 0, '{files[-1]}' row {len(ids) - 1})."
+        )
     else:
         contents.notes.append(
-            f"images/: left out, {len(files)} files for {len(ids)} examples and no column 'image'."
+            f"images/: left out, {len(files)} files for {len(ids)} examples, no file is called like "
+            "an id, and there is no column 'image'."
         )
         return "images"
-    _set_image_names(contents, names)
-    contents.media = MemberImages(names, upload.files, upload.file)
+    _set_image_names(contents, found)
+    contents.media = MemberImages(found, upload.files, upload.file)
     return "images"
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Sorts names as people do: ``img2`` before ``img10``."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), part) if k % 2 else (-1, part) for k, part in enumerate(parts)]
 
 
 def _set_image_names(contents: Contents, names: list[str]) -> None:

@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from backend.bundle.faults import Faults, parsing
 from backend.bundle.limits import MAX_IMAGE_BYTES, MAX_NAMED_FAULTS, MAX_PIXELS, THUMBNAIL_PIXELS
-from backend.bundle.members import Member, path_problem
+from backend.bundle.members import Member, composed, path_problem
 from backend.core.errors import BundleError
 from backend.core.memory import is_out_of_memory
 
@@ -48,6 +48,8 @@ SMALL_PIXELS = 64
 """Thumbnails no larger than this on both sides are PNG: lossless, and smaller than JPEG."""
 
 BATCH = 64
+STRIP = 64
+"""Rows of a picture that are turned into numbers at a time."""
 
 
 class _Room:
@@ -161,12 +163,9 @@ class MemberImages:
             raise MediaError(
                 f"{name!r}: {problem}.", "Name images relative to the bundle's folder."
             )
+        tried = (name, f"images/{name}", name.removeprefix("./"))
         member = next(
-            (
-                self.members[key]
-                for key in (name, f"images/{name}", name.removeprefix("./"))
-                if key in self.members
-            ),
+            (self.members[key] for key in (*tried, *map(composed, tried)) if key in self.members),
             None,
         )
         if member is None:
@@ -277,7 +276,8 @@ def _decoded(data: bytes, stack: ExitStack) -> tuple[Image.Image, str]:
 
 
 def _thumbnail(image: Image.Image) -> bytes:
-    plain = ImageOps.exif_transpose(image) or image
+    ImageOps.exif_transpose(image, in_place=True)
+    plain = image
     gray = plain.mode in ("1", "L", "P", "LA")
     plain = _plain(plain)
     # box shrinks fast and without ringing on pictures that are many times too large
@@ -296,17 +296,28 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        values = np.asarray(image)
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        if image.mode.startswith("I;16") or (low >= 0 and 255 < high <= 65535):
-            low, high = 0.0, 65535.0
-        scaled = np.empty(values.shape, np.uint8)
-        for row, line in enumerate(values):  # a line at a time: all of them would be eight times it
-            shares = (line.astype(np.float64) - low) / ((high - low) or 1.0)
-            scaled[row] = np.nan_to_num(shares) * 255
+        strips = [
+            (0, top, image.width, min(image.height, top + STRIP))
+            for top in range(0, image.height, STRIP)
+        ]
+        low, high = 0.0, 65535.0
+        if not image.mode.startswith("I;16"):
+            ends = [(np.nanmin(one), np.nanmax(one)) for one in map(_numbers(image), strips)]
+            low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+            if low >= 0 and 255 < high <= 65535:
+                low, high = 0.0, 65535.0
+        scaled = np.empty((image.height, image.width), np.uint8)
+        for strip in strips:  # all of it as float64 would be eight times the picture
+            shares = (_numbers(image)(strip) - low) / ((high - low) or 1.0)
+            scaled[strip[1] : strip[3]] = np.nan_to_num(shares) * 255
         return Image.fromarray(scaled)
     has_alpha = image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info
     return image.convert("RGBA" if has_alpha else "RGB")
+
+
+def _numbers(image: Image.Image) -> Callable[[tuple[int, int, int, int]], NDArray[np.float64]]:
+    """What reads a part of an image with one channel."""
+    return lambda box: np.asarray(image.crop(box), dtype=np.float64)
 
 
 def _encoded(image: Image.Image, kind: str) -> bytes:

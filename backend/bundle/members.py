@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import unicodedata
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,11 @@ class Member:
             )
         with parsing(self.name, "the file", ZIP_AGAIN), self.open() as stream:
             return stream.read(limit + 1)
+
+
+def composed(name: str) -> str:
+    """``name`` with accents in one character each: archives made on a Mac write them as two."""
+    return unicodedata.normalize("NFC", name)
 
 
 def opener(path: Path) -> Callable[[], IO[bytes]]:

@@ -13,6 +13,7 @@ from backend.bundle.contents import Contents
 from backend.bundle.entry import UploadEntry
 from backend.bundle.faults import Faults
 from backend.bundle.resolve import Resolved
+from backend.bundle.scores import logits, probabilities
 
 
 def read_nested(place: Resolved, contents: Contents, n: int | None, faults: Faults) -> None:
@@ -56,7 +57,7 @@ def _layer(entry: UploadEntry, n: int | None, faults: Faults) -> NDArray[Any] | 
     array, rows = check.embeddings(entry, faults)
     if rows is not None and not check.same_length(rows, n, entry, "rows of a layer", faults):
         return None
-    return array
+    return None if array is None else check.rescaled(array, check.scale_of(array))
 
 
 def _msp(place: Resolved, contents: Contents, n: int | None, faults: Faults) -> None:
@@ -107,9 +108,9 @@ def _train(place: Resolved, contents: Contents, faults: Faults) -> int | None:
         elif name == "losses":
             array = check.vector(entry, None, "losses", faults)
         elif name == "probabilities":
-            array = check.probabilities(entry, None, faults)
+            array = probabilities(entry, None, faults, contents.notes)
         elif name == "logits":
-            array = check.matrix(entry, None, "logits", faults)
+            array = logits(entry, None, faults, contents.notes)
         elif name in ("labels", "predictions"):
             array = check.names_or_codes(entry, None, name, faults)
         else:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from backend.bundle.entry import UploadEntry
 from backend.bundle.faults import Faults
 from backend.bundle.names import (
     COLUMNS,
+    PER_ROW,
     SYNONYMS,
     canonical_column,
     canonical_field,
@@ -77,7 +83,21 @@ def resolve(
         left = [other for other in left if other is not entry]
     for entry in sorted(left, key=_precedence):
         _place(entry, result, faults)
+    _names_as_labels(result)
+    if "embeddings" not in result.fields:
+        embeddings_of_columns(result)
     return result
+
+
+def _names_as_labels(result: Resolved) -> None:
+    """A column of names that is called ``target`` holds the labels of a classification."""
+    entry = result.fields.get("targets")
+    unsaid = "labels" not in result.fields and "targets" not in result.chosen
+    if entry is not None and entry.cells and entry.dtype == "str" and unsaid:
+        result.fields["labels"] = result.fields.pop("targets")
+        result.notes.append(
+            f"labels: column '{entry.name}' of {entry.file}, which holds names and not numbers."
+        )
 
 
 def _precedence(entry: UploadEntry) -> tuple[bool, bool]:
@@ -90,6 +110,9 @@ def _precedence(entry: UploadEntry) -> tuple[bool, bool]:
 def _place_as(entry: UploadEntry, wanted: str, result: Resolved) -> bool:
     group, name = split_group(wanted)
     if group == "examples":
+        if not canonical_column(name):  # said to be a column like any other
+            result.attributes[name] = entry
+            return bool(name.strip())
         group = ""
     if group:
         if name_problem(name) or group == "images":
@@ -110,15 +133,22 @@ def _place_as(entry: UploadEntry, wanted: str, result: Resolved) -> bool:
 def _place(entry: UploadEntry, result: Resolved, faults: Faults) -> None:
     group, name = split_group(entry.name)
     column = entry.cells
+    if column and group and (not entry.lists or group not in ("layers", "msp")):
+        _place_attribute(entry, entry.name, result, faults)  # it happens to be called so
+        return
     if group == "examples":
         group, column = "", True
-    if group == "layers" and column and entry.shape is not None and len(entry.shape) == 1:
-        group, name = "", entry.name  # one number a row is a column that happens to be called so
     if group in ("populations", "layers", "train", "msp", "stress"):
         _place_nested(entry, group, name, result, faults)
     elif group == "images":
         result.groups["images"][name.lower()] = entry
-    elif field_name := canonical_field(name):
+    elif (field_name := canonical_field(name)) and entry.cells and _is_no_field(entry, field_name):
+        result.notes.append(
+            f"column '{name}' of {entry.file} is kept as an attribute: one {entry.dtype} a row "
+            f"cannot be {field_name}."
+        )
+        _place_attribute(entry, name, result, faults)
+    elif field_name:
         if field_name not in result.fields:
             result.fields[field_name] = entry
         elif column:
@@ -143,6 +173,15 @@ def _place(entry: UploadEntry, result: Resolved, faults: Faults) -> None:
         _place_attribute(entry, name, result, faults)
     else:
         result.others.append(replace(entry, name=name))
+
+
+def _is_no_field(entry: UploadEntry, field_name: str) -> bool:
+    """Whether a table's column has one value a row where that field has a vector or a list."""
+    if entry.lists:
+        return False
+    if field_name in ("probabilities", "logits"):
+        return entry.dtype != "str"  # a list may be written as text
+    return field_name not in ("embeddings", *PER_ROW)
 
 
 def _place_nested(
@@ -171,6 +210,89 @@ def _place_attribute(entry: UploadEntry, name: str, result: Resolved, faults: Fa
         _twice(entry, result.attributes[name], faults)
     else:
         result.attributes[name] = entry
+
+
+STEMS = (
+    "",
+    "embedding",
+    "embeddings",
+    "emb",
+    "e",
+    "dim",
+    "d",
+    "feature",
+    "features",
+    "feat",
+    "f",
+    "x",
+    "v",
+    "z",
+    "h",
+    "pc",
+    "pca",
+    "vec",
+    "vector",
+    "hidden",
+    "latent",
+)
+"""What columns of one dimension each are called, before their number."""
+
+_NUMBERED = re.compile(r"(.*?)[ _.\-\[]*([0-9]+)\]?")
+NUMBERS = (
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "float16",
+    "float32",
+    "float64",
+)
+
+
+def embeddings_of_columns(result: Resolved) -> None:
+    """Take numbered columns of numbers as the embeddings, one a dimension, where they are plain.
+
+    ``e0`` to ``e7`` or ``dim_1`` to ``dim_8``, without a gap; one such row of columns only.
+    """
+    found = {
+        stem: names
+        for stem, names in numbered(result.attributes).items()
+        if stem.lower() in STEMS and len(names) > 1
+    }
+    if len(found) != 1:
+        return
+    (names,) = found.values()
+    entries = [result.attributes.pop(name) for name in names]
+    n = (entries[0].shape or (0,))[0]
+
+    def load() -> NDArray[Any]:
+        columns = [entry.load() for entry in entries]
+        kinds = {column.dtype for column in columns}
+        return np.stack(columns, axis=1).astype(kinds.pop() if len(kinds) == 1 else np.float64)
+
+    result.fields["embeddings"] = UploadEntry(
+        entries[0].file, f"{names[0]} to {names[-1]}", (n, len(names)), entries[0].dtype, load
+    )
+    result.notes.append(
+        f"embeddings: columns '{names[0]}' to '{names[-1]}' of {entries[0].file}, one a dimension."
+    )
+
+
+def numbered(attributes: Mapping[str, UploadEntry]) -> dict[str, list[str]]:
+    """Columns of numbers that are called alike but for a number, from 0 or 1 without a gap."""
+    stems: dict[str, dict[int, str]] = {}
+    for name, entry in attributes.items():
+        match = _NUMBERED.fullmatch(name.strip())
+        if match and entry.cells and not entry.lists and entry.dtype in NUMBERS:
+            stems.setdefault(match[1], {})[int(match[2])] = name
+    return {
+        stem: [names[k] for k in sorted(names)]
+        for stem, names in stems.items()
+        if sorted(names) in (list(range(len(names))), list(range(1, len(names) + 1)))
+    }
 
 
 def _twice(entry: UploadEntry, other: UploadEntry, faults: Faults) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import torch
 
 from backend.bundle.entry import UploadEntry, dtype_name
 from backend.bundle.faults import parsing, refuse
+from backend.bundle.members import open_zip
+from backend.bundle.npy import check_empty
 from backend.core.arrays import as_numpy
 
 SAVE_AGAIN = (
@@ -31,6 +34,13 @@ def read_torch(path: Path, file: str) -> list[UploadEntry]:
     BundleError
         If the file holds anything but tensors, numbers, text and containers of them.
     """
+    if zipfile.is_zipfile(path):
+        with open_zip(path, file) as archive:
+            packed = [one.filename for one in archive.infolist() if one.compress_type]
+        if packed:  # torch reads each member into memory whole, as large as it says it is
+            raise refuse(
+                file, packed[0], None, "it is compressed, which torch.save never does.", SAVE_AGAIN
+            )
     what = "the file (only plain tensors are read, code is not run)"
     with parsing(file, what, SAVE_AGAIN), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -54,7 +64,8 @@ def _entries(values: Mapping[Any, Any], file: str, prefix: str) -> list[UploadEn
             if prefix.count("/") < 3:
                 entries += _entries(value, file, f"{name}/")
             continue
-        entries.append(_entry(value, file, name))
+        if value is not None:
+            entries.append(_entry(value, file, name))
     return entries
 
 
@@ -68,6 +79,7 @@ def _entry(value: Any, file: str, name: str) -> UploadEntry:
             needed = value.numel() * value.element_size()
             if needed > max(held, 2**20):
                 raise ValueError(f"{needed} bytes from {held} that were saved")
+            check_empty(tuple(value.shape), needed, file, name)
             array = as_numpy(value.contiguous())
     elif isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
         array = np.array(value, dtype=np.str_)

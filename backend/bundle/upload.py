@@ -7,7 +7,7 @@ import json
 import os
 import stat
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from backend.bundle.limits import MAX_TABLE_BYTES
 from backend.bundle.media import CellImages
 from backend.bundle.members import (
     Member,
+    composed,
     copy_out,
     folder_members,
     open_zip,
@@ -85,7 +86,7 @@ def open_upload(path: str | os.PathLike[str], scratch: Path | None = None) -> It
             yield _from_members(members, file, scratch)
         else:
             with open_upload(inner, scratch) as upload:
-                yield replace(upload, files={member.name: member for member in members})
+                yield replace(upload, files=by_name(members))
         return
     if not stat.S_ISREG(status.st_mode):
         raise refuse(file, "", None, "it is neither a file nor a folder.", FORMS)
@@ -102,7 +103,7 @@ def open_upload(path: str | os.PathLike[str], scratch: Path | None = None) -> It
             yield _from_members(members, file, scratch)
         elif suffix in arrow_table.SUFFIXES:
             entries, classes = arrow_table.read_arrow(path, file)
-            files = {member.name: member for member in _siblings(path)}
+            files = by_name(_siblings(path))
             yield Upload(file, _with_files(entries, files), files, classes)
         elif suffix in csv_table.SUFFIXES or suffix == ".npy":
             member = Member(file, status.st_size, opener(path), path)
@@ -125,6 +126,14 @@ def open_upload(path: str | os.PathLike[str], scratch: Path | None = None) -> It
             raise refuse(
                 file, "", None, f"the file type {suffix or 'without suffix'} is not known.", FORMS
             )
+
+
+def by_name(members: Iterable[Member]) -> dict[str, Member]:
+    """Members by their names, and by those with composed accents where nothing else is called so."""
+    members = list(members)
+    return {composed(member.name): member for member in members} | {
+        member.name: member for member in members
+    }
 
 
 def _npz_entries(archive: zipfile.ZipFile, file: str, scratch: Path | None) -> list[UploadEntry]:
@@ -171,7 +180,7 @@ def _from_members(members: Sequence[Member], file: str, scratch: Path | None) ->
     entries: list[UploadEntry] = []
     notes: list[str] = []
     classes: tuple[str, ...] | None = None
-    files = {member.name: member for member in members}
+    files = by_name(members)
     tables = _table_members(members)
     for member in members:
         group, rest = split_group(member.stem)
@@ -179,7 +188,7 @@ def _from_members(members: Sequence[Member], file: str, scratch: Path | None) ->
         if member.suffix == ".npy":
             entries.append(_npy_entry(member, member.name, member.stem, scratch))
         elif member in tables:
-            columns, named = _table(member)
+            columns, named = _table(member, scratch)
             classes = classes or named
             entries += _with_files(columns, files)
         elif member.stem.lower() == "stress" and member.suffix in (
@@ -187,7 +196,8 @@ def _from_members(members: Sequence[Member], file: str, scratch: Path | None) ->
             *arrow_table.SUFFIXES,
         ):
             entries += [
-                replace(column, name=f"stress/{column.name}") for column in _table(member)[0]
+                replace(column, name=f"stress/{column.name}", cells=False)
+                for column in _table(member, scratch)[0]
             ]
         elif not group and field_name and member.suffix in (*csv_table.SUFFIXES, ".txt"):
             entries += _field_csv(member, field_name)
@@ -238,11 +248,16 @@ def _table_members(members: Sequence[Member]) -> list[Member]:
     return other if len(other) == 1 else []
 
 
-def _table(member: Member) -> tuple[list[UploadEntry], tuple[str, ...] | None]:
+def _table(
+    member: Member, scratch: Path | None
+) -> tuple[list[UploadEntry], tuple[str, ...] | None]:
     if member.suffix in csv_table.SUFFIXES:
         return csv_table.read_csv(member.read(MAX_TABLE_BYTES), member.name), None
     if member.path is not None:
         return arrow_table.read_arrow(member.path, member.name)
+    if scratch is not None and member.size >= SCRATCH_FROM_BYTES:
+        target = scratch / f"{len(list(scratch.iterdir()))}{member.suffix}"
+        return arrow_table.read_arrow(copy_out(member, target), member.name)
     return arrow_table.read_arrow(member.read(MAX_TABLE_BYTES), member.name)
 
 

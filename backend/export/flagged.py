@@ -20,7 +20,14 @@ from backend.core.parts import bundle_aside
 from backend.core.shape import Shape
 from backend.export.manifest import Manifest, manifest_content, read_manifest
 from backend.export.regions import region_of
-from backend.export.table import ASIDE, column_kinds, to_csv, user_columns
+from backend.export.table import (
+    ASIDE,
+    column_kinds,
+    free_names,
+    own_columns,
+    to_csv,
+    user_columns,
+)
 from backend.store import Store
 from backend.store.fold import Fold
 
@@ -113,12 +120,15 @@ def export_flagged(
             f"nothing carries {', '.join(map(repr, manifest.tags))} in bundle '{bundle.name}' any "
             "more. Tag some examples first."
         )
-    return finish(manifest, rows)
+    return finish(manifest, rows, bundle)
 
 
-def finish(manifest: Manifest, rows: pd.DataFrame) -> Export:
-    """The export of these rows; says whether the CSV is the one the manifest knows."""
-    csv = to_csv(rows)
+def finish(manifest: Manifest, rows: pd.DataFrame, bundle: Any) -> Export:
+    """The export of these rows; says whether the CSV is the one the manifest knows.
+
+    Cells leave as they came into the bundle, where it knows that from numbers.
+    """
+    csv = to_csv(rows, _written(bundle, rows, manifest))
     sha256 = hashlib.sha256(csv).hexdigest()
     content = manifest.content | {
         "columns": column_kinds(rows),
@@ -126,6 +136,17 @@ def finish(manifest: Manifest, rows: pd.DataFrame) -> Export:
     }
     identical = None if manifest.sha256 is None else sha256 == manifest.sha256
     return Export(csv, content, rows, identical)
+
+
+def _written(bundle: Any, rows: pd.DataFrame, manifest: Manifest) -> dict[str, NDArray[Any]]:
+    """Cells of these rows as they came, by the names that columns have in the export."""
+    place = bundle.places(rows["id"])
+    named = free_names(own_columns(bundle.examples), manifest.columns)
+    called = {f"examples/{name}": new for name, new in named.items()}
+    for name in ("labels", "predictions"):
+        if bundle.classes is None:
+            called[name] = name.removesuffix("s")
+    return {called[key]: text[place] for key, text in bundle.written.items() if key in called}
 
 
 def flagged_rows(bundle: Any, manifest: Manifest) -> pd.DataFrame:

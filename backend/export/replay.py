@@ -79,7 +79,7 @@ def replay(
             f"the manifest must fit its bundle: it says {known.n} x {known.d}, the bundle has "
             f"{bundle.n} x {bundle.d}. The manifest was changed."
         )
-    export = finish(known, flagged_rows(bundle, known))
+    export = finish(known, flagged_rows(bundle, known), bundle)
     if not refit:
         return export
     return changed(export, membership=_refit(bundle, known, progress))

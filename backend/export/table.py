@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +29,8 @@ OWN_COLUMNS = (
 
 OLD_COLUMNS = tuple(name for name in OWN_COLUMNS if name != ASIDE)
 """What it started with before examples were kept aside."""
+
+_PLAIN = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 SUFFIX = "_user"
 """Added to a user's column whose name is taken, as often as needed: ``loss`` -> ``loss_user``."""
@@ -45,6 +50,11 @@ def free_names(names: Iterable[str], taken: Iterable[str] = OWN_COLUMNS) -> dict
     return renamed
 
 
+def own_columns(examples: pd.DataFrame) -> list[str]:
+    """The user's own columns that an export can hold, in order."""
+    return [name for name in examples.columns if name != "id" and not _holds_bytes(examples[name])]
+
+
 def user_columns(
     examples: pd.DataFrame, rows: NDArray[np.int64], taken: Iterable[str] = OWN_COLUMNS
 ) -> pd.DataFrame:
@@ -53,7 +63,7 @@ def user_columns(
     ``id`` is ours already. A column of bytes (images inside the bundle) stays out; a column of
     paths stays in.
     """
-    kept = [name for name in examples.columns if name != "id" and not _holds_bytes(examples[name])]
+    kept = own_columns(examples)
     chosen = examples[kept].iloc[rows].reset_index(drop=True)
     return chosen.rename(columns=free_names(kept, taken))
 
@@ -66,13 +76,20 @@ def column_kinds(table: pd.DataFrame) -> list[dict[str, str]]:
     ]
 
 
-def to_csv(table: pd.DataFrame) -> bytes:
+def to_csv(
+    table: pd.DataFrame, written: Mapping[str, NDArray[Any]] = MappingProxyType({})
+) -> bytes:
     """A table as CSV. Missing cells are empty, text is made harmless, numbers keep all digits.
+
+    ``written`` holds the cells of columns of numbers as they came (``1.10``): those are taken.
 
     Only ``weight`` is rounded, to 6 significant digits: it is evaluated again on replay, where
     another processor may differ in the last bits.
     """
-    columns = [_cells(str(name), table[name]) for name in table.columns]
+    columns = [
+        _as_written(written[name]) if name in written else _cells(str(name), table[name])
+        for name in table.columns
+    ]
     sink = io.StringIO(newline="")
     writer = csv.writer(sink, lineterminator="\r\n")
     writer.writerow([neutralise(str(name)) for name in table.columns])
@@ -145,6 +162,13 @@ def _holds_bytes(column: pd.Series) -> bool:
     if column.dtype != object:
         return False
     return column.map(lambda cell: isinstance(cell, (bytes, bytearray, dict))).any()
+
+
+def _as_written(cells: NDArray[Any]) -> list[str]:
+    """Cells as they came; numbers (``-1.50``, ``+49``) are harmless, whatever they start with."""
+    return [
+        cell if _PLAIN.fullmatch(cell) else neutralise(cell) for cell in map(str, cells.tolist())
+    ]
 
 
 def _cells(name: str, column: pd.Series) -> list[str]:

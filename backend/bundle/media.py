@@ -25,10 +25,10 @@ from backend.bundle.members import Member, composed, path_problem
 from backend.core.errors import BundleError
 from backend.core.memory import is_out_of_memory
 
-KEPT = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
-"""Formats every browser shows: their bytes are kept as they are."""
+KEPT = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP")
+"""Formats every browser shows: their bytes are kept as they are. MPO is a JPEG with more behind it."""
 
-READ = (*KEPT, "TIFF", "PPM")
+READ = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """Formats that are read. EPS, SVG and the like are programs, not pixels, and are refused."""
 
 IMAGE_STARTS = (
@@ -227,6 +227,8 @@ def prepared(data: bytes) -> tuple[bytes, bytes]:
     with ExitStack() as stack:
         image, kind = _decoded(data, stack)
         try:
+            # Browsers turn the files that are kept as the camera says; nobody turns the others.
+            ImageOps.exif_transpose(image, in_place=True)
             kept = data if kind in KEPT else _encoded(_plain(image), "PNG")
             return kept, _thumbnail(image)
         except Exception as error:
@@ -276,7 +278,6 @@ def _decoded(data: bytes, stack: ExitStack) -> tuple[Image.Image, str]:
 
 
 def _thumbnail(image: Image.Image) -> bytes:
-    ImageOps.exif_transpose(image, in_place=True)
     plain = image
     gray = plain.mode in ("1", "L", "P", "LA")
     plain = _plain(plain)

@@ -14,7 +14,14 @@ from typing import Any
 from backend.bundle import Bundle, import_bundle, list_bundles, open_bundle, read_bundle
 from backend.cli.report import Report, StderrProgress, aligned, listed, plain
 from backend.core.errors import BundleError, Fault, InputError
-from backend.core.memory import ADVICE, allowance, anonymous_bytes, bounded, needs_more
+from backend.core.memory import (
+    ADVICE,
+    LIBRARY_BYTES,
+    allowance,
+    anonymous_bytes,
+    bounded,
+    needs_more,
+)
 
 
 def find_bundle(
@@ -117,7 +124,7 @@ def _bounded(named: str) -> Iterator[None]:
         print(f"error: {named}: {needs_more(allowed)} {ADVICE}", file=sys.stderr, flush=True)
         os._exit(2)
 
-    with bounded(allowed + (anonymous_bytes() or 0), over):
+    with bounded(allowed + LIBRARY_BYTES + (anonymous_bytes() or 0), over):
         yield
 
 

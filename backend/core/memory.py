@@ -24,6 +24,9 @@ MULTIPLE = 4
 FREE_BYTES = 2**30
 """Memory on top of that, the program's own included."""
 
+LIBRARY_BYTES = 192 * 2**20
+"""Of which so much is for the libraries of this program, which are mapped files as well."""
+
 _LOOK_EVERY_S = 0.02
 _STATUS = Path("/proc")
 _REFUSALS = (
@@ -84,7 +87,7 @@ def bounded(allowed: int, over: Callable[[], None]) -> Iterator[None]:
     Parameters
     ----------
     allowed : int
-        For all that the process holds, what it held before included.
+        For all that the process holds, what it held before included, and its libraries.
     over : callable
         Called once, from another thread, should it hold more all the same: memory that was granted
         earlier and is touched now is out of the limit's reach. It has to end the process.
@@ -94,6 +97,7 @@ def bounded(allowed: int, over: Callable[[], None]) -> Iterator[None]:
     if resource is None or held is None or granted is None:
         yield
         return
+    allowed -= LIBRARY_BYTES
     before = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = granted + max(0, allowed - held)
     ceilings = [one for one in (wanted, *before) if one != resource.RLIM_INFINITY]

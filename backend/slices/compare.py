@@ -316,14 +316,15 @@ def _verdicts(result: FoundGroups) -> Sequence[str]:
 
 def _verdict(kind: str, p: float, effect: Effect | None) -> str:
     """What is said of a group that the comparison tested."""
-    if kind == "confusion" and p > wording.LEVEL:
-        return wording.CELL  # its losses were shuffled within cells
+    if kind == "confusion" and p > wording.LEVEL and effect is not None and effect.above:
+        return wording.CELL  # within which its losses were shuffled
     return wording.verdict(p, effect, bound=kind == "class")
 
 
 def _caution(result: FoundGroups, measured: bool) -> str:
     if "losses" in result.sees:
-        return "defined by the loss: held-out numbers are high by construction"
+        said = "there is nothing to test" if measured else "its losses are high by construction"
+        return f"defined by the loss: {said}"
     if "predictions" in result.sees:
         return "its rule sees predictions: errors and losses are high by construction"
     if measured and result.own is None and result.inputs.kept_aside is None:

@@ -175,19 +175,19 @@ def found_groups(
 ) -> Any:
     """A result, its numbers computed from the rule.
 
-    ``ranked`` takes the place of the rule on the examples that found the groups, where each of them
-    was held out. Those kept aside get their weights from the rule, which then reads predictions in
-    place of probabilities: how sure the model was is another name for the loss.
+    ``ranked`` takes the place of the rule on the examples that found the groups, or on all. Else
+    those kept aside get their weights from the rule, which then reads predictions in place of
+    probabilities: how sure the model was is another name for the loss.
     """
     known = inputs.known
     weights, scores = rule(known) if ranked is None else ranked
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = weights @ needed(known.losses) / weights.sum(axis=1)
-    if inputs.kept_aside is not None:
+    if inputs.kept_aside is not None and weights.shape[1] < len(inputs):
         weights, scores = _with_kept_aside(inputs, inputs.kept_aside, rule, (weights, scores))
+    finding = weights if inputs.kept_aside is None else weights[:, ~inputs.kept_aside]
     sizes = weights.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         effective = sizes**2 / np.square(weights).sum(axis=1)
+        means = finding @ needed(known.losses) / finding.sum(axis=1)
     return kind(
         method=method,
         weights=weights,

@@ -2,161 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from backend.core.effects import Effect
+from backend.core.errors import InputError
 from backend.core.progress import Progress
 from backend.core.shape import Shape
-from backend.slices.found import FoundGroups, Ranked, found_groups
-from backend.slices.inputs import Inputs, check_inputs
-from backend.spotlight import Regions, find_regions, iterate_spotlights, spotlight_objective
+from backend.core.wording import verdict
+from backend.slices.found import FoundGroups, OwnTest, Ranked, asked_for, found_groups
+from backend.slices.inputs import Inputs
+from backend.spotlight import Regions
+from backend.spotlight.find import search_spotlights
+from backend.spotlight.options import SearchOptions
 
 
 def spotlight_groups(
-    embeddings: Any,
-    losses: Any,
-    *,
-    fields: Mapping[str, Any],
-    size: float,
-    n_groups: int,
-    seed: int,
-    progress: Progress,
+    inputs: Inputs, options: SearchOptions, *, device: Any, progress: Progress
 ) -> FoundGroups:
-    """Spotlights as ``find_spotlights`` finds them; unseen rows get the kernel's weight.
+    """Spotlights as ``find_spotlights`` finds them, on all examples.
 
-    Parameters
-    ----------
-    embeddings, losses : arrays of shape (n, d) and (n,)
-    fields : mapping
-        Labels, predictions, probabilities and classes, as the other methods take them. Spotlights
-        look at none of them; the comparison does.
-    size : float
-        A share, or a number of examples; on halves of the data half as many.
-    n_groups, seed : int
-    progress : Progress
+    Unseen rows get the kernel's weight. A size in examples is scaled to the rows of a refit.
     """
-    n = len(losses)
+    n = len(inputs)
 
     def fit(inputs: Inputs, *, progress: Progress) -> FoundGroups:
-        regions = list(
-            iterate_spotlights(
-                inputs.embeddings,
-                inputs.losses,
-                size=size if size < 1 else size * len(inputs) / n,
-                n_spotlights=n_groups,
-                seed=seed,
-                progress=progress,
-            )
+        size = options.size if options.size < 1 else options.size * len(inputs) / n
+        found = search_spotlights(
+            inputs.embeddings,
+            inputs.losses,
+            replace(options, size=size),
+            device=device,
+            progress=progress,
         )
+        balls = [
+            Shape.ball(center, precision, kernel=options.kernel)
+            for center, precision in zip(found.centers, found.precisions, strict=True)
+        ]
 
         def rule(unseen: Inputs) -> Ranked:
-            nothing = np.zeros(len(unseen))
-            weights = np.stack(
-                [
-                    spotlight_objective(
-                        unseen.embeddings, nothing, region.center, region.precision, min_weight=0
-                    ).weights
-                    for region in regions
-                ]
-            )
+            rows = unseen.embeddings
+            rows = rows if found.preparation is None else found.preparation.apply(rows)
+            weights = np.stack([ball.weights(rows) for ball in balls])
             return weights, weights
 
-        found: FoundGroups = found_groups(
+        groups: FoundGroups = found_groups(
             "spotlights",
             inputs,
             rule,
             fit,
-            names=[f"spotlight {at + 1}" for at in range(len(regions))],
-            kinds=["all"] * len(regions),
-            notes=[],
-            parameters={"size": size, "n_groups": n_groups, "seed": seed},
-        )
-        return found
-
-    return fit(check_inputs("spotlights", embeddings, losses, **fields), progress=progress)
-
-
-def region_groups(
-    embeddings: Any,
-    losses: Any,
-    *,
-    fields: Mapping[str, Any],
-    n_groups: int,
-    seed: int,
-    progress: Progress,
-) -> FoundGroups:
-    """Regions as ``find_regions`` finds them; unseen rows get the weight that its shape gives them.
-
-    Parameters
-    ----------
-    embeddings, losses, fields, n_groups, seed, progress
-        As there.
-
-    Notes
-    -----
-    ``find_regions`` halves the data itself. On each half of the comparison it therefore searches
-    quarters, and finds less than it would.
-    """
-
-    def fit(inputs: Inputs, *, progress: Progress) -> FoundGroups:
-        found = find_regions(
-            inputs.embeddings,
-            inputs.losses,
-            labels=inputs.labels,
-            n_regions=n_groups,
-            seed=seed,
-            progress=progress,
-        )
-        bound = [tuple(int(code) for code in codes) for codes in found.scope_labels]
-        shapes = [_shape(found, at, codes) for at, codes in enumerate(bound)]
-
-        def rule(unseen: Inputs) -> Ranked:
-            scores = np.empty((len(shapes), len(unseen)))
-            weights = np.empty_like(scores)
-            for at, shape in enumerate(shapes):
-                scores[at] = shape.scores(unseen.embeddings, unseen.labels)
-                weights[at] = shape.weigh(scores[at])
-            return weights, scores
-
-        groups: FoundGroups = found_groups(
-            "regions",
-            inputs,
-            rule,
-            fit,
-            names=[
-                f"region {at + 1}, {_among(codes, inputs.classes)}"
-                for at, codes in enumerate(bound)
-            ],
-            kinds=["class" if codes else "all" for codes in bound],
-            sees=("labels",) if any(bound) else (),
-            notes=found.notes,
-            parameters={"n_groups": n_groups, "seed": seed},
-            ranked=(found.weights, found.scores),
+            names=[f"spotlight {at + 1}" for at in range(len(found))],
+            kinds=["all"] * len(found),
+            notes=(
+                *found.notes,
+                *asked_for(len(found), options.n_spotlights, "one search has no more optima"),
+            ),
+            parameters=dict(vars(options)),
+            ranked=(found.weights, found.weights),
         )
         return groups
 
-    return fit(check_inputs("regions", embeddings, losses, **fields), progress=progress)
+    return fit(inputs, progress=progress)
 
 
-def _among(codes: tuple[int, ...], classes: tuple[str, ...]) -> str:
-    if not codes:
-        return "whatever the label" if classes else "all examples"
-    return f"among {', '.join(classes[code] for code in codes)}"
+def region_groups(
+    found: Regions, facts: Sequence[Mapping[str, Any]], inputs: Inputs, n_groups: int
+) -> FoundGroups:
+    """The first regions of a search, as many as there are facts, with what the search says of them.
 
-
-def _shape(found: Regions, at: int, codes: tuple[int, ...]) -> Shape:
-    """Where a region lies, bound to the codes of its labels."""
-    labels = tuple(map(str, codes))
-    if found.kinds[at] == "label":
-        return Shape.label(*labels)
-    if found.kinds[at] == "direction":
-        return Shape.direction(found.vectors[at], found.cuts[at], labels=labels)
-    return Shape.ball(
-        found.centers[at],
-        root=found.roots[at],
-        shift=found.shift,
-        reach=found.reach,
-        labels=labels,
+    Parameters
+    ----------
+    found : Regions
+    facts : sequence of mappings
+        ``region_facts`` of those that are listed, each with its ``name``.
+    inputs : Inputs
+        The examples that were searched, with what was kept aside.
+    n_groups : int
+        How many were asked for; labels that fail as a whole come on top.
+    """
+    weights = np.zeros((len(facts), len(inputs)))
+    for row, members in zip(weights, found.members, strict=False):
+        row[members] = 1.0
+    groups: FoundGroups = found_groups(
+        "regions",
+        inputs,
+        _no_rule,
+        None,
+        names=[f"{one['number']} {one['name']}" for one in facts],
+        kinds=["class" if one["bound"] else "all" for one in facts],
+        sees=("labels",) if any(one["bound"] for one in facts) else (),
+        notes=(*found.notes, *asked_for(len(facts), n_groups, "no more regions stand out")),
+        parameters=dict(found.options),
+        ranked=(weights, found.scores[: len(facts)]),
+        own=OwnTest(
+            found.p_values[: len(facts)],
+            found.effects[: len(facts)],
+            tuple(_verdict(one) for one in facts),
+        ),
     )
+    return groups
+
+
+def _verdict(fact: Mapping[str, Any]) -> str:
+    effect = Effect.from_dict(fact["effect"])
+    return verdict(fact["p"], effect, fact["kind"], bound=fact["bound"], cell=fact["cell"])
+
+
+def _no_rule(unseen: Inputs) -> Ranked:
+    raise InputError("regions weigh other examples by their shapes: see backend.core.shape.")

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from backend.cache import key_of
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
+from backend.core.parts import bundle_aside, group_codes
 from backend.core.progress import Progress
+from backend.describe.naming.bundle import name_in_bundle
 from backend.tasks.checks import check_count, check_layer, check_number, chosen_layer
+from backend.tasks.regions import LISTED, count_shown, region_names, search_regions
 from backend.tasks.results import padded_rows
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
     from backend.slices import FoundGroups
+    from backend.slices.inputs import Inputs
 
 _OWN_METHODS = ("regions", "spotlights")
 
 
 def run_methods(
-    bundle: Bundle | None, options: Options, progress: Progress, part: WritePart
+    bundle: Bundle | None,
+    options: Options,
+    progress: Progress,
+    part: WritePart,
+    *,
+    device: str = "auto",
 ) -> tuple[Arrays, Meta]:
     """Other ways to find groups, each written as a part when it is done, and one table over all.
 
@@ -30,11 +43,19 @@ def run_methods(
     padded with -1, and ``overlap`` (g, g) over the groups in the order of ``meta["table"]``. A part
     holds weights and members of one method. Methods that miss a field of the bundle are left out,
     with the reason in ``meta["skipped"]``; when that leaves none, the first reason is raised.
+
+    Every method but spotlights, and those that are defined by the loss, finds and chooses its groups
+    without the examples that the bundle keeps aside; these say what is printed of all
+    (``backend.slices.compare_groups``). ``regions`` and ``spotlights`` are options of the tasks of
+    these names; what those find is listed as those list it, numbered and named alike, and
+    ``meta["keys"]`` holds the keys of their results.
     """
+    from backend.core.device import choose_device
     from backend.slices import compare_groups
 
     bundle = chosen_layer("methods", bundle, options)
     began = time.perf_counter()
+    data = _Data(bundle, options, choose_device(device))
     arrays: Arrays = {}
     results: list[FoundGroups] = []
     told: dict[str, Meta] = {}
@@ -47,7 +68,7 @@ def run_methods(
             progress(share * (done + fraction), message)
 
         try:
-            found = _find(method, bundle, options, step)
+            found = data.find(method, step)
         except InputError as error:
             skipped[method] = str(error)
             continue
@@ -66,6 +87,8 @@ def run_methods(
         results,
         bundle.losses,
         held_out=options["held_out"],
+        kept_aside=data.aside,
+        groups=data.groups,
         seed=options["seed"],
         progress=lambda fraction, message: progress(0.5 + 0.5 * fraction, message),
     )
@@ -75,36 +98,130 @@ def run_methods(
         "options": options,
         "methods": told,
         "skipped": skipped,
-        "table": table.to_dict("records"),
+        "table": [
+            row | {"effect": None if effect is None else effect.to_dict()}
+            for row, effect in zip(table.to_dict("records"), compared.effects, strict=True)
+        ],
+        "keys": data.keys,
         "base_loss": float(np.mean(bundle.losses)),
+        "n_aside": int(data.aside.sum()),
         "seconds": time.perf_counter() - began,
     }
 
 
-def _find(method: str, bundle: Bundle, options: Options, progress: Progress) -> FoundGroups:
-    """The groups of one method, given what the bundle knows of classes."""
-    from backend.slices import METHODS, find_groups
-    from backend.tasks.compared import region_groups, spotlight_groups
+class _Data:
+    """What the methods are given: the bundle's fields, its split, and the options of each."""
 
-    classified = bundle.label_codes is not None
-    fields: dict[str, Any] = {
-        "labels": bundle.labels if classified else None,
-        "predictions": bundle.predictions if bundle.prediction_codes is not None else None,
-        "probabilities": bundle.probabilities if classified else None,
-        "classes": bundle.class_names if classified else None,
-    }
-    shared: dict[str, Any] = {
-        "n_groups": options["n_groups"],
-        "seed": options["seed"],
-        "progress": progress,
-    }
-    if method == "regions":
-        return region_groups(bundle.embeddings, bundle.losses, fields=fields, **shared)
-    if method == "spotlights" or METHODS[method].takes_size:
-        shared["size"] = options["size"]
-    if method == "spotlights":
-        return spotlight_groups(bundle.embeddings, bundle.losses, fields=fields, **shared)
-    return find_groups(method, bundle.embeddings, bundle.losses, **fields, **shared)
+    def __init__(self, bundle: Bundle, options: Options, device: Any) -> None:
+        self.bundle, self.options, self.device = bundle, options, device
+        together = (options["regions"] or {}).get("groups")
+        self.aside = bundle_aside(bundle, together)
+        self.groups = None if together is None else group_codes(bundle, together)
+        classified = bundle.label_codes is not None
+        self.fields: dict[str, Any] = {
+            "labels": bundle.labels if classified else None,
+            "predictions": bundle.predictions if bundle.prediction_codes is not None else None,
+            "probabilities": bundle.probabilities if classified else None,
+            "classes": bundle.class_names if classified else None,
+        }
+        self.keys: dict[str, str] = {}
+
+    def find(self, method: str, progress: Progress) -> FoundGroups:
+        """The groups of one method."""
+        from backend.slices import METHODS, find_groups
+
+        if method == "regions":
+            return self._regions(progress)
+        if method == "spotlights":
+            return self._spotlights(progress)
+        sized = {"size": self.options["size"]} if METHODS[method].takes_size else {}
+        return find_groups(
+            method,
+            self.bundle.embeddings,
+            self.bundle.losses,
+            **self.fields,
+            n_groups=self.options["n_groups"],
+            kept_aside=self.aside,
+            seed=self.options["seed"],
+            progress=progress,
+            **sized,
+        )
+
+    def _regions(self, progress: Progress) -> FoundGroups:
+        from backend.spotlight import region_facts
+        from backend.tasks.compared import region_groups
+
+        asked = own_options("regions", self.options)
+        found = search_regions(self.bundle, asked, device=self.device, progress=progress)
+        facts = region_facts(found, self.bundle.losses)
+        names = region_names(self.bundle, found.members, facts)
+        listed = count_shown(facts, self.options["n_groups"])
+        named = [one | {"name": name} for one, name in zip(facts, names, strict=True)]
+        self._keep("regions", asked)
+        return region_groups(
+            found, named[:listed], self._inputs(self.aside), self.options["n_groups"]
+        )
+
+    def _spotlights(self, progress: Progress) -> FoundGroups:
+        from backend.spotlight.options import SearchOptions
+        from backend.tasks.compared import spotlight_groups
+
+        asked = own_options("spotlights", self.options)
+        said = {name: value for name, value in asked.items() if name != "layer"}
+        found = spotlight_groups(
+            self._inputs(None), SearchOptions(**said), device=self.device, progress=progress
+        )
+        rows = [found.members(group) for group in range(len(found))]
+        made = iter(name_in_bundle(self.bundle, [one for one in rows if len(one)]))
+        names = [next(made) if len(one) else "no members" for one in rows]
+        self._keep("spotlights", asked)
+        return replace(found, names=tuple(f"{at} {name}" for at, name in enumerate(names, 1)))
+
+    def _inputs(self, aside: NDArray[np.bool_] | None) -> Inputs:
+        from backend.slices.inputs import check_inputs
+
+        return check_inputs(
+            "a comparison",
+            self.bundle.embeddings,
+            self.bundle.losses,
+            **self.fields,
+            kept_aside=aside,
+        )
+
+    def _keep(self, task: str, asked: Options) -> None:
+        from backend.tasks.table import TASKS
+
+        self.keys[task] = key_of(task, self.bundle.digest, asked, TASKS[task].version)
+
+
+def own_options(task: str, options: Options) -> Options:
+    """Options of the task ``regions`` or ``spotlights``, complete, in a comparison with these."""
+    from backend.tasks.table import complete_options
+
+    given = dict(options[task] or {"seed": options["seed"]})
+    if task == "regions":
+        given["n_regions"] = max(LISTED, options["n_groups"])
+    elif options[task] is None:
+        given |= {"n_spotlights": options["n_groups"], "size": options["size"]}
+    return complete_options(task, given | {"layer": options["layer"]})
+
+
+def named_rows(meta: Mapping[str, Any], given: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The rows of a comparison, regions and spotlights under the names that somebody gave them.
+
+    ``given`` are those names by key, as ``Store.region_names`` has them.
+    """
+    place = dict.fromkeys(meta["keys"], 0)
+    rows = []
+    for row in meta["table"]:
+        method = row["method"]
+        if method in place:
+            number = row["group"].partition(" ")[0]
+            name = given.get(f"{meta['keys'][method]}:{place[method]}")
+            row = row | ({} if name is None else {"group": f"{number} {name}"})
+            place[method] += 1
+        rows.append(row)
+    return rows
 
 
 def _check_methods(options: Options) -> None:
@@ -126,11 +243,15 @@ def _check_methods(options: Options) -> None:
     check_count("n_groups", options["n_groups"], 1, 50)
     check_count("seed", options["seed"], 0, 2**32 - 1)
     check_number("size", options["size"], above=0)
+    for task in _OWN_METHODS:
+        if options[task] is not None and not isinstance(options[task], Mapping):
+            raise InputError(f"{task} must be options or None: got {options[task]!r}.")
+        own_options(task, options)
 
 
 TASK = Task(
     "backend.tasks.methods:run_methods",
-    version=3,
+    version=4,
     defaults={
         "methods": [
             "regions",
@@ -145,6 +266,8 @@ TASK = Task(
         "seed": 0,
         "size": 0.02,
         "held_out": True,
+        "regions": None,
+        "spotlights": None,
         "layer": "",
     },
     check=_check_methods,

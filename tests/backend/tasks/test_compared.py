@@ -1,86 +1,130 @@
-"""Regions and spotlights beside the other methods: same groups, and a rule for unseen rows."""
+"""Regions and spotlights beside the other methods: what their own tasks list, under the same names."""
 
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from backend.bundle import import_bundle, write_bundle
+from backend.core.device import choose_device
+from backend.core.parts import bundle_aside
 from backend.core.progress import ignore_progress
-from backend.core.shape import cut_between
 from backend.slices import compare_groups
-from backend.spotlight import find_regions, find_spotlights
-from backend.tasks.compared import region_groups, spotlight_groups
-
-COMMON = {"n_groups": 2, "seed": 0, "progress": ignore_progress}
+from backend.slices.inputs import check_inputs
+from backend.spotlight import find_spotlights
+from backend.spotlight.options import SearchOptions
+from backend.tasks import complete_options, run_methods, run_regions, run_spotlights
+from backend.tasks.compared import spotlight_groups
+from backend.tasks.methods import named_rows
+from backend.tasks.regions import count_shown
 
 
 @pytest.fixture(scope="module")
-def data():
-    """600 examples of two classes; 40 of class "b" lie together and fail."""
+def bundle(tmp_path_factory):
+    """600 examples of two classes; 40 of class "b" lie together and fail; rows come in pairs."""
     random = np.random.default_rng(3)
-    embeddings = random.normal(size=(600, 6))
-    labels = np.array(["a", "b"], dtype=object)[np.arange(600) % 2]
+    embeddings, labels = random.normal(size=(600, 6)), np.arange(600) % 2
     losses = random.gamma(4, 0.25, 600)
     rows = np.arange(1, 80, 2)
     embeddings[rows] = 2.5 + 0.5 * embeddings[rows]
     losses[rows] += 3
-    return embeddings, losses, labels, rows
-
-
-def test_regions_keep_members_labels_and_kernel(data):
-    embeddings, losses, labels, rows = data
-    plain = find_regions(embeddings, losses, labels=labels, n_regions=2)
-    found = region_groups(embeddings, losses, fields={"labels": labels}, **COMMON)
-    np.testing.assert_allclose(found.weights, plain.weights, atol=1e-9)
-    bound = list(plain.scope_labels).index(("b",))
-    assert found.names[bound] == f"region {bound + 1}, among b"
-    assert np.isin(found.members(bound)[:10], rows).all()
-    # The rule gives the examples the weights they were found with, and none to another label.
-    again = found.score(embeddings, labels=labels)
-    np.testing.assert_allclose(again, found.weights, atol=1e-6)
-    assert (again[bound][labels == "a"] == 0).all()
-
-
-def test_both_stand_in_one_table_and_are_tested_on_the_other_half(data):
-    embeddings, losses, labels, _ = data
-    regions = region_groups(embeddings, losses, fields={"labels": labels}, **COMMON)
-    spots = spotlight_groups(embeddings, losses, fields={"labels": labels}, size=40, **COMMON)
-    same = find_spotlights(embeddings, losses, size=40, n_spotlights=2)
-    np.testing.assert_allclose(spots.weights, same.weights, atol=1e-6)
-    table = compare_groups([regions, spots], losses).table
-    worst = table[table["held_out_ratio"] > 2]
-    assert set(worst["method"]) == {"regions", "spotlights"} and (worst["p"] <= 0.05).all()
-
-
-def test_without_labels_regions_lie_among_all(data):
-    embeddings, losses, _, rows = data
-    found = region_groups(embeddings, losses, fields={}, **COMMON)
-    assert found.names[0] == "region 1, all examples" and found.sees == ()
-    assert np.isin(found.members(0)[:10], rows).all()
-    equal = region_groups(embeddings, np.ones(600), fields={}, **COMMON)
-    assert len(equal) == 0 and equal.weights.shape == (0, 600) and equal.notes
-
-
-def test_directions_and_labels_have_a_rule_for_unseen_rows_too(data, monkeypatch):
-    embeddings, losses, labels, _ = data
-    codes = (labels == "b").astype(int)
-    vector = np.array([1.0, -0.5, 0.25, 0.0, 2.0, 0.125])
-    cut = cut_between(embeddings, vector, np.flatnonzero(codes == 1), 30)
-    weights = np.stack([codes == 1, np.isin(np.arange(600), cut.members)]).astype(float)
-    scores = np.where(codes == 1, [np.arange(600), embeddings @ vector], -np.inf)
-    found = SimpleNamespace(
-        kinds=("label", "direction"),
-        scope_labels=((1,), (1,)),
-        vectors=np.stack([np.full(6, np.nan), vector]),
-        cuts=np.array([np.nan, cut.cut]),
-        weights=weights,
-        scores=scores,
-        notes=(),
+    home = tmp_path_factory.mktemp("compared")
+    path = write_bundle(
+        home / "run.npz",
+        embeddings=embeddings,
+        losses=losses,
+        labels=labels,
+        predictions=np.where(np.isin(np.arange(600), rows), 0, labels),
+        classes=np.array(["a", "b"]),
+        examples=pd.DataFrame({"pair": np.arange(600) // 2}),
     )
-    monkeypatch.setattr("backend.tasks.compared.find_regions", lambda *given, **options: found)
-    groups = region_groups(embeddings, losses, fields={"labels": labels}, **COMMON)
-    np.testing.assert_array_equal(groups.score(embeddings, labels=labels), weights)
-    some = np.arange(599, 0, -7)
-    unseen = groups.score(embeddings[some], labels=labels[some])
-    np.testing.assert_array_equal(unseen, weights[:, some])
-    assert groups.members(1).tolist() == cut.members.tolist()
+    return import_bundle(path, home=home / "home")
+
+
+def made(run, task, bundle, **options):
+    return run(bundle, complete_options(task, options), ignore_progress, lambda *part: None)
+
+
+@pytest.mark.parametrize("own", [{}, {"groups": "pair", "sizes": [0.05], "seed": 3}])
+def test_regions_are_those_of_their_task_with_its_numbers(bundle, own):
+    arrays, meta = made(run_regions, "regions", bundle, **own)
+    asked = {"regions": own or None, "methods": ["regions", "george"], "n_groups": 3}
+    found, said = made(run_methods, "methods", bundle, **asked)
+    rows = [row for row in said["table"] if row["method"] == "regions"]
+    assert rows and len(rows) == count_shown(meta["regions"], 3)
+    for at, (row, fact) in enumerate(zip(rows, meta["regions"], strict=False)):
+        assert row["group"] == f"{fact['number']} {fact['name']}"
+        assert (row["p"], row["effect"]) == (fact["p"], fact["effect"])
+        np.testing.assert_array_equal(
+            *(
+                values[values >= 0]
+                for values in (found["members_regions"][at], arrays["members"][at])
+            )
+        )
+    # What somebody called one wins; the key is that of the task's own result.
+    named = named_rows(said, {f"{said['keys']['regions']}:0": "mine"})
+    assert [row["group"] for row in named[:1]] == ["1 mine"]
+    # Groups of other methods are measured on the same rows.
+    aside = bundle_aside(bundle, own.get("groups"))
+    first = said["table"][len(rows)]
+    members = found["members_george"][0]
+    assert first["effect"]["n"] == aside[members[members >= 0]].sum()
+    assert said["n_aside"] == aside.sum()
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"size": 40, "n_spotlights": 2},
+        {"size": 0.1, "n_spotlights": 2, "prepare": "pca", "components": 3, "seed": 2},
+        {"size": 40, "n_spotlights": 8, "starts": 2, "mode": "distinct"},
+    ],
+)
+def test_spotlights_are_those_of_their_task(bundle, own):
+    arrays, _ = made(run_spotlights, "spotlights", bundle, **own)
+    found, said = made(run_methods, "methods", bundle, spotlights=own, methods=["spotlights"])
+    np.testing.assert_allclose(found["weights_spotlights"], arrays["weights"], atol=1e-5)
+    rows, notes = said["table"], " ".join(said["methods"]["spotlights"]["notes"])
+    assert [row["group"].partition(" ")[0] for row in rows] == [
+        str(at + 1) for at in range(len(arrays["weights"]))
+    ]
+    fewer = f"{len(rows)} of the {own['n_spotlights']} groups asked for"
+    assert (fewer in notes) == (len(rows) < own["n_spotlights"])
+    # They were found on all examples: what is measured was found without those kept aside.
+    assert all("found on all examples" in row["note"] for row in rows)
+    first = rows[0]
+    assert first["p"] <= 0.05 and first["effect"]["error"] > 0.5 > 5 * first["effect"]["error_base"]
+
+
+def test_what_stands_for_a_spotlight_of_noise_is_not_chosen_by_what_is_reported():
+    said, seen = [], []
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        embeddings, losses = random.normal(size=(240, 2)), random.gamma(2, 0.5, 240)
+        aside = np.arange(240) % 3 == 0
+        found = spotlight_groups(
+            check_inputs("test", embeddings, losses),
+            SearchOptions(size=0.1, n_spotlights=2, starts=2),
+            device=choose_device("cpu"),
+            progress=ignore_progress,
+        )
+        table = compare_groups([found], losses, kept_aside=aside, held_out=False, seed=seed)
+        assert all(effect is not None for effect in table.effects)
+        said += [effect.loss for effect in table.effects]
+        seen += [losses[found.members(at)].mean() for at in range(2)]
+    # Found on all examples they look bad; losses are 1 on average everywhere.
+    print(np.mean(seen), np.mean(said))
+    assert np.mean(seen) > 1.1 > np.mean(said) > 0.9
+
+
+def test_a_spotlight_gives_unseen_rows_the_weight_of_its_kernel(bundle):
+    same = find_spotlights(bundle.embeddings, bundle.losses, size=40, n_spotlights=2)
+    found = spotlight_groups(
+        check_inputs("test", bundle.embeddings, bundle.losses),
+        SearchOptions(size=40, n_spotlights=2),
+        device=choose_device("auto"),
+        progress=ignore_progress,
+    )
+    some = SimpleNamespace(embeddings=bundle.embeddings[5:50])
+    np.testing.assert_allclose(found.rule(some)[0], same.weights[:, 5:50], atol=1e-6)

@@ -10,6 +10,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from backend.bundle.assemble import assemble
@@ -27,7 +28,7 @@ from backend.bundle.faults import Faults, refuse
 from backend.bundle.limits import MAX_NAME_LENGTH
 from backend.bundle.upload import open_upload
 from backend.core.errors import BackendError, BundleError
-from backend.core.home import home_folder
+from backend.core.home import home_folder, written_in
 from backend.core.memory import ADVICE, allowance, is_out_of_memory, needs_more
 from backend.core.progress import Progress, ignore_progress
 
@@ -55,6 +56,10 @@ def _foreign(path: PathLike) -> Iterator[None]:
     """
     try:
         yield
+    except BundleError as error:
+        if Path(path).suffix.lower() != ".zip":
+            raise
+        raise _in_archive(error, Path(path).name) from error
     except BackendError:
         raise
     except OSError as error:
@@ -78,6 +83,16 @@ def _foreign(path: PathLike) -> Iterator[None]:
             f"the upload cannot be read ({type(error).__name__}: {str(error)[:120]}).",
             "Check that it was saved completely; write_bundle makes files that are read.",
         ) from error
+
+
+def _in_archive(error: BundleError, archive: str) -> BundleError:
+    """The same faults, those of members of an archive named with the archive."""
+    return BundleError(
+        replace(fault, file=f"{archive}/{fault.file}")
+        if fault.file and fault.file.partition("/")[0] != archive
+        else fault
+        for fault in error.faults
+    )
 
 
 def _too_much(path: PathLike) -> BundleError:
@@ -262,7 +277,8 @@ def _folder_of(digest: str, home: PathLike | None) -> Path:
 
 def _bundles(home: PathLike | None) -> Path:
     folder = home_folder(home) / "bundles"
-    folder.mkdir(exist_ok=True)
+    with written_in(folder):
+        folder.mkdir(exist_ok=True)
     return folder
 
 

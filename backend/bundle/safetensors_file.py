@@ -53,6 +53,7 @@ def read_safetensors(path: Path, file: str) -> tuple[list[UploadEntry], dict[str
             if count > 1:
                 advice = "Give every tensor a name of its own."
                 raise refuse(file, name, None, f"{count} tensors have this name.", advice)
+        _check_ranges(path, file)
         start = path.stat().st_size
     entries = []
     # The library made sure that tensors follow one another up to the end of the file.
@@ -64,6 +65,18 @@ def read_safetensors(path: Path, file: str) -> tuple[list[UploadEntry], dict[str
         start -= math.prod(shape) * np.dtype(DTYPES[kind]).itemsize
         entries.append(_entry(path, file, name, kind, shape, start))
     return entries[::-1], metadata
+
+
+def _check_ranges(path: Path, file: str) -> None:
+    """Raise ``BundleError`` when two tensors share bytes, or bytes belong to none."""
+    end = 0
+    for name, said in sorted(_header(path), key=lambda item: item[1]["data_offsets"]):
+        first, last = said["data_offsets"]
+        if first != end:
+            word = "share bytes" if first < end else "leave bytes out"
+            problem = f"its bytes start at {first} where {end} was due: tensors {word}."
+            raise refuse(file, name, None, problem, SAVE_AGAIN)
+        end = last
 
 
 def _header(path: Path) -> list[tuple[str, dict[str, Any]]]:

@@ -694,7 +694,7 @@ def truncated_zip(folder: Path) -> Path:
     return path
 
 
-@case("embeddings.npy", "embeddings", None, "Bad CRC-32")
+@case("run.zip/embeddings.npy", "embeddings", None, "Bad CRC-32")
 def zip_with_flipped_bits(folder: Path) -> Path:
     path = zipped(folder, {"embeddings.npy": npy(X), "losses.npy": npy(LOSSES)})
     data = bytearray(path.read_bytes())
@@ -858,7 +858,7 @@ def npy_declaring_a_petabyte(folder: Path) -> Path:
     return root
 
 
-@case("embeddings.npy", "embeddings", None, "truncated: shape (6, 300000)")
+@case("run.zip/embeddings.npy", "embeddings", None, "truncated: shape (6, 300000)")
 def npy_declaring_too_much_in_a_zip(folder: Path) -> Path:
     return zipped(folder, {"embeddings.npy": lying_npy("(6, 300000)", bytes(72))})
 

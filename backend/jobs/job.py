@@ -78,6 +78,11 @@ class Job:
         return self.state not in ("queued", "running")
 
     @property
+    def waiting(self) -> list[str]:
+        """Who waits for it."""
+        return list(self._watchers)
+
+    @property
     def eta_s(self) -> float | None:
         """Seconds that are left at the pace so far; None while nothing can be said."""
         if self.state != "running":

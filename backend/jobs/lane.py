@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import logging
 import shutil
 import threading
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 _RETRY_LOCK_S = 0.25
 _FULL_BYTES = 384 * 2**20
 """Memory of a worker beyond which a fresh one takes up work whose memory is bounded."""
+_REMEMBERED = 4_096
+"""Watchers whose last turn is remembered."""
 _NICE = {"background": 10}
 _WAITING_ELSEWHERE = "Waiting for another process that computes the same"
 
@@ -67,13 +70,18 @@ class Workshop:
 
 
 class Lane:
-    """Jobs in order of arrival, for so many workers. Threads start with the first job."""
+    """Jobs for so many workers. Threads start with the first job.
+
+    Those who wait take turns: next is the first job of whoever was served longest ago, so that
+    nobody's twenty imports hold up somebody else's one.
+    """
 
     def __init__(self, name: str, workers: int, shop: Workshop):
         self.name = name
         self._workers = workers
         self._shop = shop
         self._waiting: list[Job] = []
+        self._turns: collections.OrderedDict[str, None] = collections.OrderedDict()
         self.threads: tuple[threading.Thread, ...] = ()
 
     # --- called under the lock --------------------------------------------------------------------
@@ -168,7 +176,7 @@ class Lane:
         waiting = self._waiting
         with self._shop.changed:
             while not self._shop.closed.is_set():
-                for job in list(waiting):
+                for job in self._in_turn():
                     lock = FileLock(self._shop.locks / job.key)
                     try:
                         lock.acquire(timeout=0)
@@ -181,9 +189,26 @@ class Lane:
                         self._fail(job, f"Results cannot be kept in {folder}: {error}.")
                         continue
                     waiting.remove(job)
+                    self._serve_next(job)
                     return job, lock
                 self._shop.changed.wait(_RETRY_LOCK_S if waiting else None)
         return None
+
+    def _in_turn(self) -> list[Job]:
+        """Waiting jobs, those of whoever was served longest ago first; else in order of arrival."""
+        turn = {who: place for place, who in enumerate(self._turns)}
+        return sorted(
+            self._waiting,
+            key=lambda job: min((turn.get(who, -1) for who in job.waiting), default=-1),
+        )
+
+    def _serve_next(self, job: Job) -> None:
+        """Put those who wait for a job at the end of the line."""
+        for who in job.waiting:
+            self._turns[who] = None
+            self._turns.move_to_end(who)
+        while len(self._turns) > _REMEMBERED:
+            self._turns.popitem(last=False)
 
     def _reuse(self, job: Job) -> bool:
         """Whether the job needs no computing, another process having finished it meanwhile."""

@@ -6,6 +6,7 @@ import collections
 import contextlib
 import os
 import shutil
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -134,6 +135,11 @@ class Jobs:
         with self._changed:
             return self._jobs.get(key)
 
+    @property
+    def closed(self) -> bool:
+        """Whether no more work is taken."""
+        return self._shop.closed.is_set()
+
     def close(self) -> None:
         """Cancel everything and end the workers."""
         with self._changed:
@@ -195,6 +201,24 @@ class Jobs:
         ended = [key for key, job in self._jobs.items() if job.ended]
         for key in ended[: max(0, len(self._jobs) - _REMEMBERED)]:
             del self._jobs[key]
+
+
+_SERVING: dict[Path, Jobs] = {}
+"""Workers outlive what asks for them: a cache of a page framework may be emptied by any visitor."""
+_HIRING = threading.Lock()
+
+
+def serving() -> Jobs:
+    """The workers of this server for its home folder: one set, however often it is asked for.
+
+    One that was closed is replaced.
+    """
+    home = home_folder()
+    with _HIRING:
+        known = _SERVING.get(home)
+        if known is None or known.closed:
+            known = _SERVING[home] = Jobs(home, warm=True)
+        return known
 
 
 def _sweep(folder: Path) -> None:

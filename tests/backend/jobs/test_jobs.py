@@ -16,7 +16,7 @@ import pytest
 
 from backend.core.errors import InputError, JobCancelled, JobError
 from backend.core.home import PROJECT
-from backend.jobs import Jobs, process, remaining_s
+from backend.jobs import Jobs, process, remaining_s, serving
 from backend.jobs import job as one_job
 from backend.jobs import manager as many_jobs
 from backend.tasks import Task
@@ -431,6 +431,30 @@ def test_old_jobs_are_forgotten_and_running_ones_kept(jobs, gate, monkeypatch):
         keys.append(key)
     assert jobs.get(running.key) is running
     assert [jobs.get(key) is None for key in keys] == [True, True, True, False, False]
+
+
+def test_those_who_wait_take_turns(jobs, gate):
+    first = jobs.submit("patient", "", gate, watcher="ann")
+    eventually(lambda: first.state == "running")
+    asked = ["ann", "ann", "ann", "ben", "ben", "cy"]
+    waiting = [
+        jobs.submit("echo", "", {"number": number}, watcher=who) for number, who in enumerate(asked)
+    ]
+    open_gate(gate)
+    ended = sorted(waiting, key=lambda job: jobs.cache.path(finished(job).key).stat().st_mtime_ns)
+    order = [asked[waiting.index(job)] for job in ended]
+    assert order == ["ben", "cy", "ann", "ben", "ann", "ann"]
+
+
+def test_one_set_of_workers_serves_a_home_however_often_it_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("ERRORSCOPE_HOME", str(tmp_path / "home"))
+    manager = serving()
+    try:
+        assert serving() is manager
+        manager.close()
+        assert serving() is not manager and not serving().closed
+    finally:
+        serving().close()
 
 
 def test_workers_must_be_a_positive_number(tmp_path):

@@ -9,7 +9,7 @@ import streamlit as st
 from backend.bundle import Bundle, list_bundles, open_bundle
 from backend.cache import Cache
 from backend.core.home import home_folder
-from backend.jobs import Job, Jobs
+from backend.jobs import Job, Jobs, serving
 from backend.store import Store
 from backend.tasks import default_options
 from pages.components.shared import keys
@@ -17,8 +17,8 @@ from pages.components.shared import keys
 
 @st.cache_resource(show_spinner=False)
 def jobs() -> Jobs:
-    """The worker processes. One set serves everybody."""
-    return Jobs(warm=True)
+    """The worker processes. One set serves everybody, also after somebody emptied the caches."""
+    return serving()
 
 
 @st.cache_resource(show_spinner=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -45,12 +46,21 @@ def page() -> None:
     done = job.state == "done"  # read once: it may end between two looks
     with list_place:
         result = job.result() if done else None
-        found = groups.parts_of(result) if result else job.partial()
-        regions = groups.region_choices(bundle, found, options, job.key, method)
-        facts = result.meta["regions"] if result and method == search.REGIONS else None
-        regions = claims.first_regions(regions, facts)
+        parts = job.partial()
+        listed = (result or next(iter(parts), None)) if method == search.REGIONS else None
+        facts = listed.meta["regions"] if listed else None
+        if method == search.REGIONS and listed and not result:
+            regions = groups.sampled_choices(bundle, listed, options, job.key)
+        else:
+            found = groups.parts_of(result) if result else parts
+            regions = groups.region_choices(bundle, found, options, job.key, method)
+        if result and method == search.REGIONS:
+            claims.keep_place(parts, regions)
+        regions = claims.first_regions(bundle.digest, regions, facts)
         if not done and show_progress(job, what="Searching regions", key="fit"):
             st.rerun()  # it ended just now, and nothing polls any more
+        if listed and not result:
+            claims.show_sample(listed, bundle.n, coming=job.state in RUNNING)
     looked = selection.look(bundle, mapview.layouts(bundle))
     choices = offered_groups(bundle, regions, looked, options) if regions or done else []
     with map_place:
@@ -67,20 +77,21 @@ def page() -> None:
         if job.state in RUNNING:
             list_place.skeleton(height=mapview.HEIGHT - 60)
         return
-    trusted = Trusted(bundle, method, options, result, choices)
+    trusted = Trusted(bundle, method, options, result, choices, facts)
     with list_place:
         if done and not regions:
             st.info("No region stands out from the rest: the losses are equal, or too few.")
         choice = groups.choose_group(choices, final=done, verdicts=trusted.verdicts())
         if facts is not None:
-            claims.show_explained(facts, len(regions))
+            claims.show_detail(choice, facts)
+            claims.show_explained(bundle.digest, facts, len(regions))
         if method == search.SPOTLIGHTS and result is not None and result.meta.get("notes"):
             st.caption(" ".join(text.plain(note, limit=300) for note in result.meta["notes"]))
         with st.container(horizontal=True, vertical_alignment="center"):
             if regions:
                 groups.explain_numbers(method)
             trusted.follow()
-            if choice.source["kind"] == "region":
+            if choice.found and not choice.sampled:
                 tagging.rename_form(bundle, choice)
     bar = show_acting_bar(bundle, looked)
     more: dict[str, Any] = {
@@ -106,10 +117,12 @@ class Trusted:
         options: dict[str, Any],
         result: Entry | None,
         choices: list[Choice],
+        facts: Sequence[claims.Facts] | None,
     ) -> None:
         trust.remember(bundle, method, options)
         self._meta = result.meta if result is not None else None
         self._choices = choices
+        self._facts = facts
         self._job = None
         if result is not None and method == search.SPOTLIGHTS:
             self._job = trust.ask(bundle, options)
@@ -118,7 +131,7 @@ class Trusted:
         """Group key -> a few words, as far as they are known."""
         if self._job is not None:
             return trust.verdicts(self._job)
-        return claims.verdicts(self._meta["regions"]) if self._meta else {}
+        return claims.verdicts(self._choices, self._facts) if self._facts else {}
 
     def follow(self) -> None:
         """A line on what is still being checked."""

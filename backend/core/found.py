@@ -20,6 +20,9 @@ from backend.core.errors import InputError
 from backend.core.preparation import check_preparation
 from backend.core.shape import KERNELS, KINDS, Shape
 
+SAMPLED = "sampled region"
+"""Kind of source of a region that a sample showed while the whole was searched: not one to keep."""
+
 SHORT = (
     *("kind", "key", "index", "number", "name", "region_kind", "kernel", "options", "layer"),
     *("shape", "cut", "labels", "method", "version"),

@@ -6,7 +6,7 @@ One name and one definition for each number, one line where chance ends, one way
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from backend.core.effects import CONFIDENCE, FEWEST, Effect
 from backend.core.parts import SHARES
@@ -145,14 +145,20 @@ def rate_words(effect: Effect) -> str:
     return f"{percent(effect.error)} wrong (kept aside; {_few(effect) if reach == DASH else reach})"
 
 
-def effect_words(effect: Effect) -> str:
+def effect_words(effect: Effect, *, label: bool = False) -> str:
     """What kept-aside examples say of a group, in one line.
+
+    Parameters
+    ----------
+    effect : Effect
+    label : bool
+        Whether all examples of the group's own labels are named beside the others.
 
     Returns
     -------
     str
         "33 kept aside: 67 % wrong (49 to 81 %), others 16 %: ×4.2"; of mean losses where there are
-        no predictions.
+        no predictions; with the label "..., its label 30 %, others 16 %: ×4.2".
     """
     if effect.n == 0:
         return "none kept aside"
@@ -167,11 +173,59 @@ def effect_words(effect: Effect) -> str:
         reach = f"{number(effect.loss_low)} to {number(effect.loss_high)}"
         reach = DASH if math.isnan(effect.loss_low) else reach
     words = f"{of}: {said} ({_few(effect) if reach == DASH else reach})"
+    own = number(effect.loss_label)
+    if math.isfinite(effect.error):
+        own = percent(effect.error_label)
+    if label and own != DASH:
+        words += f", its label {own}"
     if others == DASH:
         return words
     of_losses = math.isfinite(effect.error) and not effect.error_base > 0
     joint = "; loss" if of_losses and math.isfinite(effect.multiple) else ":"
     return f"{words}, others {others}{joint} {times(effect.multiple)}"
+
+
+def inner_words(n_members: int, effect: Effect) -> str:
+    """The worst that a region holds, as a line below it: its 30 worst, 91 % wrong.
+
+    Parameters
+    ----------
+    n_members : int
+        Examples of the smaller region.
+    effect : Effect
+        What its kept-aside members say; the mean loss where there are no predictions.
+    """
+    words = f"its {n_members:,} worst"
+    if math.isfinite(effect.error):
+        return f"{words}, {percent(effect.error)} wrong"
+    return f"{words}, mean loss {number(effect.loss)}" if math.isfinite(effect.loss) else words
+
+
+def explained_words(shares: Sequence[float | None], shown: int) -> str:
+    """How much of the excess loss a list holds: "" where that is unknown, or nothing is shown.
+
+    Parameters
+    ----------
+    shares : sequence of float or None
+        Of the first 1, 2, ... entries together.
+    shown : int
+        How many entries are shown.
+
+    Returns
+    -------
+    str
+        "These 5 entries hold 41 % of the excess loss; 7 more hold 12 %"
+    """
+    known = [share for share in shares if share is not None and math.isfinite(share)]
+    if not shown or len(known) < len(shares):
+        return ""
+    these = "This entry holds" if shown == 1 else f"These {shown:,} entries hold"
+    words = f"{these} {percent(known[shown - 1])} of the excess loss"
+    rest = len(shares) - shown
+    if rest > 0:
+        further = "1 more holds" if rest == 1 else f"{rest:,} more hold"
+        words += f"; {further} {percent(known[-1] - known[shown - 1])}"
+    return words
 
 
 def effect_cells(effect: Effect) -> tuple[str, str, str]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.errors import InputError
-from backend.core.found import FoundRegion
+from backend.core.found import SAMPLED, FoundRegion
 from backend.core.parts import bundle_aside, group_codes
 from backend.rules.circular import columns_behind, said_by
 from backend.store import Store
@@ -93,7 +93,7 @@ class Origins:
             found.append(self._mask(members))
         origin = taken_from(source)
         kind = (origin or {}).get("kind")
-        if kind == "region" and keeps_aside(origin):
+        if keeps_aside(origin):
             found.append(~self._kept_aside(region_groups(self._bundle, origin)))
         elif kind is not None and kind not in UNSEEN:
             found.append(self._mask(members))
@@ -147,7 +147,9 @@ def keeps_aside(source: Mapping[str, Any] | None) -> bool:
     That is so where its record says what those rows show. Spotlights are found on all rows.
     """
     record = _record(source)
-    return record is not None and record.method == "regions" and record.effect is not None
+    if record is None or record.method != "regions":
+        return False
+    return record.effect is not None or (source or {}).get("kind") == SAMPLED
 
 
 def region_groups(bundle: Bundle, source: Mapping[str, Any] | None) -> str | None:
@@ -158,7 +160,7 @@ def region_groups(bundle: Bundle, source: Mapping[str, Any] | None) -> str | Non
 
 
 def _record(source: Mapping[str, Any] | None) -> FoundRegion | None:
-    if source is None or source.get("kind") != "region":
+    if source is None or source.get("kind") not in ("region", SAMPLED):
         return None
     try:
         return FoundRegion.from_source(source)

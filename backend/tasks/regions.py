@@ -15,8 +15,9 @@ from backend.core.progress import Progress
 from backend.describe.naming.bundle import name_in_bundle
 from backend.spotlight.regions.settings import Settings
 from backend.tasks.checks import check_count, check_layer, chosen_layer
-from backend.tasks.results import searched_with
-from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
+from backend.tasks.results import between, padded_rows, searched_with
+from backend.tasks.sampled import find_quickly, sample_of, taken
+from backend.tasks.task import Arrays, Meta, Options, Task, WritePart, no_parts
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
@@ -44,19 +45,35 @@ def run_regions(
     region with its name, ``meta["notes"]`` what a reader should know. Labels count where they are
     classes; ``groups`` names a column whose rows of one value stay in one part of the data. What is
     kept aside follows from the bundle alone (``backend.core.parts.bundle_aside``).
+
+    Of a large bundle a part comes first: the list that a sample of its rows gives. It holds ``members``
+    (r, max), rows of the bundle padded with -1, the facts with names, and ``meta["sample"]``, how
+    many rows were looked at. The list of the whole is made without it.
     """
     from backend.core.device import choose_device
-    from backend.spotlight import region_arrays, region_facts
+    from backend.spotlight import region_arrays
 
     bundle = chosen_layer("regions", bundle, options)
     began = time.perf_counter()
     chosen = choose_device(device)
-    found = search_regions(bundle, options, device=chosen, progress=progress)
-    facts = region_facts(found, bundle.losses)
-    names = region_names(bundle, found.members, facts)
+    aside = bundle_aside(bundle, options["groups"])
+    rows = None if part is no_parts else sample_of(bundle.n)
+    if rows is not None:
+        of_sample = between(progress, 0.0, 0.15)
+        small = taken(bundle, rows)
+        first = search_regions(
+            small, options, aside=aside[rows], device=chosen, progress=of_sample, quick=True
+        )
+        if len(first):
+            part(
+                {"members": padded_rows([rows[members] for members in first.members])},
+                {"sample": len(rows), "regions": _named(small, first), "version": TASK.version},
+            )
+        progress = between(progress, 0.15, 1.0)
+    found = search_regions(bundle, options, aside=aside, device=chosen, progress=progress)
     return region_arrays(found), {
         **searched_with(TASK, options, chosen),
-        "regions": [one | {"name": name} for one, name in zip(facts, names, strict=True)],
+        "regions": _named(bundle, found),
         "notes": list(found.notes),
         "labelled": bundle.label_codes is not None,
         "n_candidates": found.n_candidates,
@@ -67,8 +84,28 @@ def run_regions(
     }
 
 
-def search_regions(bundle: Bundle, options: Options, *, device: Any, progress: Progress) -> Regions:
+def _named(bundle: Bundle, found: Regions) -> list[dict[str, Any]]:
+    """What is said beside each region, its name among it."""
+    from backend.spotlight import region_facts
+
+    facts = region_facts(found, bundle.losses)
+    names = region_names(bundle, found.members, facts)
+    return [one | {"name": name} for one, name in zip(facts, names, strict=True)]
+
+
+def search_regions(
+    bundle: Bundle,
+    options: Options,
+    *,
+    device: Any,
+    progress: Progress,
+    aside: NDArray[np.bool_] | None = None,
+    quick: bool = False,
+) -> Regions:
     """The regions of a bundle, searched with everything that it holds.
+
+    ``aside`` (n,) are the rows kept aside, by default those of the bundle; ``quick`` leaves out of the search what
+    ``backend.tasks.sampled.QUICK`` says.
 
     Raises
     ------
@@ -85,20 +122,20 @@ def search_regions(bundle: Bundle, options: Options, *, device: Any, progress: P
     probabilities = bundle.probabilities
     if probabilities is None and bundle.logits is not None:
         probabilities = _softmax(np.asarray(bundle.logits, dtype=np.float64))
-    return find_regions(
-        bundle.embeddings,
-        bundle.losses,
-        labels=bundle.label_names,
-        predictions=bundle.predictions if predictions is None else predictions,
-        probabilities=probabilities,
-        groups=groups,
-        kept_aside=bundle_aside(bundle, options["groups"]),
-        sizes=options["sizes"],
-        n_regions=int(options["n_regions"]),
-        seed=int(options["seed"]),
-        device=device,
-        progress=progress,
-    )
+    given: Options = {
+        "labels": bundle.label_names,
+        "predictions": bundle.predictions if predictions is None else predictions,
+        "probabilities": probabilities,
+        "groups": groups,
+        "kept_aside": bundle_aside(bundle, options["groups"]) if aside is None else aside,
+        "sizes": options["sizes"],
+        "n_regions": int(options["n_regions"]),
+        "seed": int(options["seed"]),
+        "device": device,
+        "progress": progress,
+    }
+    search = find_quickly if quick else find_regions
+    return search(bundle.embeddings, bundle.losses, **given)
 
 
 def region_names(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backend.cache import Cache, Entry, key_of
+from backend.cache import Cache
 from backend.core.effects import Effect
 from backend.core.errors import InputError
 from backend.core.progress import Progress
@@ -33,7 +32,9 @@ from backend.report.html import render_report
 from backend.report.markdown import model_card_section
 from backend.store import Store
 from backend.tasks import TASKS, complete_options
+from backend.tasks.kept import kept_result
 from backend.tasks.regions import count_shown
+from backend.tasks.results import between
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
@@ -94,7 +95,7 @@ def report_contents(
     search = "regions" if options["spotlights"] is None else "spotlights"
     wanted = complete_options(search, (options[search] or {}) | layer)
     cache = Cache(home)
-    found = _result(search, bundle, wanted, _between(progress, 0.0, 0.1), cache)
+    found = kept_result(search, bundle, wanted, progress=between(progress, 0.0, 0.1), cache=cache)
     shown = count_shown(found.meta["regions"]) if search == "regions" else None
     assessment: Mapping[str, Any] | None = None
     methods = None
@@ -102,10 +103,14 @@ def report_contents(
         assessment = claims_of_regions(found.meta, shown=shown)
     elif options["claim"]:
         asked = complete_options("assess", wanted)
-        assessment = _result("assess", bundle, asked, _between(progress, 0.1, 0.5), cache).meta
+        assessment = kept_result(
+            "assess", bundle, asked, progress=between(progress, 0.1, 0.5), cache=cache
+        ).meta
     if options["methods"] is not None:
         asked = complete_options("methods", options["methods"] | layer)
-        compared = _result("methods", bundle, asked, _between(progress, 0.5, 0.9), cache)
+        compared = kept_result(
+            "methods", bundle, asked, progress=between(progress, 0.5, 0.9), cache=cache
+        )
         methods = methods_table(compared.meta["table"])
     progress(0.9, "Writing the report")
     store = Store(home=home)
@@ -184,23 +189,3 @@ def methods_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
         "note": "note",
     }
     return pd.DataFrame(rows)[list(names)].rename(columns=names)
-
-
-def _result(
-    task: str, bundle: Bundle, wanted: dict[str, Any], progress: Progress, cache: Cache
-) -> Entry:
-    """What a task makes: from the cache, or computed and kept there."""
-    row = TASKS[task]
-    key = key_of(task, bundle.digest, wanted, row.version)
-    kept = cache.read(key)
-    if kept is not None:
-        return kept
-    module, _, function = row.entry.partition(":")
-    made = getattr(import_module(module), function)
-    arrays, meta = made(bundle, wanted, progress, lambda arrays, meta: None)
-    return cache.write(key, arrays, meta)
-
-
-def _between(progress: Progress, low: float, high: float) -> Progress:
-    """Progress of a part of the work."""
-    return lambda fraction, message: progress(low + (high - low) * fraction, message)

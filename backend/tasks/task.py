@@ -19,6 +19,10 @@ class WritePart(Protocol):
     def __call__(self, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None: ...
 
 
+def no_parts(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+    """For callers that wait for the whole result: no piece is shown, or made, before it."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One row of the table.

@@ -169,7 +169,8 @@ def test_regions_come_first_and_say_where_they_were_looked_for(app: Any, tmp_pat
         f"{option} {caption}" for option, caption in zip(at.radio[0].options, captions, strict=True)
     ]
     assert any("dog" in one for one in lines)  # in the name, else among which label it is
-    assert sum("members · mean loss" in one or "members among" in one for one in captions) >= 3
+    assert sum("members, " in one and "others" in one for one in captions) >= 3
+    assert "mean loss of all its members" in words.replace("\\", "")
     assert not captions[-1]  # what regions are compared with takes one line
 
 
@@ -180,6 +181,8 @@ def test_more_regions_are_a_click_or_a_link_away(app: Any, tmp_path: Path) -> No
     at = ended(at.button(key="more_regions").click().run())
     many = [one for one in at.radio[0].options if not one.startswith(("**H**", "**R**"))]
     assert many[: len(few)] == few and len(many) > len(few)
+    assert "".join(at.query_params["regions"]) == "1"  # other bundles show as many as were asked for
+    assert at.button(key="more_regions").label == "Fewer regions"
     last = f"region-{len(many)}"
     at = app("spotlights", bundle=digest, regions="1", group=last)
     assert at.radio[0].value == last

@@ -29,7 +29,7 @@ def start_form(bundle: Bundle, choice: Choice) -> None:
         bundle,
         choice,
         sentence=f"Higher loss: examples like region “{choice.name}”"
-        if choice.source["kind"] == "region"
+        if choice.found
         else f"Higher loss: {choice.name}",
         rule=None,
         key="hypothesis_start",

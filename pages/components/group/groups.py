@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.core import wording
-from backend.core.found import FoundRegion, exact_shape, one_region
+from backend.core.found import SAMPLED, FoundRegion, exact_shape, one_region
 from backend.core.groups import SMALL, Group, sharp_group, weighted_group
 from backend.core.home import home_folder
 from backend.core.sampling import random_rows
@@ -22,7 +22,7 @@ from backend.describe.naming.bundle import name_in_bundle
 from backend.difficulty import high_loss
 from backend.export import keep_shape
 from pages.components.shared import keys, link, palette, services, text
-from pages.components.shared.choice import Choice
+from pages.components.shared.choice import Choice, sampled_key
 
 
 def region_choices(
@@ -66,6 +66,40 @@ def region_choices(
             )
         )
     return choices
+
+
+def sampled_choices(
+    bundle: Bundle, first: Entry, options: dict[str, Any], job_key: str
+) -> list[Choice]:
+    """The regions of a sample, shown until the whole is searched: to be looked at, not to be kept."""
+    held = first["members"]
+    return [
+        Choice(
+            key=sampled_key(index),
+            name=str(facts["name"]),
+            group=_sampled(job_key, index, held[index][held[index] >= 0], bundle.losses),
+            number=str(facts["number"]),
+            colour=palette.region_hue(index),
+            scope=str(facts["scope"]),
+            among=tuple(facts["labels"]),
+            source={
+                "kind": SAMPLED,
+                "index": index,
+                "number": facts["number"],
+                "name": facts["name"],
+                "method": "regions",
+                "version": first.meta["version"],
+                "options": options | {"layer": bundle.layer},
+                "sample": first.meta["sample"],
+            },
+        )
+        for index, facts in enumerate(first.meta["regions"])
+    ]
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _sampled(job_key: str, index: int, _rows: NDArray[np.int64], _losses: NDArray[Any]) -> Group:
+    return sharp_group("region", _rows, _losses)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
@@ -219,7 +253,7 @@ def choose_group(
 def _title(choice: Choice) -> str:
     """Number and name; what regions are compared with says its numbers on the same line."""
     title = f"**{choice.number}**  {text.plain(choice.name, limit=90)}"
-    if choice.source["kind"] == "region":
+    if choice.found:
         return title
     return f"{title} · :gray[{_numbers(choice)}]"
 
@@ -231,7 +265,7 @@ def _numbers(choice: Choice) -> str:
         line = f"{text.count(group.n_members)} of {text.count(choice.whole)} pass the filters"
         return line + (f" · mean loss {text.number(group.member_loss)}" if group.n_members else "")
     words = text.counted(group.n_members, "member")
-    if choice.source["kind"] != "region":
+    if not choice.found:
         words = text.count(group.n_members)
     if len(choice.among) == 1 and choice.among[0] not in choice.name:
         words += f" {text.plain(choice.scope)}"
@@ -240,13 +274,16 @@ def _numbers(choice: Choice) -> str:
 
 def _caption(choice: Choice, verdict: str | None) -> str:
     """The numbers of a region: its members and mean loss, then what held-out examples say."""
-    if choice.source["kind"] != "region":
+    if not choice.found:
         return ""
     group = choice.group
+    whole = choice.whole in (None, group.n_members)
+    if whole and verdict and choice.source.get("method") == "regions":
+        return f"{text.counted(group.n_members, 'member')}, {text.plain(verdict, limit=300)}"
     line = _numbers(choice)
     if choice.whole is None and group.weighted_loss <= group.base_loss:
         line += " · not above base"
-    if group.small and choice.whole in (None, group.n_members):
+    if group.small and whole:
         line += f" · small: under {SMALL}"
     if verdict:
         line += f" · {text.plain(verdict, limit=300)}"

@@ -48,5 +48,6 @@ def show_group(
         picked = ways.show_view(bundle, view, choice, choices)
     with bar:
         tagging.show_bar(bundle, choice, picked)
-    with asking:
-        ask.start_form(bundle, choice)
+    if not choice.sampled:
+        with asking:
+            ask.start_form(bundle, choice)

@@ -11,6 +11,7 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
+from backend.core.found import SAMPLED
 from backend.export import export_flagged
 from pages.components.gallery import keyboard
 from pages.components.group import history
@@ -22,8 +23,8 @@ REST_S = 1.5
 
 
 def show_bar(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
-    """Tag what is picked, or the whole group."""
-    ids = bundle.ids[choice.group.rows].tolist()
+    """Tag what is picked, or the whole group; a region of a sample is not one to keep."""
+    ids = [] if choice.sampled else bundle.ids[choice.group.rows].tolist()
     words = f"group {choice.number}" if choice.number else choice.name
     targets = [(words, ids, choice.source)]
     if picked:
@@ -72,19 +73,26 @@ def tag_bar(bundle: Bundle, targets: Sequence[tuple[str, list[str], dict[str, An
         )
         for place, (words, ids, source) in enumerate(targets):
             st.button(
-                f"Tag {words} · {text.count(len(ids))}",
+                f"Tag {words} · {text.count(len(ids))}" if ids else f"Tag {words}",
                 key=f"tag_{place}",
                 icon=":material/sell:",
                 type="primary" if place == 0 else "secondary",
                 disabled=not ids,
                 on_click=_tag,
                 args=(bundle.digest, ids, source),
-                help="Name the tag first." if not name else None,
+                help=_why_not(ids, source, name),
             )
         history_buttons(bundle)
         if counts:
             download_button(bundle)
     show_notice()
+
+
+def _why_not(ids: list[str], source: dict[str, Any], name: str | None) -> str | None:
+    """Why the button does nothing now."""
+    if source["kind"] == SAMPLED:
+        return "This region is of a sample. It can be tagged when the whole list is there."
+    return None if name or not ids else "Name the tag first."
 
 
 def _tag(digest: str, ids: list[str], source: dict[str, Any]) -> None:

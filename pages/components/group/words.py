@@ -75,7 +75,7 @@ def _tokens(bundle: Bundle, choice: Choice, beside: Against, part: str) -> list[
         "highest ratio are listed."
     )
     st.caption(f"{said} Mark a row to see its members.")
-    if choice.source["kind"] == "region":
+    if choice.found:
         st.caption(
             "Neighbours in embedding space share words in any case: p says that a share is no accident of "
             "drawing, not that the word makes the loss high."

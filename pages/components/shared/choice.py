@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from backend.core.found import SAMPLED
 from backend.core.groups import Group
 
 
@@ -25,3 +26,18 @@ class Choice:
     """Members before filters took some away; None where none did."""
     among: tuple[str, ...] = ()
     """Labels among which a region was looked for; empty where among all examples."""
+
+    @property
+    def sampled(self) -> bool:
+        """Whether it is a region of a sample, shown while the whole is searched."""
+        return self.source["kind"] == SAMPLED
+
+    @property
+    def found(self) -> bool:
+        """Whether a search found it."""
+        return self.sampled or self.source["kind"] == "region"
+
+
+def sampled_key(index: int) -> str:
+    """Key of a region of a sample, as ``region-1`` is that of one of the whole list."""
+    return f"sample-{index + 1}"

@@ -47,6 +47,7 @@ UPLOADS_TAKEN = "_uploads_taken"
 NOTICE = "_notice"
 OPENED = "_opened"
 OPEN_LAYER = "_open_layer"
+ALL_REGIONS = "_all_regions"
 
 # populations of models: compression, subgroups, stress; the first lines are in the URL
 BASELINE = "baseline"

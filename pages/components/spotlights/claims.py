@@ -9,33 +9,53 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from backend.cache import Entry
 from backend.core import wording
 from backend.core.effects import Effect
-from backend.tasks.regions import LISTED, count_shown
+from backend.core.groups import SMALL
+from backend.tasks.regions import count_shown
+from backend.tasks.sampled import found_again
 from pages.components.shared import keys, link, palette, text
-from pages.components.shared.choice import Choice
+from pages.components.shared.choice import Choice, sampled_key
 from pages.components.spotlights import overlap
 
 Facts = Mapping[str, Any]
 
 
-def verdicts(regions: Sequence[Facts]) -> dict[str, str]:
+def verdicts(choices: Sequence[Choice], regions: Sequence[Facts]) -> dict[str, str]:
     """Group key -> what is said of it below its name."""
-    return {f"region-{at}": _words(region) for at, region in enumerate(regions, start=1)}
+    found = [choice for choice in choices if choice.found]
+    return {
+        choice.key: _words(region)
+        for choice, region in zip(found, regions[: len(found)], strict=True)
+    }
 
 
 def _words(region: Facts) -> str:
     effect = Effect.from_dict(region["effect"])
-    parts = [wording.effect_words(effect), f"{_verdict(region, effect)}, p {_p(region)}"]
+    own = region["bound"] and region["kind"] != "label"
+    said = wording.effect_words(effect, label=own)
+    return f"{said} · {_verdict(region, effect)}, p {_p(region)}"
+
+
+def show_detail(choice: Choice, regions: Sequence[Facts]) -> None:
+    """What the list has no room for, of the chosen region."""
+    if not choice.found:
+        return
+    region = regions[choice.source["index"]]
+    parts = [
+        f"{choice.number}: {region['scope']}",
+        f"mean loss of all its members {wording.number(region['member_loss'])}",
+    ]
+    if region["n_members"] < SMALL:
+        parts.append(f"small: under {SMALL} members")
     if region["inside"] is not None:
-        parts.append(f"inside {region['inside']}")
-    if region["bound"] and region["kind"] != "label" and effect.error_label == effect.error_label:
-        parts.append(f"all of its label {wording.percent(effect.error_label)} wrong")
+        outer = regions[region["inside"] - 1]
+        parts.append(f"inside {region['inside']}, {outer['name']}")
     if region["also"] is not None:
         inner = Effect.from_dict(region["also"]["effect"])
-        worse = f", {wording.percent(inner.error)} wrong" if inner.error == inner.error else ""
-        parts.append(f"also: its {text.count(region['also']['n_members'])} worst{worse}")
-    return " · ".join(parts)
+        parts.append(f"also {wording.inner_words(region['also']['n_members'], inner)}")
+    st.caption(text.plain(" · ".join(parts), limit=400), help=wording.MEANS[wording.MEAN])
 
 
 def _verdict(region: Facts, effect: Effect) -> str:
@@ -48,12 +68,14 @@ def _p(region: Facts) -> str:
     return wording.p_value(region["p"], None if region["kind"] == "label" else wording.LEAST_P)
 
 
-def first_regions(regions: list[Choice], facts: Sequence[Facts] | None) -> list[Choice]:
+def first_regions(
+    digest: str, regions: list[Choice], facts: Sequence[Facts] | None
+) -> list[Choice]:
     """The entries that are shown: labels that fail and so many regions as were asked for.
 
     A link to a later one shows the list as far as that.
     """
-    if facts is None:
+    if facts is None or digest in _opened():
         return regions
     shown = count_shown(facts, int(st.session_state[keys.N_REGIONS]))
     wanted = link.chosen(keys.GROUP) or st.query_params.get(keys.GROUP)
@@ -61,35 +83,68 @@ def first_regions(regions: list[Choice], facts: Sequence[Facts] | None) -> list[
     return regions[: max([shown, *named])]
 
 
-def show_explained(regions: Sequence[Facts], shown: int) -> None:
+def show_explained(digest: str, regions: Sequence[Facts], shown: int) -> None:
     """How much of the excess loss the list holds, and a button for the rest of it."""
-    rest = len(regions) - shown
-    known = [one["explained"] for one in regions]
-    if shown and known[-1] is not None:
-        these = "This entry holds" if shown == 1 else f"These {text.count(shown)} entries hold"
-        words = f"{these} {wording.percent(known[shown - 1])} of the excess loss"
-        if rest > 0:
-            further = "1 more holds" if rest == 1 else f"{text.count(rest)} more hold"
-            words += f"; {further} {wording.percent(known[-1] - known[shown - 1])}"
+    words = wording.explained_words([one["explained"] for one in regions], shown)
+    if words:
         st.caption(f"{words}.", help=wording.MEANS[wording.EXPLAINED])
-    if rest > 0:
+    rest = len(regions) - shown
+    if rest > 0 or digest in _opened():
         st.button(
-            f"More regions · {text.count(rest)} further",
+            f"More regions · {text.count(rest)} further" if rest > 0 else "Fewer regions",
             key="more_regions",
             type="tertiary",
-            icon=":material/expand_more:",
-            on_click=_show_all,
+            icon=":material/expand_more:" if rest > 0 else ":material/expand_less:",
+            on_click=_open_or_close,
+            args=(digest,),
         )
 
 
-def _show_all() -> None:
-    st.session_state[keys.N_REGIONS] = LISTED
+def _opened() -> frozenset[str]:
+    """Bundles whose whole list this session looks at."""
+    opened: frozenset[str] = st.session_state.get(keys.ALL_REGIONS, frozenset())
+    return opened
+
+
+def _open_or_close(digest: str) -> None:
+    st.session_state[keys.ALL_REGIONS] = _opened() ^ {digest}
+
+
+def show_sample(first: Entry, n: int, *, coming: bool) -> None:
+    """Say that the list is of a sample, and whether that of all examples is on its way."""
+    then = "the whole list is on its way" if coming else "the whole was not searched"
+    st.caption(
+        f":material/hourglass_top: From a sample of {text.count(first.meta['sample'])} of {text.count(n)} "
+        f"examples; {then}.",
+        help="A shorter search of some of the examples, to look at meanwhile. Its regions can be "
+        "tagged once the whole list is there.",
+    )
+
+
+def keep_place(parts: Sequence[Entry], regions: Sequence[Choice]) -> None:
+    """What was looked at in the list of a sample stays chosen, as far as the whole list has it."""
+    chosen = link.chosen(keys.GROUP)
+    place = {sampled_key(at): at for at in range(len(parts[0].meta["regions"]))} if parts else {}
+    if chosen not in place:
+        return
+    at = place[chosen]
+    held = parts[0]["members"][at]
+    again = found_again(held[held >= 0], [one.group.rows for one in regions])
+    link.put(keys.GROUP, None if again is None else regions[again].key)
+    name = text.plain(parts[0].meta["regions"][at]["name"])
+    words = f"All examples are searched. Region {at + 1} of the sample, {name}, "
+    words += (
+        "is not in the list."
+        if again is None
+        else f"is region {regions[again].number} of the list."
+    )
+    st.session_state[keys.NOTICE] = (words, ":material/info:")
 
 
 def show_claims(choices: Sequence[Choice], meta: Facts) -> None:
     """Every region's numbers on the examples kept aside, as a chart and a table."""
     st.caption(text.plain(wording.HOW, limit=900))
-    named = [choice for choice in choices if choice.source["kind"] == "region"]
+    named = [choice for choice in choices if choice.found]
     regions = meta["regions"][: len(named)]
     if not regions:
         st.info("No region was found, so there is nothing to check.")

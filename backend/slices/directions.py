@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from backend.core.progress import Progress, ignore_progress
 from backend.slices.axes import Axes, principal_axes
-from backend.slices.found import MIN_MEMBERS, FoundGroups, Ranked, asked_for, found_groups
+from backend.slices.found import MIN_MEMBERS, FoundGroups, Ranked, found_groups
 from backend.slices.inputs import (
     Inputs,
     check_groups,
@@ -150,9 +150,6 @@ def _fit(
     if without:
         shown = ", ".join(without[:10]) + (f" and {len(without) - 10} more" * (len(without) > 10))
         notes.append(f"No direction, for fewer than {_FEWEST} right or wrong examples: {shown}.")
-    notes[:0] = asked_for(
-        len(found), options.n_groups, "there is one direction in each class that can be separated"
-    )
     weights = np.zeros((len(found), len(known)))
     scores = np.zeros_like(weights)
     for group, (direction, rows, values) in enumerate(found):
@@ -174,6 +171,10 @@ def _fit(
             for direction in directions
         ],
         notes=notes,
+        asked=(
+            options.n_groups,
+            "one direction in each class with right and wrong examples enough",
+        ),
         parameters=dict(vars(options)),
         ranked=(weights, scores),
     )

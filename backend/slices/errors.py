@@ -20,7 +20,6 @@ from backend.slices.found import (
     MIN_MEMBERS,
     FoundGroups,
     Ranked,
-    asked_for,
     found_groups,
     worst_first,
 )
@@ -144,9 +143,6 @@ def _fit(
     weights, _ = _rule(axes, tuple(balls), known)
     kept = worst_first(weights, needed(known.losses), options.n_groups, MIN_MEMBERS)
     balls = [balls[at] for at in kept]
-    notes += asked_for(
-        len(balls), options.n_groups, f"no more clusters hold {MIN_MEMBERS} examples or more"
-    )
     progress(1.0, "Done")
     return found_groups(
         "error_clusters",
@@ -157,6 +153,7 @@ def _fit(
         kinds=["all"] * len(balls),
         group_notes=[f"around {ball.n_hard} hard examples" for ball in balls],
         notes=notes,
+        asked=(options.n_groups, f"no more clusters hold {MIN_MEMBERS} examples or more"),
         parameters=dict(vars(options)),
     )
 

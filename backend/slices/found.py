@@ -69,6 +69,9 @@ class FoundGroups:
         What the rule for unseen examples looks at besides the embedding.
     own : OwnTest or None
         Of a method that tests its groups itself.
+    fewer : str
+        Why there are fewer groups than were asked for, a sentence that is among the notes too;
+        empty where there are not.
     """
 
     method: str
@@ -87,6 +90,7 @@ class FoundGroups:
     rule: Rule = field(repr=False)
     refit: Refit | None = field(repr=False)
     own: OwnTest | None = field(default=None, repr=False, kw_only=True)
+    fewer: str = field(default="", kw_only=True)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -153,6 +157,7 @@ class FoundGroups:
                 for group in range(len(self))
             ],
             "notes": list(self.notes),
+            "fewer": self.fewer,
             "parameters": dict(self.parameters),
         }
 
@@ -169,6 +174,7 @@ def found_groups(
     group_notes: Sequence[str] | None = None,
     notes: Sequence[str] = (),
     parameters: dict[str, Any],
+    asked: tuple[int, str],
     ranked: Ranked | None = None,
     kind: type[FoundGroups] = FoundGroups,
     **more: Any,
@@ -177,7 +183,8 @@ def found_groups(
 
     ``ranked`` takes the place of the rule on the examples that found the groups, or on all. Else
     those kept aside get their weights from the rule, which then reads predictions in place of
-    probabilities: how sure the model was is another name for the loss.
+    probabilities: how sure the model was is another name for the loss. ``asked`` is how many groups
+    there should be, and why there may be fewer.
     """
     known = inputs.known
     weights, scores = rule(known) if ranked is None else ranked
@@ -188,6 +195,7 @@ def found_groups(
     with np.errstate(invalid="ignore", divide="ignore"):
         effective = sizes**2 / np.square(weights).sum(axis=1)
         means = finding @ needed(known.losses) / finding.sum(axis=1)
+    fewer = "" if len(names) >= asked[0] else f"{len(names)} of {asked[0]} groups: {asked[1]}."
     return kind(
         method=method,
         weights=weights,
@@ -198,7 +206,8 @@ def found_groups(
         effective_sizes=effective,
         mean_losses=means,
         group_notes=tuple(group_notes) if group_notes is not None else ("",) * len(names),
-        notes=tuple(notes),
+        notes=(*notes, fewer) if fewer else tuple(notes),
+        fewer=fewer,
         parameters=parameters,
         sees=tuple(sees),
         inputs=inputs,
@@ -219,11 +228,6 @@ def _with_kept_aside(
         values[:, ~aside], values[:, aside] = known, rest
         whole.append(values)
     return whole[0], whole[1]
-
-
-def asked_for(found: int, n_groups: int, why: str) -> tuple[str, ...]:
-    """A note where there are fewer groups than were asked for; none else."""
-    return () if found >= n_groups else (f"{found} of the {n_groups} groups asked for: {why}.",)
 
 
 def worst_first(

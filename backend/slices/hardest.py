@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.progress import Progress, ignore_progress
-from backend.slices.found import FoundGroups, Ranked, asked_for, found_groups
+from backend.slices.found import FoundGroups, Ranked, found_groups
 from backend.slices.inputs import Inputs, check_groups, check_inputs, check_size, needed
 
 
@@ -94,10 +94,8 @@ def _fit(
         ],
         kinds=["all" if label is None else "class" for label, _ in chosen],
         sees=("losses", "labels") if labels is not None else ("losses",),
-        notes=(
-            *asked_for(len(chosen), options.n_groups, "all classes together, and each by itself"),
-            "These examples are hard by definition; nothing says that they belong together.",
-        ),
+        notes=("These examples are hard by definition; nothing says that they belong together.",),
+        asked=(options.n_groups, "all classes together, and each by itself"),
         parameters=dict(vars(options)),
         ranked=(weights, _scores(tuple(cuts), inputs)),
     )

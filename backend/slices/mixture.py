@@ -19,7 +19,6 @@ from backend.slices.found import (
     MIN_MEMBERS,
     FoundGroups,
     Ranked,
-    asked_for,
     found_groups,
     worst_first,
 )
@@ -185,9 +184,6 @@ def _fit(
     everything = partial(_rule, mixture, axes, options, None)
     weights, scores = everything(known)
     kept = worst_first(weights, needed(known.losses), options.n_groups, MIN_MEMBERS)
-    notes += asked_for(
-        len(kept), options.n_groups, f"no more parts have {MIN_MEMBERS} examples or more"
-    )
     progress(1.0, "Done")
     return found_groups(
         "mixture",
@@ -198,6 +194,7 @@ def _fit(
         kinds=["confusion"] * len(kept),
         sees=("labels", "predictions"),
         notes=notes,
+        asked=(options.n_groups, f"no more parts have {MIN_MEMBERS} examples or more"),
         parameters=dict(vars(options)),
         ranked=(weights[kept], scores[kept]),
     )

@@ -13,7 +13,7 @@ from backend.core.errors import InputError
 from backend.core.progress import Progress
 from backend.core.shape import Shape
 from backend.core.wording import verdict
-from backend.slices.found import FoundGroups, OwnTest, Ranked, asked_for, found_groups
+from backend.slices.found import FoundGroups, OwnTest, Ranked, found_groups
 from backend.slices.inputs import Inputs
 from backend.spotlight import Regions
 from backend.spotlight.find import search_spotlights
@@ -56,10 +56,8 @@ def spotlight_groups(
             fit,
             names=[f"spotlight {at + 1}" for at in range(len(found))],
             kinds=["all"] * len(found),
-            notes=(
-                *found.notes,
-                *asked_for(len(found), options.n_spotlights, "one search has no more optima"),
-            ),
+            notes=found.notes,
+            asked=(options.n_spotlights, "one search has no more optima"),
             parameters=dict(vars(options)),
             ranked=(found.weights, found.weights),
         )
@@ -94,7 +92,8 @@ def region_groups(
         names=[f"{one['number']} {one['name']}" for one in facts],
         kinds=["class" if one["bound"] else "all" for one in facts],
         sees=("labels",) if any(one["bound"] for one in facts) else (),
-        notes=(*found.notes, *asked_for(len(facts), n_groups, "no more regions stand out")),
+        notes=found.notes,
+        asked=(n_groups, "no more stand out"),
         parameters=dict(found.options),
         ranked=(weights, found.scores[: len(facts)]),
         own=OwnTest(

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from backend.core.arrays import check_choice
 from backend.core.progress import Progress, ignore_progress
-from backend.slices.found import FoundGroups, Ranked, asked_for, found_groups
+from backend.slices.found import FoundGroups, Ranked, found_groups
 from backend.slices.george.one_class import (
     ClassClusters,
     assign_rows,
@@ -185,10 +185,8 @@ def _fit(inputs: Inputs, options: Options, progress: Progress = ignore_progress)
         ],
         kinds=["class"] * len(chosen),
         sees=("labels",),
-        notes=(
-            *_notes(known, options, found),
-            *asked_for(len(chosen), options.n_groups, "the classes have no more clusters"),
-        ),
+        notes=_notes(known, options, found),
+        asked=(options.n_groups, "the classes have no more clusters"),
         parameters=dict(vars(options)),
         kind=GeorgeClusters,
         assignment=_assigned(inputs, assignment, found, first),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
-from backend.cache import key_of
+from backend.cache import Cache
 from backend.cli.bundles import column_map, find_bundle
 from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
 from backend.core.effects import Effect
@@ -26,11 +26,14 @@ from backend.core.wording import (
     P,
     effect_cells,
     effect_names,
+    explained_words,
+    inner_words,
     p_value,
     verdict,
 )
 from backend.store import Store
-from backend.tasks import TASKS, complete_options, run_regions
+from backend.tasks import complete_options
+from backend.tasks.kept import kept_result
 from backend.tasks.regions import LISTED, count_shown
 
 _OF_ALL = ("shift", "reach", "kept_aside")
@@ -38,7 +41,11 @@ _OF_ALL = ("shift", "reach", "kept_aside")
 
 
 def regions(options: Namespace) -> Report:
-    """List the regions that the page lists, with what examples kept aside say of each."""
+    """List the regions that the page lists, with what examples kept aside say of each.
+
+    A search that the page or a report made is read where it is kept, and one made here is kept for
+    them.
+    """
     if options.out is not None:
         check_target(options.out)
     bundle = find_bundle(
@@ -48,14 +55,19 @@ def regions(options: Namespace) -> Report:
         layer=options.layer,
     )
     asked = region_options(bundle, options)
-    arrays, meta = run_regions(
-        bundle, asked, StderrProgress(), lambda arrays, meta: None, device=options.device
+    found = kept_result(
+        "regions",
+        bundle,
+        asked,
+        progress=StderrProgress(),
+        cache=Cache(options.home),
+        device=options.device,
     )
-    key = key_of("regions", bundle.digest, asked, TASKS["regions"].version)
+    key, meta = found.key, found.meta
     shown = count_shown(meta["regions"], options.regions)
     facts = _named(bundle, key, meta["regions"][:shown], options)
     if options.out is not None:
-        write_file(options.out, _file(bundle, key, arrays, {**meta, "regions": facts}))
+        write_file(options.out, _file(bundle, key, found.arrays, {**meta, "regions": facts}))
     data = {
         "bundle": bundle.digest,
         "name": bundle.name,
@@ -72,6 +84,8 @@ def regions(options: Namespace) -> Report:
         f"{meta['n_aside']:,} kept aside"
     ]
     parts.append(_table(facts) if facts else "No region was found.")
+    explained = explained_words([one["explained"] for one in meta["regions"]], shown)
+    parts += [f"{explained}."] if explained else []
     parts += meta["notes"]
     if options.out is not None:
         parts.append(f"Written to {options.out}.")
@@ -109,6 +123,14 @@ def said_of(fact: Mapping[str, Any]) -> tuple[str, str]:
     return p_value(fact["p"], None if label else LEAST_P), words
 
 
+def also_of(fact: Mapping[str, Any]) -> str | None:
+    """The worst that a region holds, in words; None where nothing smaller stands out in it."""
+    inner = fact.get("also")
+    if inner is None:
+        return None
+    return inner_words(inner["n_members"], Effect.from_dict(inner["effect"]))
+
+
 def _named(
     bundle: Bundle, key: str, facts: list[dict[str, Any]], options: Namespace
 ) -> list[dict[str, Any]]:
@@ -143,9 +165,10 @@ def _table(facts: list[dict[str, Any]]) -> str:
                 effect.n,
                 *effect_cells(effect),
                 *said_of(one),
+                also_of(one),
             ]
         )
-    return aligned(rows, [*header, MULTIPLE, P, "verdict"])
+    return aligned(rows, [*header, MULTIPLE, P, "verdict", "also"])
 
 
 def _file(

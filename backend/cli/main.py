@@ -188,13 +188,20 @@ def _fit(add: Adder, add_map: Mapper) -> None:
         help="the first so many, after labels that fail as a whole (default: 5)",
     )
     regions.add_argument(
-        "--size", type=float, metavar="SHARE", help="candidates of this share only (default: any)"
+        "--size",
+        type=float,
+        metavar="SHARE",
+        help="regions of this share of all examples only, as in 0.02 (default: .5, 1, 2 and 5 %%)",
     )
     regions.add_argument(
         "--groups", metavar="COLUMN", help="examples of one value stay in one part of the data"
     )
     regions.add_argument("--seed", type=int, default=0)
-    regions.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
+    regions.add_argument(
+        "--device",
+        default="auto",
+        help="where to search, if it was not done yet: auto, cpu, cuda ... (default: auto)",
+    )
     _layer(regions)
     add_map(regions)
 
@@ -245,7 +252,12 @@ def _findings(add: Adder) -> None:
         help="a file that 'fit --out' or 'regions --out' wrote (default: the regions of the page)",
     )
     report.add_argument("--spotlights", type=int, metavar="N", help="so many spotlights instead")
-    report.add_argument("--size", type=float, help="of a spotlight, as in fit (default: 0.02)")
+    report.add_argument(
+        "--size",
+        type=float,
+        help="with --spotlights: of one of them, as in fit (default: 0.02). Regions of one size come "
+        "from 'regions --size', with --out and then --regions here",
+    )
     report.add_argument("--seed", type=int, default=0)
     _layer(report)
 
@@ -304,7 +316,10 @@ def _check_combination(parser: argparse.ArgumentParser, options: argparse.Namesp
             parser.error("--region goes with --regions FILE.npz")
         options.region = 1 if options.region is None else options.region
     if options.run.endswith(":report") and options.size is not None and options.spotlights is None:
-        parser.error("--size goes with --spotlights N")
+        parser.error(
+            "--size is that of a spotlight and goes with --spotlights N. For regions of one size: "
+            "regions BUNDLE --size SHARE --out FILE.npz, then report BUNDLE --regions FILE.npz"
+        )
     if options.run.endswith(":hypothesis"):
         from backend.cli.findings import check_combination
 

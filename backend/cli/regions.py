@@ -6,12 +6,13 @@ import io
 import json
 import zipfile
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.cache import Entry
@@ -22,6 +23,7 @@ from backend.core.errors import InputError
 from backend.core.groups import Group, sharp_group, weighted_group
 from backend.core.wording import effect_words
 from backend.describe import attribute_tables, describe_group, token_table
+from backend.describe.naming.bundle import name_in_bundle
 from backend.difficulty import high_loss
 from backend.store import Store
 from backend.tasks.results import padded_rows
@@ -62,6 +64,11 @@ def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
     """Write what was found, and say it."""
     from backend.spotlight import members
 
+    rows_of = [
+        members(weights, float(total))
+        for weights, total in zip(found.weights, found.total_weights, strict=True)
+    ]
+    names = names_of(bundle, rows_of)
     sink = io.BytesIO()
     # What evaluates prepared regions again; others need their centers and precisions only.
     asked: dict[str, Any] = {"options": json.dumps(found.options)} if found.preparation else {}
@@ -72,13 +79,13 @@ def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
         precisions=found.precisions,
         weighted_losses=found.weighted_losses,
         total_weights=found.total_weights,
+        names=np.array(names, dtype=str),
         ids=bundle.ids,
         **asked,
     )
     write_file(options.out, sink.getvalue())
     regions = []
-    for index, weights in enumerate(found.weights):
-        rows = members(weights, float(found.total_weights[index]))
+    for index, (weights, rows) in enumerate(zip(found.weights, rows_of, strict=True)):
         group = weighted_group("region", rows, weights, bundle.losses)
         regions.append(
             {
@@ -91,6 +98,7 @@ def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
                 "status": found.outcomes[index].status,
                 "constraint": found.outcomes[index].constraint,
                 "message": found.outcomes[index].message,
+                "name": names[index],
                 "words": _words(bundle, group),
             }
         )
@@ -103,7 +111,7 @@ def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
         "notes": list(found.notes),
         "regions": regions,
     }
-    header = ["region", "members", "weighted loss", "member loss", "status", "what they share"]
+    header = ["region", "members", "weighted loss", "member loss", "status", "name"]
     table = [
         [
             one["region"],
@@ -111,7 +119,7 @@ def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
             one["weighted_loss"],
             one["member_loss"],
             one["status"],
-            one["words"],
+            one["name"],
         ]
         for one in regions
     ]
@@ -201,7 +209,10 @@ def _chosen(bundle: Bundle, options: Namespace) -> tuple[str, Group, Mapping[str
             title = f"Region {fact['number']}, {fact['name']},"
             return title, sharp_group("region", rows, losses), fact
         weights = file["weights"][number - 1]
-        return f"Region {number}", weighted_group("region", rows, weights, losses), {}
+        title = f"Region {number}"
+        if "names" in file:
+            title += f", {file['names'][number - 1]},"
+        return title, weighted_group("region", rows, weights, losses), {}
     mask = high_loss(losses, quantile=options.quantile)
     return "The largest losses", sharp_group("high loss", mask, losses), {}
 
@@ -237,6 +248,9 @@ def read_regions(bundle: Bundle, path: str) -> Entry:
     whole = rows.ndim == 2 and len(rows) == len(weights) and rows.dtype.kind == "i"
     if not whole or rows.min(initial=-1) < -1 or rows.max(initial=-1) >= bundle.n:
         raise InputError(f"{path} {_OTHER_FILE}: its members are no rows of the bundle.")
+    names = arrays.get("names")
+    if names is not None and (names.shape != (len(rows),) or names.dtype.kind != "U"):
+        raise InputError(f"{path} {_OTHER_FILE}: its names are not one text per region.")
     if meta and not _says_of_each(meta, len(rows)):
         raise InputError(f"{path} {_OTHER_FILE}: what it says of its regions cannot be read.")
     return Entry(key, meta, arrays)
@@ -266,6 +280,12 @@ def _facts(bundle: Bundle) -> pd.DataFrame:
     own = bundle.examples[bundle.attributes]
     named = {what: v for what, v in _named(bundle).items() if what not in own.columns}
     return pd.concat([pd.DataFrame(named, index=own.index), own], axis=1)
+
+
+def names_of(bundle: Bundle, rows: Sequence[NDArray[np.int64]]) -> list[str]:
+    """What groups are called, no two alike; as the page and a report call spotlights."""
+    named = iter(name_in_bundle(bundle, [one for one in rows if len(one)]))
+    return [next(named) if len(one) else "no members" for one in rows]
 
 
 def _words(bundle: Bundle, group: Group) -> str:

@@ -108,6 +108,8 @@ def _measured(contents: ReportContents, measured: tuple[str, str], claimed: bool
         "The numbers from Kept aside on are the ones to quote, with their 95 % interval: they are "
         "of examples that had no part in finding the region."
     )
+    explained = str(contents.assessed.get("explained") or "")
+    below += [escape(explained)] if explained else []
     return [*_table(header, rows), "", quote, *(line for one in below for line in ("", one))]
 
 

@@ -22,6 +22,8 @@ from backend.core.wording import (
     LEVEL,
     LOSS_LABEL,
     effect_words,
+    explained_words,
+    inner_words,
     number,
     p_value,
     percent,
@@ -145,25 +147,32 @@ def claims_of_regions(meta: Mapping[str, Any], *, shown: int | None = None) -> d
             region["p"], effect, region["kind"], bound=region["bound"], cell=region["cell"]
         )
         p = p_value(region["p"], None if label else LEAST_P)
-        own = ""
+        own = also = ""
         if region["bound"] and not label:
             rate = math.isfinite(effect.error_label)
             value = percent(effect.error_label) if rate else number(effect.loss_label)
             whole = ERROR_LABEL if rate else LOSS_LABEL
             own = f" The {whole.replace(' label', ' its label')}: {value}."
+        inner = region.get("also")
+        if inner is not None:
+            said_of_it = inner_words(inner["n_members"], Effect.from_dict(inner["effect"]))
+            also = f" Also {said_of_it}."
         regions.append(
             {
                 "p": region["p"],
                 "p_words": p,
                 "verdict": said,
                 "sentence": f"Looked for {region['scope']}. {effect_words(effect)}.{own} "
-                f"p {p}: {said}.",
+                f"p {p}: {said}.{also}",
             }
         )
+    shares = [one.get("explained") for one in meta["regions"]]
+    explained = explained_words(shares, len(regions))
     return {
         "regions": regions,
         "level": LEVEL,
         "n_candidates": meta["n_candidates"],
+        "explained": f"{explained}." if explained else "",
         "note": " ".join([HOW, *meta["notes"]]),
     }
 

@@ -76,7 +76,7 @@ TASKS: dict[str, Task] = {
     "methods": methods.TASK,
     "report": Task(
         "backend.tasks.report:run_report",
-        version=3,
+        version=4,
         defaults={
             "regions": None,
             "spotlights": None,

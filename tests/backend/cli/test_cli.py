@@ -155,7 +155,9 @@ def test_fit_writes_the_planted_region_and_describe_reads_it(run, upload, tmp_pa
     told = json_of(run("fit", upload, "--size", PLANTED, "--spotlights", 2, "--out", out, "--json"))
     with np.load(out, allow_pickle=False) as file:
         names = {"weights", "centers", "precisions", "weighted_losses", "total_weights", "ids"}
-        assert set(file.files) == names
+        assert set(file.files) == names | {"names"}
+        called = [one["name"] for one in told["regions"]]
+        assert file["names"].tolist() == called and len(set(called)) == 2
         assert file["weights"].shape == (2, N) and file["centers"].shape == (2, 4)
         rows = members(file["weights"][0], float(file["total_weights"][0]))
         assert set(file["ids"][rows]) == {f"e{row:03d}" for row in range(PLANTED)}
@@ -165,6 +167,7 @@ def test_fit_writes_the_planted_region_and_describe_reads_it(run, upload, tmp_pa
 
     found = json_of(run("describe", upload, "--regions", out, "--json"))
     assert found["members"] == PLANTED and found["small"] is True
+    assert found["group"] == f"Region 1, {called[0]},"
     assert found["tokens"][0]["token"] == "blurred"
     assert found["attributes"]["season"][0]["value"] == "winter"
     assert set(found["attributes"]) == {"season", "label", "prediction"}

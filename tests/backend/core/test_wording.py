@@ -11,6 +11,8 @@ from backend.core import wording
 from backend.core.effects import FEWEST, Effect, measure_effect
 from backend.core.wording import (
     effect_words,
+    explained_words,
+    inner_words,
     is_real,
     number,
     p_value,
@@ -35,6 +37,20 @@ FEW = replace(
 def of_losses(effect):
     names = ("error", "error_low", "error_high", "error_base", "error_label")
     return replace(effect, **dict.fromkeys(names, math.nan))
+
+
+def test_the_lines_below_a_list_and_a_region():
+    assert inner_words(1200, WORSE) == "its 1,200 worst, 67 % wrong"
+    assert inner_words(30, of_losses(WORSE)) == "its 30 worst, mean loss 1.91"
+    assert inner_words(30, replace(of_losses(FEW), loss=float("nan"))) == "its 30 worst"
+    labelled = replace(WORSE, error_label=0.3)
+    assert "(49 to 81 %), its label 30 %, others 16 %: ×4.2" in effect_words(labelled, label=True)
+    assert "label" not in effect_words(labelled)
+    shares = [0.2, 0.41, 0.53]
+    assert explained_words(shares, 3) == "These 3 entries hold 53 % of the excess loss"
+    assert explained_words(shares, 2).endswith("hold 41 % of the excess loss; 1 more holds 12 %")
+    assert explained_words(shares, 1).startswith("This entry holds 20 %")
+    assert explained_words([], 0) == explained_words([None, None], 2) == ""
 
 
 def test_an_effect_in_one_line():

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from backend.bundle import read_bundle, write_bundle
-from backend.cache import key_of
+from backend.cache import Cache, key_of
 from backend.cli.main import main
 from backend.core.effects import Effect
 from backend.core.errors import InputError
 from backend.core.parts import bundle_aside
-from backend.core.wording import effect_cells, effect_words
+from backend.core.wording import effect_cells, effect_words, explained_words, inner_words
 from backend.spotlight import find_regions
 from backend.store import Store
 from backend.tasks import TASKS, complete_options, default_options, run_regions
@@ -124,7 +124,7 @@ def command(tmp_path, monkeypatch, capsys):
     return run_command
 
 
-def test_page_command_file_and_report_say_the_same(path, tmp_path, command):
+def test_page_command_file_and_report_say_the_same(path, tmp_path, command, monkeypatch):
     bundle, arrays, meta = run(path)
     shown = count_shown(meta["regions"])
     page = meta["regions"][:shown]
@@ -133,6 +133,10 @@ def test_page_command_file_and_report_say_the_same(path, tmp_path, command):
     assert [one | {"multiple": 0, "verdict": ""} for one in page] == [
         one | {"multiple": 0, "verdict": ""} for one in told
     ]
+    # One result for the page, the command and the report: nothing is searched a second time.
+    key = key_of("regions", bundle.digest, meta["options"], TASKS["regions"].version)
+    assert Cache().read(key) is not None
+    monkeypatch.setattr("backend.spotlight.find_regions", None)
     text = command("regions", path)
     with np.load(out, allow_pickle=False) as file:
         members = file["members"]
@@ -154,6 +158,13 @@ def test_page_command_file_and_report_say_the_same(path, tmp_path, command):
         for cell in effect_cells(effect):
             assert cell in text
             assert all(cell in said.replace("\\", "") for said in pages)
+        if one["also"] is not None:
+            inner = inner_words(one["also"]["n_members"], Effect.from_dict(one["also"]["effect"]))
+            assert inner in text
+            assert all(inner in said.replace("\\", "") for said in pages)
+    explained = explained_words([one["explained"] for one in meta["regions"]], shown)
+    assert explained and explained in text
+    assert all(explained in said.replace("\\", "") for said in pages)
     first = told[0]
     assert first["p"] <= 0.05 and first["verdict"].startswith("real")
     wrong = np.isin(np.arange(N), members[0]) & arrays["kept_aside"]

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import streamlit as st
 
+from backend.core.errors import BackendError
+from pages.components.shared import trouble
+
 HERE = Path(__file__).parent
 PAGES = {
     "spotlights": ("Spotlights", ":material/flare:"),
@@ -42,7 +45,10 @@ def run_page() -> None:
         ],
         position="top",
     )
-    page.run()
+    try:
+        page.run()
+    except BackendError as error:  # its sentence is for people; whatever else is raised is a bug
+        trouble.show_refusal(error)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.core.errors import BackendError
 from backend.core.groups import by_loss, sharp_group
 from backend.export import export_flagged
 from backend.rules import RuleError, evaluate
@@ -19,7 +20,7 @@ from pages.components.flagged.blind import show_blind_check
 from pages.components.flagged.hypotheses import show_hypotheses
 from pages.components.flagged.report import latest, show_report
 from pages.components.gallery import gallery
-from pages.components.group import ask, tagging, ways
+from pages.components.group import ask, history, tagging, ways
 from pages.components.shared import frame, keys, link, services, tables, text
 from pages.components.shared.choice import Choice
 
@@ -33,7 +34,9 @@ def page() -> None:
         return
     ask.open_if_asked(bundle, here=True)
     st.header("What did we flag?", anchor=False)
-    counts = services.store().tag_counts(bundle.digest)
+    if services.known().trouble(bundle.digest):
+        return  # everything here is made of the log, and the line above says why it is not there
+    counts = services.known().tag_counts(bundle.digest)
     chosen = choose_tags(counts) if counts else []
     with st.container(horizontal=True, vertical_alignment="center"):
         if counts:
@@ -90,10 +93,16 @@ def take_off(bundle: Bundle, chosen: list[str]) -> None:
     def remove() -> None:
         rows = tagged(bundle, chosen)
         for tag in chosen:
-            untag(bundle.digest, rows.loc[rows["tag"] == tag, "id"].tolist(), tag)
+            ids = rows.loc[rows["tag"] == tag, "id"].tolist()
+            try:
+                services.store().untag(bundle.digest, ids, tag, author=frame.author())
+            except BackendError as error:
+                history.notify(text.plain(error, limit=400), ":material/error:")
+                return
         st.session_state[keys.TAG_FILTER] = []
+        back = "Undo brings it back." if len(chosen) == 1 else "Undo brings them back, one by one."
         st.session_state[keys.NOTICE] = (
-            f"Removed {len(chosen)} tags from {text.count(len(rows))} rows. Undo brings them back.",
+            f"Removed {text.counted(len(chosen), 'tag')} from {text.counted(len(rows), 'row')}. {back}",
             ":material/undo:",
         )
 
@@ -146,8 +155,11 @@ def show_gallery(bundle: Bundle, chosen: list[str]) -> None:
 
 
 def untag(digest: str, ids: list[str], tag: str) -> None:
-    """Take a tag off some examples."""
-    services.store().untag(digest, ids, tag, author=frame.author())
+    """Take a tag off some examples; a notice says why where that cannot be kept."""
+    try:
+        services.store().untag(digest, ids, tag, author=frame.author())
+    except BackendError as error:
+        st.session_state[keys.NOTICE] = (text.plain(error, limit=400), ":material/error:")
 
 
 def show_shared(bundle: Bundle, chosen: list[str]) -> None:
@@ -205,7 +217,9 @@ def rule_rows(digest: str, layer: str, rule: str, seq: int, _bundle: Bundle) -> 
     No rows where it cannot be read any more, for instance because its tag is gone.
     """
     try:
-        mask = evaluate(rule, _bundle, tagging.tags_of(_bundle)) if rule else np.zeros(_bundle.n)
+        mask = (
+            evaluate(rule, _bundle, services.store().tags(digest)) if rule else np.zeros(_bundle.n)
+        )
     except RuleError:
         mask = np.zeros(_bundle.n)
     return np.flatnonzero(mask)
@@ -213,7 +227,7 @@ def rule_rows(digest: str, layer: str, rule: str, seq: int, _bundle: Bundle) -> 
 
 def show_history(bundle: Bundle) -> None:
     """Every change, newest first. The log only grows."""
-    events = services.store().events(bundle.digest, limit=200)
+    events = services.known().events(bundle.digest, limit=200)
     if not events:
         st.caption("No change yet.")
         return

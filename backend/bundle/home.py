@@ -29,7 +29,7 @@ from backend.bundle.limits import MAX_NAME_LENGTH
 from backend.bundle.upload import open_upload
 from backend.core.errors import BackendError, BundleError
 from backend.core.home import home_folder, written_in
-from backend.core.memory import ADVICE, allowance, is_out_of_memory, needs_more
+from backend.core.memory import ADVICE, allowance, is_out_of_memory, needs_more, size_of
 from backend.core.progress import Progress, ignore_progress
 
 try:

@@ -15,7 +15,7 @@ from typing import Any
 from backend.cache.entry import META, DamagedEntry, Entry, read_folder, write_folder
 from backend.cache.keys import KEY, owner_of
 from backend.core.errors import CacheError, InputError
-from backend.core.home import home_folder
+from backend.core.home import cache_folder, refused
 
 log = logging.getLogger(__name__)
 
@@ -32,23 +32,29 @@ class Cache:
     Parameters
     ----------
     home : path, optional
-        As for ``home_folder``; entries are in ``<home>/cache``.
+        As for ``home_folder``; entries are in ``<home>/cache`` unless ``ERRORSCOPE_CACHE`` names
+        another folder.
     max_bytes : int, optional
         Size to stay below: after each write the entries read longest ago go, never the one just
         written. Default: ``ERRORSCOPE_CACHE_BYTES``, else 4 GiB.
 
     Raises
     ------
+    CacheError
+        If the folder cannot be written.
     InputError
         If ``ERRORSCOPE_CACHE_BYTES`` is not a whole number.
     """
 
     def __init__(self, home: str | os.PathLike[str] | None = None, max_bytes: int | None = None):
-        self.folder = home_folder(home) / "cache"
+        self.folder = cache_folder(home)
         self.max_bytes = _budget() if max_bytes is None else int(max_bytes)
         self._checked: set[tuple[Any, ...]] = set()
-        self._temporary.mkdir(parents=True, exist_ok=True)
-        self._sweep()
+        try:
+            self._temporary.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+        except OSError as error:
+            raise CacheError(f"Results cannot be kept: {refused(error, self.folder)}") from error
 
     @property
     def _temporary(self) -> Path:
@@ -110,10 +116,14 @@ class Cache:
             folder.parent.mkdir(parents=True, exist_ok=True)
             entry = read_folder(fresh, key, self._checked)
             self._move(fresh, folder)
-        except (OSError, DamagedEntry) as error:
+        except OSError as error:
             raise CacheError(
-                f"A result could not be kept in {self.folder}: {error}. Free some space there, or "
-                "set ERRORSCOPE_HOME to a folder on another disk."
+                f"A result could not be kept: {refused(error, self.folder)}"
+            ) from error
+        except DamagedEntry as error:
+            raise CacheError(
+                f"A result could not be kept in {self.folder}: what was written reads as something "
+                f"else ({error}). Check the disk, or name another folder in ERRORSCOPE_HOME."
             ) from error
         finally:
             shutil.rmtree(fresh, ignore_errors=True)

@@ -4,6 +4,7 @@
     ├── InputError       a function was called with something it cannot use (also a ValueError)
     ├── BundleError      an upload or a stored bundle is not what it should be; carries its faults
     ├── CacheError       a stored result cannot be written
+    ├── HomeError        a folder of Errorscope cannot be written (also an OSError)
     ├── JobError         background work failed; carries the detail
     │   └── JobCancelled     ... because somebody asked it to stop
     ├── RankError        another process of a shared search failed, or has other data
@@ -74,6 +75,10 @@ class BundleError(BackendError):
 
 class CacheError(BackendError):
     """A result could not be kept."""
+
+
+class HomeError(BackendError, OSError):
+    """A folder that Errorscope keeps something in cannot be made or written."""
 
 
 class JobError(BackendError):

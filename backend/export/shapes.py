@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.errors import InputError
-from backend.core.home import home_folder
+from backend.core.home import home_folder, written_in
 from backend.core.shape import Shape
 
 log = logging.getLogger(__name__)
@@ -69,18 +69,24 @@ def keep_shape(shape: Shape, home: str | os.PathLike[str] | None = None) -> str:
     ------
     InputError
         If it is neither a direction nor a ball with a root, or has too many numbers.
+    HomeError
+        If the folder cannot be written.
     """
     raw = _raw(shape)
     name = hashlib.sha256(raw).hexdigest()
     place = _place(name, home)
     if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
         draft = place.with_name(f".{name}.{secrets.token_hex(4)}")
-        with draft.open("wb") as stream:
-            stream.write(zlib.compress(raw, 6))
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(place)
+        with written_in(place.parent):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with draft.open("wb") as stream:
+                    stream.write(zlib.compress(raw, 6))
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                draft.replace(place)
+            finally:
+                draft.unlink(missing_ok=True)
     return name
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 from sqlalchemy.engine import URL, Connection, Engine
 
-from backend.core.errors import StoreError
+from backend.core.errors import HomeError, StoreError
 from backend.core.home import home_folder
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -66,11 +66,8 @@ def database_url(url: str | None, home: str | os.PathLike[str] | None) -> URL:
             raise StoreError(f"the database URL cannot be read. {_URL_ADVICE}") from error
     try:
         folder = home_folder(home)
-    except OSError as error:
-        raise StoreError(
-            f"the home folder cannot be used: {error}. Name a folder that can be written in "
-            "ERRORSCOPE_HOME."
-        ) from error
+    except HomeError as error:
+        raise StoreError(f"the home folder cannot be used: {error}") from error
     return URL.create("sqlite", database=str(folder / "errorscope.sqlite"))
 
 

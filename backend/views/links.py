@@ -12,7 +12,7 @@ import secrets
 import zlib
 from typing import Any
 
-from backend.core.home import home_folder
+from backend.core.home import home_folder, written_in
 from backend.views.state import View, ViewError
 
 MAX_INLINE = 1_500
@@ -37,10 +37,14 @@ def encode(view: View, home: str | os.PathLike[str] | None = None) -> str:
     folder = home_folder(home) / "views"
     place = folder / f"{name}.json"
     if not place.exists():
-        folder.mkdir(parents=True, exist_ok=True)
         draft = folder / f".{name}.{secrets.token_hex(4)}"
-        draft.write_bytes(raw)
-        draft.replace(place)
+        with written_in(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                draft.write_bytes(raw)
+                draft.replace(place)
+            finally:
+                draft.unlink(missing_ok=True)
     return name
 
 

@@ -102,7 +102,7 @@ def show_one(bundle: Bundle, held: PopulationPair, row: int) -> None:
                 "Skip", key="review_skip", shortcut="S", type="tertiary", on_click=_skip,
                 args=(str(bundle.ids[row]),), help="Comes back at the end.",
             )  # fmt: skip
-            change = services.store().undoable(bundle.digest, frame.author())
+            change = services.known().undoable(bundle.digest, frame.author())
             st.button(
                 "Undo", key="review_undo", shortcut="U", type="tertiary", icon=":material/undo:",
                 disabled=change is None, on_click=_undo, args=(bundle.digest,),
@@ -146,7 +146,7 @@ def answers_of(bundle: Bundle, held: PopulationPair) -> list[dict[str, Any]]:
     standing = set(zip(tags["id"], tags["tag"], strict=True))
     wanted = held.source()
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for event in reversed(services.store().events(bundle.digest, kind="tag")):
+    for event in reversed(services.known().events(bundle.digest, kind="tag")):
         source = event.source or {}
         same = all(
             source.get(name) == wanted[name] for name in ("selection", "baseline", "compressed")

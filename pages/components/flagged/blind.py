@@ -51,7 +51,7 @@ def show_blind_check(bundle: Bundle) -> None:
 
 
 def _choose(bundle: Bundle) -> str:
-    counts = services.store().tag_counts(bundle.digest)
+    counts = services.known().tag_counts(bundle.digest)
     options = [HIGH_LOSS, *(f"tag:{name}" for name in counts)]
     if st.session_state.get(GROUP) not in options:
         st.session_state.pop(GROUP, None)

@@ -155,7 +155,7 @@ def examples_of(digest: str, _bundle: Bundle) -> list[str]:
 
 def _suggest(bundle: Bundle, rule: str) -> None:
     """What could come next, at the end of the rule; a click writes it there."""
-    tags = list(services.store().tag_counts(bundle.digest))
+    tags = list(services.known().tag_counts(bundle.digest))
     columns = values_of_columns(bundle.digest, bundle)
     offered = complete(rule, len(rule), columns, tags)[:SHOWN]
     if offered:
@@ -217,7 +217,7 @@ def _plan(bundle: Bundle, rule: str, found_by: str) -> Confirmation | None:
 
 def _seen(bundle: Bundle) -> str:
     """What the hypothesis was found by looking at."""
-    counts = services.store().tag_counts(bundle.digest)
+    counts = services.known().tag_counts(bundle.digest)
     origin = _origin(bundle)
     names = {NOTHING: "Nothing in particular · a random half set aside"}
     if origin:
@@ -256,7 +256,7 @@ def _origin(bundle: Bundle) -> dict[str, Any] | None:
 
 def used_rows(bundle: Bundle, found_by: str) -> NDArray[Any] | None:
     """Rows set aside by this choice; None for a random half."""
-    seq, origin = services.store().last_seq(bundle.digest), _origin(bundle)
+    seq, origin = services.known().last_seq(bundle.digest), _origin(bundle)
     if found_by == GROUP and origin:
         return _used_by_group(bundle.digest, origin["stamp"], seq, bundle)
     if found_by == NOTHING:

@@ -9,9 +9,9 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.core.errors import BackendError
+from backend.tasks.methods import comparison_options
 from pages.components.shared import services, text, waiting
 from pages.components.spotlights import trust
-from pages.components.spotlights.methods import comparison_options
 
 ASKED = "_report_asked"
 CLAIM = "report_claim"
@@ -75,7 +75,7 @@ def _words(task: str, search: dict[str, Any]) -> str:
 
 
 def _ask(digest: str, task: str, search: dict[str, Any]) -> None:
-    compared = comparison_options(search)
+    compared = comparison_options(task, search)
     options = {
         task: search,
         "claim": bool(st.session_state.get(CLAIM, True)),
@@ -87,7 +87,7 @@ def _ask(digest: str, task: str, search: dict[str, Any]) -> None:
 
 def latest(digest: str) -> int:
     """Number of the bundle's latest event; 0 before the first."""
-    return max((event.seq for event in services.store().events(digest, limit=1)), default=0)
+    return max((event.seq for event in services.known().events(digest, limit=1)), default=0)
 
 
 def _offer(bundle: Bundle, made: Entry, log: int) -> None:

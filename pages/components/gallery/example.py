@@ -95,7 +95,7 @@ def _facts(shown: Shown, at: int, row: int, *, elsewhere: bool) -> dict[str, Any
                 + _with_others(event.n_ids - 1),
                 "undone": event.undone,
             }
-            for event in reversed(services.store().events_of(bundle.digest, str(bundle.ids[row])))
+            for event in reversed(services.known().events_of(bundle.digest, str(bundle.ids[row])))
         ],
     }
 

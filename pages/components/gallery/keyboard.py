@@ -44,7 +44,7 @@ def show_line(shown: Shown) -> None:
             "instance": ledger["instance"],
             "acknowledged": ledger["done"].get(ledger["instance"], 0),
             "heard": ledger["heard"],
-            "tags": services.store().tags_on(bundle.digest, bundle.ids[shown.rows].tolist()),
+            "tags": services.known().tags_on(bundle.digest, bundle.ids[shown.rows].tolist()),
             "keys": digit_tags(bundle.digest),
             "note": ledger["note"],
             "problem": ledger["problem"],
@@ -159,11 +159,13 @@ def digit_tags(digest: str) -> dict[str, str]:
     A digit keeps its tag for the session, whatever tags come and go, unless the author moves it. The
     name in the tag box has a digit too, so that typing it once is enough.
     """
-    store = services.store()
+    store = services.known()
     chosen = store.setting(digest, SETTING, author=frame.author())
     typed = str(st.session_state.get(keys.TAG_NAME) or "").strip()
     counts = store.tag_counts(digest)
     held = st.session_state.get(f"{keys.DIGITS}_{digest}")
+    if held is not None and store.trouble(digest):
+        return dict(sorted(held["table"].items()))  # what was typed meanwhile is done later
     if held is None or held["chosen"] != chosen:
         table = {d: str(name) for d, name in (chosen or {}).items() if d in DIGITS and name}
     else:

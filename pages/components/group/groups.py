@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.core import wording
+from backend.core.errors import HomeError
 from backend.core.found import SAMPLED, FoundRegion, exact_shape, one_region
 from backend.core.groups import SMALL, Group, sharp_group, weighted_group
 from backend.core.home import home_folder
@@ -33,7 +34,7 @@ def region_choices(
     ``method`` is the task that searched: ``regions`` or ``spotlights``. Everything shown of a region
     is about its members; a spotlight has weights beside them.
     """
-    given = services.store().region_names(bundle.digest)
+    given = services.known().region_names(bundle.digest)
     identities = tuple(f"{job_key}:{index}" for index in range(len(found)))
     names = _names(bundle, identities, found)
     choices: list[Choice] = []
@@ -49,7 +50,7 @@ def region_choices(
             method=method,
             options=options | {"layer": bundle.layer},
             name=given.get(identity) or names[index],
-            shape="" if exact is None else _kept(str(home_folder()), identity, exact),
+            shape="" if exact is None else _name_of_shape(identity, exact),
         )
         outcome = part.meta["outcome"]
         choices.append(
@@ -129,6 +130,14 @@ def parts_of(result: Entry) -> list[Part]:
         Part(one_region(result.arrays, index), {**facts, "version": result.meta["version"]})
         for index, facts in enumerate(result.meta["regions"])
     ]
+
+
+def _name_of_shape(identity: str, shape: Shape) -> str:
+    """The name of the shape; empty while it cannot be kept, and then neither can a tag."""
+    try:
+        return _kept(str(home_folder()), identity, shape)
+    except HomeError:
+        return ""
 
 
 @st.cache_resource(show_spinner=False, max_entries=256)

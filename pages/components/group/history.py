@@ -62,7 +62,7 @@ def popover(bundle: Bundle) -> None:
 
 def latest(bundle: Bundle) -> list[Event]:
     """The newest events that people mean by a change; settings are not among them."""
-    events = services.store().events(bundle.digest, limit=2 * SHOWN)
+    events = services.known().events(bundle.digest, limit=2 * SHOWN)
     return [event for event in events if event.kind not in HIDDEN][:SHOWN]
 
 
@@ -78,10 +78,10 @@ def _line(event: Event) -> None:
 
 
 def _steps(bundle: Bundle, *, prefix: str, shortcuts: bool) -> None:
-    store = services.store()
+    store, known = services.store(), services.known()
     for word, shortcut, icon in STEPS:
         act, next_one = (
-            (store.undo, store.undoable) if word == "Undo" else (store.redo, store.redoable)
+            (store.undo, known.undoable) if word == "Undo" else (store.redo, known.redoable)
         )
         change = next_one(bundle.digest, frame.author())
         st.button(

@@ -100,7 +100,7 @@ def _tag_these(bundle: Bundle, ids: list[str], source: dict[str, Any], key: str)
     ):
         st.selectbox(
             "Tag",
-            list(services.store().tag_counts(bundle.digest)),
+            list(services.known().tag_counts(bundle.digest)),
             index=None,
             key=name,
             accept_new_options=True,

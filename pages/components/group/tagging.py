@@ -52,8 +52,7 @@ def rename_form(bundle: Bundle, choice: Choice) -> None:
 
 def tag_bar(bundle: Bundle, targets: Sequence[tuple[str, list[str], dict[str, Any]]]) -> None:
     """Name a tag and put it on one of the targets: (words for the button, ids, where they come from)."""
-    store = services.store()
-    counts = store.tag_counts(bundle.digest)
+    counts = services.known().tag_counts(bundle.digest)
     with st.container(
         key="tag_bar",
         horizontal=True,
@@ -125,7 +124,7 @@ def follow_others(bundle: Bundle) -> None:
     A glance at the number of the last event every few seconds. When it has grown the page runs
     again, but not under somebody's fingers: only once no key has tagged for a moment.
     """
-    seen = services.store().last_seq(bundle.digest)
+    seen = services.known().last_seq(bundle.digest)
     st.session_state[keys.FOLLOWED] = (bundle.digest, seen)
     _follow(bundle.digest)
 
@@ -202,4 +201,4 @@ def show_notice() -> None:
 
 def tags_of(bundle: Bundle) -> pd.DataFrame:
     """The tags set in this bundle now, by whomever."""
-    return services.store().tags(bundle.digest)
+    return services.known().tags(bundle.digest)

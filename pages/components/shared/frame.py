@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.demo import demo_path
-from pages.components.shared import keys, link, services, text, waiting
+from pages.components.shared import keys, link, services, text, trouble, waiting
 
 MAIN_LAYER = "Layer: embeddings"
 """What the page calls the embeddings that a bundle was given under that name."""
@@ -72,6 +72,7 @@ def choose_bundle() -> Bundle | None:
                 max_chars=80,
                 help="Written beside every tag you set. Empty means 'local'.",
             )
+    trouble.show_trouble(bundle.digest)
     return bundle
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 
 import streamlit as st
 
 from backend.bundle import Bundle, list_bundles, open_bundle
 from backend.cache import Cache
-from backend.core.home import home_folder
+from backend.core.home import home_folder, stand_in_cache
 from backend.jobs import Job, Jobs, serving
-from backend.store import Store
+from backend.store import Reader, Store
 from backend.tasks import default_options
 from pages.components.shared import keys
 
@@ -18,19 +19,34 @@ from pages.components.shared import keys
 @st.cache_resource(show_spinner=False)
 def jobs() -> Jobs:
     """The worker processes. One set serves everybody, also after somebody emptied the caches."""
+    _place_results()
     return serving()
 
 
 @st.cache_resource(show_spinner=False)
 def store() -> Store:
-    """Tags and events."""
-    return Store()
+    """Tags and events. Whatever is kept or leaves asks here, and is told when that cannot be."""
+    return Store(later=True)
+
+
+@st.cache_resource(show_spinner=False)
+def known() -> Reader:
+    """Tags and events as far as they can be read now, for what a page shows beside other things."""
+    return Reader(store())
 
 
 @st.cache_resource(show_spinner=False)
 def cache() -> Cache:
     """Results on disk."""
+    _place_results()
     return Cache()
+
+
+def _place_results() -> None:
+    """Have results kept for as long as this server runs where the home folder takes none."""
+    elsewhere = stand_in_cache()
+    if elsewhere:
+        os.environ["ERRORSCOPE_CACHE"] = elsewhere  # the workers read it, too
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)

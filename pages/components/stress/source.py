@@ -148,7 +148,7 @@ def choose_population(frame: pd.DataFrame, held: StressColumns, place: Any) -> s
 
 def _from_groups(bundle: Bundle, population: str, second: Any, third: Any) -> Stressed | None:
     columns = populations.columns_of(bundle, with_label=True)
-    counts = services.store().tag_counts(bundle.digest)
+    counts = services.known().tag_counts(bundle.digest)
     with second:
         attributes = populations.choose_columns(
             columns, key="stress_columns", most=6, first=3, label="Tests from attributes",

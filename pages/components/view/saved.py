@@ -21,7 +21,7 @@ BY_WIDGET = (keys.VIEW, keys.MAP_METHOD)
 
 def show_popover(bundle: Bundle, looked: Looked) -> None:
     """Save what is shown, or open what was saved."""
-    views = services.store().views(bundle.digest)
+    views = services.known().views(bundle.digest)
     with st.popover(
         f"Views · {len(views)}" if views else "Views",
         icon=":material/bookmark:",

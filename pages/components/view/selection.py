@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.content import content_key
+from backend.core.errors import HomeError
 from backend.views import (
     Drawn,
     Filter,
@@ -73,7 +74,11 @@ def clear(bundle: Bundle) -> None:
 
 def write_link(bundle: Bundle) -> None:
     """The view in the address bar, so that the address can be sent to somebody."""
-    wanted = encode(current(bundle))
+    try:
+        wanted = encode(current(bundle))
+    except HomeError as error:
+        st.caption(f"The address does not carry this selection: {text.plain(error, limit=400)}")
+        return
     if st.query_params.get(keys.STATE, "") != wanted:
         if wanted:
             st.query_params[keys.STATE] = wanted
@@ -88,7 +93,7 @@ def look(bundle: Bundle, layouts: Callable[[str], tuple[str, NDArray[Any]] | Non
     drawn = {what.projection for what in named if isinstance(what, Drawn)}
     placed = {name: layouts(name) for name in sorted(drawn)}
     tagged = any(isinstance(what, Query) and "tagged" in what.rule for what in named)
-    tags = services.store().tags(bundle.digest) if tagged else None
+    tags = services.known().tags(bundle.digest) if tagged else None
     laid_out = {name: layout and layout[0] for name, layout in placed.items()}
     key = content_key(bundle.digest, bundle.layer, view.to_dict(), laid_out, tags)
     return _looked(key, view, Scene(bundle, tags, placed.get))

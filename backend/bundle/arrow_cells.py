@@ -80,9 +80,17 @@ def plain(piece: Any) -> Any:
         elif types.is_binary_view(kind):
             piece = piece.cast(pa.large_binary())
         elif types.is_list_view(kind) or types.is_large_list_view(kind):
-            piece = piece.cast(pa.large_list(kind.value_type))
+            piece = _in_order(piece)
         else:
             return piece
+
+
+def _in_order(piece: Any) -> Any:
+    """A list view as a list: its cells may lie in any order, and share values."""
+    lengths = pc.fill_null(pc.list_value_length(piece), 0).cast(pa.int64())
+    ends = np.concatenate([[0], np.cumsum(lengths.to_numpy())])
+    missing = pc.is_null(piece) if piece.null_count else None
+    return pa.LargeListArray.from_arrays(pa.array(ends), piece.flatten(), mask=missing)
 
 
 def vector(column: pa.ChunkedArray, kind: pa.DataType) -> NDArray[Any]:
@@ -185,11 +193,12 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 
 def _times(column: pa.ChunkedArray) -> NDArray[Any]:
     """Dates and times as ISO 8601, also those that Python's own types do not reach."""
-    try:
-        return _objects(column.to_pylist(), lambda cell: cell.isoformat())
-    except (ValueError, OverflowError, LookupError):
-        pass
     own = column.type
+    if not (types.is_time(own) and own.unit == "ns"):  # Python's times of day end at microseconds
+        try:
+            return _objects(column.to_pylist(), lambda cell: cell.isoformat())
+        except (ValueError, OverflowError, LookupError):
+            pass
     if types.is_time(own):
         values = column.cast(pa.int32() if own.bit_width == 32 else pa.int64()).to_pylist()
         return _objects(values, lambda value: _time_of_day(value, own.unit))

@@ -147,14 +147,20 @@ def settle_codes(contents: Contents) -> None:
         if key in ("labels", "predictions") or key.startswith("populations/")
         if values.dtype.kind == "i" and values.size
     }
-    own = np.array([int(name) for name in names])
+    numbers = [int(name) for name in names]
+    if any(abs(number) >= 2**63 for number in numbers):
+        return
+    own = np.array(numbers, dtype=np.int64)
     by_name = {key: bool(np.isin(values, own).all()) for key, values in fields.items()}
     by_place = {
         key: bool(values.min() >= 0 and values.max() < len(names)) for key, values in fields.items()
     }
     both = {key: fields[key] for key in fields if by_name[key] and by_place[key]}
     positions = [key for key in fields if by_place[key] and not by_name[key]]
-    if both:
+    same = numbers == list(range(len(names)))  # 00, 01, 02: a name is its position
+    if same:
+        positions += both
+    elif both:
         reading = _reading(contents, names, both, bool(positions))
         contents.notes.append(
             f"{' and '.join(both)}: the codes could be names of classes or positions among them; "
@@ -169,8 +175,17 @@ def settle_codes(contents: Contents) -> None:
             if len(names) > 1
             else f"{' and '.join(positions)}: the code 0 is the class {names[0]}."
         )
-    for key in positions:
-        contents.arrays[key] = np.asarray(names, dtype=np.str_)[fields[key]]
+    named = np.argsort(own, kind="stable")
+    for key, values in fields.items():
+        if key in positions:
+            codes = values
+        elif by_name[key] and any(
+            str(number) != name for number, name in zip(numbers, names, strict=True)
+        ):
+            codes = named[np.searchsorted(own[named], values)]  # the class 007 may be coded 7
+        else:
+            continue
+        contents.arrays[key] = np.asarray(names, dtype=np.str_)[codes]
         if key in contents.given:
             contents.given[key] = "str"
 
@@ -179,14 +194,14 @@ def _reading(
     contents: Contents, names: tuple[str, ...], both: Mapping[str, NDArray[Any]], others: bool
 ) -> str:
     """``names`` or ``positions``, and in brackets why: what fits better, or the order of names."""
-    place_of = {name: code for code, name in enumerate(names)}
+    place_of = {int(name): code for code, name in enumerate(names)}
     labels = both.get("labels")
     arrays = contents.arrays
     scores = arrays.get("logits", arrays.get("probabilities"))
     if labels is not None and scores is not None and scores.shape[1] == len(names):
         rows = np.arange(len(labels))
         readings = {
-            "names": np.array([place_of[str(code)] for code in labels.tolist()]),
+            "names": np.array([place_of[code] for code in labels.tolist()]),
             "positions": labels,
         }
         measured = {}

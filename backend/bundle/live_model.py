@@ -59,7 +59,8 @@ def collect(
     ----------
     model : nn.Module
         Gives logits (b, C); one logit (b,) or (b, 1) for two classes; or, with float labels, one
-        number of a regression. An object with ``.logits``, a dictionary with ``"logits"`` or a
+        number of a regression. Float labels that are all 0 or 1, as binary cross-entropy wants
+        them, are two classes; a note says so. An object with ``.logits``, a dictionary with ``"logits"`` or a
         tuple that starts with them will do. Run in evaluation mode, left in the mode it was in.
     loader : iterable
         Batches ``(inputs, labels)``, or dictionaries with a label under ``labels``, ``label``,
@@ -138,12 +139,17 @@ def collect(
 
 def _bundle(gathered: Gathered, name: str, classes: Any, examples: Any, images: Any) -> Bundle:
     labels = torch.cat(gathered.labels)
+    notes = []
+    if labels.is_floating_point() and labels.unique().tolist() == [0.0, 1.0]:
+        labels = labels.long()
+        notes.append(_as_two_classes(gathered, labels))
     predictions = torch.cat(gathered.predictions)
     regression = labels.is_floating_point()
     measure = "squared error" if regression else "cross-entropy of the model's logits, in nats"
+    notes.insert(0, f"losses: {measure}.")
     return bundle_from(
         name,
-        (f"losses: {measure}.",),
+        tuple(notes),
         embeddings=torch.cat(gathered.embeddings),
         layers={name: torch.cat(parts) for name, parts in gathered.layers.items()} or None,
         losses=torch.cat(gathered.losses),
@@ -155,6 +161,25 @@ def _bundle(gathered: Gathered, name: str, classes: Any, examples: Any, images: 
         classes=classes,
         examples=examples,
         images=images,
+    )
+
+
+def _as_two_classes(gathered: Gathered, labels: Tensor) -> str:
+    """Read one output per example as the score of class 1; says what the labels were taken for."""
+    output = torch.cat(gathered.predictions)
+    if bool(((output >= 0) & (output <= 1)).all()):
+        kind = "probability"
+        tiny = torch.finfo(output.dtype).tiny
+        pair = torch.log(torch.stack([1 - output, output], dim=1).clamp(min=tiny))
+    else:
+        kind = "logit"
+        pair = torch.stack([torch.zeros_like(output), output], dim=1)
+    gathered.predictions = [pair.argmax(1)]
+    gathered.probabilities = [pair.softmax(1).float()]
+    gathered.losses = [nn.functional.cross_entropy(pair, labels, reduction="none")]
+    return (
+        f"labels: all are 0.0 or 1.0, so they are two classes, and the output is the {kind} of "
+        "class 1. For a regression, scale the labels otherwise."
     )
 
 

@@ -106,9 +106,14 @@ def test_two_classes_from_one_logit_and_regression() -> None:
     p = torch.sigmoid(z).detach().numpy()
     assert bundle.probabilities[:, 1] == pytest.approx(p, abs=1e-6)
     assert bundle.losses == pytest.approx(-np.log(np.where(y.numpy() == 1, p, 1 - p)))
-    bundle = collect(model, [(x, y.float())])
+    asked = collect(model, [(x, y.float())])  # as binary cross-entropy wants its labels
+    assert asked.losses == pytest.approx(bundle.losses)
+    assert asked.labels.tolist() == y.tolist() and "two classes" in " ".join(asked.notes)
+    chances = collect(nn.Sequential(model, nn.Sigmoid()).eval(), [(x, y.float())], layer="0.drop")
+    assert chances.losses == pytest.approx(bundle.losses, abs=1e-5)
+    bundle = collect(model, [(x, y + 0.5)])
     assert bundle.targets is not None and bundle.labels is None
-    assert bundle.losses == pytest.approx(((z - y) ** 2).detach().numpy())
+    assert bundle.losses == pytest.approx(((z - y - 0.5) ** 2).detach().numpy())
 
 
 def test_variance_of_gradients_of_linear_models(tmp_path: Path) -> None:

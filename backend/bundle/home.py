@@ -31,6 +31,7 @@ from backend.core.errors import BackendError, BundleError
 from backend.core.home import home_folder, written_in
 from backend.core.memory import ADVICE, allowance, is_out_of_memory, needs_more, size_of
 from backend.core.progress import Progress, ignore_progress
+from backend.core.quota import check_room, room_watch
 
 try:
     import fcntl
@@ -172,21 +173,31 @@ def import_bundle(
     ------
     BundleError
         Listing every fault, before anything was kept.
+    InputError
+        If the home folder may not hold as much (``ERRORSCOPE_DISK_GB``).
     """
     bundles = _bundles(home)
+    has_room = room_watch(bundles.parent)
+    check_room(bundles.parent, size_of(Path(path)))
+
+    def told(fraction: float, message: str) -> None:
+        has_room()
+        progress(fraction, message)
+
     with _foreign(path), _staging(bundles) as staging:
         scratch = staging / "scratch"
         folder = staging / "bundle"
         scratch.mkdir()
         folder.mkdir()
-        progress(0.0, "Reading the upload")
+        told(0.0, "Reading the upload")
         with open_upload(path, scratch) as upload:
             found([entry.found for entry in upload.entries])
-            faults = Faults(lambda: progress(0.1, "Checking every value"))
+            faults = Faults(lambda: told(0.1, "Checking every value"))
             contents, column = assemble(upload, columns, faults)
             digest = write_folder(
-                folder, contents, _shown(name) or _name_of(path), column, Share(progress, 0.2, 1.0)
+                folder, contents, _shown(name) or _name_of(path), column, Share(told, 0.2, 1.0)
             )
+        check_room(bundles.parent)
         _move_in(folder, bundles / digest)
     return open_bundle(digest, home)
 

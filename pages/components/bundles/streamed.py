@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,13 +20,21 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from backend.core.home import home_folder
-from pages.components.bundles.uploads import base_name, to_import
+from backend.core.memory import size_of
+from backend.core.quota import room_left
+from pages.components.bundles.uploads import base_name, sweep, to_import
 from pages.components.gallery.shown import ASSETS
 from pages.components.shared.routes import Tickets
 
 DEFAULT_CAP_GB = 20
 MAX_FILES = 64
+MAX_SENDING = 4
+"""Files of one upload that are sent at a time."""
 BLOCK = 4 * 2**20
+IDLE_S = 60
+"""An upload that sends nothing for so long has ended."""
+SLOWEST = 16 * 2**10
+"""Bytes a second below which one is given up after that time."""
 
 _sender = st.components.v2.component(
     "errorscope_upload",
@@ -37,56 +46,133 @@ _sender = st.components.v2.component(
 
 @dataclass
 class Streamed:
-    """Where the files of one upload go, and those that were sent or are being sent."""
+    """Where the files of one upload go.
+
+    Attributes
+    ----------
+    folder : Path
+        Made with the first file.
+    names : set of str
+        Files that are there.
+    sending : dict of {str: int}
+        Files that are being sent, each with the bytes that are there.
+    """
 
     folder: Path
     names: set[str] = field(default_factory=set)
+    sending: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files so far."""
+        return size_of(self.folder)
 
 
-TICKETS = Tickets(lambda: Streamed(home_folder() / "uploads" / secrets.token_hex(16)))
-"""Leave to upload files into one folder."""
+def _new() -> Streamed:
+    sweep()
+    return Streamed(home_folder() / "uploads" / secrets.token_hex(16))
+
+
+def _remove(upload: Streamed) -> None:
+    shutil.rmtree(upload.folder, ignore_errors=True)
+
+
+TICKETS = Tickets(_new, _remove)
+"""Leave to upload files into one folder, which goes with the ticket when that expires."""
 
 
 def cap_bytes() -> int:
-    """Most bytes of one streamed file: ``ERRORSCOPE_UPLOAD_GB``, 20 GB by default."""
+    """Most bytes of one streamed upload: ``ERRORSCOPE_UPLOAD_GB``, 20 GB by default."""
     return int(float(os.environ.get("ERRORSCOPE_UPLOAD_GB", DEFAULT_CAP_GB)) * 1e9)
 
 
 async def receive(request: Request) -> JSONResponse:
-    """Write one file of an upload to disk; a broken or too large one leaves nothing."""
+    """Write one file of an upload to disk; one that breaks off or is too large leaves nothing.
+
+    A file that is sent again takes the place of the first.
+    """
+    TICKETS.sweep()
     upload = TICKETS.of_request(request).leave
     name = base_name(request.query_params.get("name", ""))
-    if name in upload.names or len(upload.names) >= MAX_FILES:
-        raise HTTPException(409, f"{name} was sent already, or more than {MAX_FILES} files were.")
-    cap = min(cap_bytes(), shutil.disk_usage(home_folder()).free - 2**30)
+    if name in upload.sending:
+        raise HTTPException(409, f"{name} is being sent already. Wait for it.")
+    if len(upload.sending) >= MAX_SENDING:
+        raise HTTPException(429, f"{MAX_SENDING} files are being sent. Wait for one of them.")
+    if len({*upload.names, *upload.sending, name}) > MAX_FILES:
+        raise HTTPException(409, f"more than {MAX_FILES} files were sent. Put them in one .zip.")
+    room, too_large = _room(upload, name)
     declared = int(request.headers.get("content-length") or 0)
-    too_large = f"{name} is larger than the {cap / 1e9:.1f} GB this server takes."
-    if declared > cap:
+    if declared > room:
         raise HTTPException(413, too_large)
-    upload.names.add(name)
-    upload.folder.mkdir(parents=True, exist_ok=True)
+    upload.names.discard(name)
+    upload.sending[name] = 0
     path = upload.folder / name
+    whole = False
     try:
-        written = await _write(request, path, cap)
-    except ClientDisconnect:
-        written = -1
-    if written < 0 or (declared and written != declared):
-        path.unlink(missing_ok=True)
-        upload.names.discard(name)
+        upload.folder.mkdir(parents=True, exist_ok=True)
+        written = await _write(request, path, room, too_large, upload)
+        if declared and written != declared:
+            raise HTTPException(400, f"{name} broke off.")
+        whole = True
+    except ClientDisconnect as error:
+        raise HTTPException(400, f"{name} broke off.") from error
+    except TimeoutError as error:
         raise HTTPException(
-            413 if written < 0 else 400, too_large if written < 0 else f"{name} broke off."
-        )
+            408, f"{name} came too slowly or stopped for {IDLE_S} s. Send it again."
+        ) from error
+    except OSError as error:
+        raise HTTPException(507, f"{name} cannot be written ({error.strerror}).") from error
+    finally:
+        del upload.sending[name]
+        if whole:
+            upload.names.add(name)
+        else:
+            path.unlink(missing_ok=True)
     return JSONResponse({"name": name, "size": written})
 
 
-async def _write(request: Request, path: Path, cap: int) -> int:
-    """Bytes written, or -1 when there were more than ``cap``."""
-    written, block = 0, bytearray()
+def _room(upload: Streamed, name: str) -> tuple[int, str]:
+    """Bytes that a file may have, and what is said of a larger one."""
+    home = home_folder()
+    own = cap_bytes() - upload.size
+    quota = room_left(home)
+    left = shutil.disk_usage(home).free - 2**30
+    left = left if quota is None else min(left, quota)
+    if left < own:
+        return max(0, left), (
+            f"{name} does not fit: {max(0, left) / 1e9:.1f} GB are left on this server's disk. "
+            "Remove a bundle that nobody needs."
+        )
+    return max(0, own), (
+        f"{name} is too large: an upload may have {cap_bytes() / 1e9:.1f} GB in all its files, "
+        f"{max(0, own) / 1e9:.1f} GB are left."
+    )
+
+
+async def _write(request: Request, path: Path, room: int, too_large: str, upload: Streamed) -> int:
+    """Bytes written.
+
+    Raises
+    ------
+    HTTPException
+        If there are more than ``room``.
+    TimeoutError
+        If they stop coming, or come slower than ``SLOWEST``.
+    """
+    written, block, started = 0, bytearray(), time.monotonic()
+    chunks = request.stream()
     with path.open("wb") as file:
-        async for chunk in request.stream():
+        while True:
+            with anyio.fail_after(IDLE_S):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                break
             written += len(chunk)
-            if written > cap:
-                return -1
+            if written > room:
+                raise HTTPException(413, too_large)
+            if time.monotonic() - started > IDLE_S + written / SLOWEST:
+                raise TimeoutError
+            upload.sending[path.name] = written
             block += chunk
             if len(block) >= BLOCK:
                 await anyio.to_thread.run_sync(file.write, bytes(block))
@@ -112,7 +198,8 @@ def streamed_upload(*, key: str) -> Path | None:
         return None
     upload = ticket.leave
     names = sorted(upload.names)
-    if not names or not all((upload.folder / name).is_file() for name in names):
+    if not names or upload.sending or not all((upload.folder / name).is_file() for name in names):
         return None
     del st.session_state[held_in]
+    TICKETS.spend(ticket.key)
     return to_import(upload.folder, names)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 from backend.core.errors import InputError
 from backend.core.home import home_folder
+from backend.core.quota import check_room
 
 CAP_MB = 500
 """Size of an upload through the browser. The platform holds uploads in memory."""
@@ -19,6 +22,8 @@ CAP_MB = 500
 SUFFIXES = (
     ".npz", ".npy", ".zip", ".parquet", ".arrow", ".feather", ".csv", ".pt", ".safetensors",
 )  # fmt: skip
+KEPT_S = 24 * 3600
+"""How long an upload stays that nobody imports."""
 OFFERED = 500
 """Paths of the server's folder that are offered at most."""
 _ODD = re.compile(r"[^\w .()+,=@-]")
@@ -33,15 +38,26 @@ def keep_upload(files: Sequence[Any]) -> Path:
     it, and separate files are matched by it. A folder is called after the files in it, for faults
     of them together.
     """
+    sweep()
     folder = home_folder() / "uploads" / uuid.uuid4().hex
     names = [base_name(file.name) for file in files]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"two of the files are called {name!r}. Rename one and upload again.")
+    check_room(home_folder(), sum(file.getbuffer().nbytes for file in files))
     folder.mkdir(parents=True)
     for name, file in zip(names, files, strict=True):
         (folder / name).write_bytes(file.getbuffer())
     return to_import(folder, names)
+
+
+def sweep() -> None:
+    """Remove uploads that were neither imported nor given up within a day: their tabs are closed."""
+    root = home_folder() / "uploads"
+    for folder in root.iterdir() if root.is_dir() else ():
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > KEPT_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def to_import(folder: Path, names: Sequence[str]) -> Path:

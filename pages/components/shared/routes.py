@@ -51,24 +51,41 @@ class Tickets(Generic[Leave]):
     ----------
     make : callable
         Makes the leave of a new ticket.
+    drop : callable
+        Gets the leave of a ticket that is forgotten, to remove what it stood for.
     """
 
-    def __init__(self, make: Callable[[], Leave]) -> None:
+    def __init__(
+        self, make: Callable[[], Leave], drop: Callable[[Leave], None] = lambda leave: None
+    ) -> None:
         self._make = make
+        self._drop = drop
         self._tickets: OrderedDict[str, Ticket[Leave]] = OrderedDict()
         self._lock = threading.Lock()
 
     def issue(self) -> Ticket[Leave]:
         """A new ticket; where there are too many, the one unused for longest goes."""
-        now = time.monotonic()
-        ticket = Ticket(secrets.token_urlsafe(24), self._make(), now + TICKET_S)
+        self.sweep(MAX_TICKETS - 1)
+        ticket = Ticket(secrets.token_urlsafe(24), self._make(), time.monotonic() + TICKET_S)
         with self._lock:
-            for old in [key for key, one in self._tickets.items() if one.expires < now]:
-                del self._tickets[old]
-            while len(self._tickets) >= MAX_TICKETS:
-                self._tickets.popitem(last=False)
             self._tickets[ticket.key] = ticket
         return ticket
+
+    def sweep(self, most: int = MAX_TICKETS) -> None:
+        """Forget tickets that expired, and those unused for longest where there are too many."""
+        now = time.monotonic()
+        with self._lock:
+            old = [key for key, one in self._tickets.items() if one.expires < now]
+            gone = [self._tickets.pop(key) for key in old]
+            while len(self._tickets) > most:
+                gone.append(self._tickets.popitem(last=False)[1])
+        for ticket in gone:
+            self._drop(ticket.leave)
+
+    def spend(self, key: str) -> None:
+        """Forget a ticket whose leave was used up; what it stood for stays."""
+        with self._lock:
+            self._tickets.pop(key, None)
 
     def get(self, key: str) -> Ticket[Leave] | None:
         """The ticket, valid for as long again as a new one; None for one nobody holds."""

@@ -23,7 +23,7 @@ from backend.bundle import (
     read_bundle,
     write_bundle,
 )
-from backend.core.errors import BundleError, JobCancelled
+from backend.core.errors import BundleError, InputError, JobCancelled
 from backend.core.home import PROJECT
 from tests.bundles import picture, planted
 
@@ -67,6 +67,18 @@ def test_imported_bundle_equals_the_one_read(upload: Path, home: Path) -> None:
     assert [kept.image(row) for row in range(9)] == [read.image(row) for row in range(9)]
     assert [kept.thumbnail(row) for row in range(9)] == [read.thumbnail(row) for row in range(9)]
     assert (kept.base_loss, kept.accuracy) == (read.base_loss, read.accuracy)
+
+
+@pytest.mark.parametrize("room", ["too little for the file", "too little for what it becomes"])
+def test_a_full_home_takes_no_bundle_and_keeps_nothing_of_it(
+    upload: Path, home: Path, monkeypatch: pytest.MonkeyPatch, room: str
+) -> None:
+    size = upload.stat().st_size
+    quota = size - 1 if room == "too little for the file" else size + 1
+    monkeypatch.setenv("ERRORSCOPE_DISK_GB", str(quota / 1e9))
+    with pytest.raises(InputError, match=r"may keep .* GB \(ERRORSCOPE_DISK_GB\).*Remove a bundle"):
+        import_bundle(upload, home)
+    assert stored(home) == []
 
 
 def test_arrays_are_mapped_and_cannot_be_written(upload: Path, home: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
-from pages.components.bundles import streamed
+from pages.components.bundles import streamed, uploads
 from pages.components.gallery import media
 from pages.components.shared import routes
 from pages.components.shared.routes import Tickets
@@ -85,11 +87,17 @@ def test_routes_also_hang_below_the_base_path() -> None:
     assert routes.below("", own) == own
 
 
-def put(path: str, query: str, content: bytes) -> int:
-    """Status of one PUT, straight into the routes."""
+def put(path: str, query: str, content: bytes, *, stalls: bool = False) -> int:
+    """Status of one PUT, straight into the routes; one that ``stalls`` sends half and then nothing."""
     status: list[int] = []
+    sent: list[bytes] = []
 
     async def receive() -> dict[str, Any]:
+        if stalls:
+            if sent:
+                await anyio.sleep(60)
+            sent.append(content[: len(content) // 2])
+            return {"type": "http.request", "body": sent[0], "more_body": True}
         return {"type": "http.request", "body": content, "more_body": False}
 
     async def send(message: Any) -> None:
@@ -117,12 +125,53 @@ def test_a_file_is_streamed_into_the_folder_of_its_ticket(home: Path) -> None:
     assert not ticket.leave.folder.exists()
     assert put(f"/upload/{ticket.key}", "name=../../a.npy", b"content") == 200
     assert (ticket.leave.folder / "a.npy").read_bytes() == b"content"
-    assert put(f"/upload/{ticket.key}", "name=a.npy", b"other") == 409
-    assert (ticket.leave.folder / "a.npy").read_bytes() == b"content"
+    assert put(f"/upload/{ticket.key}", "name=a.npy", b"again") == 200
+    assert (ticket.leave.folder / "a.npy").read_bytes() == b"again"
 
 
-def test_a_file_beyond_the_cap_leaves_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ERRORSCOPE_UPLOAD_GB", "1e-8")
+@pytest.mark.parametrize(
+    ("setting", "value", "before", "content", "stalls", "status"),
+    [
+        ("ERRORSCOPE_UPLOAD_GB", "1e-8", b"", b"x" * 11, False, 413),
+        ("ERRORSCOPE_UPLOAD_GB", "1e-8", b"x" * 6, b"x" * 6, False, 413),
+        ("ERRORSCOPE_DISK_GB", "1e-8", b"", b"x" * 11, False, 413),
+        ("ERRORSCOPE_DISK_GB", "1", b"", b"x" * 11, True, 408),
+    ],
+    ids=["one too large", "all together too large", "disk used up", "never finished"],
+)
+def test_what_does_not_fit_or_never_ends_leaves_nothing(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    value: str,
+    before: bytes,
+    content: bytes,
+    stalls: bool,
+    status: int,
+) -> None:
+    monkeypatch.setenv(setting, value)
+    monkeypatch.setattr(streamed, "IDLE_S", 0.1)
     ticket = streamed.TICKETS.of_session("field")
-    assert put(f"/upload/{ticket.key}", "name=a.npy", b"x" * 11) == 413
-    assert not ticket.leave.folder.exists() and not ticket.leave.names
+    if before:
+        assert put(f"/upload/{ticket.key}", "name=b.npy", before) == 200
+    assert put(f"/upload/{ticket.key}", "name=a.npy", content, stalls=stalls) == status
+    assert not (ticket.leave.folder / "a.npy").exists() and not ticket.leave.sending
+    assert ticket.leave.names == ({"b.npy"} if before else set())
+
+
+def test_the_folder_of_an_expired_ticket_goes_and_that_of_a_spent_one_stays(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(routes.time, "monotonic", lambda: now[0])
+    tickets = [streamed.TICKETS.issue() for _ in range(2)]
+    for one in tickets:
+        assert put(f"/upload/{one.key}", "name=a.npy", b"content") == 200
+    streamed.TICKETS.spend(tickets[1].key)
+    now[0] = routes.TICKET_S + 1
+    streamed.TICKETS.sweep()
+    assert [one.leave.folder.exists() for one in tickets] == [False, True]
+    long_ago = time.time() - uploads.KEPT_S - 1
+    os.utime(tickets[1].leave.folder, (long_ago, long_ago))
+    uploads.sweep()
+    assert not tickets[1].leave.folder.exists()

@@ -1,0 +1,88 @@
+"""How much the home folder may hold altogether, and the sentence when it is full."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from backend.core.errors import InputError
+
+SETTING = "ERRORSCOPE_DISK_GB"
+LOOK_EVERY_S = 2.0
+
+
+def quota_bytes() -> int | None:
+    """Most bytes of the home folder, ``ERRORSCOPE_DISK_GB``; None where nobody set a limit.
+
+    Raises
+    ------
+    InputError
+        If the setting is not a positive number.
+    """
+    told = os.environ.get(SETTING)
+    if not told:
+        return None
+    try:
+        size = float(told) * 1e9
+    except ValueError:
+        size = -1.0
+    if not 0 < size < 1e18:
+        raise InputError(f"{SETTING} must be a positive number of GB: got {told[:40]!r}.")
+    return int(size)
+
+
+def used_bytes(home: Path) -> int:
+    """Bytes of all files in a folder; those that vanish meanwhile are not counted."""
+    total, folders = 0, [str(home)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as found:
+                for one in found:
+                    status = one.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(status.st_mode):
+                        folders.append(one.path)
+                    else:
+                        total += status.st_size
+        except OSError:
+            continue
+    return total
+
+
+def room_left(home: Path) -> int | None:
+    """Bytes that still fit into the home folder, negative where it is over; None without a limit."""
+    quota = quota_bytes()
+    return None if quota is None else quota - used_bytes(home)
+
+
+def check_room(home: Path, needed: int = 0) -> None:
+    """Refuse what does not fit.
+
+    Raises
+    ------
+    InputError
+        If less than ``needed`` bytes are left.
+    """
+    left = room_left(home)
+    if left is not None and left < needed:
+        quota = (quota_bytes() or 0) / 1e9
+        raise InputError(
+            f"the disk space of this server is used up: it may keep {quota:.3g} GB ({SETTING}), "
+            f"{max(0, left) / 1e9:.3g} GB are left and {needed / 1e9:.3g} GB or more are needed. "
+            "Remove a bundle that nobody needs, or have the limit raised."
+        )
+
+
+def room_watch(home: Path) -> Callable[[], None]:
+    """What checks the room when it is called, at most every two seconds."""
+    looked = float("-inf")
+
+    def check() -> None:
+        nonlocal looked
+        if time.monotonic() - looked >= LOOK_EVERY_S:
+            check_room(home)
+            looked = time.monotonic()
+
+    return check

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from backend.spotlight.call import Search
 from backend.spotlight.objective import squared_distances, weighted_mean
@@ -16,11 +17,14 @@ from backend.spotlight.solver import adam
 from backend.spotlight.solver.fast import Optimum
 from backend.spotlight.solver.kernels import weigh
 from backend.spotlight.solver.rows import Rows
-from backend.spotlight.solver.sizes import LOG_PRECISION_BOUNDS, Problem, solve_sizes
+from backend.spotlight.solver.sizes import LOG_PRECISION_BOUNDS, Problem, Sizes, solve_sizes
 from backend.spotlight.spotlights import Region
 
 # A region ends this share above S, so that rounding elsewhere does not put it below.
 _ABOVE = 1e-9
+# What a step that was not looked at may seem to lose by the rounding of the search, in loss
+# deviations.
+_LOST = 1e-6
 # Adam ends a little inside its barrier's edge. Beyond this many times the edge it never met it.
 _STRANDED = 1.5
 
@@ -33,10 +37,11 @@ def close_optimum(
     standard: NDArray[np.float64] | None,
     tick: Callable[[], None],
 ) -> Region:
-    """The optimum's region in the caller's units, its size solved once more in float64."""
-    center = rows.outward(optimum.center)
+    """The optimum's region in the caller's units, its size solved once more in float64.
+
+    A last step that the search did not look at is seen here, and taken back if it lost something.
+    """
     shape = optimum.shape.cpu().numpy()
-    distances = squared_distances(search.values, center, shape, tick) / rows.scale**2
     problem = Problem(
         torch.from_numpy(rows.mine(np.zeros(len(score)) if standard is None else standard)),
         None if search.counts is None else torch.from_numpy(rows.mine(search.counts)),
@@ -46,7 +51,17 @@ def close_optimum(
         block=rows.step,
     )
     guess = torch.tensor([optimum.log_precision], dtype=torch.float64)
-    sizes = solve_sizes(torch.from_numpy(distances)[None], guess, problem, tolerance=1e-11)
+
+    def solved(place: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64], Sizes]:
+        center = rows.outward(place)
+        distances = squared_distances(search.values, center, shape, tick) / rows.scale**2
+        sizes = solve_sizes(torch.from_numpy(distances)[None], guess, problem, tolerance=1e-11)
+        return center, distances, sizes
+
+    center, distances, sizes = solved(optimum.ahead)
+    lost = optimum.value - float(sizes.value[0]) > _LOST
+    if lost and not torch.equal(optimum.ahead, optimum.center):
+        center, distances, sizes = solved(optimum.center)
     log_precision = float(sizes.log_precision[0])
     tau = math.exp(log_precision)
     weights = search.ranks.gathered(weigh(torch.from_numpy(distances * tau), search.kernel).numpy())

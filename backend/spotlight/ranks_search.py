@@ -92,8 +92,9 @@ def find_spotlights_on_ranks(
 
     Otherwise losses, counts, weights and one distance per example are gathered (8 bytes each per
     example); embeddings are not, but for a sample of at most 2^17 rows and 2^26 numbers, and those
-    2^17 rows, a block at a time, that a preparation measures. An iteration exchanges ``2 K (d + 1)``
-    numbers with every process for ``K`` starts on all rows, and ``8 K`` in each root-finding step.
+    2^17 rows, a block at a time, that a preparation measures. An iteration exchanges at most
+    ``8 K (d + 1)`` numbers with every process for ``K`` starts on all rows, and ``8 K`` in each
+    root-finding step.
     """
     asked = SearchOptions(**options)
     own = own_device(device)

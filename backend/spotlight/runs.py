@@ -132,7 +132,7 @@ def _optima(search: FastSearch, standard: NDArray[np.float64] | None, count: int
     d = search.rows.d
     center = torch.zeros(d, dtype=torch.float64)
     shape = {"spherical": torch.ones(()), "diagonal": torch.ones(d), "full": torch.eye(d)}
-    return [Optimum(center, shape[search.precision].double(), 0.0, 0, True)]
+    return [Optimum(center, shape[search.precision].double(), 0.0, 0, True, 0.0, center)]
 
 
 def _run_adam(search: Search) -> Iterator[Region]:

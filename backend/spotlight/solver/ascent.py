@@ -13,14 +13,16 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from backend.spotlight.solver.kernels import SLOPE
+from backend.spotlight.solver.look import foreseen, look
 from backend.spotlight.solver.shapes import AscentShape
-from backend.spotlight.solver.sizes import Problem, Sizes, kernel_at, solve_sizes
+from backend.spotlight.solver.sizes import Problem, Sizes
 
 # A step must win this share of what the slope promises, but for rounding (in loss deviations).
 _ENOUGH = 1e-4
 _ROUNDING = {torch.float64: 1e-12, torch.float32: 3e-7}
 _SHRINK, _SHORTEST = 0.35, 1e-3
+# No promise is counted on to fall to less of the one before.
+_FASTEST = 0.2
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ class Climbers:
         Steps tried.
     arrived : bool tensor of shape (k,)
         Whether no further step improves.
+    ahead : float64 tensor of shape (k, p)
+        Where a last step leads that was not looked at; else the parameters.
     """
 
     parameters: Tensor
@@ -113,6 +117,7 @@ class Climbers:
     memory: Memory
     steps: Tensor
     arrived: Tensor
+    ahead: Tensor
 
     def __getitem__(self, which: Tensor | slice) -> Climbers:
         return Climbers(*(getattr(self, field.name)[which] for field in fields(self)))
@@ -129,6 +134,7 @@ class Climbers:
             Memory(*map(change, self.memory.parts())),
             change(self.steps),
             change(self.arrived),
+            change(self.ahead),
         )
 
     def ranking(self) -> Tensor:
@@ -145,6 +151,7 @@ class Climbers:
             Memory(*_stacked([group.memory.parts() for group in groups])),
             torch.cat([group.steps for group in groups]),
             torch.cat([group.arrived for group in groups]),
+            torch.cat([group.ahead for group in groups]),
         )
 
     @classmethod
@@ -153,7 +160,8 @@ class Climbers:
         parameters = shape.first(centers)
         blank, steps = torch.zeros_like(guess), torch.zeros_like(guess, dtype=torch.int64)
         sizes = Sizes(guess, blank, blank.clone(), blank.clone(), steps.bool())
-        return cls(parameters, sizes, Memory.blank(parameters, shape.memory), steps, steps.bool())
+        memory = Memory.blank(parameters, shape.memory)
+        return cls(parameters, sizes, memory, steps, steps.bool(), parameters)
 
 
 def ascend(
@@ -165,6 +173,8 @@ def ascend(
     tolerance: float,
     tick: Callable[[], None],
     race: Race | None = None,
+    left: float = 0.0,
+    fold: bool = False,
 ) -> Climbers:
     """Climb from every start until no step improves, or ``max_steps`` are tried.
 
@@ -182,6 +192,12 @@ def ascend(
         Called before each step; may raise to stop.
     race : Race, optional
         Lets those that fall behind stop early.
+    left : float
+        A step is the last one when it leaves so little: were promises to fall on as they did from
+        the step won before to this one, and no faster than to a fifth, the next would be below
+        this. Where it is the last of all starts, it is not looked at (``Climbers.ahead``).
+    fold : bool
+        Read the rows once per step: see ``look``.
 
     Returns
     -------
@@ -191,11 +207,12 @@ def ascend(
     ids = torch.arange(len(climbers.steps), device=climbers.steps.device)
     ended, start = climbers[ids], climbers[ids]  # two copies: the caller's stay as they are
     parameters, memory = start.parameters, start.memory
-    distances = shape.distances(parameters)
-    sizes = solve_sizes(distances, start.sizes.log_precision, problem)
-    slope, scale = _slopes(shape, parameters, distances, sizes, problem)
+    first = look(shape, parameters, start.sizes, problem, fold=fold)
+    sizes, dtype = first.sizes, first.distances.dtype
+    everyone = torch.arange(len(ids), device=ids.device)
+    (slope, scale), lean = first.slopes(everyone), first.lean(everyone)
     length = torch.ones_like(sizes.value)
-    calm = torch.zeros_like(ids)
+    calm, before = torch.zeros_like(ids), torch.zeros_like(length)
     for step in range(1, max_steps + 1):
         tick()
         move = memory.direction(slope, scale)
@@ -208,51 +225,48 @@ def ascend(
         move, promise = led[:, :-1], led[:, -1]
 
         tried = parameters + move
-        tried_distances = shape.distances(tried)
-        tried_sizes = solve_sizes(tried_distances, sizes.log_precision, problem)
-        gain = tried_sizes.value - sizes.value
-        better = gain >= _ENOUGH * promise - _ROUNDING[distances.dtype]  # false for NaN, too
+        last = (promise * (promise / before).clamp_min(_FASTEST) < left) & (length == 1)
+        if left > 0 and bool(last.all()):
+            tries = torch.full_like(ids, step)
+            ended[ids] = Climbers(parameters, sizes, memory, tries, last, tried)
+            break
+        seen = look(shape, tried, foreseen(sizes, lean, move), problem, fold=fold)
+        gain = seen.sizes.value - sizes.value
+        better = gain >= _ENOUGH * promise - _ROUNDING[dtype]  # false for NaN, too
         won = better.nonzero()[:, 0]
         parameters[won] = tried[won]
-        distances[won] = tried_distances[won]
-        sizes[won] = tried_sizes[won]
+        sizes[won] = seen.sizes[won]
         length = torch.where(better, torch.ones_like(length), length * _SHRINK)
         calm = torch.where(promise < tolerance, calm + 1, torch.zeros_like(calm))
-        arrived = (calm >= 2) | (length < _SHORTEST)
+        before = torch.where(better, promise, before)
+        arrived = (calm >= 2) | (length < _SHORTEST) | (last & better)
+        kept = torch.arange(len(ids), device=ids.device)
         racing = race is not None and step == race.steps
         if bool(arrived.any()) or step == max_steps or racing:
             tries = torch.full_like(ids, step)
-            ended[ids] = Climbers(parameters, sizes, memory, tries, arrived)
+            ended[ids] = Climbers(parameters, sizes, memory, tries, arrived, parameters)
             stay = ~arrived
             if race is not None and racing:
                 stay &= race.running(sizes.value, ended.sizes.value.max())
             if step == max_steps or not bool(stay.any()):
                 break
-            ids, parameters, distances = ids[stay], parameters[stay], distances[stay]
-            sizes, memory, slope, scale = sizes[stay], memory[stay], slope[stay], scale[stay]
-            length, calm, move, better = length[stay], calm[stay], move[stay], better[stay]
-            won = better.nonzero()[:, 0]
-        if len(won):  # slopes of those that go on only: each is a pass over the rows
-            new_slope, new_scale = _slopes(
-                shape, parameters[won], distances[won], sizes[won], problem
-            )
+            ids, parameters, sizes, memory = ids[stay], parameters[stay], sizes[stay], memory[stay]
+            slope, scale, move, better = slope[stay], scale[stay], move[stay], better[stay]
+            length, calm, before = length[stay], calm[stay], before[stay]
+            lean = None if lean is None else lean[stay]
+            kept, won = kept[stay], better.nonzero()[:, 0]
+        if len(won):  # slopes of those that go on only: each is a reading of the rows
+            new_slope, new_scale = seen.slopes(kept[won])
             change = torch.zeros_like(slope)
             change[won] = slope[won] - new_slope
             memory.learn(better, move, change)
             slope[won] = new_slope
             scale = scale.clone()
             scale[won] = new_scale
+            new_lean = seen.lean(kept[won])
+            if lean is not None and new_lean is not None:
+                lean[won] = new_lean
     return ended
-
-
-def _slopes(
-    shape: AscentShape, parameters: Tensor, distances: Tensor, sizes: Sizes, problem: Problem
-) -> tuple[Tensor, Tensor]:
-    """Slopes of the weighted loss along the solved size, and first step scales."""
-    _, _, pulls = kernel_at(distances, sizes.log_precision, problem)
-    weights = pulls * (problem.losses - sizes.level[:, None].to(distances.dtype))
-    rate = SLOPE[problem.kernel] * torch.exp(sizes.log_precision) / sizes.total
-    return shape.slopes(parameters, weights, sizes.total, rate)
 
 
 def _stacked(groups: list[tuple[Tensor, ...]]) -> list[Tensor]:

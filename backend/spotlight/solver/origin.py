@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -54,15 +55,19 @@ def center_and_scale(
     near = torch.ones(n, dtype=torch.float64)
     squares = torch.empty(n, dtype=torch.float64)
     room = torch.empty((min(step, n), d), dtype=torch.float64)
-    for _ in range(_ROUNDS):
+    for number in range(_ROUNDS):
         total = Sum(torch.zeros(d + 1, dtype=torch.float64))
         for start, block in read_blocks(values, tick, lend=True):
             taken = near[start : start + len(block)]
             apart = room[: len(block)].copy_(block).sub_(mean)
             total.add(torch.cat([taken @ apart, taken.sum()[None]]))
+            squares[start : start + len(block)] = apart.square_().sum(1)
         sums = ranks.merged(total)
         shift = sums[:d] / sums[d]
         mean = mean + shift
+        if number == 0 and _none_is_far(ranks.gathered(squares.numpy()), float(shift.norm())):
+            around_first = float(ranks.merged(block_sums(squares[None], step))) / float(sums[d])
+            return _rounded(mean.numpy(), math.sqrt(around_first - float(shift @ shift)))
         for start, block in read_blocks(values, tick, lend=True):
             apart = room[: len(block)].copy_(block).sub_(mean)
             squares[start : start + len(block)] = apart.square_().sum(1)
@@ -83,6 +88,16 @@ def center_and_scale(
             "embeddings are too large: their squared distances overflow. Rescale them."
         )
     return _rounded(mean.numpy(), scale)
+
+
+def _none_is_far(squares: NDArray[np.float64], shift: float) -> bool:
+    """Whether no row is a far outlier, for squared distances from a place that far from the mean.
+
+    Distances from the mean differ by ``shift`` at the most: mostly that is enough to know, and the
+    rows need not be read again for it.
+    """
+    median = float(torch.from_numpy(squares).median())
+    return math.sqrt(squares.max()) + shift <= _FAR * (math.sqrt(median) - shift)
 
 
 def _rounded(mean: NDArray[np.float64], scale: float) -> tuple[NDArray[np.float64], float]:

@@ -41,7 +41,8 @@ class Rows:
 
     Where processes share a search, ``n`` counts the rows of all, ``own`` those of this one, from
     number ``first``, and ``most`` those of the one with most. Sums are over all rows, distances are
-    to the own ones.
+    to the own ones. The rows are ``large`` where one process could not keep a copy of all: then
+    reading them is what takes the time, else computing is.
 
     Parameters
     ----------
@@ -78,7 +79,8 @@ class Rows:
         self._tick = tick
         # Rows per block. It does not depend on how many of the rows are here.
         large = self.n * self.d * dtype.itemsize > _resident_bytes(device)
-        self.step = rows_per_block(self.d, READ_UNITS if large else BLOCK_UNITS)
+        self.large = bool(ranks.lead(torch.tensor([large], device=device)))
+        self.step = rows_per_block(self.d, READ_UNITS if self.large else BLOCK_UNITS)
         self.squares = torch.empty(self.own, dtype=dtype, device=device)
         self._resident: Tensor | None = None
         resident: Tensor | None = None
@@ -177,13 +179,54 @@ class Rows:
     def distances(self, centers: Tensor, scales: Tensor | None = None) -> Tensor:
         """(k, own) squared distances to (k, d) centers, each axis weighted by (k, d) scales."""
         out = torch.empty((len(centers), self.own), dtype=self.dtype, device=self.device)
+        fill = self._measuring(centers, scales)
+        for start, block in self.blocks():
+            fill(block, start, out)
+        return out
+
+    def distances_and_sums(
+        self, centers: Tensor, weights_of: Callable[[Tensor, slice], Tensor], width: int
+    ) -> tuple[Tensor, Tensor]:
+        """Distances to (k, d) centers, and sums under weights that they decide, in one reading.
+
+        Parameters
+        ----------
+        centers : float64 tensor of shape (k, d)
+        weights_of : callable
+            Makes (width, b) weights of some own rows from their (k, b) distances and their places.
+        width : int
+
+        Returns
+        -------
+        (tensor of shape (k, own), float64 tensor of shape (width, d + 1))
+            Squared distances; sums over the rows of all, the last column that of the weights.
+        """
+        out = torch.empty((len(centers), self.own), dtype=self.dtype, device=self.device)
+        fill = self._measuring(centers)
+        total = Sum(torch.zeros((width, self.d + 1), dtype=torch.float64, device=self.device))
+        for start, block in self.blocks():
+            added = torch.zeros((width, self.d + 1), dtype=torch.float64, device=self.device)
+            for low, piece in self._pieces(block):
+                part = slice(start + low, start + low + len(piece))
+                fill(piece, part.start, out)
+                weights = weights_of(out[:, part], part)
+                added[:, :-1] += weights @ piece
+                added[:, -1] += weights.sum(1, dtype=torch.float64)
+            total.add(added)
+        return out, self.ranks.merged(total)
+
+    def _measuring(
+        self, centers: Tensor, scales: Tensor | None = None
+    ) -> Callable[[Tensor, int, Tensor], None]:
+        """What fills in the distances of some rows, from the number of the first one on."""
         pulled = centers if scales is None else centers * scales
         lengths = (centers * pulled).sum(1, keepdim=True).to(self.dtype)
         pulled = -2.0 * pulled.to(self.dtype)
         if len(centers) == 1:  # twice over, in memory of its own: one column alone takes longer
             pulled = pulled.repeat(2, 1)
         weights = None if scales is None else scales.to(self.dtype)
-        for start, block in self.blocks():
+
+        def fill(block: Tensor, start: int, out: Tensor) -> None:
             stop = start + len(block)
             own = self.squares[None, start:stop] if weights is None else weights @ block.square().T
             if len(centers) <= _FEW:
@@ -191,7 +234,14 @@ class Rows:
             else:
                 part = torch.addmm(own, pulled, block.T)
             torch.clamp_min(part.add_(lengths), 0.0, out=out[:, start:stop])
-        return out
+
+        return fill
+
+    def _pieces(self, block: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """First place and rows of each part of a block whose products are added at once."""
+        step = len(block) if self.device.type == "cuda" else _PIECE
+        for low in range(0, len(block), step):
+            yield low, block[low : low + step]
 
     def turned_distances(self, centers: Tensor, roots: Tensor) -> Tensor:
         """(k, own) squared lengths of ``(x - center) root`` for (k, d, d) roots."""
@@ -230,10 +280,8 @@ class Rows:
         for start, block in self.blocks():
             own = weights[:, start : start + len(block)]
             added = torch.zeros(blank, dtype=torch.float64, device=self.device)
-            step = len(block) if self.device.type == "cuda" else _PIECE
-            for low in range(0, len(block), step):
-                piece = block[low : low + step]
-                part = own[:, low : low + step]
+            for low, piece in self._pieces(block):
+                part = own[:, low : low + len(piece)]
                 added[:, : self.d] += part @ (piece.square() if squared else piece)
             if mass:
                 added[:, -1] = own.sum(1, dtype=torch.float64)

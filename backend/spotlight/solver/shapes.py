@@ -77,6 +77,12 @@ class Spherical:
         self, parameters: Tensor, weights: Tensor, total: Tensor, rate: Tensor
     ) -> tuple[Tensor, Tensor]:
         mass, first = self.rows.moments(weights)
+        return self.slopes_of(parameters, mass, first, total, rate)
+
+    def slopes_of(
+        self, parameters: Tensor, mass: Tensor, first: Tensor, total: Tensor, rate: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The same from (k,) sums of the weights and (k, d) sums of the rows under them."""
         moved = first - mass[:, None] * parameters
         return 2 * rate[:, None] * moved, _mean_shift(mass, total, rate)
 

@@ -16,7 +16,7 @@ center, and a trace of 0 is a saddle. With the compact kernel they are proper op
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -64,6 +64,11 @@ class Problem:
     softness: float = 0.0
     ranks: Processes = ALONE
     block: int = 0
+
+    def of(self, part: slice) -> Problem:
+        """The same for some of the own rows."""
+        counts = None if self.counts is None else self.counts[part]
+        return replace(self, losses=self.losses[part], counts=counts)
 
 
 @dataclass

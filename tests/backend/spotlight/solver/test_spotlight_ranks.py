@@ -15,7 +15,7 @@ import pytest
 
 from backend.core.errors import InputError
 from backend.spotlight import find_spotlights
-from backend.spotlight.solver import blocks
+from backend.spotlight.solver import blocks, fast, rows
 from backend.spotlight.solver.ranks import ALONE, meeting, own_device
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -25,7 +25,7 @@ SCRIPT = """
 import json, os, sys
 import numpy as np
 from backend.core.errors import BackendError
-from backend.spotlight.solver import blocks
+from backend.spotlight.solver import blocks, fast, rows
 from backend.spotlight.ranks_search import find_spotlights_on_ranks
 
 folder, rank = sys.argv[1], int(os.environ["RANK"])
@@ -37,6 +37,9 @@ def leave(fraction, message):
 
 for number, case in enumerate(json.loads(sys.argv[2])):
     blocks.UNIT = case.get("unit", unit)
+    rows.RESIDENT_BYTES = case.get("resident", rows.RESIDENT_BYTES)
+    for name, value in case.get("sampling", {}).items():
+        setattr(fast, name, value)
     first, last = case["cuts"][rank], case["cuts"][rank + 1]
     if case.get("dies") == rank:
         os._exit(7)
@@ -192,6 +195,32 @@ def test_every_search_takes_the_path_of_one_process(folder, monkeypatch, cuts):
     given = np.load(folder / "counts.npy")
     for number, (options, counted, shift) in enumerate(asked):
         check_like_one(folder, number, world, options, given if counted else None, shift)
+
+
+def test_ascents_that_spare_readings_are_those_of_one_process(folder, monkeypatch):
+    """Starts converge on 200 rows; all rows are then read once per step, and no more than needed."""
+    sampling = {
+        "EXACT_NUMBERS": 0,
+        "_SAMPLE_ROWS": 200,
+        "_SCREEN_ROWS": 100,
+        "_SAMPLE_MEMBERS": 10,
+        "_SCREEN_MEMBERS": 5,
+    }
+    monkeypatch.setattr(blocks, "UNIT", BLOCKS_OF_192)
+    for name, value in sampling.items():
+        monkeypatch.setattr(fast, name, value)
+    monkeypatch.setattr(rows, "RESIDENT_BYTES", 0)
+    case = {"unit": BLOCKS_OF_192, "sampling": sampling, "resident": 0}
+    case |= {"options": OPTIONS | {"n_spotlights": 3}}
+    cases = [case | {"cuts": [0, 290, N]}, case | {"cuts": [0, 500, N], "counts": True}]
+    assert start(folder, cases, 2) == [0, 0]
+    x, losses = np.load(folder / "x.npy"), np.load(folder / "losses.npy")
+    for number, counts in enumerate([None, np.load(folder / "counts.npy")]):
+        one = find_spotlights(x, losses, counts=counts, **case["options"])
+        for rank in range(2):
+            with np.load(folder / f"{number}-{rank}.npz") as shared:
+                np.testing.assert_allclose(shared["weights"], one.weights, atol=1e-9)
+                np.testing.assert_allclose(shared["centers"], one.centers, atol=1e-9)
 
 
 def test_long_paths_preparations_and_adam_are_those_of_one_process(folder, monkeypatch):

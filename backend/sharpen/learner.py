@@ -1,0 +1,124 @@
+"""The small classifier behind the answers: what an example is, never how the model did on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from backend.core.blocks import row_blocks
+from backend.core.pca import principal_components
+from backend.core.sampling import random_rows
+
+DIMENSIONS = (16, 48)
+"""Whitened principal components that the classifiers see, one classifier for each."""
+_SAMPLE = 8192
+_WEAK = 300
+_WEAK_WEIGHT = 0.03
+_SPREAD = 2.0
+_STEPS = 300
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the classifiers see of each example.
+
+    Attributes
+    ----------
+    parts : tuple of float32 arrays of shape (n, k)
+        Whitened principal components, each part with the same total spread.
+    labels : int64 array of shape (n,)
+        Label codes, all 0 where there are none.
+    prior : float64 array of shape (n,)
+        Logarithm of the rank in the prior, from 0 for the last to 1 for the first; 0 outside its
+        scope. The first ten differ as much as the next hundred.
+    weak : int64 array
+        Random rows, taken for members of nothing until somebody says otherwise.
+    """
+
+    parts: tuple[NDArray[np.float32], ...]
+    labels: Rows
+    prior: Floats
+    weak: Rows
+
+
+def describe_examples(
+    embeddings: NDArray[Any], prior: Floats, labels: Rows | None, seed: int
+) -> Features:
+    """What the classifiers see: made from the same arguments it is always the same."""
+    n = len(embeddings)
+    sample = np.sort(random_rows(n, _SAMPLE, seed=seed))
+    found = principal_components(embeddings, max(DIMENSIONS), rows=sample, seed=seed)
+    spread = found.deviations > 1e-6 * max(float(found.deviations[0]), 1e-300)
+    axes, deviations = found.axes[spread], found.deviations[spread]
+    parts = []
+    for k in sorted({min(k, max(len(axes), 1)) for k in DIMENSIONS}):
+        part = np.zeros((n, k), np.float32)
+        scaled = (axes[:k] / (deviations[:k, None] * np.sqrt(k) / _SPREAD)).astype(np.float32)
+        if len(scaled):
+            for start, block in row_blocks(embeddings):
+                centred = (block - found.mean).astype(np.float32)
+                part[start : start + len(block)] = centred @ scaled.T
+        parts.append(part)
+    return Features(
+        tuple(parts),
+        np.zeros(n, np.int64) if labels is None else labels,
+        _steepened(prior),
+        random_rows(n, _WEAK, seed=seed + 1),
+    )
+
+
+def _steepened(prior: Floats) -> Floats:
+    inside = np.isfinite(prior)
+    steep = np.zeros(len(prior))
+    if len(prior) > 1:
+        order = np.argsort(np.argsort(-prior[inside], kind="stable"), kind="stable")
+        steep[inside] = 1 - np.log1p(order) / np.log1p(len(prior))
+    return steep
+
+
+def membership(
+    features: Features, rows: Rows, answers: NDArray[np.bool_], apart: Rows
+) -> tuple[Floats, Floats]:
+    """How surely each example belongs: (scores, probabilities), each (n,).
+
+    The mean log-odds of one ridge logistic regression per part of the features, fitted to the
+    answers and to weak negatives of little weight, so that probabilities err upward. Before the
+    first yes the prior alone decides, below what was answered.
+
+    Parameters
+    ----------
+    features : Features
+    rows, answers : arrays of shape (k,)
+        What was answered.
+    apart : int64 array
+        Rows that are no weak negatives either: answered or skipped.
+    """
+    if not answers.any():
+        return features.prior, 0.3 * features.prior
+    weak = np.setdiff1d(features.weak, apart)
+    fitted = np.concatenate([rows, weak])
+    truth = np.concatenate([answers, np.zeros(len(weak), bool)])
+    weights = np.concatenate([np.ones(len(rows)), np.full(len(weak), _WEAK_WEIGHT)])
+    if truth.all():
+        return features.prior, features.prior
+    names, codes = np.unique(features.labels[fitted], return_inverse=True)
+    one_hot = np.eye(len(names))[codes]
+    odds = np.zeros(len(features.prior))
+    for part in features.parts:
+        seen = np.column_stack([part[fitted], _SPREAD * features.prior[fitted], one_hot])
+        model = LogisticRegression(max_iter=_STEPS).fit(seen, truth, sample_weight=weights)
+        k, slopes = part.shape[1], model.coef_[0]
+        odds += part @ slopes[:k].astype(np.float32)
+        odds += slopes[k] * _SPREAD * features.prior + model.intercept_[0]
+        at = np.searchsorted(names, features.labels).clip(max=len(names) - 1)
+        odds += np.where(names[at] == features.labels, slopes[k + 1 :][at], 0)
+    odds /= len(features.parts)
+    return odds, expit(odds)

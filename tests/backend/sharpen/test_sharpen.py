@@ -1,0 +1,156 @@
+"""Answers: what they do to the ranking, whom they ask next, and how many members they count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from backend.core.errors import InputError
+from backend.sharpen import sharpen
+from backend.sharpen.counting import count_members, draw
+
+N, D = 1500, 12
+
+
+@pytest.fixture(scope="module")
+def planted() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(embeddings, members, a prior that finds half of them, labels)."""
+    random = np.random.default_rng(3)
+    x = random.normal(size=(N, D)).astype(np.float32)
+    labels = random.integers(3, size=N)
+    members = (x[:, 2] > 1.0) & (labels == 1)
+    prior = members * 1.0 + random.normal(size=N)
+    prior[labels == 2] = -np.inf
+    return x, members, prior, labels
+
+
+def asked(
+    planted: Any, rounds: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
+    """Rows, answers, chances and the last result of a person who answers truthfully."""
+    x, members, prior, labels = planted
+    rows, chances = np.zeros(0, np.int64), np.zeros(0)
+    for _ in range(rounds):
+        told = sharpen(x, prior, rows, members[rows], chances=chances, labels=labels, seed=seed)
+        rows, chances = np.append(rows, told.next), np.append(chances, told.chances)
+    told = sharpen(x, prior, rows, members[rows], chances=chances, labels=labels, seed=seed)
+    return rows, members[rows], chances, told
+
+
+def test_answers_sharpen_the_ranking_and_stand_where_they_were_told(planted: Any) -> None:
+    x, members, prior, labels = planted
+    rows, answers, chances, told = asked(planted, 6)
+    before = average_precision_score(members, np.where(np.isfinite(prior), prior, -9))
+    assert before < 0.4 and average_precision_score(members, told.scores) > 0.75
+    assert told.scores[rows[answers]].min() > np.delete(told.scores, rows).max()
+    assert told.scores[rows[~answers]].max() < np.delete(told.scores, rows).min()
+    assert (told.probabilities[rows] == answers).all()
+    assert not np.isin(told.next, rows).any() and len(np.unique(told.next)) == 10
+    assert 2 <= np.isfinite(told.chances).sum() <= 4
+    again = sharpen(x, prior, rows, answers, chances=chances, labels=labels)
+    for name in ("scores", "probabilities", "next", "chances"):
+        np.testing.assert_array_equal(getattr(told, name), getattr(again, name))
+
+
+def test_the_count_holds_the_truth_on_even_draws_and_on_noise(planted: Any) -> None:
+    members = planted[1]
+    held = []
+    for seed in range(40):
+        *_, told = asked(planted, 8, seed)
+        assert told.drawn >= 20 and told.low <= told.expected <= told.high
+        held.append(told.low <= members.sum() <= told.high)
+    assert np.mean(held) >= 0.85  # 93 % less two and a half errors of forty draws
+
+
+def test_below_twenty_drawn_answers_at_least_what_was_found(planted: Any) -> None:
+    *_, answers, _, told = asked(planted, 3)
+    assert told.drawn < 20 and told.low == answers.sum()
+    assert told.high == N - (~answers).sum()
+
+
+def test_the_estimate_is_right_on_average() -> None:
+    random = np.random.default_rng(0)
+    truth = random.random(2000) < 0.1
+    guess = np.full(2000, 0.3)
+    found = []
+    for seed in range(200):
+        rows, chances = draw(np.arange(2000), guess, 50, seed)
+        assert abs(len(rows) - 50) <= 1
+        found.append(
+            count_members(2000, 0, 0, guess.sum(), truth[rows] - guess[rows], chances, 2000)[0]
+        )
+    assert np.mean(found) == pytest.approx(truth.sum(), rel=0.06)
+
+
+@pytest.mark.parametrize("answers", [[], [False] * 10, [True] * 10], ids=str)
+def test_one_sided_answers_go_on_from_the_prior(planted: Any, answers: list[bool]) -> None:
+    x, _, prior, labels = planted
+    rows = np.argsort(-prior)[: len(answers)]
+    told = sharpen(x, prior, rows, answers, labels=labels)
+    assert np.isfinite(told.scores).all() and len(told.next) == 10
+    if not any(answers):
+        chosen = told.next[np.isnan(told.chances)]
+        order = np.argsort(-prior)
+        assert np.isin(chosen, order[len(answers) : len(answers) + 14]).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"embeddings": lambda x: x[:, :1]},
+        {"embeddings": lambda x: np.ones_like(x)},
+        {"embeddings": lambda x: x.astype(np.float16)},
+        {"embeddings": lambda x: x + 1e6},
+        {"prior": lambda p: np.full(N, -np.inf)},
+        {"prior": lambda p: np.zeros(N)},
+        {"labels": lambda y: np.arange(N)},
+        {"labels": lambda y: y.astype(str).astype(object)},
+        {"n_next": lambda _: 0},
+        {"n_next": lambda _: 5000},
+        {"skipped": lambda _: np.arange(100, 1400)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_odd_data_still_get_an_answer(planted: Any, change: dict[str, Any]) -> None:
+    x, members, prior, labels = planted
+    given: dict[str, Any] = {"embeddings": x, "prior": prior, "labels": labels, "n_next": 10}
+    given |= {name: make(given.get(name)) for name, make in change.items()}
+    rows = np.concatenate([np.flatnonzero(members)[:5], np.flatnonzero(~members)[:5]])
+    rows = np.setdiff1d(rows, given.get("skipped", []))
+    told = sharpen(given.pop("embeddings"), given.pop("prior"), rows, members[rows], **given)
+    left = N - len(rows) - len(given.get("skipped", []))
+    assert np.isfinite(told.scores).all() and len(told.next) == min(given["n_next"], left)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"prior": np.full(N, np.nan)}, "prior must hold numbers"),
+        ({"prior": np.zeros(3)}, "prior must hold one number for each of 1500"),
+        ({"answered": [N]}, "rows from 0 to 1499"),
+        ({"answered": [1, 1]}, "row 1 is repeated"),
+        ({"answered": [1.5, 2.0]}, "list of rows"),
+        ({"answers": [True]}, "each of 2 answered rows"),
+        ({"answers": [0, 2]}, "True or False"),
+        ({"skipped": [5]}, "answered or skipped, not both: row 5"),
+        ({"chances": [0.5]}, "each of 2 answered rows"),
+        ({"chances": [0.0, 0.5]}, r"\(0, 1\]"),
+        ({"labels": [1]}, "labels must hold one value"),
+        ({"n_next": -1}, "n_next must be"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_used_is_named(planted: Any, change: dict[str, Any], words: str) -> None:
+    x, _, prior, labels = planted
+    given: dict[str, Any] = {
+        "prior": prior,
+        "answered": [5, 6],
+        "answers": [True, False],
+        "labels": labels,
+    }
+    given |= change
+    with pytest.raises(InputError, match=words):
+        sharpen(x, given.pop("prior"), given.pop("answered"), given.pop("answers"), **given)

@@ -54,14 +54,19 @@ def run_page() -> None:
 if __name__ == "__main__":
     run_page()
 else:
+    from starlette.middleware import Middleware
     from streamlit.runtime.pages_manager import PagesManager
 
     from pages.components.bundles import streamed
     from pages.components.gallery import media
-    from pages.components.shared import routes
+    from pages.components.shared import routes, wall
 
     # Until the first run of st.navigation Streamlit takes a folder called pages for its older kind
     # of multipage app: the first visitor who follows a link to a page would get it without a frame.
     PagesManager.uses_pages_directory = False
     base = st.get_option("server.baseUrlPath")
-    app = st.App(__file__, routes=routes.below(base, [*streamed.ROUTES, *media.ROUTES]))
+    app = st.App(
+        __file__,
+        routes=routes.below(base, [*streamed.ROUTES, *media.ROUTES]),
+        middleware=[Middleware(wall.Wall)],
+    )

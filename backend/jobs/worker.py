@@ -33,6 +33,7 @@ from typing import Any
 
 from backend.cache import Cache, write_folder
 from backend.core.errors import BackendError, BundleError, JobCancelled, JobError
+from backend.core.home import is_full
 from backend.core.memory import ADVICE, bounded, is_out_of_memory, needs_more
 
 OUT_OF_MEMORY = (
@@ -41,6 +42,10 @@ OUT_OF_MEMORY = (
 )
 OVER_MEMORY = 77
 """Exit code of a worker that held more memory than its work may have."""
+DISK_FULL = (
+    "The disk is full: what was computed cannot be kept. Free some space in the home folder "
+    "(ERRORSCOPE_HOME) or among the temporary files, then start it again."
+)
 _REPORT_EVERY_S = 0.05
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux' prctl
 
@@ -184,6 +189,8 @@ def explain(error: BaseException) -> dict[str, str]:
     detail = "".join(traceback.format_exception(error))
     if is_out_of_memory(error):
         return {"error": OUT_OF_MEMORY, "detail": detail, "kind": "MemoryError"}
+    if is_full(error):
+        return {"error": DISK_FULL, "detail": detail, "kind": kind}
     return {
         "error": f"This is a bug in Errorscope: {kind}: {error}",
         "detail": detail,

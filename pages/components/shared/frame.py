@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -20,13 +22,13 @@ def choose_bundle() -> Bundle | None:
     Where it has several layers one of them is chosen there too, and the bundle comes at that layer.
     A fresh installation imports the demo bundle by itself.
     """
-    digests = services.known_bundles()
-    if not digests:
+    imported = services.names_of_bundles()
+    if not imported:
         job = services.ask("import", "", path=str(demo_path()), name="fashion-mnist test")
         if waiting.show_progress(job, what="Opening the demo bundle", key="demo"):
             st.rerun()
         return None
-    short = {digest[:12]: digest for digest in digests}
+    short = {digest[:12]: digest for digest in imported}
     asked = st.query_params.get(keys.BUNDLE)
     if asked and asked not in short:
         st.warning(
@@ -35,13 +37,8 @@ def choose_bundle() -> Bundle | None:
             icon=":material/link_off:",
         )
         del st.query_params[keys.BUNDLE]
-    names = {}
-    for key, digest in short.items():
-        try:
-            names[key] = services.bundle_of(digest).name
-        except BackendError as error:
-            names[key] = f"damaged: {error}"
-    twins = {name for name in names.values() if list(names.values()).count(name) > 1}
+    names = {key: imported[digest] for key, digest in short.items()}
+    twins = {name for name, times in Counter(names.values()).items() if times > 1}
     with st.container(key="bundle_bar"):
         picker, facts, who = st.columns([2.4, 6, 1.2], vertical_alignment="center")
         chosen = picker.selectbox(

@@ -71,7 +71,12 @@ def layer_of(digest: str) -> str:
 
 def known_bundles() -> list[str]:
     """Digests of the imported bundles, newest first."""
-    return [info.digest for info in list_bundles(home_folder())]
+    return list(names_of_bundles())
+
+
+def names_of_bundles() -> dict[str, str]:
+    """Digest -> name of the imported bundles, newest first. None of them is opened for it."""
+    return {info.digest: info.name for info in list_bundles(home_folder())}
 
 
 def watcher() -> str:

@@ -1,0 +1,91 @@
+"""What every answer of the server passes: who may ask, and what a browser may do with it.
+
+Streamlit's own answers pass it as those of our routes do, the channel of a session included.
+"""
+
+from __future__ import annotations
+
+import os
+
+import streamlit as st
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+CLOSED = "/_stcore/metrics"
+"""Streamlit's numbers about the server, which are nobody's business."""
+
+_POLICY = (
+    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; "
+    "connect-src 'self' data: blob: ws://{host} wss://{host}; "
+    "object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
+)
+"""Everything comes from this server. Streamlit and the charts make code and styles in the page."""
+
+
+def allowed_hosts() -> tuple[str, ...]:
+    """Names under which the server may be asked for; empty for any.
+
+    ``ERRORSCOPE_HOSTS`` lists them with commas, ``*`` is any. By default a server that listens on
+    this machine only answers to this machine's names, so that a page elsewhere whose name leads
+    here (DNS rebinding) gets nothing; one that listens to a network answers to any.
+    """
+    given = os.environ.get("ERRORSCOPE_HOSTS", "")
+    named = tuple(name.strip().lower() for name in given.split(",") if name.strip())
+    if named:
+        return () if "*" in named else named
+    address = str(st.get_option("server.address") or "")
+    return LOOPBACK if address in ("localhost", "127.0.0.1", "::1") else ()
+
+
+class Wall:
+    """ASGI middleware: foreign hosts are refused, answers carry what keeps a browser at home."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._hosts = allowed_hosts()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request or open one channel."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        host = Headers(scope=scope).get("host", "")
+        refusal = self._refusal(scope, host)
+        if refusal is not None and scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        elif refusal is not None:
+            await refusal(scope, receive, _dressed(send, "localhost"))
+        else:
+            await self._app(scope, receive, _dressed(send, host))
+
+    def _refusal(self, scope: Scope, host: str) -> PlainTextResponse | None:
+        name = host.lower()
+        if not name.endswith("]"):  # what stands in brackets is an address without a port
+            name = name.rpartition(":")[0] if ":" in name else name
+        if self._hosts and name not in self._hosts:
+            return PlainTextResponse(
+                "This server does not answer to that name. Whoever runs it can add the name to "
+                "ERRORSCOPE_HOSTS.",
+                status_code=421,
+            )
+        if scope["path"].endswith(CLOSED):
+            return PlainTextResponse("There is nothing here.", status_code=404)
+        return None
+
+
+def _dressed(send: Send, host: str) -> Send:
+    """``send`` with headers; an answer that has a stricter policy of its own keeps it."""
+    safe = "".join(sign for sign in host if sign.isalnum() or sign in "-.:[]")
+
+    async def dressed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.setdefault("X-Content-Type-Options", "nosniff")
+            headers.setdefault("X-Frame-Options", "SAMEORIGIN")
+            headers.setdefault("Referrer-Policy", "same-origin")
+            headers.setdefault("Content-Security-Policy", _POLICY.format(host=safe))
+        await send(message)
+
+    return dressed

@@ -1,0 +1,63 @@
+"""The outer wall: who may ask the server, and what its answers allow a browser."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pages.components.shared.wall import Wall
+
+
+def answer(host: str, path: str = "/", own: dict[str, str] | None = None) -> tuple[int, Any]:
+    """Status and headers of one request through the wall."""
+    from starlette.datastructures import Headers
+    from starlette.responses import PlainTextResponse
+
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def ask() -> None:
+        scope = {
+            "type": "http", "method": "GET", "path": path, "headers": [(b"host", host.encode())]
+        }  # fmt: skip
+        await Wall(PlainTextResponse("inside", headers=own))(scope, None, send)  # type: ignore[arg-type]
+
+    asyncio.run(ask())
+    return sent[0]["status"], Headers(raw=sent[0]["headers"])
+
+
+@pytest.mark.parametrize(
+    ("hosts", "address", "host", "status"),
+    [
+        ("", "127.0.0.1", "localhost:8501", 200),
+        ("", "127.0.0.1", "127.0.0.1", 200),
+        ("", "127.0.0.1", "[::1]:8501", 200),
+        ("", "127.0.0.1", "evil.example:8501", 421),
+        ("", "127.0.0.1", "localhost.evil.example", 421),
+        ("", "127.0.0.1", "", 421),
+        ("", "0.0.0.0", "any.example", 200),
+        ("lab.example, Other.example", "0.0.0.0", "LAB.example:80", 200),
+        ("lab.example, Other.example", "0.0.0.0", "other.example", 200),
+        ("lab.example", "127.0.0.1", "localhost", 421),
+        ("*", "127.0.0.1", "any.example", 200),
+    ],
+)
+def test_foreign_hosts_are_refused(
+    monkeypatch: pytest.MonkeyPatch, hosts: str, address: str, host: str, status: int
+) -> None:
+    monkeypatch.setenv("ERRORSCOPE_HOSTS", hosts)
+    monkeypatch.setattr("pages.components.shared.wall.st.get_option", lambda name: address)
+    got, headers = answer(host)
+    assert got == status
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'self'" in headers["content-security-policy"]
+
+
+def test_a_stricter_policy_stays_and_the_servers_own_numbers_are_closed() -> None:
+    _, headers = answer("localhost", own={"Content-Security-Policy": "default-src 'none'; sandbox"})
+    assert headers.getlist("content-security-policy") == ["default-src 'none'; sandbox"]
+    assert answer("localhost", "/base/_stcore/metrics")[0] == 404

@@ -15,10 +15,12 @@ from backend.rules.columns import Column, attribute_name, columns_of, read_colum
 from backend.rules.complete import complete, with_suggestion
 from backend.rules.evaluate import evaluate
 from backend.rules.examples import example_rules, suggested_values
+from backend.rules.kept import Budget
 from backend.rules.parser import parse
 from backend.rules.syntax import Rule, RuleError, to_text
 
 __all__ = [
+    "Budget",
     "Column",
     "Rule",
     "RuleError",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +13,8 @@ from backend.bundle import Bundle
 from backend.core.blocks import row_blocks
 from backend.describe import tokenize
 from backend.rules.columns import Column, columns_by_name
+from backend.rules.kept import Budget, kept_of
+from backend.rules.mentions import mentions
 from backend.rules.parser import parse, unknown_column
 from backend.rules.syntax import (
     And,
@@ -29,6 +30,7 @@ from backend.rules.syntax import (
     RuleError,
     Tagged,
     Value,
+    to_text,
 )
 
 Mask = NDArray[np.bool_]
@@ -49,6 +51,7 @@ def evaluate(
     rule: Rule | str,
     bundle: Bundle,
     tags: Mapping[str, Any] | pd.DataFrame | None = None,
+    budget: Budget | None = None,
 ) -> Mask:
     """The examples that a rule means.
 
@@ -59,6 +62,8 @@ def evaluate(
     bundle : Bundle
     tags : DataFrame or mapping, optional
         For ``tagged``: what ``Store.tags`` returns, or tag -> ids.
+    budget : Budget, optional
+        Shared by the rules of one view; a rule alone has one of its own.
 
     Returns
     -------
@@ -77,12 +82,13 @@ def evaluate(
     Raises
     ------
     RuleError
-        If a column, tag or id does not exist, or a value does not fit its column.
+        If a column, tag or id does not exist, a value does not fit its column, or the rule looks at
+        more numbers than its budget has.
     """
     source = rule if isinstance(rule, str) else None
     columns = columns_by_name(bundle)
     tree = parse(rule, columns) if isinstance(rule, str) else rule
-    return _Evaluation(bundle, columns, tags, source).mask(tree)
+    return _Evaluation(bundle, columns, tags, source, budget or Budget()).mask(tree)
 
 
 class _Evaluation:
@@ -92,11 +98,19 @@ class _Evaluation:
         columns: Mapping[str, Callable[[], NDArray[Any]]],
         tags: Mapping[str, Any] | pd.DataFrame | None,
         source: str | None,
+        budget: Budget,
     ) -> None:
         self._bundle, self._columns, self._tags, self._source = bundle, columns, tags, source
-        self._read: dict[str, Column] = {}
+        self._budget, self._kept = budget, kept_of(bundle)
 
     def mask(self, rule: Rule) -> Mask:
+        """The answer; that of a clause which names no tag is worked out once for a bundle."""
+        if isinstance(rule, And | Or | Not | Tagged) or mentions(rule).tags:
+            return self._mask(rule)
+        key = f"{self._bundle.layer}\n{to_text(rule)}"
+        return self._kept.mask(key, self._bundle.n, lambda: self._mask(rule))
+
+    def _mask(self, rule: Rule) -> Mask:
         match rule:
             case And(rules):
                 return np.logical_and.reduce([self.mask(one) for one in rules])
@@ -112,7 +126,11 @@ class _Evaluation:
             case OneOf(name, values, negated):
                 column = self._column(name)
                 wanted = [self._constant(name, column, value) for value in values]
-                found = np.logical_or.reduce([column.values == one for one in wanted])
+                found = (
+                    np.asarray(pd.Index(column.values).isin(wanted))
+                    if column.kind == "text"
+                    else np.logical_or.reduce([column.values == one for one in wanted])
+                )
                 return column.known & (found != negated)
             case Between(name, low, high, negated):
                 column = self._column(name)
@@ -132,9 +150,11 @@ class _Evaluation:
     def _column(self, name: Name) -> Column:
         if name.name not in self._columns:
             raise self._wrong(unknown_column(name.name, self._columns), name.at)
-        if name.name not in self._read:
-            self._read[name.name] = Column.of(self._columns[name.name]())
-        return self._read[name.name]
+        self._budget.spend(self._bundle.n)
+        known = self._kept.columns
+        if name.name not in known:
+            known[name.name] = Column.of(self._columns[name.name]())
+        return known[name.name]
 
     def _constant(self, name: Name, column: Column, value: Value) -> Any:
         if column.kind == "text":
@@ -180,12 +200,7 @@ class _Evaluation:
         if not wanted:
             raise self._wrong("'contains' needs at least one word.", words.at)
 
-        def holds(text: str) -> bool:
-            # Finding words is slow; a text without the letters cannot have them.
-            plain = unicodedata.normalize("NFC", text).lower()
-            return all(word in plain for word in wanted) and wanted <= set(tokenize(text))
-
-        found = np.fromiter((holds(text) for text in column.values), bool, len(column.values))
+        found = self._kept.words_of(name.name, column).holds(wanted)
         return column.known & (found != negated)
 
     def _tagged(self, tag: Value) -> Mask:
@@ -211,6 +226,7 @@ class _Evaluation:
             if not len(found):
                 raise self._wrong(f"there is no example with id '{one.raw[:80]}'.", one.at)
             rows.append(int(found[0]))
+        self._budget.spend(bundle.n * bundle.d * len(rows))
         mask = np.zeros(bundle.n, dtype=bool)
         mask[nearest_to(bundle, np.array(rows), among)[:top]] = True
         return mask

@@ -14,7 +14,7 @@ from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.core.groups import by_loss
 from backend.map.geometry import rows_in_box, rows_in_polygon
-from backend.rules import evaluate
+from backend.rules import Budget, evaluate
 from backend.views.state import Drawn, Ids, Query, Some, View, ViewError
 
 Mask = NDArray[np.bool_]
@@ -55,11 +55,15 @@ class Looked:
 
 @dataclass(frozen=True)
 class Scene:
-    """A bundle with what filters may refer to: tags as ``Store.tags`` gives them, and maps."""
+    """A bundle with what filters may refer to: tags as ``Store.tags`` gives them, and maps.
+
+    All rules that it answers share one ``budget``.
+    """
 
     bundle: Bundle
     tags: pd.DataFrame | None = None
     layouts: Layouts = field(default=lambda name: None)
+    budget: Budget = field(default_factory=Budget)
 
     def shown(self, view: View) -> Mask:
         """(n,) bool: examples that every filter which is on lets through."""
@@ -98,7 +102,7 @@ class Scene:
         """
         match what:
             case Query(rule):
-                return evaluate(rule, self.bundle, self.tags)
+                return evaluate(rule, self.bundle, self.tags, self.budget)
             case Ids(ids):
                 return np.isin(self.bundle.ids, np.asarray(ids, dtype=str))
             case Drawn():

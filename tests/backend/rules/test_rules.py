@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from backend.bundle import read_bundle, write_bundle
 from backend.core.errors import InputError
 from backend.describe import tokenize
-from backend.rules import columns_of, complete, evaluate, parse, to_text
+from backend.rules import Budget, columns_of, complete, evaluate, kept, parse, to_text
 from backend.rules.syntax import (
     FIELDS,
     KEYWORDS,
@@ -350,7 +352,7 @@ fitting = st.one_of(
 )
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(rule=nested(fitting))
 def test_a_rule_means_what_it_says_row_by_row(bundle, rule):
     table = bundle.examples.assign(
@@ -415,3 +417,32 @@ def test_every_suggested_column_can_be_used(given_names):
 
 def test_fields_and_keywords_do_not_overlap():
     assert not set(FIELDS) & set(KEYWORDS)
+
+
+def test_texts_are_read_once_and_a_clause_is_answered_once(bundle, monkeypatch):
+    read = []
+    monkeypatch.setattr(kept, "tokenize", lambda text: read.append(text) or tokenize(text))
+    fresh = replace(bundle)
+    words = ["dark", "photo", "don't", "3.14", "x", *(f"word{k}" for k in range(120))]
+    rule = " or ".join(f'text contains "{word}"' for word in words)
+    assert evaluate(rule, fresh).tolist() == [text != "" for text in TEXTS]
+    assert len(read) == N
+    monkeypatch.setattr(kept, "INDEXED_CHARACTERS", 0)  # and without an index the same
+    assert np.array_equal(evaluate(rule, replace(bundle)), evaluate(rule, fresh))
+    measured = []
+    evaluate_module = sys.modules["backend.rules.evaluate"]  # the package has its function
+    nearest = evaluate_module.nearest_to
+    monkeypatch.setattr(
+        evaluate_module, "nearest_to", lambda *given: measured.append(1) or nearest(*given)
+    )
+    for _ in range(3):
+        evaluate('near "e1" top 3 or (near "e1" top 3 and width > 0)', fresh)
+    assert len(measured) == 1
+
+
+def test_rules_beyond_their_budget_are_refused_before_they_are_worked_out(bundle):
+    fresh, budget = replace(bundle), Budget(2 * N * 3)
+    evaluate('near "e1" top 3', fresh, budget=budget)
+    evaluate('near "e1" top 3', fresh, budget=budget)  # known by now
+    with pytest.raises(RuleError, match=r"72 and 36 are left\. Name fewer"):
+        evaluate('near "e2", "e3" top 3', fresh, budget=budget)

@@ -9,7 +9,6 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.cache import Entry
-from backend.tasks import default_options
 from backend.views import Looked
 from pages.components.group import groups, tagging
 from pages.components.group.panel import show_group
@@ -100,9 +99,7 @@ def page() -> None:
     }
     if done:
         more["Is it real?"] = trusted.show
-        plain = default_options(search.SPOTLIGHTS)
-        asked = options if method == search.SPOTLIGHTS else plain | {"seed": options["seed"]}
-        more["Other methods"] = lambda: methods.show_methods(bundle, asked, regions, ours=method)
+        more["Other methods"] = lambda: methods.show_methods(bundle, options, regions, ours=method)
     show_group(bundle, choice, choices, more=more, bar=bar)
     selection.write_link(bundle)
 

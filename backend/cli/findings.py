@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from backend.bundle import Bundle
+from backend.cache import Cache
 from backend.cli.bundles import find_bundle
 from backend.cli.report import (
     Report,
@@ -211,20 +213,11 @@ def check_combination(options: Namespace) -> str | None:
     return None
 
 
-_REFOUND = {
-    "size": "total_weight",
-    "mean_loss": "weighted_loss",
-    "ratio": "weighted_ratio",
-    "held_out_loss": "refound_loss",
-    "held_out_ratio": "refound_ratio",
-    "p": "refound_p",
-}
-"""Columns of the task's table -> what they are called beside those of other commands."""
-
-
 def compare(options: Namespace) -> Report:
-    """Groups of several methods in one table, each tested on the half that did not make it."""
-    from backend.tasks import complete_options, run_methods
+    """Groups of several methods in one table, with what examples kept aside say of each."""
+    from backend.tasks import complete_options
+    from backend.tasks.kept import kept_result
+    from backend.tasks.methods import HOW, comparison_table, fewer_groups, named_rows
 
     if options.out:
         check_target(options.out)
@@ -239,31 +232,67 @@ def compare(options: Namespace) -> Report:
         },
     )
     bundle = find_bundle(options.bundle, home=options.home, layer=options.layer)
-    _, meta = run_methods(bundle, asked, StderrProgress(), lambda arrays, meta: None)
-    table = pd.DataFrame(meta["table"]).rename(columns=_REFOUND)
+    meta = kept_result(
+        "methods", bundle, asked, progress=StderrProgress(), cache=Cache(options.home)
+    ).meta
+    store = Store(home=options.home)
+    try:
+        rows = named_rows(meta, store.region_names(bundle))
+    finally:
+        store.close()
     data: dict[str, Any] = {
         "bundle": bundle.digest,
         "base_loss": meta["base_loss"],
-        "table": table,
+        "n_aside": meta["n_aside"],
+        "table": [_told_of(row) for row in rows],
+        "fewer": fewer_groups(meta),
         "skipped": meta["skipped"],
     }
-    names = ["method", "group", "total_weight", "weighted_loss", "weighted_ratio"]
-    names += ["refound_loss", "rediscovered", "refound_p"]
+    shown_rows = comparison_table(rows).drop(columns="note")
     parts = [
-        f"{bundle.name}: {bundle.n:,} examples, mean loss {bundle.base_loss:.4g}",
-        aligned(table[names].itertuples(index=False), [name.replace("_", " ") for name in names]),
-        "Refound: each half of the examples is searched anew by the method, and the group that "
-        "resembles this one most is tested on the other half. What the command regions prints is "
-        "measured on examples kept aside, and its regions are found with all that is known.",
+        f"{bundle.name}: {bundle.n:,} examples, mean loss {bundle.base_loss:.4g}; "
+        f"{meta['n_aside']:,} kept aside",
+        aligned(shown_rows.itertuples(index=False), list(shown_rows.columns)),
+        HOW,
     ]
-    notes = sorted({(row["method"], row["note"]) for row in meta["table"] if row["note"]})
+    notes = sorted({(row["method"], row["note"]) for row in rows if row["note"]})
+    notes += fewer_groups(meta).items()
     if notes:
         parts.append("\n".join(f"{method}: {note}" for method, note in notes))
     if meta["skipped"]:
         parts.append("\n".join(f"Left out: {name}. {why}" for name, why in meta["skipped"].items()))
     if options.out:
+        table = pd.DataFrame([_flat(row) for row in rows])
         text = table.map(lambda cell: neutralise(cell) if isinstance(cell, str) else cell)
         write_file(options.out, text.to_csv(index=False, lineterminator="\n").encode())
         data["out"] = str(options.out)
         parts.append(f"Written to {options.out}.")
     return Report(plain(data), "\n\n".join(parts))
+
+
+_RENAMED = {"size": "total_weight", "mean_loss": "weighted_loss", "ratio": "weighted_ratio"}
+"""Columns of the task's table -> what they are called beside those of other commands."""
+_UNSAID = ("held_out_loss", "held_out_ratio", "rediscovered", "small")
+
+
+def _told_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a comparison as JSON, under the names that other commands have."""
+    return {_RENAMED.get(name, name): row[name] for name in row if name not in _UNSAID}
+
+
+_MEASURED = (
+    *("n", "n_groups", "loss", "loss_low", "loss_high", "loss_base", "loss_label"),
+    *("error", "error_low", "error_high", "error_base", "error_label"),
+)
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a comparison for a CSV: what was measured in columns of its own."""
+    effect = row["effect"] or {}
+    said = ("method", "group", "kind", "members")
+    told = ("multiple", "p", "verdict", "folded_into", "note")
+    return (
+        {name: row[name] for name in said}
+        | {"kept_aside" if name == "n" else name: effect.get(name) for name in _MEASURED}
+        | {name: row[name] for name in told}
+    )

@@ -228,6 +228,11 @@ def explained_words(shares: Sequence[float | None], shown: int) -> str:
     return words
 
 
+def fewer_words(found: int, asked: int, why: str) -> str:
+    """Why a list holds fewer groups than were asked for: 2 of 5: ...; empty where it does not."""
+    return "" if found >= asked else f"{found:,} of {asked:,}: {why}."
+
+
 def effect_cells(effect: Effect) -> tuple[str, str, str]:
     """The same as three cells of a table: what was measured, the others, the multiple.
 
@@ -292,7 +297,6 @@ TOTAL = "total weight"
 EFFECTIVE = "effective size"
 HELD_OUT = "held-out loss"
 HELD_OUT_RATIO = "held-out × base"
-REFOUND_RATIO = "refound × base"
 
 _INTERVAL = (
     f"with its {percent(CONFIDENCE)} interval, from {FEWEST} members (or groups of them) upward"
@@ -330,9 +334,6 @@ MEANS = {
     HELD_OUT: "Weighted loss on the half of the examples that did not find the spotlight.",
     HELD_OUT_RATIO: "Weighted loss on the half of the examples that did not find the spotlight, over the "
     "mean loss of that half.",
-    REFOUND_RATIO: "Each half of the examples is searched anew by the method. Of the group found there that "
-    "resembles this one most: weighted loss on the other half over the mean loss of that half, mean of both "
-    "halves. Empty when neither half finds it again.",
 }
 """Name -> what it is and over which examples it is taken."""
 

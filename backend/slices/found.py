@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from backend.core.effects import Effect
 from backend.core.errors import InputError
 from backend.core.progress import Progress
+from backend.core.wording import fewer_words
 from backend.slices.inputs import Inputs, check_inputs, needed
 
 Ranked = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -195,7 +196,7 @@ def found_groups(
     with np.errstate(invalid="ignore", divide="ignore"):
         effective = sizes**2 / np.square(weights).sum(axis=1)
         means = finding @ needed(known.losses) / finding.sum(axis=1)
-    fewer = "" if len(names) >= asked[0] else f"{len(names)} of {asked[0]} groups: {asked[1]}."
+    fewer = fewer_words(len(names), *asked)
     return kind(
         method=method,
         weights=weights,

@@ -13,6 +13,8 @@ from backend.core.errors import InputError
 from backend.spotlight.solver.names import KERNELS, PRECISIONS
 
 SOLVERS, MODES = ("fast", "adam"), ("successive", "distinct")
+NO_MORE_OPTIMA = "the search has no more distinct peaks"
+"""Why there may be fewer spotlights than were asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)

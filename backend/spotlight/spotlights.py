@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.preparation import Preparation
+from backend.core.wording import fewer_words
+from backend.spotlight.options import NO_MORE_OPTIMA
 from backend.spotlight.outcome import Outcome
 
 
@@ -85,8 +87,11 @@ class Spotlights:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was done to the embeddings, as sentences."""
-        return () if self.preparation is None else (self.preparation.note,)
+        """What was done to the embeddings, and why there are fewer than asked for, as sentences."""
+        done = () if self.preparation is None else (self.preparation.note,)
+        asked = int(self.options.get("n_spotlights", len(self)))
+        fewer = fewer_words(len(self), asked, NO_MORE_OPTIMA)
+        return (*done, fewer) if fewer else done
 
     def __len__(self) -> int:
         return len(self.outcomes)

@@ -17,7 +17,7 @@ from backend.slices.found import FoundGroups, OwnTest, Ranked, found_groups
 from backend.slices.inputs import Inputs
 from backend.spotlight import Regions
 from backend.spotlight.find import search_spotlights
-from backend.spotlight.options import SearchOptions
+from backend.spotlight.options import NO_MORE_OPTIMA, SearchOptions
 
 
 def spotlight_groups(
@@ -56,8 +56,8 @@ def spotlight_groups(
             fit,
             names=[f"spotlight {at + 1}" for at in range(len(found))],
             kinds=["all"] * len(found),
-            notes=found.notes,
-            asked=(options.n_spotlights, "one search has no more optima"),
+            notes=() if found.preparation is None else (found.preparation.note,),
+            asked=(options.n_spotlights, NO_MORE_OPTIMA),
             parameters=dict(vars(options)),
             ranked=(found.weights, found.weights),
         )

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from backend.cache import key_of
 from backend.core.arrays import check_choice
+from backend.core.effects import Effect
 from backend.core.errors import InputError
 from backend.core.parts import bundle_aside, group_codes
 from backend.core.progress import Progress
+from backend.core.wording import (
+    DASH,
+    KEPT_ASIDE,
+    LEAST_P,
+    MEMBERS,
+    MULTIPLE,
+    SHUFFLES,
+    P,
+    effect_cells,
+    effect_names,
+    p_value,
+)
 from backend.describe.naming.bundle import name_in_bundle
 from backend.tasks.checks import check_count, check_layer, check_number, chosen_layer
 from backend.tasks.regions import LISTED, count_shown, region_names, search_regions
@@ -27,6 +41,18 @@ if TYPE_CHECKING:
     from backend.slices.inputs import Inputs
 
 _OWN_METHODS = ("regions", "spotlights")
+HOW = (
+    "Every method finds and orders its groups without the examples kept aside, which say what is "
+    "printed. Spotlights look at all examples, so what is measured is what the same search finds "
+    "without those kept aside. p of regions is that of their search. For other methods each half of "
+    "the remaining examples is searched anew, and on the other half a group is compared with the "
+    f"best of all groups of its method when losses are shuffled {SHUFFLES} times. Many groups can "
+    f"stand at the least p there is ({p_value(LEAST_P)}), so p orders nothing: regions stand as in "
+    "their list, spotlights in the order in which the search found them (each the worst that is left "
+    "when the earlier ones are taken away), groups of other methods by the mean loss of the examples "
+    "that found them."
+)
+"""How groups are found, measured, tested and ordered in a comparison."""
 
 
 def run_methods(
@@ -194,6 +220,20 @@ class _Data:
         self.keys[task] = key_of(task, self.bundle.digest, asked, TASKS[task].version)
 
 
+def comparison_options(task: str, options: Mapping[str, Any]) -> Options:
+    """Options that compare what a search of regions or spotlights lists with other methods.
+
+    Parameters
+    ----------
+    task : {"regions", "spotlights"}
+        The search, whose complete ``options`` the comparison takes over.
+    """
+    asked = {task: dict(options), "seed": options["seed"] % 2**32}
+    if task == "spotlights":
+        asked |= {"n_groups": options["n_spotlights"], "size": options["size"]}
+    return asked
+
+
 def own_options(task: str, options: Options) -> Options:
     """Options of the task ``regions`` or ``spotlights``, complete, in a comparison with these."""
     from backend.tasks.table import complete_options
@@ -204,6 +244,42 @@ def own_options(task: str, options: Options) -> Options:
     elif options[task] is None:
         given |= {"n_spotlights": options["n_groups"], "size": options["size"]}
     return complete_options(task, given | {"layer": options["layer"]})
+
+
+def comparison_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The rows of a comparison as text, under the names that lists of regions have.
+
+    Columns: method, group, members, kept aside, error rate or loss with its interval, that of the
+    others, the multiple, p, verdict, inside (number of the larger group that holds it) and note.
+    """
+    effects = [None if row["effect"] is None else Effect.from_dict(row["effect"]) for row in rows]
+    measured, others = effect_names([one for one in effects if one is not None])
+    table = []
+    for row, effect in zip(rows, effects, strict=True):
+        cells = (DASH, DASH, DASH) if effect is None else effect_cells(effect)
+        into = row["folded_into"]
+        table.append(
+            {
+                "method": row["method"],
+                "group": row["group"],
+                MEMBERS: row["members"],
+                KEPT_ASIDE: DASH if effect is None else f"{effect.n:,}",
+                measured: cells[0],
+                others: cells[1],
+                MULTIPLE: cells[2],
+                P: p_value(row["p"]),
+                "verdict": row["verdict"],
+                "inside": "" if into is None else f"#{int(into) + 1}",
+                "note": row["note"],
+            }
+        )
+    columns = ["method", "group", MEMBERS, KEPT_ASIDE, measured, others, MULTIPLE, P]
+    return pd.DataFrame(table, columns=[*columns, "verdict", "inside", "note"])
+
+
+def fewer_groups(meta: Mapping[str, Any]) -> dict[str, str]:
+    """Method -> why it lists fewer groups than were asked for, where it does."""
+    return {name: one["fewer"] for name, one in meta["methods"].items() if one["fewer"]}
 
 
 def named_rows(meta: Mapping[str, Any], given: Mapping[str, str]) -> list[dict[str, Any]]:

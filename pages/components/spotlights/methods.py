@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,10 +15,17 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.core import wording
-from backend.core.groups import SMALL, Group, weighted_group
+from backend.core.effects import Effect
+from backend.core.groups import Group, weighted_group
 from backend.slices import METHODS
 from backend.slices.agreement import FOLD_SHARE, count_folded
-from backend.tasks import default_options
+from backend.tasks.methods import (
+    HOW,
+    comparison_options,
+    comparison_table,
+    fewer_groups,
+    named_rows,
+)
 from pages.components.gallery import gallery
 from pages.components.shared import palette, services, text, twin
 from pages.components.shared.choice import Choice
@@ -36,14 +44,14 @@ def show_methods(
     """The comparison, once somebody asked for it; returns the group marked in its table.
 
     With the group come the ids picked in its gallery. ``regions`` are those of
-    the page, and ``ours`` the search that found them.
+    the page, and ``ours`` the search that found them, with these ``options``.
     """
-    asked = comparison_options(options)
-    wanted = (bundle.digest, bundle.layer, *asked.values())
+    asked = comparison_options(ours, options)
+    wanted = (bundle.digest, bundle.layer, json.dumps(asked, sort_keys=True))
     if st.session_state.get(ASKED) != wanted:
         st.caption(
-            "Runs other methods on the same data, tests every group on the half of the examples it "
-            "was not found on, and shows where the methods agree."
+            "Runs other methods on the same data, measures every group on the examples kept aside, "
+            "and shows where the methods agree."
         )
         st.button(
             "Compare the methods",
@@ -58,12 +66,13 @@ def show_methods(
     if not show_progress(job, what="Comparing methods", key="methods"):
         parts = job.partial()
         if parts:
-            show_parts([part.meta for part in parts], bundle.base_loss)
+            show_parts([part.meta for part in parts])
         elif job.state in RUNNING:
             st.skeleton(height=220)
         return None
     result = job.result()
-    table = pd.DataFrame(result.meta["table"])
+    rows = named_rows(result.meta, services.store().region_names(bundle.digest))
+    table = pd.DataFrame(rows)
     told = result.meta["methods"]
     concluded = agreement.conclude(
         table,
@@ -75,7 +84,9 @@ def show_methods(
     )
     if concluded:
         st.markdown(concluded, help=agreement.HELP)
-    marked = show_table(table)
+    marked = show_table(rows)
+    for method, why in fewer_groups(result.meta).items():
+        st.caption(f"{text.plain(title_of(method))}: {text.plain(why, limit=300)}")
     for method, reason in result.meta["skipped"].items():
         st.caption(f"{text.plain(title_of(method))}: left out. {text.plain(reason, limit=300)}")
     chosen = None
@@ -83,6 +94,7 @@ def show_methods(
         st.caption("Mark a row to see the members of its group and to tag them.")
     else:
         chosen = show_members(bundle, result, table, marked)
+    st.caption(text.plain(HOW, limit=1200))
     show_overlap(table, result["overlap"])
     with st.expander("What was assumed, capped or left out"):
         for method, one in told.items():
@@ -90,15 +102,6 @@ def show_methods(
                 st.markdown(f"**{text.plain(title_of(method))}** {text.plain(note, limit=300)}")
     show_definitions()
     return chosen
-
-
-def comparison_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the task ``methods``, from those of either search; regions have no size of their own."""
-    return {
-        "size": options.get("size", default_options("methods")["size"]),
-        "n_groups": options.get("n_spotlights", options.get("n_regions")),
-        "seed": options["seed"],
-    }
 
 
 def _ask(wanted: tuple[Any, ...]) -> None:
@@ -119,72 +122,36 @@ def title_of(method: str) -> str:
     return _OURS.get(method) or METHODS[method].title
 
 
-def show_parts(found: list[Mapping[str, Any]], base: float) -> None:
-    """Groups of the methods that have ended, before they are tested."""
+def show_parts(found: list[Mapping[str, Any]]) -> None:
+    """Groups of the methods that have ended, before they are measured and tested."""
     rows = [
         {
             "method": title_of(part["method"]),
             "group": group["name"],
-            "size": group["size"],
-            "mean_loss": group["mean_loss"],
-            "ratio": group["mean_loss"] / base if base > 0 else None,
+            wording.MEMBERS: round(group["size"]),
         }
         for part in found
         for group in part["groups"]
     ]
     st.dataframe(
-        pd.DataFrame(rows, columns=["method", "group", "size", "mean_loss", "ratio"]),
+        pd.DataFrame(rows, columns=["method", "group", wording.MEMBERS]),
         hide_index=True,
-        column_config=_columns(("size", "mean_loss", "ratio")),
+        column_config={
+            wording.MEMBERS: st.column_config.NumberColumn(
+                format="localized", help=wording.MEANS[wording.MEMBERS]
+            )
+        },
     )
-    st.caption("Refound numbers follow when every method has run.")
+    st.caption("What the examples kept aside say follows when every method has run.")
 
 
-HELP = {
-    "size": wording.MEANS[wording.TOTAL],
-    "mean_loss": wording.MEANS[wording.WEIGHTED],
-    "ratio": wording.MEANS[wording.WEIGHTED_RATIO],
-    "held_out_ratio": wording.MEANS[wording.REFOUND_RATIO],
-    "p": "Against shuffled losses within labels, over the groups of the method; empty for groups "
-    "defined by loss.",
-    "rediscovered": "Overlap with the group found on one half of the data that resembles it most.",
-}
-NAMES = {
-    "size": wording.TOTAL,
-    "mean_loss": wording.WEIGHTED,
-    "ratio": wording.WEIGHTED_RATIO,
-    "held_out_ratio": wording.REFOUND_RATIO,
-}
-
-
-def _columns(names: tuple[str, ...]) -> dict[str, Any]:
-    config = {
-        name: st.column_config.NumberColumn(NAMES.get(name, name), format="%.3g", help=HELP[name])
-        for name in names
-    }
-    if "size" in config:
-        config["size"] = st.column_config.NumberColumn(
-            NAMES["size"], format="localized", step=1, help=HELP["size"]
-        )
-    return config
-
-
-def show_table(table: pd.DataFrame) -> int | None:
+def show_table(rows: Sequence[Mapping[str, Any]]) -> int | None:
     """One row per group of any method; returns the row that is marked."""
-    shown = pd.DataFrame({"#": np.arange(1, len(table) + 1)})
-    shown["method"] = [title_of(method) for method in table["method"]]
-    shown["group"] = table["group"]
-    for name in HELP:
-        shown[name] = table[name].astype(float)
-    shown["size"] = shown["size"].round()
-    shown["inside"] = [
-        "" if pd.isna(into) else f"#{int(into) + 1}" for into in table["folded_into"]
-    ]
-    marks = [f"under {SMALL}" if small else "" for small in table["small"]]
-    shown["note"] = [
-        "; ".join(filter(None, (mark, note)))
-        for mark, note in zip(marks, table["note"], strict=True)
-    ]
+    shown = comparison_table(rows)
+    shown["method"] = [title_of(method) for method in shown["method"]]
+    for name, field in ((wording.MULTIPLE, "multiple"), (wording.P, "p")):
+        shown[name] = pd.Series([row[field] for row in rows], dtype=float)
+    shown.insert(0, "#", np.arange(1, len(shown) + 1))
     event = st.dataframe(
         shown,
         hide_index=True,
@@ -193,19 +160,30 @@ def show_table(table: pd.DataFrame) -> int | None:
         selection_mode="single-row",
         key=TABLE,
         lazy=False,
-        column_config=_columns(tuple(HELP))
+        column_config={
+            name: st.column_config.Column(help=words)
+            for name, words in wording.MEANS.items()
+            if name in shown
+        }
         | {
             "#": st.column_config.NumberColumn(width=40),
             "method": st.column_config.TextColumn(width=165),
             "group": st.column_config.TextColumn(width=190),
+            wording.MEMBERS: st.column_config.NumberColumn(
+                format="localized", step=1, help=wording.MEANS[wording.MEMBERS]
+            ),
+            wording.MULTIPLE: st.column_config.NumberColumn(
+                format="×%.2g", help=wording.MEANS[wording.MULTIPLE]
+            ),
+            wording.P: st.column_config.NumberColumn(format="%.3g", help=HOW),
             "inside": st.column_config.TextColumn(
                 width="small",
                 help=f"The larger group that holds {text.percent(FOLD_SHARE, digits=0)} of its members.",
             ),
         },
     )
-    rows = [row for row in event.selection.rows if row < len(table)]
-    return int(rows[0]) if rows else None
+    marked = [row for row in event.selection.rows if row < len(rows)]
+    return int(marked[0]) if marked else None
 
 
 def show_members(
@@ -219,9 +197,11 @@ def show_members(
         return None
     group = _group(bundle.digest, result.key, method, at, result, rows, bundle.losses)
     name = str(table["group"][row])
+    effect = table["effect"][row]
+    said = "" if effect is None else f" · {wording.effect_words(Effect.from_dict(effect))}"
     st.markdown(
         f"**#{row + 1} {text.plain(title_of(method))}: {text.plain(name, limit=80)}** · "
-        f"{text.counted(group.n_members, 'member')} · mean loss {text.number(group.member_loss)}"
+        f"{text.counted(group.n_members, 'member')}{text.plain(said, limit=200)}"
     )
     told = result.meta["methods"][method]
     choice = Choice(

@@ -13,7 +13,7 @@ from backend.core.progress import ignore_progress
 from backend.slices import compare_groups
 from backend.slices.inputs import check_inputs
 from backend.spotlight import find_spotlights
-from backend.spotlight.options import SearchOptions
+from backend.spotlight.options import NO_MORE_OPTIMA, SearchOptions
 from backend.tasks import complete_options, run_methods, run_regions, run_spotlights
 from backend.tasks.compared import spotlight_groups
 from backend.tasks.methods import named_rows
@@ -89,7 +89,7 @@ def test_spotlights_are_those_of_their_task(bundle, own):
     assert [row["group"].partition(" ")[0] for row in rows] == [
         str(at + 1) for at in range(len(arrays["weights"]))
     ]
-    fewer = f"{len(rows)} of {own['n_spotlights']} groups: one search has no more optima."
+    fewer = f"{len(rows)} of {own['n_spotlights']}: {NO_MORE_OPTIMA}."
     assert (fewer in notes) == (len(rows) < own["n_spotlights"])
     # They were found on all examples: what is measured was found without those kept aside.
     assert all("found on all examples" in row["note"] for row in rows)

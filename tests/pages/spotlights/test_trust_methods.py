@@ -120,12 +120,15 @@ def test_methods_stand_in_one_table(digests: dict[str, str]) -> None:
     at = opened(digests["planted"], "Other methods")
     assert "Mark a row" not in texts(at)
     ended(at.button(key="ask_methods").click().run())
-    table = columns_of(at, "held_out_ratio")
+    table = columns_of(at, "inside")
     assert {"Regions", "Spotlights", "Clusters within each class"} <= set(table["method"])
     assert list(table["#"]) == list(range(1, len(table) + 1))
     best = table[table["method"] == "Regions"].iloc[0]
-    assert best["held_out_ratio"] > 2
-    assert best["p"] <= 0.05
+    assert best["group"].startswith("1 ") and best["× others"] > 2
+    assert best["p"] <= 0.05 and best["kept aside"] == "8"
+    spots = table[table["method"] == "Spotlights"]
+    assert len(spots) == 2  # as many as the page was asked for
+    assert "spotlights in the order in which the search found them" in texts(at)
     assert "Mark a row to see the members" in texts(at)
     assert "<b>" not in texts(at)
 

@@ -209,7 +209,7 @@ def _times(column: pa.ChunkedArray) -> NDArray[Any]:
     day = "D" if types.is_date(own) else unit
 
     def told(value: int) -> str:
-        text = str(np.datetime_as_string(np.datetime64(value, unit).astype(f"M8[{day}]")))
+        text = str(np.datetime_as_string(np.array(value, f"M8[{unit}]").astype(f"M8[{day}]")))
         return re.sub(r"(T[0-9:]+)\.0+$", r"\1", text) + zone
 
     return _objects(values, told)

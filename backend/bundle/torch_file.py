@@ -34,7 +34,9 @@ def read_torch(path: Path, file: str) -> list[UploadEntry]:
     BundleError
         If the file holds anything but tensors, numbers, text and containers of them.
     """
-    if zipfile.is_zipfile(path):
+    with parsing(file, "the archive in it", SAVE_AGAIN):
+        is_archive = zipfile.is_zipfile(path)
+    if is_archive:
         with open_zip(path, file) as archive:
             packed = [one.filename for one in archive.infolist() if one.compress_type]
         if packed:  # torch reads each member into memory whole, as large as it says it is

@@ -145,14 +145,15 @@ def rate_words(effect: Effect) -> str:
     return f"{percent(effect.error)} wrong (kept aside; {_few(effect) if reach == DASH else reach})"
 
 
-def effect_words(effect: Effect, *, label: bool = False) -> str:
+def effect_words(effect: Effect, *, labels: int = 0) -> str:
     """What kept-aside examples say of a group, in one line.
 
     Parameters
     ----------
     effect : Effect
-    label : bool
-        Whether all examples of the group's own labels are named beside the others.
+    labels : int
+        How many labels the group is bound to: what all examples of these show is said beside the
+        others.
 
     Returns
     -------
@@ -176,8 +177,8 @@ def effect_words(effect: Effect, *, label: bool = False) -> str:
     own = number(effect.loss_label)
     if math.isfinite(effect.error):
         own = percent(effect.error_label)
-    if label and own != DASH:
-        words += f", its label {own}"
+    if labels and own != DASH:
+        words += f", its label{'s' if labels > 1 else ''} {own}"
     if others == DASH:
         return words
     of_losses = math.isfinite(effect.error) and not effect.error_base > 0

@@ -20,7 +20,7 @@ SAMPLE = 20_000
 QUICK: Mapping[str, Any] = {
     "starts": 4,
     "rounds": 1,
-    "views": ("x", "ow"),
+    "views": ("x",),
     "most_labels": 6,
     "most_bundles": 4,
 }

@@ -76,7 +76,7 @@ TASKS: dict[str, Task] = {
     "methods": methods.TASK,
     "report": Task(
         "backend.tasks.report:run_report",
-        version=4,
+        version=5,
         defaults={
             "regions": None,
             "spotlights": None,
@@ -102,7 +102,7 @@ TASKS: dict[str, Task] = {
 
 PRELOAD: dict[str, tuple[str, ...]] = {
     "quick": ("backend.bundle", "backend.map.project"),
-    "compute": ("backend.bundle", "backend.spotlight.find"),
+    "compute": ("backend.bundle", "backend.spotlight.find", "backend.spotlight.regions.find"),
     "background": (),
 }
 """Modules that a warm worker of each lane imports before anybody asks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,12 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from backend.bundle import import_bundle, list_bundles
+from backend.bundle import import_bundle, list_bundles, open_bundle
+from backend.cache import Cache, key_of
+from backend.core.statistics import wilson_interval
+from backend.core.wording import LEAST_P, number, p_value, times
+from backend.export import export_flagged
 from backend.store import Store
+from backend.tasks import TASKS, complete_options
 from pages.components.shared import services
 from tests.bundles import npz, picture, planted
 
@@ -181,11 +188,86 @@ def test_more_regions_are_a_click_or_a_link_away(app: Any, tmp_path: Path) -> No
     at = ended(at.button(key="more_regions").click().run())
     many = [one for one in at.radio[0].options if not one.startswith(("**H**", "**R**"))]
     assert many[: len(few)] == few and len(many) > len(few)
-    assert "".join(at.query_params["regions"]) == "1"  # other bundles show as many as were asked for
+    assert (
+        "".join(at.query_params["regions"]) == "1"
+    )  # other bundles show as many as were asked for
     assert at.button(key="more_regions").label == "Fewer regions"
     last = f"region-{len(many)}"
     at = app("spotlights", bundle=digest, regions="1", group=last)
     assert at.radio[0].value == last
+
+
+def test_every_number_of_a_region_is_that_of_its_rows_in_the_csv(
+    app: Any, tmp_path: Path, home: Path
+) -> None:
+    """Each share, count, effect and word count on screen, made again from the exported rows alone."""
+    fields = ordinary(900)
+    hard = fields["losses"] > np.quantile(fields["losses"], 0.9)
+    said = np.where(hard, "red fox", "blue whale").astype(object) + np.array([" a", " b"] * 450)
+    side = np.where(np.arange(900) % 3 == 0, "left", "right")
+    columns = {"examples/text": said.astype(str), "examples/side": side}
+    digest = import_fields(tmp_path, **fields, **columns)
+    bundle = open_bundle(next(one.digest for one in list_bundles() if one.digest[:12] == digest))
+    known_tag(home, digest, "region")
+    with closing(Store(home=home)) as store:
+        store.tag(bundle.digest, bundle.ids.tolist(), "everybody", author="Bob")
+
+    at = app("spotlights", bundle=digest, view="Is it real?")
+    caption = str(at.radio[0].proto.captions[0]).replace("\\", "")
+    detail = texts(at).replace("\\", "")
+    claims = at.dataframe[-1].value.iloc[0]
+    at.selectbox(key="tag_name").set_value("region").run()
+    at.button(key="tag_0").click().run()
+    words, shares = (
+        app("spotlights", bundle=digest, view=view).dataframe[0].value
+        for view in ("Words", "Columns")
+    )
+    with closing(Store(home=home)) as store:
+        rows = pd.read_csv(io.BytesIO(export_flagged(bundle, store).csv), encoding="utf-8-sig")
+    one = rows[(rows["tag"] == "region") & rows["region"].notna()]
+    everybody = rows[rows["tag"] == "everybody"]
+    others = everybody[~everybody["id"].isin(one["id"])]
+    aside = one[one["kept_aside"]]
+    wrong = (aside["label"] != aside["prediction"]).mean()
+    base = others[others["kept_aside"]]
+    base_wrong = (base["label"] != base["prediction"]).mean()
+
+    assert (
+        f"{len(one)} members, {len(aside)} kept aside: {wrong:.0%} wrong".replace("%", " %")
+        in caption
+    )
+    assert times(wrong / base_wrong) in caption
+    assert f"mean loss of all its members {number(one['loss'].mean())}" in detail
+    options = complete_options("regions", {})
+    kept = Cache(home).read(key_of("regions", bundle.digest, options, TASKS["regions"].version))
+    assert kept is not None
+    fact = kept.meta["regions"][0]
+    assert f"p {p_value(fact['p'], None if fact['kind'] == 'label' else LEAST_P)}" in caption
+    assert claims["p"] == fact["p"] and claims["explained"] == fact["explained"]
+    assert one["region"].unique().tolist() == [f"1 {fact['name']}"]
+    assert (claims["members"], claims["kept aside"]) == (len(one), len(aside))
+    low, high = wilson_interval(round(wrong * len(aside)), len(aside), 0.95)
+    measured = {"error rate": wrong, "error rate of others": base_wrong, "low": low, "high": high}
+    measured |= {"× others": wrong / base_wrong, "mean loss": one["loss"].mean()}
+    for name, value in measured.items():
+        np.testing.assert_allclose(claims[name], value, err_msg=name)
+
+    texts_of = dict(zip(bundle.ids, said, strict=True))
+    assert len(words) and len(shares)
+    for line in words.to_dict("records"):
+        count, every = (
+            sum(line["token"] in str(texts_of[str(id)]).split() for id in frame["id"])
+            for frame in (one, everybody)
+        )
+        assert (line["group_count"], line["count"]) == (count, every), line["token"]
+        np.testing.assert_allclose(line["group_share"], count / len(one))
+        np.testing.assert_allclose(line["base_share"], every / len(everybody))
+    for line in shares[shares["column"].isin(["label", "side", "prediction"])].to_dict("records"):
+        held, all_of = (frame[frame[line["column"]] == line["value"]] for frame in (one, everybody))
+        assert (line["group_count"], line["count"]) == (len(held), len(all_of)), line["value"]
+        np.testing.assert_allclose(line["group_share"], len(held) / len(one))
+        np.testing.assert_allclose(line["base_share"], len(all_of) / len(everybody))
+        np.testing.assert_allclose(line["mean_loss"], all_of["loss"].mean())
 
 
 def test_a_link_opens_the_same_view(app: Any, tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ def verdicts(choices: Sequence[Choice], regions: Sequence[Facts]) -> dict[str, s
 
 def _words(region: Facts) -> str:
     effect = Effect.from_dict(region["effect"])
-    own = region["bound"] and region["kind"] != "label"
-    said = wording.effect_words(effect, label=own)
+    own = 0 if region["kind"] == "label" else len(region["labels"])
+    said = wording.effect_words(effect, labels=own)
     return f"{said} · {_verdict(region, effect)}, p {_p(region)}"
 
 

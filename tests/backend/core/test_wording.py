@@ -44,7 +44,8 @@ def test_the_lines_below_a_list_and_a_region():
     assert inner_words(30, of_losses(WORSE)) == "its 30 worst, mean loss 1.91"
     assert inner_words(30, replace(of_losses(FEW), loss=float("nan"))) == "its 30 worst"
     labelled = replace(WORSE, error_label=0.3)
-    assert "(49 to 81 %), its label 30 %, others 16 %: ×4.2" in effect_words(labelled, label=True)
+    assert "(49 to 81 %), its label 30 %, others 16 %: ×4.2" in effect_words(labelled, labels=1)
+    assert ", its labels 30 %, others" in effect_words(labelled, labels=2)
     assert "label" not in effect_words(labelled)
     shares = [0.2, 0.41, 0.53]
     assert explained_words(shares, 3) == "These 3 entries hold 53 % of the excess loss"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,7 @@ def choose(
 ) -> list[Pick]:
     """The list: regions that are more than a cell of the confusion matrix, then those that are one.
 
-    Every step takes the candidate with the largest score times the share of its members' excess
+    All compete for their places, cells with less than their score; then cells are put last. Every step takes the candidate with the largest score times the share of its members' excess
     loss that no region of its kind covers yet, kinds taking turns; candidates of whatever kind and
     size that hold half of it, or of which it holds half, are left out from then on, and the best of
     those inside it is kept beside it.
@@ -89,43 +89,35 @@ def choose(
     excess = np.nan_to_num(ground.losses.double().cpu().numpy(), nan=0.0).clip(min=0.0)
     covered = {True: np.zeros(n, bool), False: np.zeros(n, bool)}
     several = bool(picks[True]) or ground.codes.max() > 0
+    for bound, some in picks.items():
+        picks[bound] = [
+            replace(pick, cell=True, score=settings.cell_worth * pick.score)
+            if _is_cell(ground, pick, settings, level)
+            else pick
+            for pick in some
+        ]
     chosen: list[Pick] = []
-    for as_cells in (False, True):
-        kept = {
-            bound: [p for p in some if _is_cell(ground, p, settings, level) == as_cells]
-            for bound, some in picks.items()
-        }
-        while len(chosen) < n_regions:
-            bound = several and _PATTERN[len(chosen) % len(_PATTERN)]
-            best = _next(kept[bound], excess, covered[bound])
-            if best is None:
-                bound = not bound
-                best = _next(kept[bound], excess, covered[bound])
-            if best is None:
-                break
-            covered[bound][best.rows] = True
-            mask[:] = False
-            mask[best.rows] = True
-            repeated = [
-                pick
-                for some in picks.values()
-                for pick in some
-                if _nested(mask, best.rows, pick.rows, settings)
-            ]
-            chosen.append(
-                Pick(
-                    best.tested,
-                    best.at,
-                    best.score,
-                    best.rows,
-                    as_cells,
-                    _inside(mask, best, repeated),
-                )
-            )
-            left_out = set(map(id, repeated))
-            picks = {b: [p for p in some if id(p) not in left_out] for b, some in picks.items()}
-            kept = {b: [p for p in some if id(p) not in left_out] for b, some in kept.items()}
-    return chosen
+    while len(chosen) < n_regions:
+        bound = several and _PATTERN[len(chosen) % len(_PATTERN)]
+        best = _next(picks[bound], excess, covered[bound])
+        if best is None:
+            bound = not bound
+            best = _next(picks[bound], excess, covered[bound])
+        if best is None:
+            break
+        covered[bound][best.rows] = True
+        mask[:] = False
+        mask[best.rows] = True
+        repeated = [
+            pick
+            for some in picks.values()
+            for pick in some
+            if _nested(mask, best.rows, pick.rows, settings)
+        ]
+        chosen.append(replace(best, also=_inside(mask, best, repeated)))
+        left_out = set(map(id, repeated))
+        picks = {b: [p for p in some if id(p) not in left_out] for b, some in picks.items()}
+    return sorted(chosen, key=lambda pick: pick.cell)
 
 
 def _next(

@@ -15,12 +15,12 @@ from backend.core.shape import cut_between
 from backend.spotlight.regions.call import RegionCall
 from backend.spotlight.regions.choose import Pick, count_of
 from backend.spotlight.regions.climb import solve_precisions
-from backend.spotlight.regions.directions import JudgedDirections, fit_directions
+from backend.spotlight.regions.directions import JudgedDirections
 from backend.spotlight.regions.pool import JudgedBalls
 from backend.spotlight.regions.result import Inner, Regions
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.space import ReadyRows
-from backend.spotlight.regions.views import FIRST, SECOND, Ground
+from backend.spotlight.regions.views import Ground
 from backend.spotlight.regions.whole import Whole
 from backend.spotlight.solver.origin import read_blocks
 
@@ -151,21 +151,10 @@ def _ball_entry(asked: RegionCall, search: Searched, pick: Pick, inside: int) ->
 
 
 def _direction_entry(asked: RegionCall, search: Searched, pick: Pick, inside: int) -> _Entry:
-    """The direction fitted again on both parts that search, and its levels in float64."""
+    """The direction, its levels in float64."""
     judged = pick.judged
     assert isinstance(judged, JudgedDirections)
-    which = int(judged.which[pick.at])
-    again = fit_directions(
-        search.ground,
-        search.rows,
-        search.order,
-        judged.scope,
-        (FIRST, SECOND),
-        search.settings,
-        search.generator,
-        (judged.ridges[which],),
-    )
-    slope = judged.vectors[which] if again is None else again[0]
+    slope = judged.vectors[int(judged.which[pick.at])]
     vector = slope.double().cpu().numpy() / search.rows.scale
     rows = np.sort(search.order[judged.scope.rows])
     ended = cut_between(asked.values, vector, rows, count_of(judged, pick.at))

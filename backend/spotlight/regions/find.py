@@ -106,9 +106,10 @@ def find_regions(
     error rates, is of its members there alone.
 
     Labels that fail as a whole come first. Then the search asks many small questions: among all
-    examples, each label and bundles of similar labels; at four sizes; with distances as they are and
-    whitened, in the embedding and in what is left of it beside the model's own answer; from many
-    starts, in two rounds; and along the linear direction of the loss. What one part finds is scored
+    examples, each label and bundles of similar labels; at four sizes; with whitened distances, in the
+    embedding and in what is left of it beside the model's own answer (where that is not known, with
+    distances as they are and whitened); from many starts, in two rounds; and along the linear
+    direction of the loss. What one part finds is scored
     on the other: by its mean loss above that of the scope and of all, less a standard error, and by
     how far its members stand apart from what surrounds them. The list takes the best,
     sparing what is covered already; no region holds half of another. Members

@@ -66,8 +66,10 @@ class JudgedBalls(Judged):
         return self.ranks(ground, ats, settings).final
 
     def ranks(self, ground: Ground, ats: NDArray[np.int64], settings: Settings) -> Ranks:
-        """Rankings and kernel of all rows of the scope."""
-        return Ranker.of(ground, self.view, self.half, settings).rank(self.balls[ground.at(ats)])
+        """Rankings and kernel of all rows of the scope, told by the losses of both halves."""
+        return Ranker.of(ground, self.view, (FIRST, SECOND), settings).rank(
+            self.balls[ground.at(ats)]
+        )
 
 
 def find_balls(
@@ -114,7 +116,7 @@ def judge(
             part = np.sort(generator.choice(part, settings.judge_rows, replace=False))
         parts.append(part)
     used = np.concatenate(parts)
-    ranker = Ranker.of(ground, view, half, settings, ground.at(used))
+    ranker = Ranker.of(ground, view, (half,), settings, ground.at(used))
     theirs = torch.arange(len(parts[0]), len(used), device=view.points.device)
     losses = view.losses[ground.at(parts[1])].double()
     # Sizes are counted in the rows that were searched, which may be a sample of the half.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,10 +27,10 @@ class Ranks:
 
 @dataclass(frozen=True)
 class Ranker:
-    """Rankings of the rows of one view, for candidates that one half found.
+    """Rankings of the rows of one view.
 
     ``scope`` and ``low`` are the mean and the inverse covariance, with a ridge, of all rows that it
-    reads, and of those of low loss in the half that found the candidates.
+    reads, and of those of low loss where losses may be looked at.
     """
 
     plain: Tensor
@@ -44,16 +45,17 @@ class Ranker:
         cls,
         ground: Ground,
         view: ScopeView,
-        half: int,
+        halves: tuple[int, ...],
         settings: Settings,
         which: Tensor | None = None,
     ) -> Ranker:
         """A ranker of the rows at these positions in the view; of all by default.
 
-        ``half`` is the one that found the candidates: no loss of other rows is looked at.
+        ``halves``: where losses are looked at. Only the one that found the candidates while the
+        other judges them; both for the members in the end.
         """
         plain, points, squares, losses = view.plain, view.points, view.squares, view.losses
-        mine = torch.from_numpy(ground.side[view.scope.rows] == half).to(plain.device)
+        mine = torch.from_numpy(np.isin(ground.side[view.scope.rows], halves)).to(plain.device)
         if which is not None:
             plain, points, squares = plain[which], points[which], squares[which]
             losses, mine = losses[which], mine[which]

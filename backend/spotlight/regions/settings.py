@@ -26,7 +26,9 @@ class Settings:
         Steps of one search.
     views : tuple of str
         ``x``: distances as they are. ``w``: after whitening the scope. ``o`` before either: beside the
-        model's own answer, without the directions of its outputs (``Space.beside``).
+        model's own answer, without the directions of its outputs.
+    views_without : tuple of str
+        The same where the model's answer is not known.
     directions : tuple of float
         Ridges of the linear directions that compete with round regions, in mean variances; () for
         none.
@@ -66,6 +68,8 @@ class Settings:
     one_cell : float
         Share of the members in one wrong cell of the confusion matrix from which a region is no more
         than that cell, unless losses tell it from the rest of the cell.
+    cell_worth : float
+        Factor of the score of such a region.
     fails : float
         Times the mean of all others that the lower end of a label's mean must reach, to fail as a
         whole.
@@ -88,16 +92,17 @@ class Settings:
     starts: int = 8
     rounds: int = 2
     iterations: int = 12
-    views: tuple[str, ...] = ("x", "w", "ow")
+    views: tuple[str, ...] = ("w", "ow")
+    views_without: tuple[str, ...] = ("x", "w")
     directions: tuple[float, ...] = (0.1, 1.0)
     direction_most: float = 0.1
     direction_worth: float = 0.5
     whiteness: float = 0.5
     components: int = 64
     quantile: float = 0.9
-    caution: float = 1.5
+    caution: float = 1.0
     own_base: float = 0.5
-    apartness: float = 0.4
+    apartness: float = 0.7
     around: int = 4
     growth: float = 0.12
     min_held_out: int = 3
@@ -107,6 +112,7 @@ class Settings:
     keep: int = 40
     nested: float = 0.5
     one_cell: float = 0.9
+    cell_worth: float = 0.8
     fails: float = 2.0
     fails_share: float = 0.1
     ranking: str = "both"

@@ -103,8 +103,9 @@ def views_of(ground: Ground, scope: Scope, settings: Settings) -> list[ScopeView
     rows = ground.at(scope.rows)
     losses = ground.losses[rows] if scope.losses is None else scope.losses
     views = []
-    for name in settings.views:
-        if name.startswith("o") and len(ground.spaces) < 2:
+    beside = len(ground.spaces) > 1
+    for name in settings.views if beside else settings.views_without:
+        if name.startswith("o") and not beside:
             continue
         space = ground.spaces[1 if name.startswith("o") else 0]
         plain = space.points[rows]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import unicodedata
-from array import array
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,8 +23,8 @@ Mask = NDArray[np.bool_]
 MAX_STEPS = 10_000_000_000
 """Numbers that the rules of one view may look at. Comparing a column looks at n, the distance to an
 example at n times d."""
-INDEXED_CHARACTERS = 50_000_000
-"""Texts with more are not indexed: a word is looked for in each of them."""
+KEPT_CHARACTERS = 50_000_000
+"""The words of texts with more are not kept: they are read again for each clause."""
 KEPT_BYTES = 32 * 2**20
 _FIELD = "_kept_by_rules"
 _MAKING = threading.Lock()
@@ -93,7 +93,7 @@ class Kept:
 
 
 class Words:
-    """Which of n texts hold which words.
+    """Which of n texts hold which words. Each text is read for words at most once, when it may matter.
 
     Parameters
     ----------
@@ -101,29 +101,27 @@ class Words:
     """
 
     def __init__(self, texts: NDArray[Any]) -> None:
+        self._plain = [unicodedata.normalize("NFC", text).lower() for text in texts]
         self._texts = texts
-        self._rows: dict[str, array[int]] | None = None
-        if sum(map(len, texts)) <= INDEXED_CHARACTERS:
-            self._rows = {}
-            for row, text in enumerate(texts):
-                for word in set(tokenize(text)):
-                    self._rows.setdefault(word, array("i")).append(row)
+        self._words: list[frozenset[str] | None] = [None] * len(texts)
+        self._keeps = sum(map(len, texts)) <= KEPT_CHARACTERS
 
     def holds(self, wanted: set[str]) -> Mask:
         """(n,) bool: texts that hold every one of these words."""
-        if self._rows is None:
-            found = (self._has(text, wanted) for text in self._texts)
-            return np.fromiter(found, bool, len(self._texts))
-        count = np.zeros(len(self._texts), np.int32)
-        for word in wanted:
-            count[np.asarray(self._rows.get(word, ()), dtype=np.intp)] += 1
-        return count == len(wanted)
+        found = np.zeros(len(self._plain), bool)
+        for row, plain in enumerate(self._plain):
+            # Finding words is slow; a text without the letters cannot have them.
+            if all(word in plain for word in wanted):
+                found[row] = wanted <= self._read(row)
+        return found
 
-    @staticmethod
-    def _has(text: str, wanted: set[str]) -> bool:
-        # Finding words is slow; a text without the letters cannot have them.
-        plain = unicodedata.normalize("NFC", text).lower()
-        return all(word in plain for word in wanted) and wanted <= set(tokenize(text))
+    def _read(self, row: int) -> frozenset[str]:
+        words = self._words[row]
+        if words is None:
+            words = frozenset(map(sys.intern, tokenize(self._texts[row])))
+            if self._keeps:
+                self._words[row] = words
+        return words
 
 
 def kept_of(bundle: Bundle) -> Kept:

@@ -1,6 +1,5 @@
 """What the members of a group have in common, in words and shares."""
 
-from backend.describe.apart import tell_apart
 from backend.describe.attributes import (
     AttributeColumn,
     AttributeComparison,
@@ -46,7 +45,6 @@ __all__ = [
     "name_regions",
     "read_columns",
     "summary_table",
-    "tell_apart",
     "text_cues",
     "token_table",
     "tokenize",

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from backend.cache import Cache
@@ -35,6 +34,7 @@ from backend.report.markdown import model_card_section
 from backend.store import Store
 from backend.tasks import TASKS, complete_options
 from backend.tasks.kept import kept_result
+from backend.tasks.methods import comparison_table, named_rows
 from backend.tasks.regions import count_shown
 from backend.tasks.results import between
 
@@ -100,7 +100,7 @@ def report_contents(
     found = kept_result(search, bundle, wanted, progress=between(progress, 0.0, 0.1), cache=cache)
     shown = count_shown(found.meta["regions"]) if search == "regions" else None
     assessment: Mapping[str, Any] | None = None
-    methods = None
+    compared_meta: Mapping[str, Any] | None = None
     if options["claim"] and search == "regions":
         assessment = claims_of_regions(found.meta, shown=shown)
     elif options["claim"]:
@@ -113,10 +113,13 @@ def report_contents(
         compared = kept_result(
             "methods", bundle, asked, progress=between(progress, 0.5, 0.9), cache=cache
         )
-        methods = methods_table(compared.meta["table"])
+        compared_meta = compared.meta
     progress(0.9, "Writing the report")
     store = Store(home=home)
     try:
+        methods = None
+        if compared_meta is not None:
+            methods = comparison_table(named_rows(compared_meta, store.region_names(bundle)))
         return gather(
             bundle,
             store=store,
@@ -183,18 +186,3 @@ def file_name(name: str) -> str:
         sign if (sign.isascii() and sign.isalnum()) or sign in "-_." else "-" for sign in name
     )
     return f"{kept.strip('-.')[:60] or 'bundle'}-report"
-
-
-def methods_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """The table of the task ``methods``, with the columns that are read side by side."""
-    names = {
-        "method": "method",
-        "group": "group",
-        "size": "total weight",
-        "mean_loss": "weighted loss",
-        "ratio": "weighted × base",
-        "held_out_loss": "refound loss",
-        "p": "refound p",
-        "note": "note",
-    }
-    return pd.DataFrame(rows)[list(names)].rename(columns=names)

@@ -13,9 +13,9 @@ from backend.slices import (
     highest_loss,
     weighted_jaccard,
 )
+from backend.slices.chance import p_of_groups
 from backend.slices.compare import COLUMNS, fold
 from backend.slices.held_out import split_halves
-from backend.slices.chance import p_of_groups
 from tests.bundles import planted
 
 
@@ -198,4 +198,84 @@ def test_what_it_refuses():
         (lambda: compare_groups([found], losses, fold_share=0.5), r"in \(0.5, 1\]: got 0.5"),
     ]:
         with pytest.raises(InputError, match=text):
+            call()
+
+
+# --- examples kept aside --------------------------------------------------------------------------
+
+
+FINDERS = ("mixture", "george", "directions", "error_clusters")
+
+
+def noisy(seed, n=900):
+    """Losses that differ between labels and predictions, and nowhere else; a third kept aside."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, n)
+    predictions = np.where(random.random(n) < 0.25, 1 - labels, labels)
+    return {
+        "embeddings": random.standard_normal((n, 5)),
+        "losses": random.gamma(1, 0.5, n) * (1 + labels) + 2.0 * (predictions != labels),
+        "labels": labels,
+        "predictions": predictions,
+        "kept_aside": np.arange(n) % 3 == 0,
+    }
+
+
+@pytest.mark.parametrize("method", FINDERS)
+def test_losses_kept_aside_change_no_member_order_or_p(method):
+    given = noisy(1)
+    changed = {**given, "losses": np.where(given["kept_aside"], 50.0, given["losses"])}
+    if method not in ("mixture",):  # whose rule reads predictions
+        swapped = np.where(given["kept_aside"], 1 - given["predictions"], given["predictions"])
+        changed["predictions"] = swapped
+    tables = []
+    for data in (given, changed):
+        found = find_groups(method, **data, n_groups=4)
+        assert not np.isin(np.nan, found.mean_losses)
+        compared = compare_groups([found], data["losses"], shuffles=19)
+        tables.append((found.weights, found.scores, compared))
+    for one, other in zip(*(table[:2] for table in tables), strict=True):
+        np.testing.assert_array_equal(one, other)
+    before, after = (table[2] for table in tables)
+    same = ["group", "size", "members", "mean_loss", "ratio", "held_out_loss", "p", "note"]
+    assert before.table[same].equals(after.table[same])
+    assert all(effect.loss == 50 for effect in after.effects if effect.n)
+    assert any(effect.n for effect in after.effects)
+
+
+@pytest.mark.parametrize("method", FINDERS)
+def test_what_is_said_of_groups_is_true_of_new_examples(method):
+    said, true = [], []
+    for seed in range(6):
+        given = noisy(seed)
+        found = find_groups(method, **given, n_groups=3, seed=seed)
+        effects = compare_groups([found], given["losses"], held_out=False).effects
+        new = noisy(1000 + seed, 30_000)
+        losses = new.pop("losses")
+        weights = found.score(
+            **{name: new[name] for name in ("embeddings", "labels", "predictions")}
+        )
+        for row, effect in zip(weights, effects, strict=True):
+            if effect.n:
+                said.append((effect.n, effect.loss))
+                true.append(row @ losses / row.sum())
+    n, loss = np.array(said).T
+    assert (n @ loss) / (n @ np.array(true)) == pytest.approx(1, abs=0.06)
+
+
+def test_what_is_kept_aside_must_fit():
+    given = noisy(2)
+    found = find_groups("error_clusters", **given)
+    for call, words in [
+        (lambda: find_groups("george", **{**given, "kept_aside": [True]}), r"bool of shape \(1,\)"),
+        (
+            lambda: find_groups("george", **{**given, "kept_aside": np.ones(900, bool)}),
+            "must leave examples to find groups",
+        ),
+        (
+            lambda: compare_groups([found], given["losses"], kept_aside=~given["kept_aside"]),
+            "without which every result was found",
+        ),
+    ]:
+        with pytest.raises(InputError, match=words):
             call()

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
-from backend.core.errors import StoreError
+from backend.core.errors import InputError, StoreError
 from backend.store.database import database_url, events, open_database, reading, where, writing
 from backend.store.fold import Fold
 from backend.store.log import (
@@ -47,7 +47,9 @@ class LogKeeper:
         *,
         wait_s: float = 10.0,
         later: bool = False,
+        until: int | None = None,
     ) -> None:
+        self._until = until
         self._asked = (url, home, wait_s)
         self._opened: tuple[Engine, URL] | None = None
         self._refused: tuple[float, StoreError] | None = None
@@ -86,10 +88,17 @@ class LogKeeper:
             self._refused = (time.monotonic() + RETRY_S, error)
             raise
 
+    def _of(self, digest: str) -> sa.ColumnElement[bool]:
+        """Which events are looked at: those of a bundle, up to the moment that this store shows."""
+        of_bundle = events.c.bundle == digest
+        return of_bundle if self._until is None else of_bundle & (events.c.seq <= self._until)
+
     def _reading(self) -> AbstractContextManager[Connection]:
         return reading(*self._open())
 
     def _writing(self) -> AbstractContextManager[Connection]:
+        if self._until is not None:
+            raise InputError(f"a store as of event {self._until} is for reading only.")
         return writing(*self._open())
 
     def events_at(self, bundle: Any, seqs: Iterable[int]) -> list[Event]:
@@ -101,7 +110,7 @@ class LogKeeper:
             for start in range(0, len(wanted), 500):  # databases limit the values in one query
                 query = (
                     sa.select(events)
-                    .where(events.c.bundle == digest, events.c.seq.in_(wanted[start : start + 500]))
+                    .where(self._of(digest), events.c.seq.in_(wanted[start : start + 500]))
                     .order_by(events.c.seq)
                 )
                 rows = connection.execute(query).all()
@@ -224,7 +233,7 @@ class LogKeeper:
                 columns.ids,
                 sa.case((columns.kind.in_(NAMED), columns.payload), else_="").label("name"),
             )
-            .where(columns.bundle == digest, columns.seq > known)
+            .where(self._of(digest), columns.seq > known)
             .order_by(columns.seq)
         )
         steps = [step_of(row) for row in connection.execute(query)]

@@ -36,6 +36,9 @@ class Store(SavedViews, LogKeeper):
     later : bool
         Open the database at the first use. Where that fails the use raises, and a later one tries
         again; a server may then start before its database.
+    until : int, optional
+        Show every bundle as it stood at the event of this ``seq``, and change nothing: what is
+        made of several looks then belongs together, whatever others do meanwhile.
 
     Notes
     -----
@@ -238,7 +241,7 @@ class Store(SavedViews, LogKeeper):
         digest = digest_of(bundle)
         if limit is not None and limit < 1:
             raise InputError(f"limit must be at least 1: got {limit}.")
-        query = sa.select(events).where(events.c.bundle == digest).order_by(events.c.seq.desc())
+        query = sa.select(events).where(self._of(digest)).order_by(events.c.seq.desc())
         if kind is not None:
             query = query.where(events.c.kind == check_choice("kind", kind, KINDS))
         with self._reading() as connection:
@@ -255,7 +258,7 @@ class Store(SavedViews, LogKeeper):
 
     def last_seq(self, bundle: Any) -> int:
         """``seq`` of the bundle's latest event, 0 before the first; one look at an index."""
-        query = sa.select(sa.func.max(events.c.seq)).where(events.c.bundle == digest_of(bundle))
+        query = sa.select(sa.func.max(events.c.seq)).where(self._of(digest_of(bundle)))
         with self._reading() as connection:
             return int(connection.execute(query).scalar() or 0)
 

@@ -62,8 +62,8 @@ def run_report(
     layer : str
         Whose embeddings; the same in all searches of the report, whatever their options say.
     log : int
-        ``seq`` of the bundle's latest event. It makes the report of another state of the tags and
-        hypotheses another result.
+        ``seq`` of the event up to which tags and hypotheses are told of, whatever came later; 0 for
+        all there are.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def report_contents(
         )
         compared_meta = compared.meta
     progress(0.9, "Writing the report")
-    store = Store(home=home)
+    store = Store(home=home, until=options["log"] or None)
     try:
         methods = None
         if compared_meta is not None:

@@ -384,6 +384,21 @@ def test_a_locked_database_says_so_and_changes_nothing(tmp_path):
     assert store.tag_counts(BUNDLE) == {"x": 1}
 
 
+def test_a_store_of_a_moment_knows_nothing_later(store, tmp_path):
+    store.tag(BUNDLE, ["a", "b"], "x", author="Ada")
+    moment = store.write_hypothesis(BUNDLE, "h", {"sentence": "s", "n": 1}, author="Ada").seq
+    store.write_hypothesis(BUNDLE, "h", {"sentence": "s", "n": 2}, author="Ada")
+    store.tag(BUNDLE, ["c"], "x", author="Ada")
+    store.untag(BUNDLE, ["a"], "x", author="Bob")
+    store.save_view(BUNDLE, "later", {})
+    then = Store(home=tmp_path, until=moment)
+    assert then.tag_counts(BUNDLE) == {"x": 2} and then.views(BUNDLE) == []
+    assert [card.payload["card"]["n"] for card in then.hypotheses(BUNDLE)] == [1]
+    assert then.last_seq(BUNDLE) == then.events(BUNDLE)[0].seq == moment
+    with pytest.raises(InputError, match="for reading only"):
+        then.tag(BUNDLE, ["a"], "x")
+
+
 def test_who_waits_for_a_locked_file_holds_up_nobody(tmp_path):
     store = Store(home=tmp_path, wait_s=20)
     raw = sqlite3.connect(tmp_path / "errorscope.sqlite", isolation_level=None)

@@ -22,6 +22,7 @@ from backend.bundle.losses import (
     most_likely,
     values_of,
 )
+from backend.bundle.names import canonical_field
 from backend.bundle.nested import read_nested
 from backend.bundle.resolve import Resolved, numbered, resolve
 from backend.bundle.scores import logits, probabilities
@@ -188,11 +189,15 @@ def _can_make_losses(place: Resolved, contents: Contents, upload: Upload, faults
         return True
     if "labels" in given and given & {"probabilities", "logits"}:
         return True
+    scores = [
+        name for name in place.attributes if canonical_field(name) in ("probabilities", "logits")
+    ]
+    alone = f" Column '{scores[0]}' has one score a row, not one per class." if scores else ""
     faults.add(
         upload.file,
         "losses",
         None,
-        "losses are missing, and there is nothing to make them from.",
+        f"losses are missing, and there is nothing to make them from.{alone}",
         "Add 'losses', or 'labels' with 'probabilities', 'logits' or 'predictions', "
         "or 'targets' with 'predictions'.",
     )

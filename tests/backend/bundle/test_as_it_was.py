@@ -287,6 +287,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a name too long": ({"n" * 2**20: LOSSES}, "has 1048576 characters"),
     "unclosed": ('id,a\n0,"x\n1,y\n2,z\n', "opens a cell in line 2"),
     "ragged": ("id;a\n0;x\n1;y;z\n2;z\n", "taken to be a semicolon"),
+    "one score and labels": (
+        {"loss": None, "prob": LOSSES, "label": pa.array(DIGIT)},
+        "'prob' has one score a row",
+    ),
     "stem unknown": ({"embedding": None, "q1": LOSSES, "q2": LOSSES}, "embedding_0"),
 }
 

@@ -42,6 +42,7 @@ def page() -> None:
         if counts:
             tagging.download_button(bundle, chosen or None)
             tagging.manifest_button(bundle, chosen or None)
+            tagging.archive_button(bundle, chosen or None)
         tagging.history_buttons(bundle)
         if counts:
             take_off(bundle, chosen)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,7 +74,7 @@ def tag_bar(bundle: Bundle, targets: Sequence[tuple[str, list[str], dict[str, An
         )
         for place, (words, ids, source) in enumerate(targets):
             st.button(
-                f"Tag {words} · {text.count(len(ids))}" if ids else f"Tag {words}",
+                " · ".join([f"Tag {text.plain(words)}", *([text.count(len(ids))] if ids else [])]),
                 key=f"tag_{place}",
                 icon=":material/sell:",
                 type="primary" if place == 0 else "secondary",
@@ -187,6 +189,30 @@ def manifest_button(bundle: Bundle, tags: list[str] | None = None) -> None:
         help="Bundle digest, options, centers and events. Replay it with: "
         "python -m backend export --replay MANIFEST --out FILE.csv",
     )
+
+
+def archive_button(bundle: Bundle, tags: list[str] | None = None) -> None:
+    """The CSV and its manifest of one moment, whatever is tagged meanwhile."""
+    st.download_button(
+        "Download both",
+        data=lambda: _archive(bundle, tags),
+        file_name=f"{_stem(bundle)}-flagged.zip",
+        mime="application/zip",
+        key="download_both",
+        icon=":material/folder_zip:",
+        on_click="ignore",
+        help="The CSV and the manifest that rebuilds it, made together: they fit each other even "
+        "where somebody goes on tagging.",
+    )
+
+
+def _archive(bundle: Bundle, tags: list[str] | None) -> bytes:
+    made = export_flagged(bundle, services.store(), tags=tags)
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{_stem(bundle)}-flagged.csv", made.csv)
+        archive.writestr(f"{_stem(bundle)}-flagged.json", made.manifest_json)
+    return held.getvalue()
 
 
 def _stem(bundle: Bundle) -> str:

@@ -85,7 +85,7 @@ def _facts(shown: Shown, at: int, row: int, *, elsewhere: bool) -> dict[str, Any
         "bars": bars_of(bundle, row),
         "groups": groups_of(bundle, row),
         "columns": [
-            [name, text.shorten(bundle.examples[name].iloc[row], 300)] for name in bundle.attributes
+            [name, text.shorten(bundle.cells(name, [row])[0], 300)] for name in bundle.attributes
         ],
         "events": [
             {

@@ -109,10 +109,13 @@ class Words:
     def holds(self, wanted: set[str]) -> Mask:
         """(n,) bool: texts that hold every one of these words."""
         found = np.zeros(len(self._plain), bool)
+        first, *others = wanted
         for row, plain in enumerate(self._plain):
+            words = self._words[row]
             # Finding words is slow; a text without the letters cannot have them.
-            if all(word in plain for word in wanted):
-                found[row] = wanted <= self._read(row)
+            if words is None and first in plain and all(word in plain for word in others):
+                words = self._read(row)
+            found[row] = words is not None and wanted <= words
         return found
 
     def _read(self, row: int) -> frozenset[str]:

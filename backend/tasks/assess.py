@@ -67,7 +67,7 @@ def _check_assess(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.assess:run_assess",
-    version=4,
+    version=5,
     defaults={
         **SEARCH_OPTIONS,
         "n_permutations": 199,

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backend.core.max_t import MaxT
 from backend.spotlight.regions.pool import Judged
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.views import FIRST, SECOND, Ground
@@ -50,10 +51,9 @@ def claim(
             z, null = cells.compare(pool[at], shuffled)
             zs[at] = z
             highest = torch.maximum(highest, null)
-        sorted_null = np.sort(highest.numpy())
         for at in numbers:
-            above = len(sorted_null) - np.searchsorted(sorted_null, zs[at] - 1e-9, side="left")
-            ps[at] = np.minimum(1.0, 2.0 * (1 + above) / (1 + settings.shuffles))
+            p = MaxT(zs[at], highest.numpy()).p
+            ps[at] = np.minimum(1.0, 2.0 * np.nan_to_num(p, nan=1.0))
     return zs, ps
 
 

@@ -8,14 +8,14 @@ paid for, however it was made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from backend.core.max_t import MaxT
+from backend.core.max_t import max_t as compare_with_shuffles
 from backend.core.progress import Progress
 from backend.spotlight.solver.kernels import weigh
 from backend.spotlight.solver.rows import Rows
@@ -23,33 +23,8 @@ from backend.spotlight.solver.rows import Rows
 # Candidates worth fewer examples than this on the half they are tested on are left out.
 MIN_EFFECTIVE = 4.0
 _CAP_QUANTILE = 0.9
-# Shuffled numbers held at once.
-_CHUNK_NUMBERS = 2**21
 # Scatter below this share of the losses' own is rounding.
 _ROUNDING = 1e-12
-
-
-@dataclass(frozen=True)
-class MaxT:
-    """Result of one test of ``k`` candidates by ``P`` shuffles.
-
-    Parameters
-    ----------
-    z : float64 array of shape (k,)
-        Statistic of each candidate; -inf where it is worth too few examples.
-    null : float64 array of shape (P,)
-        Largest statistic over the candidates, per shuffle; -inf when none could be tested.
-    """
-
-    z: NDArray[np.float64]
-    null: NDArray[np.float64]
-
-    @property
-    def p(self) -> NDArray[np.float64]:
-        """(k,) ``(1 + #{null >= z}) / (P + 1)``; NaN for candidates that could not be tested."""
-        at_least = (self.null[None, :] >= self.z[:, None]).sum(axis=1)
-        p = (1 + at_least) / (1 + len(self.null))
-        return np.where(np.isfinite(self.z), p, np.nan)
 
 
 def split_halves(
@@ -144,9 +119,8 @@ def max_t(
     groups = np.zeros(len(losses), np.int64) if labels is None else labels
     tested = effective_sizes(weights) >= MIN_EFFECTIVE
     z = np.full(len(weights), -np.inf)
-    null = np.full(n_shuffles, -np.inf)
     if not tested.any():
-        return MaxT(z, null)
+        return MaxT(z, np.full(n_shuffles, -np.inf))
     order = np.argsort(groups, kind="stable")
     kernels = np.concatenate([weights[tested], _members(weights[tested], share)])[:, order]
     ends = np.cumsum(np.bincount(groups))
@@ -157,18 +131,22 @@ def max_t(
         residuals.append(residual)
         scales.append(_spread(kernels, residual, blocks, np.abs(reading).max()))
     pairs = list(zip(residuals, scales, strict=True))
-    observed = np.max([_ratio(kernels @ residual, scale) for residual, scale in pairs], axis=0)
-    z[tested] = observed.reshape(2, -1).max(axis=0)
-    done = 0
-    for shuffled in _shuffles(len(losses), blocks, n_shuffles, generator):
-        progress(done / n_shuffles, f"Comparing with {n_shuffles} shuffles of held-out losses")
-        best = [
-            _ratio(kernels @ residual[shuffled].T, scale[:, None]).max(axis=0)
-            for residual, scale in pairs
-        ]
-        null[done : done + len(shuffled)] = np.max(best, axis=0)
-        done += len(shuffled)
-    return MaxT(z, null)
+
+    def statistic(orders: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The largest of the four of each candidate, (k, c)."""
+        four = [_ratio(kernels @ residual[orders].T, scale[:, None]) for residual, scale in pairs]
+        return np.asarray(np.max(four, axis=0).reshape(2, -1, len(orders)).max(axis=0))
+
+    told = f"Comparing with {n_shuffles} shuffles of held-out losses"
+    found = compare_with_shuffles(
+        statistic,
+        groups[order],
+        n_shuffles,
+        generator,
+        progress=lambda done, _: progress(done, told),
+    )
+    z[tested] = found.z
+    return MaxT(z, found.null)
 
 
 def _members(weights: NDArray[np.float64], share: float) -> NDArray[np.float64]:
@@ -207,18 +185,6 @@ def _spread(
 
 
 def _ratio(sums: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums in units of their spread, rounded so that equal cases tie; 0 where nothing varies."""
+    """Sums in units of their spread; 0 where nothing varies."""
     ratio: NDArray[np.float64] = sums / np.where(spread > 0, spread, np.inf)
-    return ratio.round(9)
-
-
-def _shuffles(
-    n: int, blocks: list[tuple[int, int]], count: int, generator: np.random.Generator
-) -> Iterator[NDArray[np.int64]]:
-    """``count`` shuffles of ``0..n-1`` within blocks, as (c, n) arrays of a few at a time."""
-    step = max(1, _CHUNK_NUMBERS // n)
-    for first in range(0, count, step):
-        rows = np.tile(np.arange(n), (min(step, count - first), 1))
-        for start, stop in blocks:
-            rows[:, start:stop] = generator.permuted(rows[:, start:stop], axis=1)
-        yield rows
+    return ratio

@@ -264,7 +264,7 @@ def _findings(add: Adder) -> None:
     compare = add(
         "compare",
         "findings:compare",
-        "Find groups by several methods and test each on the half of the data that did not make it.",
+        "Find groups by several methods; measure each on examples that had no part in finding it.",
     )
     compare.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
     compare.add_argument(

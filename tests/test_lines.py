@@ -108,7 +108,7 @@ def room_of(module: str) -> str:
 
 # --- who may import what --------------------------------------------------------------------------
 
-TOPICS = ("spotlight", "slices", "populations", "difficulty", "describe", "map")
+TOPICS = ("spotlight", "slices", "populations", "difficulty", "sharpen", "describe", "map")
 ARROWS = {
     # Each room with the rooms that it uses, every one of which stands in a row above.
     "backend.core": "",
@@ -117,6 +117,7 @@ ARROWS = {
     "backend.slices": "core",
     "backend.populations": "core",
     "backend.difficulty": "core",
+    "backend.sharpen": "core",
     "backend.describe": "core",
     "backend.map": "core",
     "backend.store": "core",

@@ -64,8 +64,9 @@ def describe_examples(
         scaled = (axes[:k] / (deviations[:k, None] * np.sqrt(k) / _SPREAD)).astype(np.float32)
         if len(scaled):
             for start, block in row_blocks(embeddings):
-                centred = (block - found.mean).astype(np.float32)
-                part[start : start + len(block)] = centred @ scaled.T
+                wide = block.astype(np.promote_types(block.dtype, np.float32), copy=False)
+                centred = wide - found.mean.astype(wide.dtype)
+                part[start : start + len(block)] = centred.astype(np.float32, copy=False) @ scaled.T
         parts.append(part)
     return Features(
         tuple(parts),

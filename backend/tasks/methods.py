@@ -32,7 +32,9 @@ from backend.core.wording import (
 from backend.describe.naming.bundle import name_in_bundle
 from backend.tasks.checks import check_count, check_layer, check_number, chosen_layer
 from backend.tasks.regions import LISTED, count_shown, region_names, search_regions
+from backend.tasks.regions import TASK as REGIONS_TASK
 from backend.tasks.results import padded_rows
+from backend.tasks.spotlights import TASK as SPOTLIGHTS_TASK
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from backend.slices.inputs import Inputs
 
 _OWN_METHODS = ("regions", "spotlights")
+_OWN = {"regions": REGIONS_TASK, "spotlights": SPOTLIGHTS_TASK}
 HOW = (
     "Every method finds and orders its groups without the examples kept aside, which say what is "
     "printed. Spotlights look at all examples, so what is measured is what the same search finds "
@@ -215,9 +218,7 @@ class _Data:
         )
 
     def _keep(self, task: str, asked: Options) -> None:
-        from backend.tasks.table import TASKS
-
-        self.keys[task] = key_of(task, self.bundle.digest, asked, TASKS[task].version)
+        self.keys[task] = key_of(task, self.bundle.digest, asked, _OWN[task].version)
 
 
 def comparison_options(task: str, options: Mapping[str, Any]) -> Options:
@@ -236,14 +237,19 @@ def comparison_options(task: str, options: Mapping[str, Any]) -> Options:
 
 def own_options(task: str, options: Options) -> Options:
     """Options of the task ``regions`` or ``spotlights``, complete, in a comparison with these."""
-    from backend.tasks.table import complete_options
-
     given = dict(options[task] or {"seed": options["seed"]})
     if task == "regions":
         given["n_regions"] = max(LISTED, options["n_groups"])
     elif options[task] is None:
         given |= {"n_spotlights": options["n_groups"], "size": options["size"]}
-    return complete_options(task, given | {"layer": options["layer"]})
+    row = _OWN[task]
+    complete = {**(row.defaults or {}), **given, "layer": options["layer"]}
+    unknown = sorted(set(complete) - set(row.defaults or {}))
+    if unknown:
+        raise InputError(f"{task} has no option {', '.join(map(repr, unknown))}.")
+    if row.check is not None:
+        row.check(complete)
+    return complete
 
 
 def comparison_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

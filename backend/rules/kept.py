@@ -54,20 +54,20 @@ class Budget:
 
 
 @dataclass
-class Kept:
+class RuleMemory:
     """Of one bundle, whichever of its layers is looked at.
 
     Attributes
     ----------
     columns : dict of {name: Column}
-    words : dict of {name: Words}
+    words : dict of {name: TextWords}
         Of columns of text that ``contains`` was asked of.
     masks : dict of {clause: packed bits}
         Those asked for last, at most ``KEPT_BYTES`` of them.
     """
 
     columns: dict[str, Column] = field(default_factory=dict)
-    words: dict[str, Words] = field(default_factory=dict)
+    words: dict[str, TextWords] = field(default_factory=dict)
     masks: OrderedDict[str, NDArray[np.uint8]] = field(default_factory=OrderedDict)
     lock: Any = field(default_factory=threading.RLock)
 
@@ -84,15 +84,15 @@ class Kept:
                 self.masks.popitem(last=False)
         return made
 
-    def words_of(self, name: str, column: Column) -> Words:
+    def words_of(self, name: str, column: Column) -> TextWords:
         """The words of a column of text, read once."""
         with self.lock:
             if name not in self.words:
-                self.words[name] = Words(column.values)
+                self.words[name] = TextWords(column.values)
             return self.words[name]
 
 
-class Words:
+class TextWords:
     """Which of n texts hold which words. Each text is read for words at most once, when it may matter.
 
     Parameters
@@ -127,10 +127,10 @@ class Words:
         return words
 
 
-def kept_of(bundle: Bundle) -> Kept:
+def kept_of(bundle: Bundle) -> RuleMemory:
     """What is kept of a bundle, as long as it is open."""
     with _MAKING:
         if _FIELD not in vars(bundle):
-            object.__setattr__(bundle, _FIELD, Kept())
-        kept: Kept = vars(bundle)[_FIELD]
+            object.__setattr__(bundle, _FIELD, RuleMemory())
+        kept: RuleMemory = vars(bundle)[_FIELD]
         return kept

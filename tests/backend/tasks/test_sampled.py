@@ -59,7 +59,9 @@ def test_a_large_bundle_is_first_told_by_a_sample(
     monkeypatch.setattr(sampled, "find_quickly", None)
     monkeypatch.setattr(regions, "find_quickly", None)
     again, meta_again = run(large, no_parts)
-    assert [one["name"] for one in meta["regions"]] == [one["name"] for one in meta_again["regions"]]
+    assert [one["name"] for one in meta["regions"]] == [
+        one["name"] for one in meta_again["regions"]
+    ]
     for name in arrays:
         np.testing.assert_array_equal(arrays[name], again[name])
     monkeypatch.setattr(sampled, "SAMPLE", 600)  # twice that is no more than the bundle has

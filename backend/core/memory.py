@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,8 @@ FREE_BYTES = 2**30
 LIBRARY_BYTES = 192 * 2**20
 """Of which so much is for the libraries of this program, which are mapped files as well."""
 
+_STACK_BYTES = 16 * 2**20
+"""Address space of the threads of each core, which is granted and hardly held."""
 _LOOK_EVERY_S = 0.02
 _STATUS = Path("/proc")
 _REFUSALS = (
@@ -99,7 +102,7 @@ def bounded(allowed: int, over: Callable[[], None]) -> Iterator[None]:
         return
     allowed -= LIBRARY_BYTES
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = granted + max(0, allowed - held)
+    wanted = granted + max(0, allowed - held) + (os.cpu_count() or 1) * _STACK_BYTES
     ceilings = [one for one in (wanted, *before) if one != resource.RLIM_INFINITY]
     stop = threading.Event()
 

@@ -15,6 +15,7 @@ from backend.bundle import write_bundle
 from backend.cli.main import main
 from backend.cli.report import aligned, plain, printable, shown, write_file
 from backend.core.errors import InputError
+from backend.demo import demo_path
 from backend.export import read_export
 from backend.spotlight import members
 from backend.store import Store
@@ -295,6 +296,13 @@ def test_as_a_process_it_answers_on_the_output_and_reports_on_the_error_stream(u
     ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert json.loads(ended.stdout)["n"] == N
     assert "100 %" in ended.stderr
+
+
+def test_as_a_process_it_reads_what_is_shipped_within_its_memory(tmp_path):
+    command = [sys.executable, "-m", "backend", "check", str(demo_path()), "--json"]
+    command += ["--home", str(tmp_path / "home")]
+    ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
 
 
 # Tables

@@ -6,7 +6,7 @@ import sys
 # Arrow's own allocator asks for a GiB ahead, which would count as memory that reading a file takes.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
-from backend.cli.main import main  # noqa: E402
+from backend.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

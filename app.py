@@ -59,7 +59,7 @@ else:
 
     from pages.components.bundles import streamed
     from pages.components.gallery import media
-    from pages.components.shared import routes, wall
+    from pages.components.shared import leaving, routes, wall
 
     # Until the first run of st.navigation Streamlit takes a folder called pages for its older kind
     # of multipage app: the first visitor who follows a link to a page would get it without a frame.
@@ -68,5 +68,5 @@ else:
     app = st.App(
         __file__,
         routes=routes.below(base, [*streamed.ROUTES, *media.ROUTES]),
-        middleware=[Middleware(wall.Wall)],
+        middleware=[Middleware(wall.Wall), Middleware(leaving.Leaving)],
     )

@@ -116,8 +116,8 @@ def test_methods_are_compared_in_one_table(run, upload, tmp_path):
     assert status == 0
     table = pd.read_csv(out)
     assert set(table["method"]) == {"highest_loss", "error_clusters", "mixture"}
-    assert "refound loss" in said and "refound p" in said
-    assert {"refound_loss", "weighted_loss", "refound_p"} <= set(table)
+    assert "error rate of others" in said and "not distinguishable from chance" in said
+    assert {"members", "kept_aside", "loss_low", "loss_high"} <= set(table)
     assert "defined by the loss" in said
     told = json.loads(run("compare", upload, "--methods", "highest_loss", "--json")[1])
     assert told["table"][0]["method"] == "highest_loss"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -26,7 +27,8 @@ def answer(host: str, path: str = "/", own: dict[str, str] | None = None) -> tup
         }  # fmt: skip
         await Wall(PlainTextResponse("inside", headers=own))(scope, None, send)  # type: ignore[arg-type]
 
-    asyncio.run(ask())
+    with ThreadPoolExecutor(1) as apart:  # a browser of other tests keeps a loop in this thread
+        apart.submit(lambda: asyncio.run(ask())).result()
     return sent[0]["status"], Headers(raw=sent[0]["headers"])
 
 

@@ -160,7 +160,7 @@ def test_only_keys_are_keys(cache, key):
 def test_a_disk_that_refuses_is_told(cache):
     shelf = cache.path(KEY).parent
     shelf.write_text("in the way")
-    with pytest.raises(CacheError, match="could not be kept: .*File exists"):
+    with pytest.raises(CacheError, match=r"could not be kept: .*File exists"):
         cache.write(KEY, {}, {})
 
 

@@ -59,7 +59,7 @@ def app(home: Path) -> Any:
 
 def ended(at: AppTest) -> AppTest:
     """Run again until no job is shown as running."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while at.get("progress") and time.monotonic() < deadline:
         at.run()
     assert not at.get("progress"), "a job did not end"

@@ -73,7 +73,7 @@ def full(digest: str) -> str:
 
 def until(at: AppTest, there: Callable[[], bool]) -> None:
     """Run again until it is there, or two minutes have passed."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while not there() and time.monotonic() < deadline:
         at.run()
     assert there()

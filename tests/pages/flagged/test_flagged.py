@@ -253,7 +253,7 @@ def test_a_region_is_tested_untouched_on_what_was_kept_aside(
     at = AppTest.from_file(APP, default_timeout=60)
     at.query_params["bundle"] = bundle.digest[:12]
     at.switch_page("pages/spotlights.py").run()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while at.get("progress") and time.monotonic() < deadline:
         at.run()
     at.button(key="hypothesis_start").click().run()

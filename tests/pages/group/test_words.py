@@ -89,7 +89,7 @@ def opened(digest: str, page: str = "hardest", **query: str) -> AppTest:
 
 
 def settled(at: AppTest) -> AppTest:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while at.get("progress") and time.monotonic() < deadline:
         at.run()
     assert not at.get("progress"), "a job did not end"

@@ -51,7 +51,7 @@ def shown(page: str) -> AppTest:
     """A page of the app, as it is when nothing is being computed."""
     at = AppTest.from_file(APP, default_timeout=60).run()
     at.switch_page(f"pages/{page}.py").run()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while at.get("progress") and time.monotonic() < deadline:
         at.run()
     return at

@@ -74,7 +74,7 @@ def opened(digest: str, view: str) -> AppTest:
 
 def ended(at: AppTest) -> AppTest:
     """Run again until no job is shown as running."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while at.get("progress") and time.monotonic() < deadline:
         at.run()
     assert not at.exception, [element.message for element in at.exception]

@@ -94,15 +94,11 @@ def take_off(bundle: Bundle, chosen: list[str]) -> None:
     def remove() -> None:
         rows = tagged(bundle, chosen)
         for tag in chosen:
-            ids = rows.loc[rows["tag"] == tag, "id"].tolist()
-            try:
-                services.store().untag(bundle.digest, ids, tag, author=frame.author())
-            except BackendError as error:
-                history.notify(text.plain(error, limit=400), ":material/error:")
+            if not _is_off(bundle.digest, rows.loc[rows["tag"] == tag, "id"].tolist(), tag):
                 return
         st.session_state[keys.TAG_FILTER] = []
         back = "Undo brings it back." if len(chosen) == 1 else "Undo brings them back, one by one."
-        st.session_state[keys.NOTICE] = (
+        history.notify(
             f"Removed {text.counted(len(chosen), 'tag')} from {text.counted(len(rows), 'row')}. {back}",
             ":material/undo:",
         )
@@ -157,10 +153,17 @@ def show_gallery(bundle: Bundle, chosen: list[str]) -> None:
 
 def untag(digest: str, ids: list[str], tag: str) -> None:
     """Take a tag off some examples; a notice says why where that cannot be kept."""
+    _is_off(digest, ids, tag)
+
+
+def _is_off(digest: str, ids: list[str], tag: str) -> bool:
+    """The same, and whether it was kept."""
     try:
         services.store().untag(digest, ids, tag, author=frame.author())
     except BackendError as error:
-        st.session_state[keys.NOTICE] = (text.plain(error, limit=400), ":material/error:")
+        history.notify(text.plain(error, limit=400), ":material/error:")
+        return False
+    return True
 
 
 def show_shared(bundle: Bundle, chosen: list[str]) -> None:

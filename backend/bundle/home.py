@@ -29,7 +29,7 @@ from backend.bundle.limits import MAX_NAME_LENGTH
 from backend.bundle.upload import open_upload
 from backend.core.errors import BackendError, BundleError
 from backend.core.home import home_folder, written_in
-from backend.core.memory import ADVICE, allowance, is_out_of_memory, needs_more, size_of
+from backend.core.memory import ADVICE, allowance, bytes_of, is_out_of_memory, needs_more
 from backend.core.progress import Progress, ignore_progress
 from backend.core.quota import check_room, room_watch
 
@@ -178,7 +178,7 @@ def import_bundle(
     """
     bundles = _bundles(home)
     has_room = room_watch(bundles.parent)
-    check_room(bundles.parent, size_of(Path(path)))
+    check_room(bundles.parent, bytes_of(Path(path)))
 
     def told(fraction: float, message: str) -> None:
         has_room()

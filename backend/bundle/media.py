@@ -303,22 +303,25 @@ def _plain(image: Image.Image) -> Image.Image:
         ]
         low, high = 0.0, 65535.0
         if not image.mode.startswith("I;16"):
-            ends = [(np.nanmin(one), np.nanmax(one)) for one in map(_numbers(image), strips)]
+            ends = [
+                (np.nanmin(one), np.nanmax(one))
+                for one in (_numbers(image, strip) for strip in strips)
+            ]
             low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
             if low >= 0 and 255 < high <= 65535:
                 low, high = 0.0, 65535.0
         scaled = np.empty((image.height, image.width), np.uint8)
         for strip in strips:  # all of it as float64 would be eight times the picture
-            shares = (_numbers(image)(strip) - low) / ((high - low) or 1.0)
+            shares = (_numbers(image, strip) - low) / ((high - low) or 1.0)
             scaled[strip[1] : strip[3]] = np.nan_to_num(shares) * 255
         return Image.fromarray(scaled)
     has_alpha = image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info
     return image.convert("RGBA" if has_alpha else "RGB")
 
 
-def _numbers(image: Image.Image) -> Callable[[tuple[int, int, int, int]], NDArray[np.float64]]:
-    """What reads a part of an image with one channel."""
-    return lambda box: np.asarray(image.crop(box), dtype=np.float64)
+def _numbers(image: Image.Image, box: tuple[int, int, int, int]) -> NDArray[np.float64]:
+    """A part of an image with one channel."""
+    return np.asarray(image.crop(box), dtype=np.float64)
 
 
 def _encoded(image: Image.Image, kind: str) -> bytes:

@@ -6,13 +6,12 @@ import io
 import json
 import zipfile
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.cache import Entry
@@ -23,7 +22,7 @@ from backend.core.errors import InputError
 from backend.core.groups import Group, sharp_group, weighted_group
 from backend.core.wording import effect_words
 from backend.describe import attribute_tables, describe_group, token_table
-from backend.describe.naming.bundle import name_in_bundle
+from backend.describe.naming.bundle import name_all_in_bundle
 from backend.difficulty import high_loss
 from backend.store import Store
 from backend.tasks.results import padded_rows
@@ -68,7 +67,7 @@ def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
         members(weights, float(total))
         for weights, total in zip(found.weights, found.total_weights, strict=True)
     ]
-    names = names_of(bundle, rows_of)
+    names = name_all_in_bundle(bundle, rows_of)
     sink = io.BytesIO()
     # What evaluates prepared regions again; others need their centers and precisions only.
     asked: dict[str, Any] = {"options": json.dumps(found.options)} if found.preparation else {}
@@ -280,12 +279,6 @@ def _facts(bundle: Bundle) -> pd.DataFrame:
     own = bundle.examples[bundle.attributes]
     named = {what: v for what, v in _named(bundle).items() if what not in own.columns}
     return pd.concat([pd.DataFrame(named, index=own.index), own], axis=1)
-
-
-def names_of(bundle: Bundle, rows: Sequence[NDArray[np.int64]]) -> list[str]:
-    """What groups are called, no two alike; as the page and a report call spotlights."""
-    named = iter(name_in_bundle(bundle, [one for one in rows if len(one)]))
-    return [next(named) if len(one) else "no members" for one in rows]
 
 
 def _words(bundle: Bundle, group: Group) -> str:

@@ -45,17 +45,23 @@ _REFUSALS = (
 
 def allowance(path: Path) -> int:
     """Bytes of memory for reading a file, or all files of a folder."""
-    return MULTIPLE * size_of(path) + FREE_BYTES
+    return MULTIPLE * bytes_of(path) + FREE_BYTES
 
 
-def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder together; 0 where there is nothing."""
+def bytes_of(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder together; what vanishes meanwhile counts as 0."""
+    total, folders = 0, [str(path)]
     with contextlib.suppress(OSError):
-        if path.is_dir():
-            files = [one for one in path.rglob("*") if one.is_symlink() or one.is_file()]
-            return sum(one.lstat().st_size for one in files)
-        return path.stat().st_size
-    return 0
+        if not path.is_dir():
+            return path.stat().st_size
+    while folders:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as found:
+            for one in found:
+                if one.is_dir(follow_symlinks=False):
+                    folders.append(one.path)
+                else:
+                    total += one.stat(follow_symlinks=False).st_size
+    return total
 
 
 def needs_more(allowed: int) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from backend.core.errors import InputError
+from backend.core.memory import bytes_of
 
 SETTING = "ERRORSCOPE_DISK_GB"
 LOOK_EVERY_S = 2.0
@@ -34,27 +34,10 @@ def quota_bytes() -> int | None:
     return int(size)
 
 
-def used_bytes(home: Path) -> int:
-    """Bytes of all files in a folder; those that vanish meanwhile are not counted."""
-    total, folders = 0, [str(home)]
-    while folders:
-        try:
-            with os.scandir(folders.pop()) as found:
-                for one in found:
-                    status = one.stat(follow_symlinks=False)
-                    if stat.S_ISDIR(status.st_mode):
-                        folders.append(one.path)
-                    else:
-                        total += status.st_size
-        except OSError:
-            continue
-    return total
-
-
 def room_left(home: Path) -> int | None:
     """Bytes that still fit into the home folder, negative where it is over; None without a limit."""
     quota = quota_bytes()
-    return None if quota is None else quota - used_bytes(home)
+    return None if quota is None else quota - bytes_of(home)
 
 
 def check_room(home: Path, needed: int = 0) -> None:

@@ -16,13 +16,7 @@ from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
 from backend.slices.axes import Axes, principal_axes
-from backend.slices.found import (
-    MIN_MEMBERS,
-    FoundGroups,
-    Ranked,
-    found_groups,
-    worst_first,
-)
+from backend.slices.found import MIN_MEMBERS, FoundGroups, Ranked, found_groups, worst_first
 from backend.slices.inputs import Inputs, check_groups, check_inputs, check_least, needed
 
 ALGORITHMS = ("kmeans", "agglomerative", "dbscan")

@@ -29,13 +29,13 @@ from backend.core.wording import (
     effect_names,
     p_value,
 )
-from backend.describe.naming.bundle import name_in_bundle
+from backend.describe.naming.bundle import name_all_in_bundle
 from backend.tasks.checks import check_count, check_layer, check_number, chosen_layer
 from backend.tasks.regions import LISTED, count_shown, region_names, search_regions
 from backend.tasks.regions import TASK as REGIONS_TASK
 from backend.tasks.results import padded_rows
 from backend.tasks.spotlights import TASK as SPOTLIGHTS_TASK
-from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
+from backend.tasks.task import Arrays, Meta, Options, Task, WritePart, completed
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
@@ -200,9 +200,9 @@ class _Data:
         found = spotlight_groups(
             self._inputs(None), SearchOptions(**said), device=self.device, progress=progress
         )
-        rows = [found.members(group) for group in range(len(found))]
-        made = iter(name_in_bundle(self.bundle, [one for one in rows if len(one)]))
-        names = [next(made) if len(one) else "no members" for one in rows]
+        names = name_all_in_bundle(
+            self.bundle, [found.members(group) for group in range(len(found))]
+        )
         self._keep("spotlights", asked)
         return replace(found, names=tuple(f"{at} {name}" for at, name in enumerate(names, 1)))
 
@@ -242,14 +242,7 @@ def own_options(task: str, options: Options) -> Options:
         given["n_regions"] = max(LISTED, options["n_groups"])
     elif options[task] is None:
         given |= {"n_spotlights": options["n_groups"], "size": options["size"]}
-    row = _OWN[task]
-    complete = {**(row.defaults or {}), **given, "layer": options["layer"]}
-    unknown = sorted(set(complete) - set(row.defaults or {}))
-    if unknown:
-        raise InputError(f"{task} has no option {', '.join(map(repr, unknown))}.")
-    if row.check is not None:
-        row.check(complete)
-    return complete
+    return completed(task, _OWN[task], given | {"layer": options["layer"]})
 
 
 def comparison_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

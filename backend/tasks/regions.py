@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from backend.core.errors import InputError
 from backend.core.parts import bundle_aside, group_codes
-from backend.core.progress import Progress
+from backend.core.progress import Progress, share_of
 from backend.describe.naming.bundle import name_in_bundle
 from backend.spotlight.regions.settings import Settings
 from backend.tasks.checks import check_count, check_layer, chosen_layer
-from backend.tasks.results import between, padded_rows, searched_with
+from backend.tasks.results import padded_rows, searched_with
 from backend.tasks.sampled import find_quickly, sample_of, taken
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart, no_parts
 
@@ -59,7 +59,7 @@ def run_regions(
     aside = bundle_aside(bundle, options["groups"])
     rows = None if part is no_parts else sample_of(bundle.n)
     if rows is not None:
-        of_sample = between(progress, 0.0, 0.15)
+        of_sample = share_of(progress, 0.0, 0.15)
         small = taken(bundle, rows)
         first = search_regions(
             small, options, aside=aside[rows], device=chosen, progress=of_sample, quick=True
@@ -69,7 +69,7 @@ def run_regions(
                 {"members": padded_rows([rows[members] for members in first.members])},
                 {"sample": len(rows), "regions": _named(small, first), "version": TASK.version},
             )
-        progress = between(progress, 0.15, 1.0)
+        progress = share_of(progress, 0.15, 1.0)
     found = search_regions(bundle, options, aside=aside, device=chosen, progress=progress)
     return region_arrays(found), {
         **searched_with(TASK, options, chosen),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backend.cache import Cache
 from backend.core.effects import Effect
 from backend.core.errors import InputError
-from backend.core.progress import Progress
+from backend.core.progress import Progress, share_of
 from backend.core.wording import (
     ERROR_LABEL,
     HOW,
@@ -36,7 +36,6 @@ from backend.tasks import TASKS, complete_options
 from backend.tasks.kept import kept_result
 from backend.tasks.methods import comparison_table, named_rows
 from backend.tasks.regions import count_shown
-from backend.tasks.results import between
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
@@ -97,7 +96,7 @@ def report_contents(
     search = "regions" if options["spotlights"] is None else "spotlights"
     wanted = complete_options(search, (options[search] or {}) | layer)
     cache = Cache(home)
-    found = kept_result(search, bundle, wanted, progress=between(progress, 0.0, 0.1), cache=cache)
+    found = kept_result(search, bundle, wanted, progress=share_of(progress, 0.0, 0.1), cache=cache)
     shown = count_shown(found.meta["regions"]) if search == "regions" else None
     assessment: Mapping[str, Any] | None = None
     compared_meta: Mapping[str, Any] | None = None
@@ -106,12 +105,12 @@ def report_contents(
     elif options["claim"]:
         asked = complete_options("assess", wanted)
         assessment = kept_result(
-            "assess", bundle, asked, progress=between(progress, 0.1, 0.5), cache=cache
+            "assess", bundle, asked, progress=share_of(progress, 0.1, 0.5), cache=cache
         ).meta
     if options["methods"] is not None:
         asked = complete_options("methods", options["methods"] | layer)
         compared = kept_result(
-            "methods", bundle, asked, progress=between(progress, 0.5, 0.9), cache=cache
+            "methods", bundle, asked, progress=share_of(progress, 0.5, 0.9), cache=cache
         )
         compared_meta = compared.meta
     progress(0.9, "Writing the report")

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.core.progress import Progress
 from backend.tasks.task import Meta, Options, Task
 
 
@@ -30,8 +29,3 @@ def padded_rows(members: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     for line, rows in zip(padded, members, strict=True):
         line[: len(rows)] = rows
     return padded
-
-
-def between(progress: Progress, low: float, high: float) -> Progress:
-    """Progress of a part of the work."""
-    return lambda fraction, message: progress(low + (high - low) * fraction, message)

@@ -16,7 +16,7 @@ from backend.tasks import (
     spotlights,
 )
 from backend.tasks.checks import check_count, check_layer
-from backend.tasks.task import Options, Task
+from backend.tasks.task import Options, Task, completed
 
 
 def default_options(task: str) -> Options:
@@ -34,19 +34,7 @@ def complete_options(
     InputError
         If the task or an option does not exist, or a value cannot be used.
     """
-    row = _task(task, tasks)
-    if row.defaults is None:
-        return dict(options)
-    unknown = sorted(set(options) - set(row.defaults))
-    if unknown:
-        raise InputError(
-            f"task {task!r} has no option {', '.join(map(repr, unknown))}. "
-            f"It takes {', '.join(row.defaults)}."
-        )
-    complete = {**row.defaults, **options}
-    if row.check is not None:
-        row.check(complete)
-    return complete
+    return completed(task, _task(task, tasks), options)
 
 
 def _task(name: str, tasks: Mapping[str, Task] | None = None) -> Task:

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from backend.core.errors import InputError
+
 Arrays = dict[str, NDArray[Any]]
 Meta = dict[str, Any]
 Options = dict[str, Any]
@@ -21,6 +23,28 @@ class WritePart(Protocol):
 
 def no_parts(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
     """For callers that wait for the whole result: no piece is shown, or made, before it."""
+
+
+def completed(name: str, row: Task, given: Mapping[str, Any]) -> Options:
+    """Options of a task with its defaults filled in.
+
+    Raises
+    ------
+    InputError
+        If an option does not exist, or a value cannot be used.
+    """
+    if row.defaults is None:
+        return dict(given)
+    unknown = sorted(set(given) - set(row.defaults))
+    if unknown:
+        raise InputError(
+            f"task {name!r} has no option {', '.join(map(repr, unknown))}. "
+            f"It takes {', '.join(row.defaults)}."
+        )
+    complete = {**row.defaults, **given}
+    if row.check is not None:
+        row.check(complete)
+    return complete
 
 
 @dataclass(frozen=True)

@@ -46,3 +46,9 @@ def name_in_bundle(
         scope_labels=scope_labels,
         given=given,
     )
+
+
+def name_all_in_bundle(bundle: Any, members: Sequence[NDArray[np.int64]]) -> list[str]:
+    """The same where groups may be empty: those are called "no members"."""
+    named = iter(name_in_bundle(bundle, [rows for rows in members if len(rows)]))
+    return [next(named) if len(rows) else "no members" for rows in members]

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from backend.core.home import home_folder
-from backend.core.memory import size_of
+from backend.core.memory import bytes_of
 from backend.core.quota import room_left
 from pages.components.bundles.uploads import base_name, sweep, to_import
 from pages.components.gallery.shown import ASSETS
@@ -65,7 +65,7 @@ class Streamed:
     @property
     def size(self) -> int:
         """Bytes of all its files so far."""
-        return size_of(self.folder)
+        return bytes_of(self.folder)
 
 
 def _new() -> Streamed:

@@ -19,7 +19,7 @@ from backend.core.groups import SMALL, Group, sharp_group, weighted_group
 from backend.core.home import home_folder
 from backend.core.sampling import random_rows
 from backend.core.shape import Shape
-from backend.describe.naming.bundle import name_in_bundle
+from backend.describe.naming.bundle import name_all_in_bundle
 from backend.difficulty import high_loss
 from backend.export import keep_shape
 from pages.components.shared import keys, link, palette, services, text
@@ -108,9 +108,7 @@ def _names(_bundle: Bundle, identities: tuple[str, ...], _found: list[Any]) -> l
     """The names the search gave, else those that its members get now: no two alike."""
     if all("name" in part.meta for part in _found):
         return [str(part.meta["name"]) for part in _found]
-    held = [part["members"] for part in _found]
-    named = iter(name_in_bundle(_bundle, [rows for rows in held if len(rows)]))
-    return [next(named) if len(rows) else "no members" for rows in held]
+    return name_all_in_bundle(_bundle, [part["members"] for part in _found])
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ NOTICE = "_notice"
 OPENED = "_opened"
 OPEN_LAYER = "_open_layer"
 ALL_REGIONS = "_all_regions"
+REFUSED = "_refused_before"
 
 # populations of models: compression, subgroups, stress; the first lines are in the URL
 BASELINE = "baseline"

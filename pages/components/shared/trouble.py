@@ -6,7 +6,7 @@ import streamlit as st
 
 from backend.core.errors import BackendError
 from backend.store.keeper import RETRY_S
-from pages.components.shared import services, text
+from pages.components.shared import keys, services, text
 
 LOOK_S = RETRY_S + 0.5
 """Seconds between two looks at a database that refused, a little longer than it is left alone."""
@@ -41,6 +41,6 @@ def show_refusal(error: BackendError) -> None:
 
 @st.fragment(run_every=4 * LOOK_S)
 def _try_again() -> None:
-    if st.session_state.pop("_refused_before", False):
+    if st.session_state.pop(keys.REFUSED, False):
         st.rerun()
-    st.session_state["_refused_before"] = True
+    st.session_state[keys.REFUSED] = True

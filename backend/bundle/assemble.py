@@ -82,11 +82,8 @@ def _embeddings(place: Resolved, contents: Contents, upload: Upload, faults: Fau
         )
         return None
     array, n = check.embeddings(entry, faults)
-    if array is not None and (power := check.scale_of(array)):
-        array = check.rescaled(array, power)
-        contents.notes.append(
-            f"embeddings: divided by 2^{power}, so that their squares can be computed."
-        )
+    if array is not None:
+        array = check.brought_into_range(array, "embeddings", contents.notes)
     contents.keep("embeddings", array, entry)
     return n
 

@@ -186,9 +186,13 @@ def scale_of(array: NDArray[Any]) -> int:
     return math.frexp(peak)[1]
 
 
-def rescaled(array: NDArray[Any], power: int) -> NDArray[Any]:
-    """Embeddings divided by a power of two, which changes no digit of theirs."""
-    return np.ldexp(array, -power) if power else array
+def brought_into_range(array: NDArray[Any], what: str, notes: list[str]) -> NDArray[Any]:
+    """Embeddings, divided by a power of two where they need it: no digit changes, and a note says so."""
+    power = scale_of(array)
+    if not power:
+        return array
+    notes.append(f"{what}: divided by 2^{power}, so that their squares can be computed.")
+    return np.ldexp(array, -power)
 
 
 def vector(

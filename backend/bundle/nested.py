@@ -21,7 +21,7 @@ def read_nested(place: Resolved, contents: Contents, n: int | None, faults: Faul
     for name, entry in place.groups["populations"].items():
         contents.keep(f"populations/{name}", _population(entry, n, faults), entry)
     for name, entry in place.groups["layers"].items():
-        contents.keep(f"layers/{name}", _layer(entry, n, faults), entry)
+        contents.keep(f"layers/{name}", _layer(entry, name, n, faults, contents.notes), entry)
     _msp(place, contents, n, faults)
     n_train = _train(place, contents, faults)
     _extras(place, contents, n, n_train, faults)
@@ -52,12 +52,14 @@ def _population(entry: UploadEntry, n: int | None, faults: Faults) -> NDArray[An
     return check.whole(array, entry, "predictions", faults, axis=1)
 
 
-def _layer(entry: UploadEntry, n: int | None, faults: Faults) -> NDArray[Any] | None:
+def _layer(
+    entry: UploadEntry, name: str, n: int | None, faults: Faults, notes: list[str]
+) -> NDArray[Any] | None:
     """Embeddings of the same examples, taken from another layer."""
     array, rows = check.embeddings(entry, faults)
     if rows is not None and not check.same_length(rows, n, entry, "rows of a layer", faults):
         return None
-    return None if array is None else check.rescaled(array, check.scale_of(array))
+    return None if array is None else check.brought_into_range(array, f"layer '{name}'", notes)
 
 
 def _msp(place: Resolved, contents: Contents, n: int | None, faults: Faults) -> None:

@@ -339,14 +339,15 @@ def test_embeddings_in_every_shape_of_a_column(case: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("scale", [1e200, 1e-200, 1e30, 1e-30])
 def test_embeddings_whose_squares_overflow_are_rescaled(scale: float, tmp_path: Path) -> None:
     kind = np.float32 if 1e-38 < scale < 1e38 else np.float64
-    (tmp_path / "run.npz").write_bytes(
-        npz(embeddings=(X.astype(float) * scale).astype(kind), losses=LOSSES)
-    )
+    scaled = (X.astype(float) * scale).astype(kind)
+    fields = {"embeddings": scaled, "losses": LOSSES, "layers/early": scaled}
+    (tmp_path / "run.npz").write_bytes(npz(**fields))
     bundle = read_bundle(tmp_path / "run.npz")
     peak = np.abs(bundle.embeddings).max()
     assert 0.5 <= peak < 1 and bundle.embeddings.dtype == kind
     assert bundle.embeddings / peak == pytest.approx(X / np.abs(X).max(), rel=1e-6)
-    assert "divided by 2^" in " ".join(bundle.notes)
+    said = " ".join(bundle.notes)
+    assert "embeddings: divided by 2^" in said and "layer 'early': divided by 2^" in said
 
 
 def red(value: int) -> bytes:

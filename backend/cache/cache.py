@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -23,6 +24,7 @@ DEFAULT_BYTES = 4 * 2**30
 """Size the cache is kept below unless ``ERRORSCOPE_CACHE_BYTES`` says otherwise."""
 
 _STALE_S = 3600.0
+_IN_THE_WAY = (errno.ENOTEMPTY, errno.EEXIST)
 _TRIES = 20
 
 
@@ -153,8 +155,9 @@ class Cache:
                 # A folder with content is never overwritten by a rename, so it steps aside first.
                 fresh.replace(folder)
                 return
-            except OSError:
-                if not folder.exists():
+            except OSError as error:
+                # It may be gone by now: somebody else who writes it took it away first.
+                if error.errno not in _IN_THE_WAY and not folder.exists():
                     raise
                 self._remove(folder)
         raise OSError(f"{folder.name} is being replaced by too many processes at once")

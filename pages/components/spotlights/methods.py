@@ -153,7 +153,8 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> int | None:
         shown[name] = pd.Series([row[field] for row in rows], dtype=float)
     shown.insert(0, "#", np.arange(1, len(shown) + 1))
     event = st.dataframe(
-        shown,
+        # Numbers, so that they sort as such; p in the words that lists of regions have.
+        shown.style.format({wording.P: wording.p_value, wording.MULTIPLE: wording.times}),
         hide_index=True,
         height=min(35 * (len(shown) + 1) + 3, 460),
         on_select="rerun",
@@ -172,10 +173,7 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> int | None:
             wording.MEMBERS: st.column_config.NumberColumn(
                 format="localized", step=1, help=wording.MEANS[wording.MEMBERS]
             ),
-            wording.MULTIPLE: st.column_config.NumberColumn(
-                format="×%.2g", help=wording.MEANS[wording.MULTIPLE]
-            ),
-            wording.P: st.column_config.NumberColumn(format="%.3g", help=HOW),
+            wording.P: st.column_config.NumberColumn(help=HOW),
             "inside": st.column_config.TextColumn(
                 width="small",
                 help=f"The larger group that holds {text.percent(FOLD_SHARE, digits=0)} of its members.",

@@ -125,7 +125,8 @@ def test_methods_stand_in_one_table(digests: dict[str, str]) -> None:
     assert list(table["#"]) == list(range(1, len(table) + 1))
     best = table[table["method"] == "Regions"].iloc[0]
     assert best["group"].startswith("1 ") and best["× others"] > 2
-    assert best["p"] <= 0.05 and best["kept aside"] == "8"
+    assert best["p"] <= 0.05
+    assert int(best["kept aside"]) == pytest.approx(best["members"] / 3, abs=3)  # a third is
     spots = table[table["method"] == "Spotlights"]
     assert len(spots) == 2  # as many as the page was asked for
     assert "spotlights in the order in which the search found them" in texts(at)

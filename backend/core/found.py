@@ -29,6 +29,9 @@ SHORT = (
 )
 """What a record says beside the long center and precision and the numbers; see ``short``."""
 
+OF_METHODS = ("kept_aside", "groups")
+"""What the source of another method's group says beside: who had no part in finding it."""
+
 _PLURAL = {
     "weights": "weights",
     "scores": "scores",
@@ -360,7 +363,7 @@ def short(source: Mapping[str, Any]) -> dict[str, Any]:
 
     An export finds the rest of a region by its key, where its kept shape does not say all.
     """
-    return {name: source[name] for name in SHORT if name in source}
+    return {name: source[name] for name in (*SHORT, *OF_METHODS) if name in source}
 
 
 def one_region(arrays: Mapping[str, NDArray[Any]], index: int) -> dict[str, NDArray[Any]]:

@@ -1,10 +1,11 @@
 """What a hypothesis was read from: the rows that this used up, and a rule to begin with.
 
-Rows are used up when their losses had a say in what the hypothesis is about. A region uses up the
-rows that found or chose it, which are all but those kept aside from its search; its kept-aside
-members then confirm or contradict it like any others. Where a search kept nothing aside, and where
-people looked at losses, the members themselves are set aside, and the rule reaches beyond them. What
-no loss found, such as the rule of a filter or a lasso, leaves a random half for the test.
+Rows are used up when their losses had a say in what the hypothesis is about. A region, or a group of
+another method, uses up the rows that found or chose it, which are all but those kept aside from its
+search; its kept-aside members then confirm or contradict it like any others. Where a search kept
+nothing aside, and where people looked at losses, the members themselves are set aside, and the rule
+reaches beyond them. What no loss found, such as the rule of a filter or a lasso, leaves a random half
+for the test.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from backend.bundle import Bundle
 from backend.core.errors import InputError
 from backend.core.found import SAMPLED, FoundRegion
 from backend.core.parts import bundle_aside, group_codes
-from backend.rules.circular import columns_behind, said_by
+from backend.rules.circular import columns_behind, gone_by, said_by
 from backend.store import Store
 
 Mask = NDArray[np.bool_]
@@ -33,6 +34,10 @@ PASSED_ON = ("picked", "keyboard", "members with", "group")
 """Kinds of a set that was taken out of another, which stands under ``from``."""
 UNSEEN = ("filter", "rule", "tag", "subgroup", "random", "selection", "lasso")
 """Kinds of a set that columns or people made, and no loss did, unless a rule of theirs goes by it."""
+
+
+KEEPS_ASIDE = 8
+"""Version of the search for regions from which on it leaves rows out."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +94,15 @@ class Origins:
             None where no loss had a say.
         """
         found = [self.of(tag).used for tag in said_by(source).tags]
-        if columns_behind(source, self.sources) & OF_THE_MODEL:
-            found.append(self._mask(members))
         origin = taken_from(source)
         kind = (origin or {}).get("kind")
+        looked_at = columns_behind(source, self.sources)
+        if keeps_aside(
+            origin
+        ):  # what the search itself went by it saw of the rows that are used up
+            looked_at -= gone_by(origin)
+        if looked_at & OF_THE_MODEL:
+            found.append(self._mask(members))
         if keeps_aside(origin):
             found.append(~self._kept_aside(region_groups(self._bundle, origin)))
         elif kind is not None and kind not in UNSEEN:
@@ -142,21 +152,30 @@ def taken_from(source: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 
 def keeps_aside(source: Mapping[str, Any] | None) -> bool:
-    """Whether the search that found a region left out the rows that are kept aside.
+    """Whether the search that found a region or group left out the rows that are kept aside.
 
-    That is so where its record says what those rows show. Spotlights are found on all rows.
+    That is so where its record says what those rows show, or is a short one of a version that leaves
+    them out, and of another method's group where its source says so. Spotlights are found on all rows.
     """
+    if source is not None and source.get("kind") == "method":
+        return source.get("kept_aside") is True
     record = _record(source)
     if record is None or record.method != "regions":
         return False
-    return record.effect is not None or (source or {}).get("kind") == SAMPLED
+    told = record.effect is not None or (source or {}).get("kind") == SAMPLED
+    return told or (record.version is not None and record.version >= KEEPS_ASIDE)
 
 
 def region_groups(bundle: Bundle, source: Mapping[str, Any] | None) -> str | None:
-    """The column of near-duplicates that a region was searched with, or what was taken out of it."""
-    record = _record(taken_from(source))
-    groups = None if record is None else record.groups
-    return groups if groups in bundle.examples.columns else None
+    """The column of near-duplicates that a region or group, or what it was taken from, was found with."""
+    origin = taken_from(source)
+    if origin is not None and origin.get("kind") == "method":
+        groups = origin.get("groups")
+    else:
+        record = _record(origin)
+        groups = None if record is None else record.groups
+    known = isinstance(groups, str) and groups in bundle.examples.columns
+    return groups if known else None
 
 
 def _record(source: Mapping[str, Any] | None) -> FoundRegion | None:

@@ -2,7 +2,8 @@
 
 What somebody filtered by or tagged is a rule already, and stays as it is. A region is said by what
 lies around its strongest members, within the labels that it is bound to; any other group by the
-labels and columns that its members share.
+labels and columns that its members share, of one that a search found by those of its members that
+had a part in finding it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from backend.bundle import Bundle
 from backend.core.found import FoundRegion
 from backend.describe import describe_facts, read_columns
 from backend.report.confirmation import MIN_SIDE
-from backend.report.origin import Mask, Origins, Rows, keeps_aside, region_groups, units_of
+from backend.report.origin import (
+    Mask,
+    Origins,
+    Rows,
+    keeps_aside,
+    region_groups,
+    taken_from,
+    units_of,
+)
 from backend.rules import attribute_name, evaluate, parse
 from backend.rules.evaluate import nearest_to
 from backend.rules.syntax import MAX_TOP, And, Or, Rule, Tagged, Value, to_text
@@ -77,7 +86,7 @@ def suggest_hypothesis(
     if own is None and source.get("kind") == "region":
         own = _region_rule(bundle, source, members, used, groups)
     if own is None:
-        own = _shared_rule(bundle, members, used)
+        own = _shared_rule(bundle, members, used, found=keeps_aside(taken_from(source)))
     return Suggestion(own, used, groups)
 
 
@@ -161,18 +170,21 @@ def _near(
     return ""
 
 
-def _shared_rule(bundle: Bundle, members: Rows, used: Mask | None) -> str:
+def _shared_rule(bundle: Bundle, members: Rows, used: Mask | None, *, found: bool) -> str:
     """What the members of a group share, as a rule; else what lies around the first of them.
 
     Labels and columns are named, predictions are not: what the model answered is no property of
-    the example.
+    the example. In a group that was ``found`` without the unused rows, those that found it speak.
     """
+    finders = members
+    if found and used is not None and used[members].any():
+        finders = members[used[members]]  # the others may be members by what became of them
     labels = bundle.label_names
     columns = bundle.examples[[name for name in bundle.attributes if name != "label"]]
     parts: list[str | None] = []
     if labels is not None or not columns.empty:
         facts = describe_facts(
-            np.isin(np.arange(bundle.n), members), labels=labels, examples=columns
+            np.isin(np.arange(bundle.n), finders), labels=labels, examples=columns
         )
         for name, value in zip(facts["column"], facts["value"], strict=True):
             if name == "label" and labels is not None:
@@ -184,4 +196,6 @@ def _shared_rule(bundle: Bundle, members: Rows, used: Mask | None) -> str:
     if rule := joined(parts):
         return rule
     unused = np.ones(bundle.n, dtype=bool) if used is None else ~used
-    return _near(bundle, members, SURROUNDINGS, unused, np.arange(bundle.n), None)
+    ordered = np.concatenate([finders, np.setdiff1d(members, finders)])
+    times = 1 if found else SURROUNDINGS
+    return _near(bundle, ordered, times, unused, np.arange(bundle.n), None)

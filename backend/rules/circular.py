@@ -15,6 +15,8 @@ that it names were set by:
 ``tagged``, set from a filter         as the rules of that filter
 ``tagged``, set on the highest        as ``loss``
 losses
+``tagged``, set on a mixture slice    as ``prediction`` beside ``label``: by these and the embedding
+                                      an example belongs to it
 ``tagged``, set where several models  as ``correct``
 fail
 ``tagged``, set where models differ   as ``prediction``
@@ -41,8 +43,11 @@ SET_BY = {
     "pie": "prediction",
 }
 """Kinds of a set, as the source of a tag has them, each with the column that says who is in it."""
-HARDEST = "highest_loss"
-"""The method whose groups are high losses and nothing else; others are searches, like regions."""
+METHODS_GO_BY = {
+    "highest_loss": frozenset({"loss"}),
+    "mixture": frozenset({"label", "prediction"}),
+}
+"""Methods whose rule for any example looks at how the model did; others are searches, like regions."""
 ATTRIBUTE = " (attribute)"
 
 SourcesOf = Callable[[str], Iterable[Mapping[str, Any] | None]]
@@ -143,10 +148,17 @@ def said_by(source: Any) -> Mentions:
     steps = source.get("steps") if kind == "selection" else None
     for part in (source.get("rules"), source.get("within"), source.get("filters"), steps):
         found |= _of_steps(part)
+    return found | Mentions(gone_by(source))
+
+
+def gone_by(source: Mapping[str, Any] | None) -> frozenset[str]:
+    """The columns that say by themselves who is in a set, by what kind of set it is."""
+    source = source or {}
+    kind = source.get("kind")
+    if kind == "method":
+        return METHODS_GO_BY.get(str(source.get("method")), frozenset())
     by = SET_BY.get(str(source.get("of") if kind == "review" else kind))
-    if kind == "method" and source.get("method") == HARDEST:
-        by = "loss"
-    return found if by is None else found | Mentions(frozenset({by}))
+    return frozenset() if by is None else frozenset({by})
 
 
 def _behind_tag(tag: str, sources_of: SourcesOf, seen: frozenset[str]) -> frozenset[str]:

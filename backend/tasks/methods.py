@@ -281,6 +281,27 @@ def fewer_groups(meta: Mapping[str, Any]) -> dict[str, str]:
     return {name: one["fewer"] for name, one in meta["methods"].items() if one["fewer"]}
 
 
+def group_source(meta: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """What the source of a tag on a group of this comparison says of how it was found.
+
+    ``kept_aside`` says whether the examples kept aside had no part in it, ``groups`` which column
+    of near-duplicates stayed on one side; a hypothesis that begins here is tested on them.
+    """
+    from backend.slices.methods import METHODS
+
+    asked = meta["options"]
+    regions = asked["regions"] or {}
+    row = METHODS.get(method)
+    return {
+        "kind": "method",
+        "method": method,
+        "version": meta["version"],
+        "options": meta["methods"][method]["parameters"],
+        "kept_aside": method == "regions" or (row is not None and "losses" not in row.sees),
+        "groups": regions.get("groups"),
+    }
+
+
 def named_rows(meta: Mapping[str, Any], given: Mapping[str, str]) -> list[dict[str, Any]]:
     """The rows of a comparison, regions and spotlights under the names that somebody gave them.
 

@@ -24,6 +24,7 @@ from backend.tasks.methods import (
     comparison_options,
     comparison_table,
     fewer_groups,
+    group_source,
     named_rows,
 )
 from pages.components.gallery import gallery
@@ -201,19 +202,16 @@ def show_members(
         f"**#{row + 1} {text.plain(title_of(method))}: {text.plain(name, limit=80)}** · "
         f"{text.counted(group.n_members, 'member')}{text.plain(said, limit=200)}"
     )
-    told = result.meta["methods"][method]
     choice = Choice(
         key=f"method-{method}-{at}",
         name=f"{title_of(method)}: {name}",
         group=group,
         number=f"#{row + 1}",
-        source={
-            "kind": "method",
-            "method": method,
+        source=group_source(result.meta, method)
+        | {
             "index": at,
             "name": name,
             "key": f"{result.key}:{method}:{at}",
-            "options": told["parameters"],
             "weighted_loss": group.weighted_loss,
             "total_weight": group.total_weight,
         },

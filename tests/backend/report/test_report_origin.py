@@ -11,10 +11,11 @@ import pytest
 from backend import report
 from backend.bundle import read_bundle, write_bundle
 from backend.core.effects import measure_effect
-from backend.core.found import FoundRegion
+from backend.core.found import FoundRegion, short
 from backend.core.parts import bundle_aside
 from backend.report.suggest import ANCHORS, SURROUNDINGS, UNUSED
 from backend.store import Store
+from backend.tasks.methods import group_source
 from backend.views import Query, View
 
 N = 900
@@ -82,7 +83,7 @@ def region(bundle, rows=HARD, *, method="regions", effect=True, groups=None, **m
         name="corner of Shirt",
         labels=("Shirt",),
         method=method,
-        version=8,
+        version=8 if effect else 7,
         options={"seed": 0, "groups": groups},
         center=np.asarray(bundle.embeddings[rows], dtype=float).mean(axis=0),
         precision=np.asarray(1.0),
@@ -145,29 +146,91 @@ def test_a_look_at_losses_uses_up_what_it_left(bundle, origins):
     assert same(origins.rows_used(region(bundle, within=harmless), some), ~bundle_aside(bundle))
 
 
+def method(name, **more):
+    """The source of a group of a comparison, as the page makes it."""
+    meta = {
+        "version": 4,
+        "options": {"regions": {"groups": None}},
+        "methods": {name: {"parameters": {}}},
+    }
+    return group_source(meta, name) | {"index": 0, "name": "group 0"} | more
+
+
+FINDERS, MEMBERS, NOBODY = "all but those kept aside", "the members", "a random half is set aside"
+
+
 @pytest.mark.parametrize(
-    ("source", "used"),
+    ("source", "used", "circular"),
     [
-        (None, False),
-        ({"kind": "keyboard"}, False),
-        ({"kind": "random", "seed": 0}, False),
-        ({"kind": "rule", "rule": "width < 9"}, False),
-        ({"kind": "filter", "rules": [{"what": {"rule": "width < 9"}}]}, False),
-        ({"kind": "filter", "rules": [{"what": {"rule": "correct = no"}}]}, True),
-        ({"kind": "filter", "rules": [{"what": {"rule": "prediction = Bag"}}]}, True),
-        ({"kind": "selection", "filters": [], "steps": [{"what": {"shape": "lasso"}}]}, False),
-        ({"kind": "selection", "filters": [{"what": {"rule": "loss > 1"}}], "steps": []}, True),
-        ({"kind": "subgroup", "attributes": ["width"]}, False),
-        ({"kind": "high loss", "quantile": 0.9}, True),
-        ({"kind": "pie"}, True),
-        ({"kind": "method", "method": "mixture"}, True),
-        ({"kind": "of a later version"}, True),
-        ({"kind": "region", "center": "nowhere", "precision": 1}, True),
+        (None, NOBODY, False),
+        ({"kind": "keyboard"}, NOBODY, False),
+        ({"kind": "random", "seed": 0}, NOBODY, False),
+        ({"kind": "rule", "rule": "width < 9"}, NOBODY, False),
+        ({"kind": "filter", "rules": [{"what": {"rule": "width < 9"}}]}, NOBODY, False),
+        ({"kind": "filter", "rules": [{"what": {"rule": "correct = no"}}]}, MEMBERS, True),
+        ({"kind": "filter", "rules": [{"what": {"rule": "prediction = Bag"}}]}, MEMBERS, False),
+        ({"kind": "selection", "filters": [], "steps": [{"what": "lasso"}]}, NOBODY, False),
+        ({"kind": "selection", "filters": [{"what": {"rule": "loss > 1"}}]}, MEMBERS, True),
+        ({"kind": "subgroup", "attributes": ["width"]}, NOBODY, False),
+        ({"kind": "high loss", "quantile": 0.9}, MEMBERS, True),
+        ({"kind": "pie"}, MEMBERS, False),
+        ({"kind": "review", "of": "random"}, MEMBERS, False),
+        ({"kind": "tag", "tag": "nobody's"}, NOBODY, False),
+        (region, FINDERS, False),
+        (lambda bundle: short(region(bundle)), FINDERS, False),  # as a key stores it
+        (lambda bundle: {"kind": "picked", "from": region(bundle)}, FINDERS, False),
+        (lambda bundle: region(bundle, method="spotlights"), MEMBERS, False),
+        ({"kind": "region", "center": "nowhere", "precision": 1}, MEMBERS, False),
+        (method("george"), FINDERS, False),
+        (method("directions"), FINDERS, False),
+        (method("error_clusters"), FINDERS, False),
+        (method("regions"), FINDERS, False),
+        (method("mixture"), FINDERS, True),  # who is in it is said by label and answer
+        (method("spotlights"), MEMBERS, False),
+        (method("highest_loss"), MEMBERS, True),
+        (short(method("george")), FINDERS, False),
+        ({"kind": "keyboard", "from": short(method("george"))}, FINDERS, False),
+        (method("george", within=[{"what": {"rule": "loss > 1"}}]), "both", True),
+        ({"kind": "method", "method": "george"}, MEMBERS, False),  # of before it was recorded
+        ({"kind": "of a later version"}, MEMBERS, False),
     ],
 )
-def test_other_sets(bundle, origins, source, used):
-    found = origins.rows_used(source, np.arange(20))
-    assert same(found, mask_of(np.arange(20)) if used else None)
+def test_what_every_kind_of_group_leaves_to_test_on(bundle, store, origins, source, used, circular):
+    """Which rows a group uses up, in a hypothesis from it and in one of its tag, and which turn."""
+    source = source(bundle) if callable(source) else source
+    rows = np.arange(600, 620)
+    aside = bundle_aside(bundle)
+    expected = {
+        FINDERS: ~aside,
+        MEMBERS: mask_of(rows),
+        NOBODY: None,
+        "both": ~aside | mask_of(rows),
+    }[used]
+    assert same(origins.rows_used(source, rows), expected)
+    store.tag(bundle, bundle.ids[rows].tolist(), "mine", source=source)
+    plan = report.plan_hypothesis(
+        bundle,
+        'tagged "mine"',
+        tags=store.tags(bundle),
+        origins=report.Origins(bundle, store),
+    )
+    assert plan.halved == (expected is None)
+    assert expected is None or np.array_equal(plan.used, expected)
+    assert bool(plan.reliance.circular) == circular
+
+
+def test_a_group_of_another_method_is_tested_on_rows_kept_aside(bundle, origins):
+    """Its rule comes from the members that found it, and reaches as many as it has."""
+    aside = bundle_aside(bundle)
+    start = report.suggest_hypothesis(bundle, method("mixture"), HARD, origins)
+    assert same(start.used, ~aside)
+    finders = HARD[~aside[HARD]]
+    again = report.suggest_hypothesis(
+        bundle, method("mixture"), np.concatenate([finders, np.arange(40)[aside[:40]]]), origins
+    )
+    assert again.rule == start.rule
+    verdict = report.test_hypothesis(bundle, start.rule, used_rows=start.used)
+    assert verdict.n == aside.sum()
 
 
 def test_the_origin_of_a_tag_is_that_of_the_examples_that_carry_it(bundle, store):

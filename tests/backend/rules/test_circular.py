@@ -103,7 +103,7 @@ def sources_of(tag):
         ("tagged 'reviewed random'", ""),
         ("tagged failed", "circular"),
         ("tagged worst", "circular"),
-        ("tagged mixture", ""),
+        ("tagged mixture", "circular"),
         ("tagged group and prediction = Shirt", "circular"),
         ("tagged again", "circular"),
         ("tagged all", "circular"),

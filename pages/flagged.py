@@ -159,7 +159,7 @@ def untag(digest: str, ids: list[str], tag: str) -> None:
 def _is_off(digest: str, ids: list[str], tag: str) -> bool:
     """The same, and whether it was kept."""
     try:
-        services.store().untag(digest, ids, tag, author=frame.author())
+        services.store().untag(digest, ids, tag, author=frame.who())
     except BackendError as error:
         history.notify(text.plain(error, limit=400), ":material/error:")
         return False

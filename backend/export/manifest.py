@@ -11,17 +11,17 @@ A JSON object of format ``errorscope-export``, version 1::
                  {"kind": "region", "region_kind": "direction", "number": 2, "cut": 1.25,
                   "shape": "<sha256>", "labels": ["Bag"], ...}],
      "shapes":  {"<sha256>": "<base64>"},
-     "events":  [{"seq": 1, "author": "Ada", "time": "...Z", "kind": "tag",
+     "events":  [{"seq": 1, "author": "Ada", "author_key": "ada", "time": "...Z", "kind": "tag",
                   "tag": "coat-like shirts", "ids": [...], "source": 0},
-                 {"seq": 2, "author": "Ada", "time": "...Z", "kind": "rename_region",
-                  "key": "...", "name": "shirts"}],
+                 {"seq": 2, "author": "Ada", "author_key": "ada", "time": "...Z",
+                  "kind": "rename_region", "key": "...", "name": "shirts"}],
      "hypotheses": [{"key": "...", "author": "Ada", "time": "...Z", "sentence": "...",
                      "rule": "label = \\"Shirt\\"", "source": null, "verdict": {...}}],
      "columns": [{"name": "id", "kind": "text"}, ...],
      "csv":     {"sha256": "...", "bytes": 123, "rows": 212}}
 
 ``events`` are those in force, oldest first: changes that were taken back are left out, and so are
-other tags. ``source`` counts into ``sources`` (one entry per distinct source), or is null.
+other tags. ``author_key`` tells people of one name apart. ``source`` counts into ``sources`` (one entry per distinct source), or is null.
 Method, options, seed and method version stand in each source, since tags may come from several.
 A source of kind ``region`` is the record of one (``backend.core.found``), a ball unless
 ``region_kind`` says otherwise. ``shapes``, where there are any, are the exact shapes that sources
@@ -250,7 +250,12 @@ def _columns(content: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _signed(event: Event) -> dict[str, Any]:
-    return {"seq": event.seq, "author": event.author, "time": event.time}
+    return {
+        "seq": event.seq,
+        "author": event.author,
+        "author_key": event.author_key,
+        "time": event.time,
+    }
 
 
 def _parse(data: bytes | str) -> dict[str, Any]:

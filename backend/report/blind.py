@@ -18,7 +18,7 @@ from backend.bundle import Bundle
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.statistics import wilson_interval
-from backend.store import Event, Store
+from backend.store import Event, Store, Who, author_of
 
 ANSWERS = ("first", "second", "cannot tell")
 Rows = NDArray[np.int64]
@@ -133,7 +133,7 @@ def answer_blind_check(
     answer: str,
     *,
     source: dict[str, Any] | None = None,
-    author: str = "local",
+    author: Who = "local",
 ) -> Event:
     """Record which side was said to be worse: ``first``, ``second`` or ``cannot tell``.
 
@@ -159,12 +159,12 @@ def answer_blind_check(
     return store.record_blind_check(bundle, held, author=author)
 
 
-def blind_summary(bundle: Bundle, store: Store, *, author: str | None = None) -> BlindSummary:
+def blind_summary(bundle: Bundle, store: Store, *, author: Who | None = None) -> BlindSummary:
     """How often the worse side was recognised, by everybody or by one author."""
     events = [
         event
         for event in store.events(bundle, kind="blind_check")
-        if author is None or event.author == author
+        if author is None or event.author_key == author_of(author).key
     ]
     live = [event.payload["check"] for event in events if not event.undone]
     sided = [check for check in live if check["correct"] is not None]

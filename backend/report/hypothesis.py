@@ -25,7 +25,7 @@ from backend.report.origin import Origins
 from backend.report.verdict import Verdict, adjusted, test_hypothesis
 from backend.rules import Rule, to_text
 from backend.rules.cards import CONTRADICTED, SUPPORTED, card_now
-from backend.store import Event, Store
+from backend.store import Event, Store, Who
 
 NUMBERS = (
     "n",
@@ -73,7 +73,7 @@ def keep_hypothesis(
     *,
     source: dict[str, Any] | None = None,
     key: str | None = None,
-    author: str = "local",
+    author: Who = "local",
     **options: Any,
 ) -> tuple[Verdict, Event]:
     """Test a hypothesis and write its card.
@@ -108,7 +108,7 @@ def keep_hypothesis(
     return verdict, event
 
 
-def delete_hypothesis(bundle: Bundle, store: Store, key: str, *, author: str = "local") -> Event:
+def delete_hypothesis(bundle: Bundle, store: Store, key: str, *, author: Who = "local") -> Event:
     """Take a card away. Undo brings it back; its test stays counted."""
     if all(event.payload["key"] != key for event in store.hypotheses(bundle)):
         raise InputError(f"there is no hypothesis '{key}' in this bundle.")

@@ -1,8 +1,19 @@
 """Tags, region names, hypotheses and views: an append-only log, and the state folded from it."""
 
+from backend.store.authors import Author, Who, author_of
 from backend.store.log import Event, clean_author, clean_tag
 from backend.store.reader import Reader
 from backend.store.store import Store
 from backend.store.views import SavedView
 
-__all__ = ["Event", "Reader", "SavedView", "Store", "clean_author", "clean_tag"]
+__all__ = [
+    "Author",
+    "Event",
+    "Reader",
+    "SavedView",
+    "Store",
+    "Who",
+    "author_of",
+    "clean_author",
+    "clean_tag",
+]

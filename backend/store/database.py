@@ -16,7 +16,7 @@ from backend.core.errors import HomeError, StoreError
 from backend.core.home import home_folder
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-HEAD = "0002"
+HEAD = "0003"
 """Revision this version of Errorscope reads and writes; the newest file in ``migrations``."""
 
 _ADVISORY_LOCK = 0x4572_7273  # any fixed number, the same in every process
@@ -45,6 +45,7 @@ events = sa.Table(
     sa.Column("payload", sa.Text, nullable=False),
     sa.Column("ids", sa.LargeBinary, nullable=False),
     sa.Column("operation", sa.String(80)),
+    sa.Column("author_key", sa.String(200)),
     sa.Index("events_of_bundle", "bundle", "seq"),
     sa.Index(
         "events_once", "bundle", "operation", unique=True

@@ -14,7 +14,7 @@ The state is the fold of the live changes in ``seq`` order:
 - A hypothesis or a saved view is what its last live event says, so editing is a new event; one
   that says nothing takes it away.
 
-Each author has one history per bundle. Undo reverts that author's latest live change, redo brings
+Each author, told apart by their key, has one history per bundle. Undo reverts that author's latest live change, redo brings
 back the change they reverted last, and a new change of theirs forgets what they could redo. Nobody
 can undo another's change; untag it instead, which is a change of one's own. An author's settings,
 of which the last one counts, are neither undone nor do they forget anything.
@@ -48,6 +48,7 @@ class Step:
     ids: tuple[str, ...] = ()
     key: str = ""
     name: str = ""
+    author_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,17 +89,17 @@ class Fold:
             elif step.kind in ("undo", "redo"):
                 self._revert(step)
             elif step.kind == "setting":
-                self._settings[step.author, step.name] = step.seq
+                self._settings[step.author_key, step.name] = step.seq
             self.last = step.seq
 
-    def undoable(self, author: str) -> int | None:
+    def undoable(self, author_key: str) -> int | None:
         """``seq`` of the change that undo would revert for this author."""
-        done = self._done.get(author)
+        done = self._done.get(author_key)
         return done[-1] if done else None
 
-    def redoable(self, author: str) -> int | None:
+    def redoable(self, author_key: str) -> int | None:
         """``seq`` of the change that redo would bring back for this author."""
-        reverted = self._reverted.get(author)
+        reverted = self._reverted.get(author_key)
         return reverted[-1] if reverted else None
 
     @property
@@ -110,9 +111,9 @@ class Fold:
         """Key of a hypothesis or view -> ``seq`` of the event that says what it is, oldest first."""
         return dict(self._cards[kind])
 
-    def setting(self, author: str, name: str) -> int | None:
+    def setting(self, author_key: str, name: str) -> int | None:
         """``seq`` of what this author set last under this name."""
-        return self._settings.get((author, name))
+        return self._settings.get((author_key, name))
 
     def counts(self) -> dict[str, int]:
         """Tag -> how many examples carry it, tags in alphabetical order; none with 0."""
@@ -158,8 +159,8 @@ class Fold:
         step = replace(step, ids=())  # the numbers say it in a tenth of the memory
         change = _Change(step, np.array(numbers, dtype=np.int64))
         self._changes[step.seq] = change
-        self._done.setdefault(step.author, []).append(step.seq)
-        self._reverted[step.author] = []
+        self._done.setdefault(step.author_key, []).append(step.seq)
+        self._reverted[step.author_key] = []
         if step.kind == "rename_region":
             self._renames.append(step.seq)
             self._rename(step)
@@ -175,7 +176,7 @@ class Fold:
         change = self._changes.get(step.target or 0)
         if change is None:
             return
-        seq, author = change.step.seq, step.author
+        seq, author = change.step.seq, step.author_key
         source, goal = self._done, self._reverted
         if step.kind == "redo":
             source, goal = goal, source

@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
 from backend.core.errors import InputError, StoreError
+from backend.store.authors import Who, author_of
 from backend.store.database import database_url, events, open_database, reading, where, writing
 from backend.store.fold import Fold
 from backend.store.log import (
     Event,
-    clean_author,
     clean_ids,
     clean_name,
     clean_operation,
@@ -122,7 +122,7 @@ class LogKeeper:
         self,
         kind: str,
         bundle: Any,
-        author: str,
+        author: Who,
         *,
         payload: dict[str, Any],
         ids: Iterable[str] = (),
@@ -130,12 +130,13 @@ class LogKeeper:
         operation: str | None = None,
     ) -> Event:
         """Append one event of any kind but undo and redo, its parts checked."""
-        digest = digest_of(bundle)
+        digest, who = digest_of(bundle), author_of(author)
         tagging = kind in ("tag", "untag")
         names = clean_ids(ids) if tagging else []
         values = {
             "bundle": digest,
-            "author": clean_author(author),
+            "author": who.name,
+            "author_key": who.key,
             "kind": kind,
             "tag": clean_tag(tag) if tagging else None,
             "target": None,
@@ -148,9 +149,9 @@ class LogKeeper:
             return self._append(connection, values)
 
     def _revert(
-        self, kind: str, bundle: Any, author: str, operation: str | None = None
+        self, kind: str, bundle: Any, author: Who, operation: str | None = None
     ) -> Event | None:
-        digest, author = digest_of(bundle), clean_author(author)
+        digest, who = digest_of(bundle), author_of(author)
         operation = clean_operation(operation)
         with self._writing() as connection:
             done = self._done(connection, digest, operation)
@@ -158,13 +159,14 @@ class LogKeeper:
                 return done
             fold = self._advance(connection, digest)
             with self._lock:
-                target = fold.undoable(author) if kind == "undo" else fold.redoable(author)
+                target = fold.undoable(who.key) if kind == "undo" else fold.redoable(who.key)
             if target is None:
                 return None
             reverted = self._read(connection, target)
             values = {
                 "bundle": digest,
-                "author": author,
+                "author": who.name,
+                "author_key": who.key,
                 "kind": kind,
                 "tag": reverted.tag,
                 "target": target,
@@ -175,12 +177,12 @@ class LogKeeper:
             }
             return self._append(connection, values)
 
-    def _peek(self, bundle: Any, author: str, *, redo: bool) -> Event | None:
-        digest, author = digest_of(bundle), clean_author(author)
+    def _peek(self, bundle: Any, author: Who, *, redo: bool) -> Event | None:
+        digest, who = digest_of(bundle), author_of(author)
         with self._reading() as connection:
             fold = self._advance(connection, digest)
             with self._lock:
-                seq = fold.redoable(author) if redo else fold.undoable(author)
+                seq = fold.redoable(who.key) if redo else fold.undoable(who.key)
             return None if seq is None else self._read(connection, seq)
 
     def _done(self, connection: Connection, digest: str, operation: str | None) -> Event | None:
@@ -226,6 +228,7 @@ class LogKeeper:
             sa.select(
                 columns.seq,
                 columns.author,
+                columns.author_key,
                 columns.time,
                 columns.kind,
                 columns.tag,

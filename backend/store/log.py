@@ -32,7 +32,7 @@ class Event:
     bundle : str
         Digest of the bundle it is about.
     author : str
-        Who did it.
+        Who did it, as it is shown.
     time : str
         When, in UTC: ``2026-11-22T16:00:50.123Z``.
     kind : str
@@ -56,6 +56,8 @@ class Event:
         The ids, compressed; read them from ``ids``.
     operation : str or None
         The caller's own name for what was asked, where one was given: the same name is done once.
+    author_key : str
+        Who did it, as people are told apart (``backend.store.authors``).
     """
 
     seq: int
@@ -70,6 +72,7 @@ class Event:
     undone: bool = False
     packed: bytes = field(default=b"", repr=False)
     operation: str | None = None
+    author_key: str = ""
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from backend.core.errors import StoreError
+from backend.store.authors import Who
 from backend.store.fold import Fold
 from backend.store.keeper import RETRY_S, digest_of
 from backend.store.log import Event
@@ -60,15 +61,15 @@ class Reader:
     def views(self, bundle: Any) -> list[SavedView]:
         return self._read(bundle, lambda: self._store.views(bundle), list)
 
-    def setting(self, bundle: Any, name: str, *, author: str = "local") -> Any:
+    def setting(self, bundle: Any, name: str, *, author: Who = "local") -> Any:
         return self._read(
             bundle, lambda: self._store.setting(bundle, name, author=author), lambda: None
         )
 
-    def undoable(self, bundle: Any, author: str = "local") -> Event | None:
+    def undoable(self, bundle: Any, author: Who = "local") -> Event | None:
         return self._read(bundle, lambda: self._store.undoable(bundle, author), lambda: None)
 
-    def redoable(self, bundle: Any, author: str = "local") -> Event | None:
+    def redoable(self, bundle: Any, author: Who = "local") -> Event | None:
         return self._read(bundle, lambda: self._store.redoable(bundle, author), lambda: None)
 
     def last_seq(self, bundle: Any) -> int:

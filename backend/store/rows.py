@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.engine import Row
 
 from backend.core.errors import StoreError
+from backend.store.authors import key_of
 from backend.store.fold import Step
 from backend.store.log import CHANGES, Event, unpack_ids
 
@@ -32,6 +33,7 @@ def step_of(row: Row[*tuple[Any, ...]]) -> Step:
         unpack_ids(row.ids, row.seq) if row.kind in CHANGES else (),
         payload.get("key", ""),
         name,
+        _key(row),
     )
 
 
@@ -50,7 +52,13 @@ def event_of(row: Row[*tuple[Any, ...]], undone: Container[int]) -> Event:
         undone=row.seq in undone,
         packed=row.ids,
         operation=row.operation,
+        author_key=_key(row),
     )
+
+
+def _key(row: Row[*tuple[Any, ...]]) -> str:
+    """The author's key; a program of the version before that is still running writes none."""
+    return str(row.author_key or key_of(row.author))
 
 
 def _payload(text: str, seq: int) -> dict[str, Any]:

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
+from backend.store.authors import Who, author_of
 from backend.store.database import events
 from backend.store.keeper import LogKeeper, digest_of
-from backend.store.log import KINDS, Event, clean_author, clean_name
+from backend.store.log import KINDS, Event, clean_name
 from backend.store.rows import event_of
 from backend.store.views import SavedViews
 
@@ -61,7 +62,7 @@ class Store(SavedViews, LogKeeper):
         ids: Iterable[str],
         tag: str,
         *,
-        author: str = "local",
+        author: Who = "local",
         source: dict[str, Any] | None = None,
         operation: str | None = None,
     ) -> Event:
@@ -74,7 +75,7 @@ class Store(SavedViews, LogKeeper):
             them is the caller's matter.
         tag : str
             1 to 80 characters after trimming, no control characters.
-        author : str
+        author : str or Author
             Who does it.
         source : dict, optional
             Where the examples came from, kept as it is: ``{"kind": "region", "index": 0,
@@ -100,7 +101,7 @@ class Store(SavedViews, LogKeeper):
         ids: Iterable[str],
         tag: str,
         *,
-        author: str = "local",
+        author: Who = "local",
         source: dict[str, Any] | None = None,
         operation: str | None = None,
     ) -> Event:
@@ -109,14 +110,14 @@ class Store(SavedViews, LogKeeper):
             "untag", bundle, author, ids=ids, tag=tag, payload=_sourced(source), operation=operation
         )
 
-    def rename_region(self, bundle: Any, key: str, name: str, *, author: str = "local") -> Event:
+    def rename_region(self, bundle: Any, key: str, name: str, *, author: Who = "local") -> Event:
         """Call the region ``key`` by ``name`` (1 to 80 characters); an empty name takes it off."""
         key = clean_name("a region key", key, longest=200)
         name = clean_name("a region name", name) if str(name).strip() else ""
         return self._change("rename_region", bundle, author, payload={"key": key, "name": name})
 
     def write_hypothesis(
-        self, bundle: Any, key: str, card: dict[str, Any] | None, *, author: str = "local"
+        self, bundle: Any, key: str, card: dict[str, Any] | None, *, author: Who = "local"
     ) -> Event:
         """Write or replace the hypothesis ``key``; None takes it away.
 
@@ -143,14 +144,14 @@ class Store(SavedViews, LogKeeper):
         return [found[seq] for seq in cards.values()]
 
     def record_blind_check(
-        self, bundle: Any, check: dict[str, Any], *, author: str = "local"
+        self, bundle: Any, check: dict[str, Any], *, author: Who = "local"
     ) -> Event:
         """Keep the answer to a blind check; ``backend.report.blind`` says what it holds."""
         if not isinstance(check, dict) or not check.get("answer"):
             raise InputError(f"a blind check must be a dict with an 'answer': got {check!r:.80}.")
         return self._change("blind_check", bundle, author, payload={"check": check})
 
-    def write_setting(self, bundle: Any, name: str, value: Any, *, author: str = "local") -> Event:
+    def write_setting(self, bundle: Any, name: str, value: Any, *, author: Who = "local") -> Event:
         """Remember something of this author's for this bundle: JSON under a name of 1 to 80 characters.
 
         The latest value counts. It changes nothing that others see, so undo passes it by.
@@ -158,14 +159,14 @@ class Store(SavedViews, LogKeeper):
         name = clean_name("the name of a setting", name)
         return self._change("setting", bundle, author, payload={"name": name, "value": value})
 
-    def setting(self, bundle: Any, name: str, *, author: str = "local") -> Any:
+    def setting(self, bundle: Any, name: str, *, author: Who = "local") -> Any:
         """What this author set last under this name; None when they never did."""
         with self._fold(bundle) as fold:
-            seq = fold.setting(clean_author(author), name)
+            seq = fold.setting(author_of(author).key, name)
         return None if seq is None else self.events_at(bundle, [seq])[0].payload["value"]
 
     def undo(
-        self, bundle: Any, author: str = "local", *, operation: str | None = None
+        self, bundle: Any, author: Who = "local", *, operation: str | None = None
     ) -> Event | None:
         """Revert this author's latest change in the bundle that is not reverted yet.
 
@@ -179,7 +180,7 @@ class Store(SavedViews, LogKeeper):
         return self._revert("undo", bundle, author, operation)
 
     def redo(
-        self, bundle: Any, author: str = "local", *, operation: str | None = None
+        self, bundle: Any, author: Who = "local", *, operation: str | None = None
     ) -> Event | None:
         """Bring back the change this author reverted last, unless they changed something since.
 
@@ -190,11 +191,11 @@ class Store(SavedViews, LogKeeper):
         """
         return self._revert("redo", bundle, author, operation)
 
-    def undoable(self, bundle: Any, author: str = "local") -> Event | None:
+    def undoable(self, bundle: Any, author: Who = "local") -> Event | None:
         """The change that ``undo`` would revert, for the text of a button."""
         return self._peek(bundle, author, redo=False)
 
-    def redoable(self, bundle: Any, author: str = "local") -> Event | None:
+    def redoable(self, bundle: Any, author: Who = "local") -> Event | None:
         """The change that ``redo`` would bring back."""
         return self._peek(bundle, author, redo=True)
 

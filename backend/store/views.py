@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from backend.core.errors import InputError
+from backend.store.authors import Who
 from backend.store.keeper import LogKeeper
 from backend.store.log import Event, clean_name
 
@@ -31,7 +32,7 @@ class SavedViews(LogKeeper):
     """The part of ``Store`` that keeps views: events like all others, so undo and redo work."""
 
     def save_view(
-        self, bundle: Any, name: str, state: dict[str, Any], author: str = "local"
+        self, bundle: Any, name: str, state: dict[str, Any], author: Who = "local"
     ) -> Event:
         """Keep a view under a name; a view that has this name already is replaced.
 
@@ -59,7 +60,7 @@ class SavedViews(LogKeeper):
         key = same[0].key if same else uuid4().hex
         return self._write_view(bundle, key, name, state, author=author)
 
-    def delete_view(self, bundle: Any, view: str, author: str = "local") -> Event:
+    def delete_view(self, bundle: Any, view: str, author: Who = "local") -> Event:
         """Take a view, given by its key or name, away; undo brings it back."""
         held = self._view(bundle, view)
         return self._write_view(bundle, held.key, "", None, author=author, was=held.name)
@@ -90,7 +91,7 @@ class SavedViews(LogKeeper):
         name: str,
         state: dict[str, Any] | None,
         *,
-        author: str,
+        author: Who,
         was: str = "",
     ) -> Event:
         payload = {"key": key, "name": name, "was": was, "state": state}

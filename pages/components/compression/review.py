@@ -33,7 +33,7 @@ def show_review(bundle: Bundle, held: PopulationPair) -> None:
         return
     answers = answers_of(bundle, held)
     rows = order_of(held, bundle.digest)
-    done = {answer["id"] for answer in answers if answer["author"] == frame.author()}
+    done = {answer["id"] for answer in answers if answer["author_key"] == frame.who().key}
     skipped = st.session_state.get(keys.REVIEW_SKIPPED, set())
     left = [int(row) for row in rows if bundle.ids[row] not in done]
     fresh = [row for row in left if bundle.ids[row] not in skipped] or left
@@ -102,7 +102,7 @@ def show_one(bundle: Bundle, held: PopulationPair, row: int) -> None:
                 "Skip", key="review_skip", shortcut="S", type="tertiary", on_click=_skip,
                 args=(str(bundle.ids[row]),), help="Comes back at the end.",
             )  # fmt: skip
-            change = services.known().undoable(bundle.digest, frame.author())
+            change = services.known().undoable(bundle.digest, frame.who())
             st.button(
                 "Undo", key="review_undo", shortcut="U", type="tertiary", icon=":material/undo:",
                 disabled=change is None, on_click=_undo, args=(bundle.digest,),
@@ -120,7 +120,7 @@ def _answer(bundle: Bundle, held: PopulationPair, row: int, answer: str) -> None
     source = {**held.source(), "kind": "review", "of": "pie" if held.mask[row] else "random"}
     try:
         services.store().tag(
-            bundle.digest, [str(bundle.ids[row])], answer, author=frame.author(), source=source
+            bundle.digest, [str(bundle.ids[row])], answer, author=frame.who(), source=source
         )
     except BackendError as error:
         st.session_state[keys.NOTICE] = (text.plain(error, limit=300), ":material/error:")
@@ -135,7 +135,7 @@ def _skip(example: str) -> None:
 
 def _undo(digest: str) -> None:
     try:
-        services.store().undo(digest, frame.author())
+        services.store().undo(digest, frame.who())
     except BackendError as error:
         st.session_state[keys.NOTICE] = (text.plain(error, limit=300), ":material/error:")
 
@@ -155,9 +155,10 @@ def answers_of(bundle: Bundle, held: PopulationPair) -> list[dict[str, Any]]:
             continue
         for example in event.ids:
             if (example, event.tag) in standing:
-                found[(event.author, example)] = {
+                found[(event.author_key, example)] = {
                     "id": example,
                     "author": event.author,
+                    "author_key": event.author_key,
                     "answer": event.tag,
                     "of": source.get("of"),
                 }

@@ -137,7 +137,7 @@ def _answer(bundle: Bundle, answer: str) -> None:
             running["check"],
             answer,
             source=source,
-            author=frame.author(),
+            author=frame.who(),
         )
     except BackendError as error:
         st.session_state[RUNNING] = {**running, "check": None, "error": text.plain(error)}

@@ -306,7 +306,7 @@ def _test(bundle: Bundle, sentence: str, rule: str, found_by: str, readable: boo
                 services.store(),
                 sentence.strip(),
                 rule,
-                author=frame.author(),
+                author=frame.who(),
                 source=None if found_by == NOTHING else source,
                 used_rows=used_rows(bundle, found_by),
                 groups=_groups(bundle, found_by),
@@ -414,7 +414,7 @@ def _settings() -> dict[str, Any]:
 def _delete(bundle: Bundle, marked: list[str]) -> None:
     for key in marked:
         try:
-            delete_hypothesis(bundle, services.store(), key, author=frame.author())
+            delete_hypothesis(bundle, services.store(), key, author=frame.who())
         except BackendError as error:
             st.session_state[keys.NOTICE] = (text.plain(error, limit=400), ":material/error:")
             return

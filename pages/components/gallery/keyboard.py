@@ -111,7 +111,7 @@ def _apply(shown: Shown) -> None:
 
 
 def _do(shown: Shown, action: Action) -> Event | None:
-    store, author = services.store(), frame.author()
+    store, author = services.store(), frame.who()
     if action.bundle != shown.bundle.digest and action.bundle not in services.known_bundles():
         raise InputError("The keys were meant for a bundle that is not imported here.")
     if action.kind not in TAGGING:
@@ -160,7 +160,7 @@ def digit_tags(digest: str) -> dict[str, str]:
     name in the tag box has a digit too, so that typing it once is enough.
     """
     store = services.known()
-    chosen = store.setting(digest, SETTING, author=frame.author())
+    chosen = store.setting(digest, SETTING, author=frame.who())
     typed = str(st.session_state.get(keys.TAG_NAME) or "").strip()
     counts = store.tag_counts(digest)
     held = st.session_state.get(f"{keys.DIGITS}_{digest}")
@@ -215,6 +215,6 @@ def _keep_digits(digest: str, key: str) -> None:
     wanted = {d: str(st.session_state.get(f"{key}_digit_{d}") or "").strip() for d in DIGITS}
     try:
         chosen = {digit: clean_tag(name) for digit, name in wanted.items() if name}
-        services.store().write_setting(digest, SETTING, chosen, author=frame.author())
+        services.store().write_setting(digest, SETTING, chosen, author=frame.who())
     except BackendError as error:
         st.session_state[f"{key}_digits_problem"] = text.plain(error, limit=300)

@@ -83,7 +83,7 @@ def _steps(bundle: Bundle, *, prefix: str, shortcuts: bool) -> None:
         act, next_one = (
             (store.undo, known.undoable) if word == "Undo" else (store.redo, known.redoable)
         )
-        change = next_one(bundle.digest, frame.author())
+        change = next_one(bundle.digest, frame.who())
         st.button(
             word,
             key=f"{prefix}{word.lower()}",
@@ -99,7 +99,7 @@ def _steps(bundle: Bundle, *, prefix: str, shortcuts: bool) -> None:
 
 def _step(act: Any, digest: str, word: str) -> None:
     try:
-        event = act(digest, frame.author())
+        event = act(digest, frame.who())
     except BackendError as error:
         notify(text.plain(error, limit=400), ":material/error:")
         return

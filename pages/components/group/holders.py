@@ -122,7 +122,7 @@ def _tag(digest: str, ids: list[str], source: dict[str, Any], name: str) -> None
         said = ("Type a name for the tag first, then press the button again.", ":material/info:")
     else:
         try:
-            services.store().tag(digest, ids, tag, author=frame.author(), source=source)
+            services.store().tag(digest, ids, tag, author=frame.who(), source=source)
         except BackendError as error:
             said = (text.plain(error, limit=400), ":material/error:")
         else:

@@ -44,7 +44,7 @@ def rename_form(bundle: Bundle, choice: Choice) -> None:
         if st.form_submit_button("Rename"):
             try:
                 services.store().rename_region(
-                    bundle.digest, choice.source["key"], name, author=frame.author()
+                    bundle.digest, choice.source["key"], name, author=frame.who()
                 )
             except BackendError as error:
                 st.error(text.plain(error, limit=300))
@@ -105,7 +105,7 @@ def _tag(digest: str, ids: list[str], source: dict[str, Any]) -> None:
         )
         return
     try:
-        services.store().tag(digest, ids, name, author=frame.author(), source=source)
+        services.store().tag(digest, ids, name, author=frame.who(), source=source)
     except BackendError as error:
         history.notify(text.plain(error, limit=400), ":material/error:")
         return
@@ -147,7 +147,7 @@ def _follow(digest: str) -> None:
     others = [
         one
         for one in news
-        if one.seq > seen and one.author != frame.author() and one.kind not in history.HIDDEN
+        if one.seq > seen and one.author_key != frame.who().key and one.kind not in history.HIDDEN
     ]
     if others and keys.NOTICE not in st.session_state:
         more = f", and {text.count(len(others) - 1)} more changes" if len(others) > 1 else ""

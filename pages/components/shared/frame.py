@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.demo import demo_path
+from backend.store.authors import LOCAL, Author, key_of
 from pages.components.shared import keys, link, services, text, trouble, waiting
 
 MAIN_LAYER = "Layer: embeddings"
@@ -40,7 +41,7 @@ def choose_bundle() -> Bundle | None:
     names = {key: imported[digest] for key, digest in short.items()}
     twins = {name for name, times in Counter(names.values()).items() if times > 1}
     with st.container(key="bundle_bar"):
-        picker, facts, who = st.columns([2.4, 6, 1.2], vertical_alignment="center")
+        picker, facts, person = st.columns([2.4, 6, 1.2], vertical_alignment="center")
         chosen = picker.selectbox(
             "Bundle",
             list(short),
@@ -61,7 +62,7 @@ def choose_bundle() -> Bundle | None:
             place, facts = facts.columns([2.3, 4.7], vertical_alignment="center")
         bundle = _at_chosen_layer(bundle, place)
         facts.markdown(_facts(bundle))
-        with who.popover(_author_label(), icon=":material/person:", width="stretch"):
+        with person.popover(_author_label(), icon=":material/person:", width="stretch"):
             st.text_input(
                 "Your name",
                 key=keys.AUTHOR,
@@ -120,6 +121,12 @@ def _author_label() -> str:
 
 
 def author() -> str:
-    """Who tags: the signed-in name, else the name typed here, else "local"."""
+    """Who tags, as it is shown: the signed-in name, else the name typed here, else "local"."""
+    return who().name
+
+
+def who() -> Author:
+    """Who tags: the name that is shown, and the key by which people are told apart."""
     signed_in = st.user.get("name") if getattr(st.user, "is_logged_in", False) else None
-    return str(signed_in or st.session_state.get(keys.AUTHOR, "").strip() or "local")
+    name = str(signed_in or st.session_state.get(keys.AUTHOR, "").strip() or LOCAL)
+    return Author(name, key_of(name))

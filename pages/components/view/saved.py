@@ -93,7 +93,7 @@ def _save(bundle: Bundle, looked: Looked) -> None:
     chosen |= {key: st.session_state.get(key) for key in BY_WIDGET}
     state = {"view": looked.view.to_dict(), "open": chosen, "counts": _counts(looked)}
     try:
-        services.store().save_view(bundle.digest, name, state, author=frame.author())
+        services.store().save_view(bundle.digest, name, state, author=frame.who())
     except BackendError as error:
         _notice(text.plain(error, limit=300), ":material/error:")
         return
@@ -121,7 +121,7 @@ def _open(bundle: Bundle, state: dict[str, Any]) -> None:
 
 def _delete(bundle: Bundle, key: str) -> None:
     try:
-        services.store().delete_view(bundle.digest, key, author=frame.author())
+        services.store().delete_view(bundle.digest, key, author=frame.who())
     except BackendError as error:
         _notice(text.plain(error, limit=300), ":material/error:")
     else:

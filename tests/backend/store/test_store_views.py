@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 
 from backend.core.errors import InputError
-from backend.store import Store
+from backend.store import Author, Store, author_of
 from backend.store.database import MIGRATIONS
 
 BUNDLE = "ab" * 32
@@ -152,26 +152,62 @@ def test_tags_on_some_examples_and_the_changes_that_name_one(store):
     assert store.last_seq(BUNDLE) == 4 and store.last_seq("another bundle") == 0
 
 
+# Who it was
+
+
+@pytest.mark.parametrize(
+    "writes, asks, same",
+    [
+        ("Ada", " ada ", True),
+        ("Ada  Lovelace", "ada lovelace", True),
+        ("@ada", "Ada", True),  # nobody types the key of somebody who signed in
+        ("Ada", "Bob", False),
+        (Author("Ada", "@1"), Author("Countess", "@1"), True),
+        (Author("Ada", "@1"), Author("Ada", "@2"), False),
+        (Author("Ada", "@1"), "Ada", False),
+        (Author("Ada", "@1"), "@1", False),
+    ],
+)
+def test_ones_own_actions_are_told_by_the_key(store, writes, asks, same):
+    store.tag(BUNDLE, ["a"], "x", author=writes)
+    store.write_setting(BUNDLE, "size", 48, author=writes)
+    assert store.setting(BUNDLE, "size", author=asks) == (48 if same else None)
+    assert (store.undoable(BUNDLE, asks) is not None) == same
+    assert (store.undo(BUNDLE, asks) is not None) == same
+    assert (store.redoable(BUNDLE, asks) is not None) == same
+    first, name = store.events(BUNDLE)[-1], getattr(writes, "name", writes)
+    assert (first.author, first.author_key) == (name, author_of(writes).key)
+
+
 # Databases of the version before
 
 
-def test_a_database_of_the_first_version_is_brought_up_to_date_and_keeps_its_tags(tmp_path):
+@pytest.mark.parametrize("version", ["0001", "0002"])
+def test_a_database_of_an_earlier_version_is_brought_up_to_date_and_keeps_its_tags(
+    tmp_path, version
+):
     path = tmp_path / "errorscope.sqlite"
     engine = sa.create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, version)
     engine.dispose()
     with sqlite3.connect(path) as raw:
         raw.execute(
             "INSERT INTO events (bundle, author, time, kind, n_ids, payload, ids) VALUES "
-            "(?, 'Ada', '2026-11-01T00:00:00.000Z', 'rename_region', 0, ?, X'')",
+            "(?, 'Ada ', '2026-11-01T00:00:00.000Z', 'rename_region', 0, ?, X'')",
             (BUNDLE, '{"key": "k1", "name": "shirts"}'),
         )
     raw.close()
     store = Store(home=tmp_path)
     assert store.region_names(BUNDLE) == {"k1": "shirts"}
+    assert [event.author_key for event in store.events(BUNDLE)] == ["ada"]
     store.tag(BUNDLE, ["a"], "x", operation="k-1")
+    with sqlite3.connect(path) as raw:  # a program of the version before may still be writing
+        raw.execute("UPDATE events SET author_key = NULL")
+    raw.close()
+    store = Store(home=tmp_path)
+    assert [event.author_key for event in store.events(BUNDLE)] == ["local", "ada"]
     assert store.undo(BUNDLE, "Ada").summary == "undid: named a region 'shirts'"

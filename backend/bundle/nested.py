@@ -107,6 +107,8 @@ def _train(place: Resolved, contents: Contents, faults: Faults) -> int | None:
                     f"{own.shape[1]}.",
                     "Take both from the same layer.",
                 )
+            if array is not None:
+                array = check.brought_into_range(array, "train embeddings", contents.notes)
         elif name == "losses":
             array = check.vector(entry, None, "losses", faults)
         elif name == "probabilities":

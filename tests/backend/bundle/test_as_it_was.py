@@ -341,13 +341,17 @@ def test_embeddings_whose_squares_overflow_are_rescaled(scale: float, tmp_path: 
     kind = np.float32 if 1e-38 < scale < 1e38 else np.float64
     scaled = (X.astype(float) * scale).astype(kind)
     fields = {"embeddings": scaled, "losses": LOSSES, "layers/early": scaled}
-    (tmp_path / "run.npz").write_bytes(npz(**fields))
+    (tmp_path / "run.npz").write_bytes(npz(**fields, **{"train/embeddings": scaled[:5]}))
     bundle = read_bundle(tmp_path / "run.npz")
-    peak = np.abs(bundle.embeddings).max()
-    assert 0.5 <= peak < 1 and bundle.embeddings.dtype == kind
-    assert bundle.embeddings / peak == pytest.approx(X / np.abs(X).max(), rel=1e-6)
-    said = " ".join(bundle.notes)
-    assert "embeddings: divided by 2^" in said and "layer 'early': divided by 2^" in said
+    for array, name in (
+        (bundle.embeddings, "embeddings"),
+        (bundle.layers["early"], "layer 'early'"),
+        (bundle.train["embeddings"], "train embeddings"),
+    ):
+        peak, rows = np.abs(array).max(), X[: len(array)]
+        assert 0.5 <= peak < 1 and array.dtype == kind
+        assert array / peak == pytest.approx(rows / np.abs(rows).max(), rel=1e-6)
+        assert any(note.startswith(f"{name}: divided by 2^") for note in bundle.notes), name
 
 
 def red(value: int) -> bytes:

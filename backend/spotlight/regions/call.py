@@ -33,6 +33,8 @@ class RegionCall:
         Rows kept aside, where the caller chose them.
     sizes : tuple of float or None
         Shares of all rows that regions may have.
+    known : tuple of int arrays
+        Rows of each group that was set aside before, ascending, each once.
     """
 
     values: NDArray[Any]
@@ -45,6 +47,7 @@ class RegionCall:
     groups: NDArray[np.int64] | None
     aside: NDArray[np.bool_] | None
     sizes: tuple[float, ...] | None
+    known: tuple[NDArray[np.int64], ...]
     n_regions: int
     seed: int
     device: torch.device
@@ -71,6 +74,7 @@ def check_call(
     groups: Any = None,
     kept_aside: Any = None,
     sizes: Any = None,
+    known: Any = None,
     n_regions: int = 5,
     seed: int = 0,
     device: str | torch.device = "auto",
@@ -122,6 +126,7 @@ def check_call(
         groups=dealt,
         aside=aside,
         sizes=_checked_sizes(sizes),
+        known=_checked_known(known, n),
         n_regions=int(n_regions),
         seed=int(seed),
         device=choose_device(device),
@@ -136,6 +141,29 @@ def _checked_sizes(sizes: Any) -> tuple[float, ...] | None:
     if not given or not all(0 < size < 0.5 for size in given):
         raise InputError(f"sizes must be shares above 0 and below 0.5: got {sizes!r}.")
     return tuple(sorted(set(given)))
+
+
+def _checked_known(known: Any, n: int) -> tuple[NDArray[np.int64], ...]:
+    if known is None:
+        return ()
+    single = isinstance(known, np.ndarray) or (
+        len(known) > 0 and all(isinstance(one, (int, np.integer)) for one in known)
+    )
+    groups = []
+    for one in [known] if single else known:
+        rows = as_numpy(one)
+        if rows.ndim != 1 or rows.dtype.kind not in "iu":
+            raise InputError(
+                f"known must be rows, or a list of arrays of rows: got {rows.dtype} of shape "
+                f"{rows.shape}. Of a mask, take np.flatnonzero."
+            )
+        if len(rows) and (int(rows.min()) < 0 or int(rows.max()) >= n):
+            raise InputError(
+                f"known must be rows from 0 to {n - 1}: got {int(rows.min())} to {int(rows.max())}."
+            )
+        if len(rows):
+            groups.append(np.unique(rows).astype(np.int64))
+    return tuple(groups)
 
 
 def _codes(name: str, given: Any, n: int) -> tuple[NDArray[Any], NDArray[np.int64]]:

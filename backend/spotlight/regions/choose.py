@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.spotlight.regions.known import repeats
 from backend.spotlight.regions.pool import Judged
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.views import Ground
@@ -55,6 +56,7 @@ def choose(
     ground: Ground,
     pool: Sequence[Tested],
     failing: Sequence[NDArray[np.int64]],
+    known: Sequence[NDArray[np.bool_]],
     n_regions: int,
     settings: Settings,
     level: float,
@@ -73,10 +75,15 @@ def choose(
     pool : sequence of Tested
     failing : sequence of int arrays
         Rows of the labels that fail as a whole, which are in the list already.
+    known : sequence of bool arrays of shape (n,)
+        Members of what was set aside: no candidate that repeats one is taken.
     n_regions, settings, level, tick
         As elsewhere; ``level`` of the p within cells.
     """
-    picks = _best(ground, pool, settings, tick)
+    picks = {
+        bound: [one for one in some if not repeats(one.rows, known, settings.nested)]
+        for bound, some in _best(ground, pool, settings, tick).items()
+    }
     n = len(ground.side)
     mask = np.zeros(n, bool)
     for rows in failing:

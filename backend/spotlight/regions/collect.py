@@ -16,6 +16,7 @@ from backend.spotlight.regions.call import RegionCall
 from backend.spotlight.regions.choose import Pick, count_of
 from backend.spotlight.regions.climb import solve_precisions
 from backend.spotlight.regions.directions import JudgedDirections
+from backend.spotlight.regions.known import note_of
 from backend.spotlight.regions.pool import JudgedBalls
 from backend.spotlight.regions.result import Inner, Regions
 from backend.spotlight.regions.settings import Settings
@@ -228,8 +229,9 @@ def _regions(
         n_candidates=n_candidates,
         mean_loss=float(asked.losses.mean()),
         loss_cap=cap,
-        notes=notes,
+        notes=(*note_of(asked.known), *notes),
         options={"n_regions": asked.n_regions, "seed": asked.seed, "sizes": asked.sizes},
+        known=asked.known,
     )
 
 

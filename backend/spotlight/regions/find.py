@@ -19,6 +19,7 @@ from backend.spotlight.regions.call import RegionCall, check_call
 from backend.spotlight.regions.choose import Tested, choose
 from backend.spotlight.regions.collect import Searched, collected, nothing_found
 from backend.spotlight.regions.directions import find_directions
+from backend.spotlight.regions.known import lowered
 from backend.spotlight.regions.pool import Judged, find_balls
 from backend.spotlight.regions.result import Regions
 from backend.spotlight.regions.scopes import make_scopes
@@ -49,6 +50,7 @@ def find_regions(
     groups: Any = None,
     kept_aside: Any = None,
     sizes: Any = None,
+    known: Any = None,
     n_regions: int = 5,
     seed: int = 0,
     device: str | torch.device = "auto",
@@ -79,6 +81,11 @@ def find_regions(
         losses and the seed.
     sizes : float or sequence of float, optional
         Shares of all rows that regions should have; 0.5, 1, 2 and 5 % by default.
+    known : int array-like, or sequence of them, optional
+        Rows of regions that were set aside before, as known or of no interest: the search goes on
+        to further failures. Their losses count no more than what is left of their label has on
+        average, no region that is listed holds half of one, or lies in one by half, and they have
+        no part in any p.
     n_regions : int
         Regions to list, at most; labels that fail as a whole come on top.
     seed : int
@@ -129,6 +136,7 @@ def find_regions(
         groups=groups,
         kept_aside=kept_aside,
         sizes=sizes,
+        known=known,
         n_regions=n_regions,
         seed=seed,
         device=device,
@@ -150,18 +158,30 @@ def run(asked: RegionCall, settings: Settings) -> Regions:
     order = stored_anyhow(rows)
     asked = _in_order(asked, order)
     aside = _dealt_aside(asked, order) if asked.aside is None else asked.aside
-    known = ~aside
-    if n < _FEWEST or known.sum() < _FEWEST // 2:
+    seen = ~aside
+    if n < _FEWEST or seen.sum() < _FEWEST // 2:
         return nothing_found(
             asked, aside, f"Fewer than {_FEWEST} examples: too few to find regions and judge them."
         )
-    clipped, cap = clip(asked.losses[known], settings.quantile)
+    set_aside = np.zeros(n, bool)
+    for rows_known in asked.known:
+        set_aside[rows_known] = True
+    left = seen & ~set_aside
+    if left.sum() < _FEWEST // 2:
+        return nothing_found(
+            asked, aside, "Too few examples are left beside what was set aside to judge a region."
+        )
+    codes = None if asked.codes is None else asked.codes[seen]
+    cap = clip(asked.losses[left], settings.quantile)[1]
+    clipped = lowered(np.minimum(asked.losses[seen], cap), set_aside[seen], codes)
     standard, mean, spread = standardised(clipped)
     if spread == 0:
         return nothing_found(asked, aside, "All losses are equal: no region is worse than another.")
-    answers = _answers(asked, known) if any(v.startswith("o") for v in settings.views) else None
+    answers = _answers(asked, seen) if any(v.startswith("o") for v in settings.views) else None
     spaces = make_spaces(rows, settings.components, answers)
-    ground, own, whole = _ground(asked, spaces, order, aside, standard, (mean, spread), settings)
+    ground, own, whole = _ground(
+        asked, spaces, order, aside, set_aside, standard, (mean, spread), settings
+    )
     generator = np.random.default_rng(asked.seed)
     labelled = None if asked.codes is None else ground.codes
     excess = np.nan_to_num(ground.losses.double().cpu().numpy(), nan=0.0).clip(min=0.0)
@@ -179,6 +199,7 @@ def run(asked: RegionCall, settings: Settings) -> Regions:
         ground,
         tested,
         [np.flatnonzero(ground.codes == one.code) for one in whole],
+        _placed(asked.known, order),
         asked.n_regions,
         settings,
         LEVEL,
@@ -186,6 +207,18 @@ def run(asked: RegionCall, settings: Settings) -> Regions:
     )
     search = Searched(rows, ground, order, (mean, spread, cap), settings, generator)
     return collected(asked, search, whole, chosen, sum(len(one) for one in pool))
+
+
+def _placed(
+    known: tuple[NDArray[np.int64], ...], order: NDArray[np.int64]
+) -> list[NDArray[np.bool_]]:
+    """(n,) masks of the known groups in this order."""
+    masks = []
+    for rows in known:
+        mask = np.zeros(len(order), bool)
+        mask[rows] = True
+        masks.append(mask[order])
+    return masks
 
 
 def _in_order(asked: RegionCall, order: NDArray[np.int64]) -> RegionCall:
@@ -214,8 +247,8 @@ def _dealt_aside(asked: RegionCall, order: NDArray[np.int64]) -> NDArray[np.bool
     return aside
 
 
-def _answers(asked: RegionCall, known: NDArray[np.bool_]) -> NDArray[np.float64] | None:
-    """What the model gave out, centered over the known rows, (n, c); other rows are 0.
+def _answers(asked: RegionCall, seen: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    """What the model gave out, centered over the rows that are seen, (n, c); other rows are 0.
 
     Log-probabilities without their mean, else predicted classes or numbers.
     """
@@ -224,7 +257,7 @@ def _answers(asked: RegionCall, known: NDArray[np.bool_]) -> NDArray[np.float64]
         given -= given.mean(axis=1, keepdims=True)
     elif asked.answers is not None:
         names = asked.answer_names
-        if len(names) <= min(_MOST_ANSWERS, max(2, len(known) // 10)):
+        if len(names) <= min(_MOST_ANSWERS, max(2, len(seen) // 10)):
             given = np.eye(len(names))[asked.answers]
         elif names.dtype.kind in "biuf":
             given = names[asked.answers].astype(np.float64)[:, None]
@@ -233,8 +266,8 @@ def _answers(asked: RegionCall, known: NDArray[np.bool_]) -> NDArray[np.float64]
             return None
     else:
         return None
-    given -= given[known].mean(axis=0)
-    given[~known] = 0.0
+    given -= given[seen].mean(axis=0)
+    given[~seen] = 0.0
     return np.asarray(given)
 
 
@@ -243,6 +276,7 @@ def _ground(
     spaces: tuple[Space, Space | None],
     order: NDArray[np.int64],
     aside: NDArray[np.bool_],
+    set_aside: NDArray[np.bool_],
     standard: NDArray[np.float64],
     units: tuple[float, float],
     settings: Settings,
@@ -274,25 +308,31 @@ def _ground(
         codes,
         pairs,
         missed,
+        set_aside[order],
     )
     if asked.codes is None:
         return ground, {}, []
+    # Labels fail as a whole by what is left of them, and not where most was set aside.
+    left = open_rows & ~ground.known
     whole = failing_labels(
-        codes[open_rows],
-        asked.losses[order][open_rows],
-        None if missed is None else missed[open_rows],
-        groups,
+        codes[left],
+        asked.losses[order][left],
+        None if missed is None else missed[left],
+        None if groups is None else groups[left[open_rows]],
         settings,
         np.random.default_rng(0),
     )
     own = {}
+    whole = [one for one in whole if ground.known[codes == one.code].mean() < settings.nested]
     mean, spread = units
     for one in whole:
         rows = np.flatnonzero(codes == one.code)
         raw = asked.losses[order[rows]]
         mine = open_rows[rows]
-        cut = clip(raw[mine], settings.quantile)[1]
-        inside = np.where(mine, (np.minimum(raw, cut) - mean) / spread, np.nan)
+        cut = clip(raw[mine & ~ground.known[rows]], settings.quantile)[1]
+        inside = np.full(len(rows), np.nan)
+        inside[mine] = lowered(np.minimum(raw, cut)[mine], ground.known[rows][mine], None)
+        inside = (inside - mean) / spread
         own[one.code] = torch.from_numpy(inside).to(ground.losses)
     return ground, own, whole
 

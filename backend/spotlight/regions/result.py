@@ -106,6 +106,8 @@ class Regions:
         What a reader should know, in sentences.
     options : dict
         What was asked for.
+    known : tuple of int arrays
+        Rows of each group that was set aside before the search, ascending.
     """
 
     scores: NDArray[np.float64]
@@ -137,6 +139,7 @@ class Regions:
     loss_cap: float
     notes: tuple[str, ...]
     options: dict[str, Any]
+    known: tuple[NDArray[np.int64], ...] = ()
 
     def __len__(self) -> int:
         return len(self.scopes)

@@ -34,13 +34,14 @@ def claim(
     ``z`` of all candidates under each shuffle is what the observed one is compared with (Westfall
     and Young 1993). ``p = 2 (1 + b) / (1 + B)`` pays for looking in both directions.
 
-    Rows of one group count as one: their mean residual is shuffled among groups.
+    Rows that were set aside before the search are neither summed nor shuffled. Rows of one group
+    count as one: their mean residual is shuffled among groups.
     """
     zs: list[NDArray[np.float64]] = [np.full(len(judged), -np.inf) for judged in pool]
     ps = [np.ones(len(judged)) for judged in pool]
     for turn, half in enumerate((FIRST, SECOND)):
         numbers = [at for at, judged in enumerate(pool) if judged.half == half]
-        other = np.flatnonzero(ground.side == 1 - half)
+        other = np.flatnonzero((ground.side == 1 - half) & ~ground.known)
         if not numbers or len(other) < 2:
             continue
         cells = _Cells(ground, other, losses, strata, groups)
@@ -113,10 +114,10 @@ class _Cells:
         cells, weights, ends = [], [], [0]
         for rows in judged.held_out:
             own, counts = np.unique(self.place[rows], return_counts=True)
-            known = own >= 0
-            cells.append(own[known])
-            weights.append(counts[known])
-            ends.append(ends[-1] + int(known.sum()))
+            there = own >= 0
+            cells.append(own[there])
+            weights.append(counts[there])
+            ends.append(ends[-1] + int(there.sum()))
         at = torch.from_numpy(np.concatenate(cells)).to(device)
         weight = torch.from_numpy(np.concatenate(weights)).to(device, shuffled.dtype)
         begins = torch.tensor(ends[:-1], device=device)

@@ -46,6 +46,8 @@ class Ground:
         Numbers of label and prediction together: cells of the confusion matrix.
     missed : bool array of shape (n,) or None
         Whether the prediction is wrong.
+    known : bool array of shape (n,)
+        Rows that were set aside before the search; their losses are lowered already.
     """
 
     spaces: tuple[Space, ...]
@@ -54,6 +56,7 @@ class Ground:
     codes: NDArray[np.int64]
     pairs: NDArray[np.int64] | None
     missed: NDArray[np.bool_] | None
+    known: NDArray[np.bool_]
 
     @property
     def points(self) -> Tensor:

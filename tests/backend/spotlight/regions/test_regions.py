@@ -278,6 +278,79 @@ def test_noise_is_seldom_claimed():
     assert claimed <= 3  # 5 % each: four or more of 12 have a chance of 0.2 %
 
 
+# --- what was set aside before --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two_failures():
+    """The worse one is set aside, and what it hid comes up: one region is asked for."""
+    x, losses, labels, worse = planted(n=1200, within=1, share=0.06)
+    other = np.zeros(len(x), bool)
+    other[np.random.default_rng(8).permutation(np.flatnonzero(~worse & (labels == 1)))[:60]] = True
+    x[other, 3:6] -= 2.5
+    losses[other] += 1.5
+    first = find_regions(x, losses, labels=labels, n_regions=1)
+    second = find_regions(x, losses, labels=labels, n_regions=1, known=first.members[0])
+    return x, losses, labels, worse, other, first, second
+
+
+def test_what_was_set_aside_makes_room_for_the_next(two_failures):
+    x, losses, labels, worse, other, first, second = two_failures
+    assert precision_of(first, worse)[0] == 1.0
+    assert precision_of(second, other)[0] >= 0.9 and second.real[0]
+    assert not first.notes and second.notes[0].startswith("Searched after 1 region was set aside (")
+    assert second.known[0].tolist() == sorted(first.members[0].tolist())
+    known = set(first.members[0].tolist())
+    for rows in find_regions(
+        x, losses, labels=labels, n_regions=8, known=[first.members[0]]
+    ).members:
+        assert len(known & set(rows.tolist())) < 0.5 * min(len(known), len(rows))
+    nothing = find_regions(x, losses, labels=labels, n_regions=1, known=[])
+    np.testing.assert_array_equal(nothing.scores, first.scores)
+
+
+def test_losses_kept_aside_change_nothing_after_setting_aside(two_failures):
+    x, losses, labels, *_, first, second = two_failures
+    changed = losses.copy()
+    aside = first.kept_aside
+    changed[aside] = np.random.default_rng(2).exponential(50.0, aside.sum()) - 20.0
+    again = find_regions(x, changed, labels=labels, n_regions=1, known=first.members[0][::-1])
+    for name in ("scores", "weights", "p_values", "cells", "inside"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(second, name), err_msg=name)
+    assert not np.array_equal(again.held_out_losses, second.held_out_losses)
+
+
+def test_a_label_that_was_set_aside_is_listed_no_more_and_one_that_is_left_comes():
+    x, losses, labels, _ = planted(n=900)
+    wrong = np.random.default_rng(1).random(900) < np.where(labels == 1, 0.8, 0.1)
+    wrong |= (labels == 2) & (np.random.default_rng(2).random(900) < 0.6)
+    given = {"labels": labels, "predictions": np.where(wrong, 7, labels), "n_regions": 2}
+    losses = np.where(wrong, 2.0, 0.1) + 0.01 * losses
+    before = find_regions(x, losses, **given)
+    assert before.kinds[0] == "label" and before.scope_labels[0] == (1,)
+    after = find_regions(x, losses, known=[before.members[0]], **given)
+    assert (1,) not in after.scope_labels and (
+        after.kinds[0],
+        after.scope_labels[0],
+    ) == ("label", (2,))
+    assert find_regions(x, losses, known=[np.arange(900)], **given).notes == (
+        "Searched after 1 region was set aside (900 examples): p is about what was left.",
+        "Too few examples are left beside what was set aside to judge a region.",
+    )
+
+
+def test_noise_is_seldom_called_real_after_setting_aside():
+    real = 0
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        x, labels = random.normal(size=(150, 6)), random.integers(0, 2, 150)
+        losses = random.gamma(0.5, 2.0, 150) * (1 + labels)
+        first = find_regions(x, losses, labels=labels, seed=seed, n_regions=3)
+        known = list(first.members[:2])
+        real += bool(find_regions(x, losses, labels=labels, seed=seed, known=known).real.any())
+    assert real <= 3  # 5 % each: four or more of 20 have a chance of 1.6 %
+
+
 def test_groups_stay_on_one_side_and_copies_are_no_evidence():
     random = np.random.default_rng(3)
     patients = np.repeat(np.arange(60), 10)
@@ -416,6 +489,9 @@ def test_progress_never_falls_and_can_cancel():
         ({"n_regions": True}, "n_regions must be a whole number"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"device": "abacus"}, "device must be"),
+        ({"known": [[0, 40]]}, "known must be rows from 0 to 39: got 0 to 40"),
+        ({"known": np.array([-1])}, "known must be rows from 0 to 39: got -1 to -1"),
+        ({"known": np.ones(40, bool)}, "Of a mask, take np.flatnonzero"),
     ],
 )
 def test_arguments_that_cannot_be_used_are_refused(changes, text):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ from backend.core.errors import Fault
 SUFFIXES = (".parquet", ".arrow", ".feather")
 SAVE_TABLE = "Save the table again and upload it whole."
 CLASSES_KEY = b"errorscope"
+LOOKED_AT = 32
+"""Filled cells that tell whether a column holds pictures."""
 
 
 def read_arrow(source: Path | bytes, file: str) -> tuple[list[UploadEntry], tuple[str, ...] | None]:
@@ -189,11 +192,10 @@ def _is_image(kind: pa.DataType) -> bool:
 
 
 def _holds_pictures(pieces: Pieces, file: str, name: str) -> bool:
-    """Whether the first filled cell begins like an image file (or names a file that would be)."""
-    for data, path in _image_cells(pieces, file, name):
-        if data is not None or path is not None:
-            return data is None or data.startswith(IMAGE_STARTS)
-    return False
+    """Whether at least half of the first filled cells begin like image files (or name files that would)."""
+    cells = (cell for cell in _image_cells(pieces, file, name) if cell != (None, None))
+    alike = [data is None or data.startswith(IMAGE_STARTS) for data, _ in islice(cells, LOOKED_AT)]
+    return bool(alike) and 2 * sum(alike) >= len(alike)
 
 
 def _image_cells(pieces: Pieces, file: str, name: str) -> Iterator[tuple[bytes | None, str | None]]:

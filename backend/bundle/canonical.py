@@ -24,9 +24,10 @@ from backend.bundle.bundle import Bundle
 from backend.bundle.contents import Contents
 from backend.bundle.digest import Digest, contiguous
 from backend.bundle.entry import blocks
-from backend.bundle.faults import Faults, parsing, refuse
-from backend.bundle.media import PackedImages, packed_from, prepare_all
+from backend.bundle.faults import parsing, refuse
+from backend.bundle.media import PackedImages, Without, packed_from, prepare_all
 from backend.bundle.names import EXTRAS
+from backend.core.errors import BundleError, Fault
 from backend.core.progress import Progress
 
 MANIFEST = "manifest.json"
@@ -72,7 +73,8 @@ def write_folder(
     Raises
     ------
     BundleError
-        If an image is missing, broken, too large or not a raster image.
+        If more than half of the images are missing, broken, too large or no raster images. Fewer
+        are left empty, with a note.
     """
     digest = Digest()
     arrays: dict[str, dict[str, Any]] = {}
@@ -157,7 +159,6 @@ def _write_images(
     if media is None:
         return
     n = len(media)
-    faults = Faults()
     ends = np.zeros((2, n + 1), np.int64)
 
     with ExitStack() as stack:
@@ -174,14 +175,20 @@ def _write_images(
             for stream, data in zip(streams, (image, thumbnail), strict=False):
                 stream.write(data)
 
-        prepare_all(
+        unusable = prepare_all(
             media,
             column,
-            faults,
             sink,
             lambda row: progress(row / max(1, n), f"Shrinking image {row} of {n}"),
         )
-    faults.raise_any()
+    if unusable.most:
+        raise BundleError(
+            Fault(media.file, column, row, error.problem, error.advice)
+            for row, error in unusable.named
+        )
+    if unusable.bad:
+        contents.notes.append(unusable.told(media))
+        contents.media = Without(media, frozenset(np.flatnonzero(ends[0, 1:] == ends[0, :-1])))
     if not ends[0, -1]:
         contents.media = None  # a column of empty cells
     elif folder is not None:

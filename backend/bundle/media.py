@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from backend.bundle.faults import Faults, parsing
+from backend.bundle.faults import parsing
 from backend.bundle.limits import MAX_IMAGE_BYTES, MAX_NAMED_FAULTS, MAX_PIXELS, THUMBNAIL_PIXELS
 from backend.bundle.members import Member, composed, path_problem
 from backend.core.errors import BundleError
@@ -48,6 +48,8 @@ SMALL_PIXELS = 64
 """Thumbnails no larger than this on both sides are PNG: lossless, and smaller than JPEG."""
 
 BATCH = 64
+NAMED_IMAGES = 5
+"""Images at fault that a note names."""
 STRIP = 64
 """Rows of a picture that are turned into numbers at a time."""
 
@@ -102,6 +104,9 @@ class Media(Protocol):
     def each(self) -> Iterator[Callable[[], bytes | None]]:
         """One function per row that gives its bytes or raises ``MediaError``."""
 
+    def name(self, row: int) -> str:
+        """Path of the image file of ``row``, as the upload gives it; empty where it has none."""
+
 
 @dataclass(frozen=True)
 class PackedImages:
@@ -121,6 +126,9 @@ class PackedImages:
     def each(self) -> Iterator[Callable[[], bytes | None]]:
         for row in range(len(self)):
             yield partial(self.read, row)
+
+    def name(self, row: int) -> str:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -142,6 +150,9 @@ class ArrayImages:
     def each(self) -> Iterator[Callable[[], bytes | None]]:
         for row in range(len(self)):
             yield partial(self.read, row)
+
+    def name(self, row: int) -> str:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -182,6 +193,9 @@ class MemberImages:
         for row in range(len(self)):
             yield partial(self.read, row)
 
+    def name(self, row: int) -> str:
+        return self.names[row]
+
 
 @dataclass(frozen=True)
 class CellImages:
@@ -208,6 +222,9 @@ class CellImages:
     def each(self) -> Iterator[Callable[[], bytes | None]]:
         for data, path in self.cells():
             yield partial(self._bytes, data, path)
+
+    def name(self, row: int) -> str:
+        return next(islice(self.cells(), row, None))[1] or ""
 
     def _bytes(self, data: bytes | None, path: str | None) -> bytes | None:
         if data or not path:
@@ -348,15 +365,15 @@ def _format_guess(data: bytes) -> str:
 def prepare_all(
     media: Media,
     column: str,
-    faults: Faults,
     sink: Callable[[int, bytes, bytes], None],
     progress: Callable[[int], None],
-) -> None:
+) -> Unusable:
     """Check and shrink every image in row order; ``sink(row, image, thumbnail)`` gets the results.
 
-    Rows without an image give empty bytes. Decoding is spread over threads (Pillow lets go of
-    the interpreter lock while it decodes). Unusable images become faults, at most
-    ``MAX_NAMED_FAULTS`` of them; ``progress(rows_done)`` is called every few hundred rows.
+    Rows without an image give empty bytes, and so do those whose image is unusable: what is wrong
+    with them is returned. Decoding is spread over threads (Pillow lets go of the interpreter lock
+    while it decodes). Where more than half of all rows have turned out unusable the rest is not
+    looked at. ``progress(rows_done)`` is called every few hundred rows.
     """
 
     def work(read: Callable[[], bytes | None]) -> tuple[bytes, bytes] | MediaError:
@@ -366,7 +383,8 @@ def prepare_all(
         except MediaError as error:
             return error
 
-    row = bad = 0
+    row = given = bad = 0
+    named: list[tuple[int, MediaError]] = []
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         warnings.simplefilter("ignore")  # notes on odd metadata; the pixels decide
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -377,13 +395,43 @@ def prepare_all(
                     if isinstance(result, MediaError):
                         bad += 1
                         if bad <= MAX_NAMED_FAULTS:
-                            faults.add(media.file, column, row, result.problem, result.advice)
+                            named.append((row, result))
+                        sink(row, b"", b"")
                     else:
                         sink(row, *result)
+                        given += bool(result[0])
                     row += 1
                 progress(row)
-                if bad > MAX_NAMED_FAULTS:
-                    return
+                if 2 * bad > len(media):
+                    break
+    return Unusable(given + bad, bad, tuple(named))
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Images that cannot be shown: ``bad`` of the ``given`` ones, the first of them with the reason."""
+
+    given: int
+    bad: int
+    named: tuple[tuple[int, MediaError], ...]
+
+    @property
+    def most(self) -> bool:
+        """Whether more than half of the images are unusable: then the upload is at fault."""
+        return 2 * self.bad > self.given
+
+    def told(self, media: Media) -> str:
+        """A note that names the first of them by row and file."""
+        parts = []
+        for row, error in self.named[:NAMED_IMAGES]:
+            name = media.name(row)
+            parts.append(f"row {row}{f' ({name[:80]})' if name else ''}: {error.problem}")
+        more = f" And {self.bad - NAMED_IMAGES} more." if self.bad > NAMED_IMAGES else ""
+        return (
+            f"images: {self.bad} of {self.given} cannot be shown, and their examples have no picture. "
+            + " ".join(parts)
+            + more
+        )
 
 
 def image_array_problem(pixels: NDArray[Any]) -> str | None:
@@ -403,3 +451,28 @@ def packed_from(path: Path, offsets: NDArray[np.int64]) -> PackedImages:
     size = path.stat().st_size
     data = np.memmap(path, np.uint8, "r") if size else np.empty(0, np.uint8)
     return PackedImages(data, offsets, path.name)
+
+
+@dataclass(frozen=True)
+class Without:
+    """Images of which some rows are left out: they have none."""
+
+    media: Media
+    rows: frozenset[int]
+
+    @property
+    def file(self) -> str:
+        return self.media.file
+
+    def __len__(self) -> int:
+        return len(self.media)
+
+    def read(self, row: int) -> bytes | None:
+        return None if row in self.rows else self.media.read(row)
+
+    def each(self) -> Iterator[Callable[[], bytes | None]]:
+        for row, read in enumerate(self.media.each()):
+            yield (lambda: None) if row in self.rows else read
+
+    def name(self, row: int) -> str:
+        return self.media.name(row)

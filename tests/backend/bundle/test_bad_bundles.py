@@ -538,7 +538,9 @@ def stress_columns_of_other_lengths(folder: Path) -> Path:
 
 @case("examples.csv", "image", 1, "'b.png' is not in the upload")
 def missing_image(folder: Path) -> Path:
-    return table(folder, "image\na.png\nb.png\n\n" + '""\n' * (N - 2), images__a_dot_png=png())
+    return table(
+        folder, "image\na.png\nb.png\nc.png\n\n" + '""\n' * (N - 3), images__a_dot_png=png()
+    )
 
 
 @case("examples.csv", "image", 0, "climbs out")
@@ -555,7 +557,7 @@ def image_path_without_the_image(folder: Path) -> Path:
 @case("run.parquet", "image", 1, "the image is broken")
 def truncated_image(folder: Path) -> Path:
     whole = png(64, 64)
-    return with_images(folder, whole, whole[: len(whole) // 2])
+    return with_images(folder, whole, *[whole[: len(whole) // 2]] * 2)
 
 
 @case("run.parquet", "image", 0, "an SVG or XML document")
@@ -570,7 +572,8 @@ def text_for_an_image(folder: Path) -> Path:
 
 @case("run.parquet", "image", 2, "PostScript")
 def postscript(folder: Path) -> Path:
-    return with_images(folder, png(), png(), b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"
+    return with_images(folder, png(), None, *[script] * 2)
 
 
 def declaring(width: int, height: int) -> bytes:

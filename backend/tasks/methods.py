@@ -347,7 +347,7 @@ def _check_methods(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.methods:run_methods",
-    version=4,
+    version=5,
     defaults={
         "methods": [
             "regions",

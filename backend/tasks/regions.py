@@ -197,7 +197,7 @@ def _check_regions(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.regions:run_regions",
-    version=9,
+    version=10,
     defaults={"n_regions": LISTED, "sizes": None, "seed": 0, "groups": None, "layer": ""},
     check=_check_regions,
 )

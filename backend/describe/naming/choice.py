@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.describe.naming.examples import Examples
-from backend.describe.naming.outcome import GroupOutcome, outcome_of
+from backend.describe.naming.outcome import HALF, GroupOutcome, outcome_of
 from backend.describe.naming.reference import Mask, Reference, Rows, refer
 from backend.describe.naming.traits import PLAINLY, Trait, telling
 
@@ -19,16 +19,18 @@ PIECES = (24, 20, 16, 13)
 """Characters that a label, a column or a level may take; fewer where the name gets too long."""
 MIN_SHARE, MIN_WORD = 0.5, 0.25
 """What is said is true of this share of a group; a word of this share of its texts."""
-MIN_LEAD, MIN_LIFT = 0.2, 1.25
+MIN_LEAD, MIN_LIFT = 0.2, 1.5
 """... of this much more of the group than of the rest of its labels, and so many times as much."""
 MORE_OVERALL = 0.05
-"""... of this much more of the group than of all examples."""
+"""... of this much more of the group than of all examples; "mostly" of no more than half of all."""
 MAX_CHANCE = 0.01
 """... and chance would show any such thing at most this often."""
 MIN_GAIN = 1.15
 """One more thing must make what is said this much more telling."""
 LOOSE_SHARE, LOOSE_LEAD, APART = 0.3, 0.1, 0.15
 """Less is asked of what tells a group apart from one of the same name: it leads by this share."""
+NOTHING = "nothing else in common"
+"""Said of a group that only its answers make: somebody who knows these knows all of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +45,15 @@ class Sayings:
         Of columns and words, the most telling first.
     range : Trait or None
         Of predictions or targets.
+    sought : bool
+        Whether there are columns or texts in which something could have been found.
     """
 
     reference: Reference
     outcome: GroupOutcome
     facts: list[Trait]
     range: Trait | None
+    sought: bool
 
     @property
     def bare(self) -> bool:
@@ -75,10 +80,37 @@ def sayings_of(examples: Examples, members: Rows, bound: Sequence[str]) -> Sayin
         if _stands_out(trait, chance)
     ][:1]
     more = _joined(facts, ranges, reference)[len(facts) :]
+    if ranges and not more and ranges[0].telling > _all_telling(facts, reference):
+        more, facts = ranges, _joined(ranges, found, reference)[1:MAX_PARTS]
     words = _words(examples, reference)
     if words and facts and words[0].telling <= facts[0].telling:
         words, facts = [facts[0], *words], facts[1:]
-    return Sayings(reference, outcome, [*words, *facts], more[0] if more else None)
+    facts = [*words, *facts]
+    if outcome.mistaken and not facts and not more:
+        facts = _of_mistakes(examples, reference)
+    sought = bool(examples.sources) or examples.words is not None
+    return Sayings(reference, outcome, facts, more[0] if more else None, sought)
+
+
+def _of_mistakes(examples: Examples, reference: Reference) -> list[Trait]:
+    """What sets the wrong members apart from right examples of their labels, though less plainly."""
+    answers = examples.answers
+    if answers is None or answers.predictions is None:
+        return []
+    right = answers.labels == answers.predictions
+    wrong = reference.members[~right[reference.members]]
+    if not np.isin(answers.labels[wrong], answers.labels[right]).any():
+        return []
+    against = refer(wrong, examples.strata, np.flatnonzero(right))
+    chance = MAX_CHANCE / examples.searched
+    found = [
+        trait
+        for source in examples.sources
+        for trait in source.traits(against, LOOSE_SHARE, APART)
+        if _stands_out(trait, chance)
+    ]
+    words = _words(examples, against)
+    return words or sorted(found, key=lambda trait: (-trait.telling, trait.text(LENGTH)))[:1]
 
 
 def facts_apart(examples: Examples, sayings: Sayings, others: Sequence[Rows]) -> Iterator[Trait]:
@@ -126,7 +158,10 @@ def fitted(sayings: Sayings, *, more: Trait | None = None, like: str = "") -> st
             name = ", ".join(parts)
             if like:
                 bare = not said and outcome.bare
+                bare = bare and not name.startswith("mostly ")
                 name = f"{name}{' ' if bare else ', '}{like}" if name else like
+            if not said and not last and not outcome.bare and sayings.sought:
+                return f"{name}, {NOTHING}"
             if len(name) <= LENGTH:
                 return name
     return name
@@ -146,6 +181,7 @@ def _stands_out(trait: Trait, chance: float) -> bool:
     return (
         trait.share >= MIN_LIFT * trait.base
         and trait.share - trait.overall >= MORE_OVERALL
+        and (trait.share >= PLAINLY or trait.overall <= HALF)
         and trait.p <= chance
     )
 
@@ -154,11 +190,8 @@ def _joined(chosen: list[Trait], found: list[Trait], reference: Reference) -> li
     """``chosen`` and those of ``found``, one of a source, that make what is said more telling."""
     free = sorted(found, key=lambda trait: (-trait.telling, trait.text(LENGTH)))
     chosen = list(chosen)
-    held = np.logical_and.reduce([np.ones(len(reference.members), bool), *(t.held for t in chosen)])
-    elsewhere = np.logical_and.reduce(
-        [np.ones(len(reference.rest), bool), *(t.elsewhere for t in chosen)]
-    )
-    best = _telling_of(held, elsewhere, reference) if chosen else 0.0
+    held, elsewhere = _together(chosen, reference)
+    best = _all_telling(chosen, reference)
     while free:
         scores = [
             _telling_of(held & one.held, elsewhere & one.elsewhere, reference) for one in free
@@ -171,6 +204,17 @@ def _joined(chosen: list[Trait], found: list[Trait], reference: Reference) -> li
         held, elsewhere = held & added.held, elsewhere & added.elsewhere
         free = [one for one in free if one.source is not added.source]
     return chosen
+
+
+def _together(chosen: list[Trait], reference: Reference) -> tuple[Mask, Mask]:
+    """For which members and for which of the rest all of it is true."""
+    held = [np.ones(len(reference.members), bool), *(trait.held for trait in chosen)]
+    elsewhere = [np.ones(len(reference.rest), bool), *(trait.elsewhere for trait in chosen)]
+    return np.logical_and.reduce(held), np.logical_and.reduce(elsewhere)
+
+
+def _all_telling(chosen: list[Trait], reference: Reference) -> float:
+    return _telling_of(*_together(chosen, reference), reference) if chosen else 0.0
 
 
 def _telling_of(held: Mask, elsewhere: Mask, reference: Reference) -> float:

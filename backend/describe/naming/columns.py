@@ -17,6 +17,9 @@ from backend.describe.naming.traits import Trait, measured, telling
 NEARLY = 0.95
 """Ranges nearly as telling as the best one give way to those that say more of the group simply."""
 
+WIDEST, NEARLY_ALL = 0.5, 0.8
+"""A range that holds more than so much of a group's labels, or of all examples, says nothing."""
+
 
 @dataclass(frozen=True, eq=False)
 class Levels:
@@ -114,7 +117,10 @@ class Ranges:
         start, end = _spans(parts)
         shares, bases = _between(group, start, end), np.minimum(_between(base, start, end), 1.0)
         scores = np.round(telling(shares, bases), 9)
-        scores[(shares < least - 1e-9) | (shares - bases < lead - 1e-9)] = 0.0
+        everywhere = _between(self.count, start, end) / len(self.codes)
+        single = (start == end) & (self.lows[start] == self.highs[end])
+        wide = ~single & ((bases > WIDEST) | (everywhere > NEARLY_ALL))
+        scores[wide | (shares < least - 1e-9) | (shares - bases < lead - 1e-9)] = 0.0
         best = float(scores.max(initial=0.0))
         if best <= 0:
             return

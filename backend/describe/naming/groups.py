@@ -44,11 +44,15 @@ def name_groups(
     A name has three parts at most. Of classes it says label and wrong answers, of numbers how far
     off the predictions are; then levels and ranges of columns, words of the texts, and the range of
     predictions or targets, whatever is most telling. A thing is said if at least half of the
-    members have it (of words a quarter), if 20 points more of them and a quarter more of them have
-    it than of the other examples *of their own labels*, if it is more frequent than in all examples,
+    members have it (of words a quarter), if 20 points more of them and half as many again have it
+    than of the other examples *of their own labels*, if it is more frequent than in all examples,
     and if chance would not show it: Fisher's exact test, times everything that could have been
-    said, is at most 0.01. "mostly" stands before what less than three quarters have, "often" before
-    what less than half have. One more thing is said only if it makes the name notably more telling.
+    said, is at most 0.01. "mostly" stands before what less than three quarters have, and is not said
+    of what most of all have; "often" before what less than half have. A range holds half of its
+    labels at most. One more thing is said only if it makes the name notably more
+    telling. Where label and wrong answers are all there is to say, what the wrong members have more
+    often than right examples of their labels is said though only three in ten have it, else that
+    they have nothing else in common.
 
     Names are given in the order of the list: a group that would get the name of an earlier one says
     what it has more often than that one, else what its most typical example is. So further groups

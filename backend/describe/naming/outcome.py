@@ -48,11 +48,14 @@ class GroupOutcome:
         "12 too low"; empty where it is not said.
     bare : bool
         Whether nothing, or nothing but the label, is said.
+    mistaken : bool
+        Whether wrong answers are said.
     """
 
     label: Part | None
     error: str
     bare: bool
+    mistaken: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +97,7 @@ def outcome_of(
         lambda limit: _said(texts, own, mostly, mistakes, limit),
         error,
         mistakes is None and not error,
+        mistakes is not None,
     )
 
 
@@ -140,7 +144,8 @@ def _own_labels(
         said = order[:several]
         if size > several and shares[said].min() >= PART and shares[said].sum() >= least:
             return tuple(said), False
-    return ((first,), True) if shares[first] >= HALF else ((), False)
+    said_mostly = shares[first] >= HALF >= overall[first]
+    return ((first,), True) if said_mostly else ((), False)
 
 
 def _mistakes(answers: Classified, reference: Reference) -> Mistakes | None:

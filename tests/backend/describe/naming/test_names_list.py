@@ -166,7 +166,8 @@ def test_a_later_region_of_one_name_says_what_it_has_more_often():
     predictions[np.r_[first, second]] = "Bag"
     given = {"labels": labels, "predictions": predictions, "ids": np.arange(n).astype(str)}
     said = name_groups([first, second], columns=pd.DataFrame({"season": season}), **given)
-    assert said == ["Shirt, wrong", f"Shirt, wrong, mostly season {np.unique(season)[0]}"]
+    nothing = "Shirt, wrong, nothing else in common"
+    assert said == [nothing, f"Shirt, wrong, mostly season {np.unique(season)[0]}"]
 
 
 def test_rows_may_stand_in_any_order():

@@ -427,3 +427,49 @@ def test_a_group_that_nothing_describes_is_like_its_first_member():
     (name,) = name_groups([rows], texts=texts, labels=labels, ids=IDS)
     assert name == f"pos like example {IDS[rows[0]]}"
     assert name_groups([rows]) == ["60 examples"]
+
+
+# --- what says nothing is not said ----------------------------------------------------------------
+
+HALF_WRONG = SHIRT & (RANDOM.random(N) < 0.5)
+CONFUSED = answers((HALF_WRONG, "Coat"))
+OLD = np.where(RANDOM.random(N) < 0.9, RANDOM.integers(19, 37, N), RANDOM.integers(37, 80, N))
+
+
+@pytest.mark.parametrize(
+    ("shares", "columns", "said"),
+    [
+        # share of the wrong and of the right shirts that are "winter"
+        ((0.9, 0.2), None, "Shirt taken for Coat, season winter"),
+        ((0.7, 0.2), None, "Shirt taken for Coat, mostly season winter"),
+        ((0.4, 0.2), None, "Shirt taken for Coat, often season winter"),  # three in ten suffice
+        ((0.25, 0.2), None, "Shirt taken for Coat, nothing else in common"),
+        ((0.8, 0.74), None, "Shirt taken for Coat, nothing else in common"),
+        ((0.9, 0.68), None, "Shirt taken for Coat, nothing else in common"),  # no half more
+        (None, {"age": OLD}, "Shirt taken for Coat, nothing else in common"),  # nearly everybody's
+        (None, {}, "Shirt taken for Coat"),  # nowhere to look
+    ],
+)
+def test_a_cell_of_the_confusion_matrix_says_what_sets_it_apart_or_that_nothing_does(
+    shares, columns, said
+):
+    if shares is not None:
+        random = np.random.default_rng(8)
+        season = np.where(random.random(N) < 0.3, "winter", "summer")
+        for group, share in zip((HALF_WRONG, SHIRT & ~HALF_WRONG), shares, strict=True):
+            rows = np.flatnonzero(group)
+            season[rows] = np.where(np.arange(len(rows)) < share * len(rows), "winter", "summer")
+        columns = {"season": season}
+    (name,) = named(HALF_WRONG, predictions=CONFUSED, columns=pd.DataFrame(columns, range(N)))
+    assert name == said
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(19, 27, "age ≤ 26"), (19, 33, "mostly age ≤ 2"), (19, 37, "like example"), (60, 80, "age ≥ 6")],
+)
+def test_a_range_of_most_examples_is_no_property(low, high, said):
+    members = np.flatnonzero((low <= OLD) & (high > OLD))[:120]
+    columns = pd.DataFrame({"age": OLD})
+    (name,) = name_groups([members], columns=columns, ids=IDS)
+    assert name.startswith(said)

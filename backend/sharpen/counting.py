@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from backend.core.statistics import wilson_interval
+
 FEWEST = 20
 """Drawn answers below which there is no more to say than "at least as many as were found"."""
 _TAIL = 0.025
@@ -98,3 +100,38 @@ def count_members(
     error = open_rows * math.sqrt(m / (m - 1) * float(off @ off))
     reach = -float(stdtrit(m - 1, _TAIL)) * error
     return estimate, max(estimate - reach, least), min(estimate + reach, most)
+
+
+def cut_precision(
+    audit: Rows, weights: Floats, cut: int, known: int = 0
+) -> tuple[float, float, float, int]:
+    """Share of members among the first ``cut`` of a ranking: (share, low, high, drawn above).
+
+    Parameters
+    ----------
+    audit, weights
+        As ``Sharpened.audit`` and ``audit_weights``.
+    cut : int
+    known : int
+        Of the first ``cut``, those answered yes that were chosen, not drawn: members for certain.
+
+    Returns
+    -------
+    tuple
+        The known members, and among the others the share of yes of drawn rows above the cut, each
+        weighted by one over its chance, with the Wilson interval of as many answers as these
+        weights are worth. NaN without a drawn row above, unless all are known.
+    """
+    known = min(known, cut)
+    if known == cut:
+        return 1.0, 1.0, 1.0, 0
+    above = audit[:, 0] < cut
+    m = int(above.sum())
+    if m == 0:
+        return math.nan, math.nan, math.nan, 0
+    held, answers = weights[above], audit[above, 1]
+    share = float(held @ answers / held.sum())
+    worth = float(held.sum() ** 2 / (held @ held))
+    low, high = (float(end) for end in wilson_interval(share * worth, worth))
+    of_all = [(known + (cut - known) * part) / cut for part in (share, low, high)]
+    return of_all[0], of_all[1], of_all[2], m

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
 from backend.core.blocks import row_blocks
 from backend.core.pca import principal_components
@@ -49,10 +48,20 @@ class Features:
     weak: Rows
 
 
-def describe_examples(
-    embeddings: NDArray[Any], prior: Floats, labels: Rows | None, seed: int
-) -> Features:
-    """What the classifiers see: made from the same arguments it is always the same."""
+def principal_parts(embeddings: Any, *, seed: int = 0) -> tuple[NDArray[np.float32], ...]:
+    """What the classifiers see of the embeddings: all that takes long, and the same in every round.
+
+    Parameters
+    ----------
+    embeddings : array-like of shape (n, d)
+    seed : int
+        Of the rows that the components are found on.
+
+    Returns
+    -------
+    tuple of float32 arrays of shape (n, k)
+        Whitened principal components, each part with the same total spread; the widest comes last.
+    """
     n = len(embeddings)
     sample = np.sort(random_rows(n, _SAMPLE, seed=seed))
     found = principal_components(embeddings, max(DIMENSIONS), rows=sample, seed=seed)
@@ -68,8 +77,16 @@ def describe_examples(
                 centred = wide - found.mean.astype(wide.dtype)
                 part[start : start + len(block)] = centred.astype(np.float32, copy=False) @ scaled.T
         parts.append(part)
+    return tuple(parts)
+
+
+def describe_examples(
+    parts: tuple[NDArray[np.float32], ...], prior: Floats, labels: Rows | None, seed: int
+) -> Features:
+    """What the classifiers see: made from the same arguments it is always the same."""
+    n = len(prior)
     return Features(
-        tuple(parts),
+        parts,
         np.zeros(n, np.int64) if labels is None else labels,
         _steepened(prior),
         random_rows(n, _WEAK, seed=seed + 1),
@@ -104,6 +121,9 @@ def membership(
     """
     if not answers.any():
         return features.prior, 0.3 * features.prior
+    # Imported where it is needed: pages read what was counted without it.
+    from sklearn.linear_model import LogisticRegression
+
     weak = np.setdiff1d(features.weak, apart)
     fitted = np.concatenate([rows, weak])
     truth = np.concatenate([answers, np.zeros(len(weak), bool)])

@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from backend.core.arrays import as_numpy, check_matrix
 from backend.core.errors import InputError
-from backend.sharpen.counting import count_members, draw
-from backend.sharpen.learner import Features, describe_examples, membership
+from backend.sharpen.counting import FEWEST, count_members, draw
+from backend.sharpen.learner import Features, describe_examples, membership, principal_parts
 
 _DRAWN = 0.3
+ROUND = 10
+"""Examples of a round, after which the ranking is made anew."""
+_FOLDS = 5
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -44,6 +47,16 @@ class Sharpened:
         answers ``low`` is the number of yes: at least as many.
     drawn : int
         Drawn answers that the interval stands on.
+    audit : int64 array of shape (drawn, 2)
+        Of each drawn answer: its place in a ranking, from 0, by classifiers that did not see it,
+        and 1 or 0 for yes or no. What the precision of a cut stands on (``cut_precision``).
+    audit_weights : float64 array of shape (drawn,)
+        One over the chance with which each was drawn.
+    cut : int
+        Where the ranking may end if nobody says otherwise: after the expected number from 20 drawn
+        answers on, before that after those of probability .5 or more; never among those told yes.
+    changed : float
+        Share of the first ``cut`` that the latest ten answers brought in; NaN before 20 answers.
     """
 
     scores: Floats
@@ -54,6 +67,10 @@ class Sharpened:
     low: float
     high: float
     drawn: int
+    audit: Rows
+    audit_weights: Floats
+    cut: int
+    changed: float
 
 
 def sharpen(
@@ -65,8 +82,9 @@ def sharpen(
     skipped: Any = (),
     chances: Any = None,
     labels: Any = None,
-    n_next: int = 10,
+    n_next: int = ROUND,
     seed: int = 0,
+    parts: tuple[NDArray[np.float32], ...] | None = None,
 ) -> Sharpened:
     """Rank all examples by a person's answers, and say whom to ask next.
 
@@ -83,7 +101,7 @@ def sharpen(
     prior : array-like of shape (n,)
         Where to start: scores of a region, higher first; -inf outside its scope.
     answered : array-like of int, shape (k,)
-        Rows that were answered, each once, in any number.
+        Rows that were answered, each once, in any number, the latest last.
     answers : array-like of bool, shape (k,)
         Whether each belongs.
     skipped : array-like of int
@@ -95,6 +113,9 @@ def sharpen(
     n_next : int
         Rows to ask next; fewer where fewer are left.
     seed : int
+    parts : tuple of arrays, optional
+        What ``principal_parts`` made of the same embeddings with the same seed, kept from an
+        earlier round; the embeddings are not read then.
 
     Returns
     -------
@@ -110,24 +131,74 @@ def sharpen(
     ----------
     Zrnic and Candes, Active Statistical Inference, 2024, arXiv:2403.03208.
     """
-    matrix = check_matrix("embeddings", embeddings)
-    n = len(matrix)
+    if parts is None:
+        parts = principal_parts(check_matrix("embeddings", embeddings), seed=seed)
+    n = len(parts[0])
     start = _prior(prior, n)
     rows, told, passed = _answers(answered, answers, skipped, n)
     drawn_with = _chances(chances, len(rows))
     if isinstance(n_next, bool) or int(n_next) != n_next or n_next < 0:
         raise InputError(f"n_next must be a whole number, 0 or more: got {n_next!r}.")
     apart = np.union1d(rows, passed)
-    features = describe_examples(matrix, start, _codes(labels, n), seed)
+    features = describe_examples(parts, start, _codes(labels, n), seed)
     odds, probabilities = membership(features, rows, told, apart)
+    scores = _told_first(odds, rows, told)
     open_rows = np.setdiff1d(np.arange(n), apart)
     asked, with_chance = _next(odds, probabilities, open_rows, int(n_next), seed + len(apart))
-    expected, low, high, drawn = _count(features, rows, told, drawn_with, apart, n)
+    drawn = ~np.isnan(drawn_with)
+    unseen = probabilities  # of a classifier that did not see the drawn answers
+    if drawn.any():
+        unseen = membership(features, rows[~drawn], told[~drawn], apart)[1]
+    expected, low, high = _count(unseen, rows, told, drawn_with, n)
     probabilities = probabilities.copy()
     probabilities[rows] = told
+    likely = expected if drawn.sum() >= FEWEST else (probabilities >= 0.5).sum()
+    cut = min(max(round(float(likely)), int(told.sum()), 1), n)
+    changed = np.nan
+    if len(rows) >= 2 * ROUND:
+        before = membership(features, rows[:-ROUND], told[:-ROUND], apart)[0]
+        earlier = _first(_told_first(before, rows[:-ROUND], told[:-ROUND]), cut)
+        changed = 1 - len(np.intersect1d(_first(scores, cut), earlier)) / cut
     return Sharpened(
-        _told_first(odds, rows, told), probabilities, asked, with_chance, expected, low, high, drawn
+        scores,
+        probabilities,
+        asked,
+        with_chance,
+        expected,
+        low,
+        high,
+        int(drawn.sum()),
+        _audit(features, rows, told, np.flatnonzero(drawn), apart),
+        1 / drawn_with[drawn],
+        cut,
+        changed,
     )
+
+
+def ranking(scores: Floats) -> Rows:
+    """All rows, the highest score first; ties: lower row first."""
+    return np.argsort(-scores, kind="stable").astype(np.int64)
+
+
+def _first(scores: Floats, k: int) -> Rows:
+    return ranking(scores)[:k]
+
+
+def _audit(
+    features: Features, rows: Rows, told: NDArray[np.bool_], drawn: Rows, apart: Rows
+) -> Rows:
+    """Place and answer of drawn rows, each placed by classifiers that were not told its answer."""
+    places = np.zeros(len(drawn), np.int64)
+    for fold in range(min(_FOLDS, len(drawn))):
+        held = np.arange(fold, len(drawn), _FOLDS)
+        kept = np.setdiff1d(np.arange(len(rows)), drawn[held])
+        odds, _ = membership(features, rows[kept], told[kept], apart)
+        scores = _told_first(odds, rows[kept], told[kept])
+        for one in held:
+            row = rows[drawn[one]]
+            ahead = scores > scores[row]
+            places[one] = ahead.sum() + (scores[:row] == scores[row]).sum()
+    return np.column_stack([places, told[drawn].astype(np.int64)])
 
 
 def _told_first(odds: Floats, rows: Rows, told: NDArray[np.bool_]) -> Floats:
@@ -158,26 +229,19 @@ def _next(
 
 
 def _count(
-    features: Features,
-    rows: Rows,
-    told: NDArray[np.bool_],
-    chances: Floats,
-    apart: Rows,
-    n: int,
-) -> tuple[float, float, float, int]:
+    unseen: Floats, rows: Rows, told: NDArray[np.bool_], chances: Floats, n: int
+) -> tuple[float, float, float]:
     """Members by a classifier that did not see the drawn answers, corrected by these."""
     drawn = ~np.isnan(chances)
     chosen = rows[~drawn]
-    _, unseen = membership(features, chosen, told[~drawn], apart)
     others = np.ones(n, bool)
     others[chosen] = False
     expected = float(told[~drawn].sum() + unseen[others].sum())
     residuals = told[drawn] - unseen[rows[drawn]]
     found = int(told.sum())
-    estimate, low, high = count_members(
+    return count_members(
         n, found, len(told) - found, expected, residuals, chances[drawn], int(others.sum())
     )
-    return estimate, low, high, int(drawn.sum())
 
 
 # --- checks ---------------------------------------------------------------------------------------

@@ -9,7 +9,15 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from backend.core.errors import InputError
-from backend.sharpen import sharpen
+from backend.sharpen import (
+    cut_precision,
+    principal_parts,
+    ranking,
+    sharpen,
+    start_members,
+    start_ranking,
+    tally,
+)
 from backend.sharpen.counting import count_members, draw
 
 N, D = 1500, 12
@@ -50,8 +58,10 @@ def test_answers_sharpen_the_ranking_and_stand_where_they_were_told(planted: Any
     assert (told.probabilities[rows] == answers).all()
     assert not np.isin(told.next, rows).any() and len(np.unique(told.next)) == 10
     assert 2 <= np.isfinite(told.chances).sum() <= 4
-    again = sharpen(x, prior, rows, answers, chances=chances, labels=labels)
-    for name in ("scores", "probabilities", "next", "chances"):
+    again = sharpen(  # the parts are all that is read of embeddings
+        None, prior, rows, answers, chances=chances, labels=labels, parts=principal_parts(x)
+    )
+    for name in ("scores", "probabilities", "next", "chances", "audit", "audit_weights"):
         np.testing.assert_array_equal(getattr(told, name), getattr(again, name))
 
 
@@ -154,3 +164,87 @@ def test_what_cannot_be_used_is_named(planted: Any, change: dict[str, Any], word
     given |= change
     with pytest.raises(InputError, match=words):
         sharpen(x, given.pop("prior"), given.pop("answered"), given.pop("answers"), **given)
+
+
+def test_a_drawn_answer_has_no_part_in_its_own_place(planted: Any) -> None:
+    """However it was answered, an audit row is placed by the others alone."""
+    x, _, prior, labels = planted
+    rows, answers, chances, told = asked(planted, 6)
+    assert len(told.audit) == told.drawn == np.isfinite(chances).sum()
+    for one in np.flatnonzero(np.isfinite(chances))[:4]:
+        turned = answers.copy()
+        turned[one] = ~turned[one]
+        other = sharpen(x, prior, rows, turned, chances=chances, labels=labels)
+        at = int(np.isfinite(chances[:one]).sum())
+        assert other.audit[at, 0] == told.audit[at, 0]
+        assert other.audit[at, 1] == 1 - told.audit[at, 1]
+
+
+def test_the_precision_of_a_cut_holds_the_truth(planted: Any) -> None:
+    members, held = planted[1], []
+    for seed in range(20):
+        rows, answers, chances, told = asked(planted, 8, seed)
+        order = ranking(told.scores)
+        for cut in (40, told.cut, 2 * told.cut):
+            chosen = np.isin(order[:cut], rows[answers & np.isnan(chances)]).sum()
+            share, low, high, n = cut_precision(told.audit, told.audit_weights, cut, int(chosen))
+            if n:
+                assert 0 <= low <= share <= high <= 1
+                held.append(low - 1e-9 <= members[order[:cut]].mean() <= high + 1e-9)
+    assert len(held) > 30 and np.mean(held) >= 0.85
+
+
+@pytest.mark.parametrize(
+    ("audit", "cut", "known", "share", "n"),
+    [
+        ([], 10, 0, np.nan, 0),
+        ([], 10, 10, 1.0, 0),
+        ([(3, 1), (4, 0), (50, 0)], 10, 0, 0.5, 2),  # the third lies below
+        ([(3, 1), (4, 0)], 10, 6, 0.8, 2),  # six are known, half of the other four
+    ],
+)
+def test_what_the_precision_is_made_of(
+    audit: list[tuple[int, int]], cut: int, known: int, share: float, n: int
+) -> None:
+    places = np.array(audit, np.int64).reshape(-1, 2)
+    found = cut_precision(places, np.full(len(places), 4.0), cut, known)
+    assert found[0] == pytest.approx(share, nan_ok=True) and found[3] == n
+
+
+def test_further_answers_change_little_once_the_line_is_clear(planted: Any) -> None:
+    assert np.isnan(asked(planted, 1)[-1].changed)
+    late = [asked(planted, 12, seed)[-1].changed for seed in range(3)]
+    early = [asked(planted, 2, seed)[-1].changed for seed in range(3)]
+    assert max(late) < min(early) and max(late) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("said", "yes", "no", "passed", "split"),
+    [
+        ([], [], [], [], []),
+        ([(1, "a", "yes", None), (2, "a", "no", 0.1), (3, "a", "skip", None)], [1], [2], [3], []),
+        ([(1, "a", "yes", None), (1, "a", "no", None)], [], [1], [], []),  # the last one counts
+        ([(1, "a", "yes", None), (1, "b", "no", None)], [], [], [1], [1]),  # a tie
+        ([(1, "a", "yes", None), (1, "b", "no", 0.5), (1, "c", "yes", None)], [1], [], [], [1]),
+        ([(1, "a", "skip", 0.5), (1, "b", "yes", None)], [1], [], [], []),
+    ],
+)
+def test_the_majority_counts(said: Any, yes: Any, no: Any, passed: Any, split: Any) -> None:
+    told = tally(said)
+    assert told.rows[told.answers].tolist() == yes and told.rows[~told.answers].tolist() == no
+    assert told.passed.tolist() == passed and told.split.tolist() == split
+    drawn = {row: chance for row, _, _, chance in said if chance}
+    assert [drawn.get(row, 0) for row in told.rows] == np.nan_to_num(told.chances).tolist()
+
+
+@pytest.mark.parametrize("size", [1, 3, 200, N], ids=lambda size: f"{size} members")
+def test_any_group_is_a_start(planted: Any, size: int) -> None:
+    x, members, _, labels = planted
+    parts = principal_parts(x)
+    rows = np.flatnonzero(members)[:size] if size < 100 else np.arange(size)
+    start = start_ranking(parts, rows)
+    assert set(ranking(start)[: len(rows)]) == set(rows) and np.isfinite(start).all()
+    np.testing.assert_array_equal(start, start_ranking(parts, rows[::-1]))  # no order of theirs
+    told = sharpen(None, start, [], [], labels=labels, parts=parts)
+    assert len(told.next) == 10 and told.cut >= 1
+    assert len(start_members(np.arange(9000))) == 5000

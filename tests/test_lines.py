@@ -126,9 +126,9 @@ ARROWS = {
     "backend.cache": "core",
     "backend.rules": "core bundle describe",
     "backend.views": "core bundle rules map",
-    "backend.export": "backend core bundle cache store rules spotlight",
+    "backend.export": "backend core bundle cache store rules spotlight sharpen",
     "backend.report": "backend core bundle store rules export spotlight describe map",
-    "backend.tasks": "core bundle cache store report spotlight slices populations describe map",
+    "backend.tasks": "core bundle cache store report spotlight slices populations sharpen describe map",
     "backend.jobs": "core bundle cache tasks",
     "backend.cli": "core bundle cache store demo export report tasks spotlight difficulty describe",
     "backend.__main__": "cli",
@@ -242,6 +242,7 @@ MOST_FILES = 16
 CROWDED = {
     "backend/bundle": "one file per form of upload and per check, in one straight line",
     "backend/core": "small files that know no room, each one thing that every topic stands on",
+    "backend/tasks": "one file per task, beside the table and what several tasks share",
     "backend/spotlight/regions": "the stages of one search, a file each, in the order they run",
 }
 

@@ -13,6 +13,7 @@ from backend.tasks import (
     populations,
     projection,
     regions,
+    sharpen,
     spotlights,
 )
 from backend.tasks.checks import check_count, check_layer
@@ -86,6 +87,8 @@ TASKS: dict[str, Task] = {
     ),
     "cues": Task("backend.tasks.words:run_cues", version=1, defaults={}),
     "assess": assess.TASK,
+    "components": sharpen.COMPONENTS,
+    "sharpen": sharpen.TASK,
 }
 
 PRELOAD: dict[str, tuple[str, ...]] = {

@@ -73,22 +73,44 @@ def add_bundle() -> None:
         "put them in the data folder (ERRORSCOPE_DATA) and pick them below, or run "
         "`python -m backend import PATH`."
     )
-    if files and st.button("Import", type="primary", key="import", icon=":material/upload:"):
-        try:
-            start_import(uploads.keep_upload(files), uploads.shown_name(files))
-        except BackendError as error:
-            st.error(text.plain(error, limit=600))
-        else:
-            st.session_state[keys.UPLOADS_TAKEN] = taken + 1
-            st.rerun()
+    if files:
+        st.button(
+            "Import", type="primary", key="import", icon=":material/upload:", on_click=import_chosen
+        )
     pick_from_data_folder()
     if st.toggle("Larger than that: stream it to disk", key="stream"):
         path = streamed_upload(key="streamed")
         if path is not None:
             start_import(path, Path(path.name).stem if path.is_file() else path.name)
             st.rerun()
+    show_problem()
     show_import()
     offer_demos()
+
+
+def import_chosen() -> None:
+    """Begin the import of the chosen files.
+
+    A callback, as everything that a click does here: a run that finds a button pressed may be ended
+    for another one before it comes to the button, and the click would be lost.
+    """
+    taken = st.session_state.get(keys.UPLOADS_TAKEN, 0)
+    files = st.session_state.get(f"{keys.UPLOADER}_{taken}")
+    if not files:
+        return
+    try:
+        start_import(uploads.keep_upload(files), uploads.shown_name(files))
+    except BackendError as error:
+        st.session_state[keys.IMPORT_PROBLEM] = str(error)
+    else:
+        st.session_state[keys.UPLOADS_TAKEN] = taken + 1
+
+
+def show_problem() -> None:
+    """Why the last import could not begin."""
+    problem = st.session_state.get(keys.IMPORT_PROBLEM)
+    if problem:
+        st.error(text.plain(problem, limit=600))
 
 
 def offer_demos() -> None:
@@ -126,15 +148,25 @@ def pick_from_data_folder() -> None:
         key=keys.PATH_CHOICE,
         placeholder="Choose",
     )
-    if st.button("Import from the folder", key="import_path", disabled=not name) and name:
-        try:
-            start_import(uploads.path_inside(folder, name), Path(name).stem)
-        except BackendError as error:
-            st.error(text.plain(error, limit=600))
+    st.button(
+        "Import from the folder", key="import_path", disabled=not name, on_click=import_from_folder
+    )
+
+
+def import_from_folder() -> None:
+    """Begin the import of what is chosen in the data folder."""
+    folder, name = uploads.data_folder(), st.session_state.get(keys.PATH_CHOICE)
+    if folder is None or not name:
+        return
+    try:
+        start_import(uploads.path_inside(folder, name), Path(name).stem)
+    except BackendError as error:
+        st.session_state[keys.IMPORT_PROBLEM] = str(error)
 
 
 def start_import(path: Path, name: str, columns: dict[str, str] | None = None) -> None:
     """Import in a worker; the page follows it. An upload that failed before is not kept any longer."""
+    st.session_state.pop(keys.IMPORT_PROBLEM, None)
     before = st.session_state.get(keys.UPLOAD_PATH)
     if before != path:
         uploads.discard(before)
@@ -206,8 +238,8 @@ def map_columns(job: Job, path: Path) -> None:
             height=180,
         )
         with st.form("mapping"):
-            chosen = {
-                field: st.selectbox(
+            for field, what in FIELDS.items():
+                st.selectbox(
                     field,
                     names,
                     index=None,
@@ -215,12 +247,15 @@ def map_columns(job: Job, path: Path) -> None:
                     placeholder="by its own name",
                     key=f"map_{field}",
                 )
-                for field, what in FIELDS.items()
-            }
-            if st.form_submit_button("Import with these names", type="primary"):
-                columns = {field: name for field, name in chosen.items() if name}
-                start_import(path, st.session_state.get("_import_name", path.stem), columns)
-                st.rerun()
+            st.form_submit_button(
+                "Import with these names", type="primary", on_click=import_mapped, args=(path,)
+            )
+
+
+def import_mapped(path: Path) -> None:
+    """Begin the import anew with the names that were chosen for its fields."""
+    columns = {field: name for field in FIELDS if (name := st.session_state.get(f"map_{field}"))}
+    start_import(path, st.session_state.get("_import_name", path.stem), columns)
 
 
 def show_list(infos: list[BundleInfo]) -> None:
@@ -308,12 +343,21 @@ def remove(bundle: Bundle) -> None:
             "Removes the imported copy and its cached results from this machine. Tags are kept: "
             "importing the same bundle again shows them."
         )
-        if st.button("Remove", key="remove_bundle", type="primary"):
-            delete_bundle(bundle.digest)
-            services.cache().drop(bundle.digest)
-            services.bundle_of.clear()
-            link.put(keys.BUNDLE, None)
-            st.rerun()
+        st.button(
+            "Remove",
+            key="remove_bundle",
+            type="primary",
+            on_click=remove_now,
+            args=(bundle.digest,),
+        )
+
+
+def remove_now(digest: str) -> None:
+    """Take this bundle off the machine, with what was computed of it."""
+    delete_bundle(digest)
+    services.cache().drop(digest)
+    services.bundle_of.clear()
+    link.put(keys.BUNDLE, None)
 
 
 page()

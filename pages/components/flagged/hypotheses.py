@@ -43,6 +43,7 @@ from pages.components.shared import frame, keys, services, text
 
 SUGGESTION = "hypothesis_suggestion"
 LATEST = "_hypothesis_latest"
+ASKED_FOR_TEST = "_hypothesis_test_asked"
 NOTHING = "nothing"
 REGIONS = "regions"
 SHOWN = 12
@@ -81,16 +82,19 @@ def show_hypotheses(bundle: Bundle) -> None:
         found_by = _seen(bundle)
         with said_of_rule:
             readable = _plan(bundle, rule, found_by) is not None
-        if st.button(
+        st.button(
             "Test it on unused examples",
             key="hypothesis_test",
             type="primary",
             icon=":material/rule:",
+            on_click=_ask_for_test,
             help="Compares mean losses among the examples that were not used to find it, by a "
             "studentised permutation test (Chung, Romano 2013). Every test is counted, and p is "
             "adjusted for all of them (Benjamini, Hochberg 1995).",
-        ):
+        )
+        if st.session_state.get(ASKED_FOR_TEST):
             _test(bundle, sentence, rule, found_by, readable)
+            st.session_state.pop(ASKED_FOR_TEST, None)
     cards = hypotheses(bundle, services.store())
     with said:
         _verdict(cards)
@@ -283,6 +287,11 @@ def _groups(bundle: Bundle, found_by: str) -> str | None:
 # --- the test and the cards -----------------------------------------------------------------------
 
 
+def _ask_for_test() -> None:
+    """Note the click: a run that is ended before it comes to the test leaves it to the next."""
+    st.session_state[ASKED_FOR_TEST] = True
+
+
 def _test(bundle: Bundle, sentence: str, rule: str, found_by: str, readable: bool) -> None:
     if not sentence.strip():
         st.info("Write the sentence first: it is what the card is called.")
@@ -301,6 +310,7 @@ def _test(bundle: Bundle, sentence: str, rule: str, found_by: str, readable: boo
         source = origin["told"]
     try:
         with st.spinner("Testing on unused examples"):
+            st.session_state.pop(ASKED_FOR_TEST, None)
             _, event = keep_hypothesis(
                 bundle,
                 services.store(),

@@ -116,7 +116,11 @@ def notify(words: str, icon: str) -> None:
 
 
 def show_notice() -> None:
-    """What the last action did, once."""
-    notice = st.session_state.pop(keys.NOTICE, None)
+    """What the last action did, once.
+
+    It is forgotten only when it is on its way: a run that is ended just here leaves it to the next.
+    """
+    notice = st.session_state.get(keys.NOTICE)
     if notice:
         st.toast(notice[0], icon=notice[1], duration="long")
+        st.session_state.pop(keys.NOTICE, None)

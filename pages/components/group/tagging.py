@@ -40,16 +40,16 @@ def rename_form(bundle: Bundle, choice: Choice) -> None:
         st.popover(f"Rename region {choice.number}", icon=":material/edit:", type="tertiary"),
         st.form("rename", border=False),
     ):
-        name = st.text_input("Name", value=choice.name, max_chars=80, key=f"name_{choice.key}")
-        if st.form_submit_button("Rename"):
-            try:
-                services.store().rename_region(
-                    bundle.digest, choice.source["key"], name, author=frame.who()
-                )
-            except BackendError as error:
-                st.error(text.plain(error, limit=300))
-            else:
-                st.rerun()
+        st.text_input("Name", value=choice.name, max_chars=80, key=f"name_{choice.key}")
+        st.form_submit_button("Rename", on_click=_rename, args=(bundle.digest, choice))
+
+
+def _rename(digest: str, choice: Choice) -> None:
+    name = str(st.session_state.get(f"name_{choice.key}") or "")
+    try:
+        services.store().rename_region(digest, choice.source["key"], name, author=frame.who())
+    except BackendError as error:
+        st.session_state[keys.NOTICE] = (text.plain(error, limit=300), ":material/error:")
 
 
 def tag_bar(bundle: Bundle, targets: Sequence[tuple[str, list[str], dict[str, Any]]]) -> None:

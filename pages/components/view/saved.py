@@ -62,7 +62,7 @@ def show_popover(bundle: Bundle, looked: Looked) -> None:
 
 def check_opened(looked: Looked) -> None:
     """Say when a view that was just opened holds other rows than when it was saved."""
-    was = st.session_state.pop(keys.SAVED_COUNTS, None)
+    was = st.session_state.get(keys.SAVED_COUNTS)
     now = _counts(looked)
     if was is not None and was != now:
         st.info(
@@ -71,6 +71,7 @@ def check_opened(looked: Looked) -> None:
             "the same: tags have changed since.",
             icon=":material/difference:",
         )
+    st.session_state.pop(keys.SAVED_COUNTS, None)
 
 
 def _counts(looked: Looked) -> list[int]:

@@ -1,6 +1,7 @@
 """Tags, region names, hypotheses and views: an append-only log, and the state folded from it."""
 
 from backend.store.authors import Author, Who, author_of
+from backend.store.known import KnownRegion
 from backend.store.log import Event, clean_author, clean_tag
 from backend.store.reader import Reader
 from backend.store.store import Store
@@ -9,6 +10,7 @@ from backend.store.views import SavedView
 __all__ = [
     "Author",
     "Event",
+    "KnownRegion",
     "Reader",
     "SavedView",
     "Store",

@@ -132,7 +132,8 @@ class LogKeeper:
         """Append one event of any kind but undo and redo, its parts checked."""
         digest, who = digest_of(bundle), author_of(author)
         tagging = kind in ("tag", "untag")
-        names = clean_ids(ids) if tagging else []
+        named = tagging or (kind == "known" and payload["reason"])
+        names = clean_ids(ids) if named else []
         values = {
             "bundle": digest,
             "author": who.name,

@@ -13,7 +13,7 @@ from backend.core.arrays import as_numpy
 from backend.core.errors import InputError, StoreError
 from backend.core.plural import counted
 
-CHANGES = ("tag", "untag", "rename_region", "hypothesis", "view", "blind_check")
+CHANGES = ("tag", "untag", "rename_region", "hypothesis", "view", "blind_check", "known")
 """Kinds that change what is shown, and that undo and redo therefore act on."""
 
 KINDS = (*CHANGES, "setting", "undo", "redo")
@@ -37,18 +37,19 @@ class Event:
         When, in UTC: ``2026-11-22T16:00:50.123Z``.
     kind : str
         ``tag``, ``untag``, ``rename_region``, ``hypothesis``, ``view``, ``blind_check``,
-        ``setting``, ``undo`` or ``redo``.
+        ``known``, ``setting``, ``undo`` or ``redo``.
     tag : str or None
         The tag of a ``tag`` or ``untag``.
     target : int or None
         ``seq`` of the event that an ``undo`` or ``redo`` is about.
     n_ids : int
-        How many examples a ``tag`` or ``untag`` names.
+        How many examples a ``tag``, ``untag`` or ``known`` names.
     payload : dict
         ``source`` of a ``tag`` or ``untag`` (where the examples came from); ``key`` and ``name`` of
         a ``rename_region``; ``key`` and ``card`` (None takes it away) of a ``hypothesis``; ``key``,
         ``name``, ``was`` (the name of one that is taken away) and ``state`` (None takes it away) of
-        a ``view``; ``check`` of a ``blind_check``; ``name`` and ``value`` of a ``setting``; ``of``,
+        a ``view``; ``check`` of a ``blind_check``; ``key``,
+        ``name``, ``reason`` (empty takes it back), ``note`` and ``source`` of a ``known``; ``name`` and ``value`` of a ``setting``; ``of``,
         the summary of the target, of an ``undo`` or ``redo``.
     undone : bool
         Whether the change was reverted, as of the moment the event was read.
@@ -104,6 +105,11 @@ class Event:
             return f"saved the view '{self.payload.get('name', '')}'"
         if self.kind == "blind_check":
             return f"answered a blind check: {self.payload['check'].get('answer', '')}"
+        if self.kind == "known":
+            name, reason = self.payload.get("name", ""), self.payload.get("reason", "")
+            if not reason:
+                return f"took back '{name}', which was set aside"
+            return f"set aside '{name}', {examples}: {reason}"
         if self.kind == "setting":
             return f"set {self.payload.get('name', '')}"
         verb = "undid" if self.kind == "undo" else "redid"

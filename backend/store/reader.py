@@ -12,6 +12,7 @@ from backend.core.errors import StoreError
 from backend.store.authors import Who
 from backend.store.fold import Fold
 from backend.store.keeper import RETRY_S, digest_of
+from backend.store.known import KnownRegion
 from backend.store.log import Event
 from backend.store.store import Store
 from backend.store.views import SavedView
@@ -60,6 +61,9 @@ class Reader:
 
     def views(self, bundle: Any) -> list[SavedView]:
         return self._read(bundle, lambda: self._store.views(bundle), list)
+
+    def known_regions(self, bundle: Any) -> list[KnownRegion]:
+        return self._read(bundle, lambda: self._store.known_regions(bundle), list)
 
     def setting(self, bundle: Any, name: str, *, author: Who = "local") -> Any:
         return self._read(

@@ -13,7 +13,7 @@ from backend.store.authors import key_of
 from backend.store.fold import Step
 from backend.store.log import CHANGES, Event, unpack_ids
 
-NAMED = ("rename_region", "hypothesis", "view", "setting")
+NAMED = ("rename_region", "hypothesis", "view", "known", "setting")
 """Kinds whose payload the fold needs."""
 
 
@@ -23,6 +23,8 @@ def step_of(row: Row[*tuple[Any, ...]]) -> Step:
     name = "a card" if payload.get("card") else payload.get("name", "")
     if row.kind == "view" and payload.get("state") is None:
         name = ""
+    if row.kind == "known":
+        name = payload.get("reason", "")
     return Step(
         row.seq,
         row.author,

@@ -39,7 +39,7 @@ def repeats(rows: NDArray[np.int64], known: Sequence[NDArray[np.bool_]], share: 
 
     ``known`` are (n,) masks.
     """
-    return any(mask[rows].sum() >= share * min(len(rows), np.count_nonzero(mask)) for mask in known)
+    return any(mask[rows].sum() >= share * min(len(rows), int(mask.sum())) for mask in known)
 
 
 def note_of(known: Sequence[NDArray[np.int64]]) -> tuple[str, ...]:

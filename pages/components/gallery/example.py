@@ -9,6 +9,7 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.neighbours import Neighbours, nearest
+from backend.store import Event
 from backend.views import likely_classes, share_below
 from pages.components.gallery import media
 from pages.components.gallery.known import groups_of, names_of
@@ -91,13 +92,18 @@ def _facts(shown: Shown, at: int, row: int, *, elsewhere: bool) -> dict[str, Any
             {
                 "time": event.time[:16].replace("T", " "),
                 "who": event.author,
-                "what": f"{'tagged' if event.kind == 'tag' else 'took off'} '{event.tag}'"
-                + _with_others(event.n_ids - 1),
+                "what": _what(event) + _with_others(event.n_ids - 1),
                 "undone": event.undone,
             }
             for event in reversed(services.known().events_of(bundle.digest, str(bundle.ids[row])))
         ],
     }
+
+
+def _what(event: Event) -> str:
+    if event.kind == "known":
+        return f"set aside, {event.payload['reason']}"
+    return f"{'tagged' if event.kind == 'tag' else 'took off'} '{event.tag}'"
 
 
 def _with_others(n: int) -> str:

@@ -179,6 +179,57 @@ def test_ones_own_actions_are_told_by_the_key(store, writes, asks, same):
     assert (first.author, first.author_key) == (name, author_of(writes).key)
 
 
+# Regions that are set aside
+
+
+def test_a_region_is_set_aside_for_everybody_and_taken_back_by_who_did_it(store):
+    first = store.set_aside(BUNDLE, ["b", "a"], " label noise ", name="2 shirts", author="Ada")
+    store.set_aside(
+        BUNDLE, ["c"], "seen", name="bags", note="in May", source={"number": 3}, author="Bob"
+    )
+    key = first.payload["key"]
+    held = store.known_regions(BUNDLE)
+    assert [(one.name, one.reason, one.note, one.ids, one.author_key) for one in held] == [
+        ("2 shirts", "label noise", "", ("b", "a"), "ada"),
+        ("bags", "seen", "in May", ("c",), "bob"),
+    ]
+    assert held[1].source == {"number": 3} and first.summary == (
+        "set aside '2 shirts', 2 examples: label noise"
+    )
+    assert [event.kind for event in store.events_of(BUNDLE, "a")] == ["known"]
+    assert store.tags(BUNDLE).empty  # nothing is tagged by it
+
+    def names():
+        return [one.name for one in store.known_regions(BUNDLE)]
+
+    with pytest.raises(InputError, match="set aside by Ada, who alone can take it back"):
+        store.take_back(BUNDLE, key, author="Bob")
+    taken = store.take_back(BUNDLE, key, author="ada")
+    assert names() == ["bags"] and taken.summary == "took back '2 shirts', which was set aside"
+    with pytest.raises(InputError, match="not set aside any more"):
+        store.take_back(BUNDLE, key, author="Ada")
+    for act, left in [("undo", 2), ("undo", 1), ("redo", 2), ("redo", 1)]:
+        assert getattr(store, act)(BUNDLE, "Ada") is not None
+        assert len(names()) == left
+    assert store.undo(BUNDLE, "Bob") is not None and names() == []
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"ids": []}, "at least one example"),
+        ({"reason": " "}, "the reason must have 1 to 80"),
+        ({"name": "x" * 201}, "the name of a region must have 1 to 200"),
+        ({"note": "x" * 1001}, "the note must have 1 to 1000"),
+    ],
+)
+def test_what_cannot_be_set_aside(store, changes, message):
+    given = {"ids": ["a"], "reason": "known", "name": "shirts"} | changes
+    with pytest.raises(InputError, match=message):
+        store.set_aside(BUNDLE, **given)
+    assert store.known_regions(BUNDLE) == []
+
+
 # Databases of the version before
 
 

@@ -1,7 +1,7 @@
 """Tags, region names, hypotheses and views: an append-only log, and the state folded from it."""
 
 from backend.store.authors import Author, Who, author_of
-from backend.store.known import KnownRegion
+from backend.store.carry import CarriedTags
 from backend.store.log import Event, clean_author, clean_tag
 from backend.store.reader import Reader
 from backend.store.store import Store
@@ -9,8 +9,8 @@ from backend.store.views import SavedView
 
 __all__ = [
     "Author",
+    "CarriedTags",
     "Event",
-    "KnownRegion",
     "Reader",
     "SavedView",
     "Store",

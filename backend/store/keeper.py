@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
 from backend.core.errors import InputError, StoreError
+from backend.core.plural import counted
 from backend.store.authors import Who, author_of
 from backend.store.database import database_url, events, open_database, reading, where, writing
 from backend.store.fold import Fold
@@ -28,6 +29,9 @@ from backend.store.log import (
     pack_payload,
 )
 from backend.store.rows import NAMED, event_of, step_of
+
+TOGETHER = "together "
+"""Begins the operation of changes that are one step to their author; a name they share follows."""
 
 RETRY_S = 3.0
 """How long a database that could not be opened is not tried again; until then the answer is the same."""
@@ -130,11 +134,28 @@ class LogKeeper:
         operation: str | None = None,
     ) -> Event:
         """Append one event of any kind but undo and redo, its parts checked."""
+        values = self._values(
+            kind, bundle, author, payload=payload, ids=ids, tag=tag, operation=operation
+        )
+        with self._writing() as connection:
+            return self._append(connection, values)
+
+    def _values(
+        self,
+        kind: str,
+        bundle: Any,
+        author: Who,
+        *,
+        payload: dict[str, Any],
+        ids: Iterable[str] = (),
+        tag: str | None = None,
+        operation: str | None = None,
+    ) -> dict[str, Any]:
+        """The row of such an event, but for its time."""
         digest, who = digest_of(bundle), author_of(author)
         tagging = kind in ("tag", "untag")
-        named = tagging or (kind == "known" and payload["reason"])
-        names = clean_ids(ids) if named else []
-        values = {
+        names = clean_ids(ids) if tagging else []
+        return {
             "bundle": digest,
             "author": who.name,
             "author_key": who.key,
@@ -146,8 +167,6 @@ class LogKeeper:
             "ids": pack_ids(names) if names else b"",
             "operation": clean_operation(operation),
         }
-        with self._writing() as connection:
-            return self._append(connection, values)
 
     def _revert(
         self, kind: str, bundle: Any, author: Who, operation: str | None = None
@@ -163,20 +182,49 @@ class LogKeeper:
                 target = fold.undoable(who.key) if kind == "undo" else fold.redoable(who.key)
             if target is None:
                 return None
-            reverted = self._read(connection, target)
-            values = {
-                "bundle": digest,
-                "author": who.name,
-                "author_key": who.key,
-                "kind": kind,
-                "tag": reverted.tag,
-                "target": target,
-                "n_ids": reverted.n_ids,
-                "payload": pack_payload({"of": reverted.summary}),
-                "ids": b"",
-                "operation": operation,
-            }
-            return self._append(connection, values)
+            step = self._step(connection, self._read(connection, target), fold, kind == "redo")
+            made: list[Event] = []
+            for reverted in step:
+                more = f" and {counted(len(step) - 1, 'set')} more" if step[1:] and not made else ""
+                values = {
+                    "bundle": digest,
+                    "author": who.name,
+                    "author_key": who.key,
+                    "kind": kind,
+                    "tag": reverted.tag,
+                    "target": reverted.seq,
+                    "n_ids": reverted.n_ids,
+                    "payload": pack_payload({"of": reverted.summary + more}),
+                    "ids": b"",
+                    "operation": None if made else operation,
+                }
+                made.append(self._append(connection, values))
+            return made[0]
+
+    def _step(
+        self, connection: Connection, change: Event, fold: Fold, undone: bool
+    ) -> list[Event]:
+        """A change with those that were made together with it and are in the same state.
+
+        The one that undo or redo comes to first stands first.
+        """
+        operation = change.operation or ""
+        if not operation.startswith(TOGETHER):
+            return [change]
+        shared = operation.rpartition(" ")[0]
+        columns = events.c
+        query = (
+            sa.select(events)
+            .where(
+                columns.bundle == change.bundle,
+                columns.author_key == change.author_key,
+                columns.operation.startswith(f"{shared} ", autoescape=True),
+            )
+            .order_by(columns.seq if undone else columns.seq.desc())
+        )
+        with self._lock:
+            found = [event_of(row, fold.undone) for row in connection.execute(query)]
+        return [one for one in found if one.undone == undone]
 
     def _peek(self, bundle: Any, author: Who, *, redo: bool) -> Event | None:
         digest, who = digest_of(bundle), author_of(author)

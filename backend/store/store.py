@@ -11,15 +11,15 @@ import sqlalchemy as sa
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.store.authors import Who, author_of
+from backend.store.carry import CarriesTags
 from backend.store.database import events
 from backend.store.keeper import LogKeeper, digest_of
-from backend.store.known import KnownRegions
 from backend.store.log import KINDS, Event, clean_name
 from backend.store.rows import event_of
 from backend.store.views import SavedViews
 
 
-class Store(SavedViews, KnownRegions, LogKeeper):
+class Store(SavedViews, CarriesTags, LogKeeper):
     """Tags, region names, hypotheses and views of all bundles, in a log that only grows.
 
     >>> store = Store(home=folder)                                            # doctest: +SKIP
@@ -253,7 +253,7 @@ class Store(SavedViews, KnownRegions, LogKeeper):
             return [event_of(row, fold.undone) for row in rows]
 
     def events_of(self, bundle: Any, example: str) -> list[Event]:
-        """The tags, untags and settings aside, reverted or not, that name this example, oldest first."""
+        """The tags and untags, reverted or not, that name the example with this id, oldest first."""
         with self._fold(bundle) as fold:
             seqs = fold.changes_of(example)
         return self.events_at(bundle, seqs)

@@ -5,6 +5,7 @@ from backend.export.flagged import Export, export_flagged
 from backend.export.manifest import Manifest, read_manifest
 from backend.export.replay import replay
 from backend.export.shapes import keep_shape, make_shape
+from backend.export.sharpened import record_of
 from backend.export.table import read_export
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "neutralise",
     "read_export",
     "read_manifest",
+    "record_of",
     "replay",
     "restore",
 ]

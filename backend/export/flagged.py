@@ -22,12 +22,14 @@ from backend.export.manifest import Manifest, manifest_content, read_manifest
 from backend.export.regions import region_of
 from backend.export.table import (
     ASIDE,
+    SHARPENED,
     column_kinds,
     free_names,
     own_columns,
     to_csv,
     user_columns,
 )
+from backend.sharpen.record import KIND, Record, evaluate
 from backend.store import Store
 from backend.store.fold import Fold
 
@@ -91,7 +93,9 @@ def export_flagged(
         bound to; empty likewise, and when the shape, or for a tag put on by key the result of the
         search, is not in the home folder any more), ``kept_aside`` (whether the example is among
         those that a search for regions of this bundle keeps aside, with the groups of that
-        search), ``loss``, ``label`` and ``prediction`` (class names where the bundle has classes;
+        search), where a tag is of a group sharpened by answers ``score`` (of its ranking, higher first,
+        to 4 digits) and ``answer`` (``yes``, ``no``, ``skipped``, ``tied``, or empty), ``loss``,
+        ``label`` and ``prediction`` (class names where the bundle has classes;
         empty when it has none), then the user's own columns. A column of theirs that is called
         like one of ours gets ``_user`` after its name.
 
@@ -171,6 +175,7 @@ def flagged_rows(bundle: Any, manifest: Manifest) -> pd.DataFrame:
             "author": pairs["author"],
             "time": pairs["time"],
             **_of_regions(bundle, pairs["source_seq"].to_numpy(), place, manifest, fold.names),
+            **_of_answers(bundle, pairs["source_seq"].to_numpy(), place, manifest),
             "loss": np.asarray(bundle.losses, dtype=np.float64)[place],
             "label": _named(bundle, bundle.labels, bundle.label_names, place),
             "prediction": _named(bundle, bundle.predictions, bundle.prediction_names, place),
@@ -224,6 +229,26 @@ def _of_regions(
                 splits[groups] = bundle_aside(bundle, groups)
             aside[rows] = splits[groups][place[rows]]
     return {"region": pd.Series(called, dtype="str"), "weight": weights, ASIDE: aside}
+
+
+def _of_answers(
+    bundle: Any, seqs: NDArray[np.int64], place: NDArray[np.int64], manifest: Manifest
+) -> dict[str, Any]:
+    """The columns of rows that were tagged as part of a group sharpened by answers."""
+    if SHARPENED[0] not in manifest.columns:
+        return {}
+    scores, words = np.full(len(seqs), np.nan), np.full(len(seqs), "", dtype=object)
+    for seq in np.unique(seqs).tolist():
+        source = manifest.sources.get(seq)
+        if not source or source.get("kind") != KIND:
+            continue
+        record = Record.from_source(source, told=f"the sharpened group of event {seq}")
+        found, told = evaluate(record, bundle)
+        for at in np.flatnonzero(seqs == seq):
+            # Rounded: it is ranked again on replay, where a processor may differ in the last bits.
+            scores[at] = float(f"{found.scores[place[at]]:.4g}")
+            words[at] = told.word(int(place[at]))
+    return dict(zip(SHARPENED, (scores, pd.Series(words, dtype="str")), strict=True))
 
 
 def _named(bundle: Any, given: Any, names: Any, place: NDArray[np.int64]) -> Any:

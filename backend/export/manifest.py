@@ -29,6 +29,9 @@ name, each once (``backend.export.shapes``); center and precision of such a sour
 stand-in. ``labels`` are those that the region is bound to, ``layer`` the layer it was found in. A
 source of kind ``keyboard`` or ``picked`` holds the region in whose gallery the examples were tagged
 in ``from``, completed with where it lies as far as that is known (``backend.export.regions``).
+A source of kind ``sharpened`` (``backend.sharpen.record``) holds every answer with its author, time
+and the chance with which the example was drawn, the examples and the source of the group it started
+from, layer, seed, cut, and the versions that made the ranking: its scores are ranked again on replay.
 ``columns`` are those of the CSV. One from before examples were kept aside has no ``kept_aside``,
 and is replayed without it.
 ``hypotheses`` are all cards of the bundle, whatever their tags, for people and other programs, with
@@ -50,8 +53,9 @@ from backend.core.errors import BackendError, InputError
 from backend.core.shape import Shape
 from backend.export.regions import completed, region_of
 from backend.export.shapes import packed_shapes, read_shapes
-from backend.export.table import OLD_COLUMNS, OWN_COLUMNS
+from backend.export.table import OLD_COLUMNS, OWN_COLUMNS, SHARPENED_COLUMNS
 from backend.rules.cards import card_now
+from backend.sharpen.record import KIND
 from backend.store import Event, clean_author, clean_tag
 from backend.store.fold import Step
 from backend.store.log import clean_ids, clean_name, pack_payload
@@ -230,9 +234,15 @@ def read_manifest(data: bytes | str | dict[str, Any], *, complete: bool = True) 
         {seq: sources[place] for seq, place in places.items()},
         sha256,
         content,
-        _columns(content) if complete else OWN_COLUMNS,
+        _columns(content) if complete else _own_columns(sources),
         read_shapes(content.get("shapes", {})),
     )
+
+
+def _own_columns(sources: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Our columns of a new CSV."""
+    sharpened = any(source.get("kind") == KIND for source in sources)
+    return SHARPENED_COLUMNS if sharpened else OWN_COLUMNS
 
 
 def _columns(content: dict[str, Any]) -> tuple[str, ...]:
@@ -240,7 +250,7 @@ def _columns(content: dict[str, Any]) -> tuple[str, ...]:
     given = content.get("columns", [{"name": name} for name in OLD_COLUMNS])
     listed = given if isinstance(given, list) else []
     names = [one.get("name") if isinstance(one, dict) else None for one in listed]
-    for ours in (OWN_COLUMNS, OLD_COLUMNS):
+    for ours in (SHARPENED_COLUMNS, OWN_COLUMNS, OLD_COLUMNS):
         if tuple(names[: len(ours)]) == ours:
             return ours
     raise InputError(

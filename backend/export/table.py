@@ -27,6 +27,12 @@ OWN_COLUMNS = (
 )
 """What every export starts with; the user's columns follow under their own names."""
 
+SHARPENED = ("score", "answer")
+SHARPENED_COLUMNS = tuple(
+    one for name in OWN_COLUMNS for one in ((*SHARPENED, name) if name == "loss" else (name,))
+)
+"""What it starts with where one of the tags is of a group that was sharpened by answers."""
+
 OLD_COLUMNS = tuple(name for name in OWN_COLUMNS if name != ASIDE)
 """What it started with before examples were kept aside."""
 
@@ -108,8 +114,8 @@ def read_export(data: bytes) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        All columns text, restored, except ``weight`` and ``loss``: float64, NaN where empty; and
-        ``kept_aside``, bool, in files that have it.
+        All columns text, restored, except ``weight``, ``loss`` and the ``score`` of sharpened
+        groups: float64, NaN where empty; and ``kept_aside``, bool, in files that have it.
 
     Raises
     ------
@@ -140,13 +146,14 @@ def read_export(data: bytes) -> pd.DataFrame:
             for place, name in enumerate(names)
         }
     )
-    for name in ("weight", "loss"):
+    ours = names[: names.index("loss")]
+    for name in ("weight", "loss", *(one for one in ("score",) if one in ours)):
         try:
             table[name] = [float(cell) if cell else np.nan for cell in table[name]]
         except ValueError as error:
             raise InputError(f"column '{name}' must hold numbers: {error}.") from error
     # Behind our columns it is one of the user's, in a file from before.
-    if ASIDE in names[: names.index("loss")]:
+    if ASIDE in ours:
         cells = table[ASIDE].str.lower()
         if not cells.isin(["true", "false"]).all():
             raise InputError(f"column '{ASIDE}' must hold True or False.")

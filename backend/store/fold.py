@@ -2,7 +2,7 @@
 
 The rule
 --------
-A change (tag, untag, rename, hypothesis, view, blind check, region set aside) is *live* unless the last undo or redo that points at it is an undo.
+A change (tag, untag, rename, hypothesis, view, blind check, region set aside, answer) is *live* unless the last undo or redo that points at it is an undo.
 The state is the fold of the live changes in ``seq`` order:
 
 - ``tag`` adds the pairs (id, tag) that are not there; a pair that is there keeps its first author
@@ -77,6 +77,7 @@ class Fold:
         self._card_events: dict[str, list[int]] = {kind: [] for kind in CARDS}
         self._cards: dict[str, dict[str, int]] = {kind: {} for kind in CARDS}
         self._settings: dict[tuple[str, str], int] = {}
+        self._answers: dict[str, list[int]] = {}
         self._done: dict[str, list[int]] = {}
         self._reverted: dict[str, list[int]] = {}
         self._table: pd.DataFrame | None = None
@@ -115,6 +116,10 @@ class Fold:
         """``seq`` of what this author set last under this name."""
         return self._settings.get((author_key, name))
 
+    def answers(self, question: str) -> list[int]:
+        """``seq`` of the answers to this question that stand, the earliest first."""
+        return [seq for seq in self._answers.get(question, []) if seq not in self.undone]
+
     def counts(self) -> dict[str, int]:
         """Tag -> how many examples carry it, tags in alphabetical order; none with 0."""
         sizes = {tag: int(np.count_nonzero(held)) for tag, held in sorted(self._held.items())}
@@ -138,11 +143,15 @@ class Fold:
         return found
 
     def changes_of(self, example: str) -> list[int]:
-        """``seq`` of the changes, live or not, that name this example, oldest first."""
+        """``seq`` of the changes, live or not, that name this example, oldest first; no answers."""
         code = self._codes.get(example)
         if code is None:
             return []
-        return [seq for seq, change in self._changes.items() if (change.codes == code).any()]
+        return [
+            seq
+            for seq, change in self._changes.items()
+            if change.step.kind != "answer" and (change.codes == code).any()
+        ]
 
     def table(self) -> pd.DataFrame:
         """The pairs in force: id, tag, author, time, source_seq; ordered by tag, then id.
@@ -167,6 +176,8 @@ class Fold:
         elif step.kind in CARDS:
             self._card_events[step.kind].append(step.seq)
             self._write_card(step)
+        elif step.kind == "answer":
+            self._answers.setdefault(step.key, []).append(step.seq)
         elif step.kind in ("tag", "untag"):
             tag = step.tag or ""
             self._by_tag.setdefault(tag, []).append(step.seq)

@@ -20,6 +20,7 @@ from backend.store.authors import Who, author_of
 from backend.store.database import database_url, events, open_database, reading, where, writing
 from backend.store.fold import Fold
 from backend.store.log import (
+    OF_EXAMPLES,
     Event,
     clean_ids,
     clean_name,
@@ -154,7 +155,8 @@ class LogKeeper:
         """The row of such an event, but for its time."""
         digest, who = digest_of(bundle), author_of(author)
         tagging = kind in ("tag", "untag")
-        names = clean_ids(ids) if tagging else []
+        named = kind in OF_EXAMPLES or (kind == "known" and payload["reason"])
+        names = clean_ids(ids) if named else []
         return {
             "bundle": digest,
             "author": who.name,
@@ -201,9 +203,7 @@ class LogKeeper:
                 made.append(self._append(connection, values))
             return made[0]
 
-    def _step(
-        self, connection: Connection, change: Event, fold: Fold, undone: bool
-    ) -> list[Event]:
+    def _step(self, connection: Connection, change: Event, fold: Fold, undone: bool) -> list[Event]:
         """A change with those that were made together with it and are in the same state.
 
         The one that undo or redo comes to first stands first.

@@ -13,10 +13,13 @@ from backend.core.arrays import as_numpy
 from backend.core.errors import InputError, StoreError
 from backend.core.plural import counted
 
-CHANGES = ("tag", "untag", "rename_region", "hypothesis", "view", "blind_check", "known")
+CHANGES = ("tag", "untag", "rename_region", "hypothesis", "view", "blind_check", "known", "answer")
 """Kinds that change what is shown, and that undo and redo therefore act on."""
 
-KINDS = (*CHANGES, "setting", "undo", "redo")
+KINDS = (*CHANGES, "setting", "question", "undo", "redo")
+
+OF_EXAMPLES = ("tag", "untag", "answer", "question")
+"""Kinds that always name examples."""
 
 _REFUSED = ("Cc", "Cs", "Zl", "Zp")  # control characters, broken halves, line breaks
 
@@ -37,19 +40,20 @@ class Event:
         When, in UTC: ``2026-11-22T16:00:50.123Z``.
     kind : str
         ``tag``, ``untag``, ``rename_region``, ``hypothesis``, ``view``, ``blind_check``,
-        ``known``, ``setting``, ``undo`` or ``redo``.
+        ``known``, ``answer``, ``setting``, ``question``, ``undo`` or ``redo``.
     tag : str or None
         The tag of a ``tag`` or ``untag``.
     target : int or None
         ``seq`` of the event that an ``undo`` or ``redo`` is about.
     n_ids : int
-        How many examples a ``tag``, ``untag`` or ``known`` names.
+        How many examples a ``tag``, ``untag``, ``known``, ``answer`` or ``question`` names.
     payload : dict
         ``source`` of a ``tag`` or ``untag`` (where the examples came from); ``key`` and ``name`` of
         a ``rename_region``; ``key`` and ``card`` (None takes it away) of a ``hypothesis``; ``key``,
         ``name``, ``was`` (the name of one that is taken away) and ``state`` (None takes it away) of
         a ``view``; ``check`` of a ``blind_check``; ``key``,
-        ``name``, ``reason`` (empty takes it back), ``note`` and ``source`` of a ``known``; ``name`` and ``value`` of a ``setting``; ``of``,
+        ``name``, ``reason`` (empty takes it back), ``note`` and ``source`` of a ``known``; ``name`` and ``value`` of a ``setting``;
+        what ``backend.store.questions`` says of a ``question`` and an ``answer``; ``of``,
         the summary of the target, of an ``undo`` or ``redo``.
     undone : bool
         Whether the change was reverted, as of the moment the event was read.
@@ -110,6 +114,11 @@ class Event:
             if not reason:
                 return f"took back '{name}', which was set aside"
             return f"set aside '{name}', {examples}: {reason}"
+        if self.kind == "answer":
+            name = self.payload.get("name") or "a group"
+            return f"answered '{self.payload.get('answer', '')}' for '{name}'"
+        if self.kind == "question":
+            return f"began to sharpen '{self.payload.get('name', '')}'"
         if self.kind == "setting":
             return f"set {self.payload.get('name', '')}"
         verb = "undid" if self.kind == "undo" else "redid"

@@ -14,6 +14,7 @@ from backend.store.fold import Fold
 from backend.store.keeper import RETRY_S, digest_of
 from backend.store.known import KnownRegion
 from backend.store.log import Event
+from backend.store.questions import Answer, Question
 from backend.store.store import Store
 from backend.store.views import SavedView
 
@@ -64,6 +65,12 @@ class Reader:
 
     def known_regions(self, bundle: Any) -> list[KnownRegion]:
         return self._read(bundle, lambda: self._store.known_regions(bundle), list)
+
+    def question(self, bundle: Any, key: str) -> Question | None:
+        return self._read(bundle, lambda: self._store.question(bundle, key), lambda: None)
+
+    def answers(self, bundle: Any, key: str) -> list[Answer]:
+        return self._read(bundle, lambda: self._store.answers(bundle, key), list)
 
     def setting(self, bundle: Any, name: str, *, author: Who = "local") -> Any:
         return self._read(

@@ -13,7 +13,7 @@ from backend.store.authors import key_of
 from backend.store.fold import Step
 from backend.store.log import CHANGES, Event, unpack_ids
 
-NAMED = ("rename_region", "hypothesis", "view", "known", "setting")
+NAMED = ("rename_region", "hypothesis", "view", "known", "setting", "answer")
 """Kinds whose payload the fold needs."""
 
 
@@ -21,6 +21,8 @@ def step_of(row: Row[*tuple[Any, ...]]) -> Step:
     """What the fold needs; ``name`` holds the payload of the kinds in ``NAMED``."""
     payload = _payload(row.name, row.seq) if row.kind in NAMED else {}
     name = "a card" if payload.get("card") else payload.get("name", "")
+    if row.kind == "answer":
+        name = ""
     if row.kind == "view" and payload.get("state") is None:
         name = ""
     if row.kind == "known":

@@ -14,13 +14,15 @@ from backend.store.authors import Who, author_of
 from backend.store.carry import CarriesTags
 from backend.store.database import events
 from backend.store.keeper import LogKeeper, digest_of
+from backend.store.known import KnownRegions
 from backend.store.log import KINDS, Event, clean_name
+from backend.store.questions import Questions
 from backend.store.rows import event_of
 from backend.store.views import SavedViews
 
 
-class Store(SavedViews, CarriesTags, LogKeeper):
-    """Tags, region names, hypotheses and views of all bundles, in a log that only grows.
+class Store(SavedViews, KnownRegions, Questions, CarriesTags, LogKeeper):
+    """Tags, region names, hypotheses, views and answers of all bundles, in a log that only grows.
 
     >>> store = Store(home=folder)                                            # doctest: +SKIP
     >>> store.tag(bundle.digest, ["a", "b"], "blurred", author="Ada")         # doctest: +SKIP
@@ -253,7 +255,7 @@ class Store(SavedViews, CarriesTags, LogKeeper):
             return [event_of(row, fold.undone) for row in rows]
 
     def events_of(self, bundle: Any, example: str) -> list[Event]:
-        """The tags and untags, reverted or not, that name the example with this id, oldest first."""
+        """The tags, untags and settings aside, reverted or not, that name this example, oldest first."""
         with self._fold(bundle) as fold:
             seqs = fold.changes_of(example)
         return self.events_at(bundle, seqs)

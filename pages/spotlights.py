@@ -86,6 +86,8 @@ def page() -> None:
             claims.show_explained(bundle.digest, facts, len(regions))
         if method == search.SPOTLIGHTS and result is not None and result.meta.get("notes"):
             st.caption(" ".join(text.plain(note, limit=300) for note in result.meta["notes"]))
+        if result is not None and regions:
+            claims.show_fewer(method, result.meta["regions"])
         with st.container(horizontal=True, vertical_alignment="center"):
             if regions:
                 groups.explain_numbers(method)

@@ -7,6 +7,7 @@ import json
 import math
 from argparse import Namespace
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.cache import Cache
 from backend.cli.bundles import column_map, find_bundle
+from backend.cli.regions import read_regions
 from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
 from backend.core.effects import Effect
 from backend.core.errors import InputError
@@ -34,7 +36,8 @@ from backend.core.wording import (
 from backend.store import Store
 from backend.tasks import complete_options
 from backend.tasks.kept import kept_result
-from backend.tasks.regions import LISTED, count_shown
+from backend.tasks.regions import LISTED, count_shown, known_rows
+from backend.tasks.results import fewer_listed
 
 _OF_ALL = ("shift", "reach", "kept_aside")
 """Arrays of a result that are not one row per region."""
@@ -86,6 +89,8 @@ def regions(options: Namespace) -> Report:
     parts.append(_table(facts) if facts else "No region was found.")
     explained = explained_words([one["explained"] for one in meta["regions"]], shown)
     parts += [f"{explained}."] if explained else []
+    fewer = fewer_listed("regions", meta["regions"], options.regions)
+    parts += [fewer] if fewer and facts else []
     parts += meta["notes"]
     if options.out is not None:
         parts.append(f"Written to {options.out}.")
@@ -109,10 +114,38 @@ def region_options(bundle: Bundle, options: Namespace) -> dict[str, Any]:
             "n_regions": max(LISTED, options.regions),
             "sizes": None if options.size is None else [options.size],
             "groups": options.groups,
+            "known": _known(bundle, options),
             "seed": options.seed,
             "layer": options.layer,
         },
     )
+
+
+def _known(bundle: Bundle, options: Namespace) -> list[list[int]] | None:
+    """Rows of the regions that ``--known`` names."""
+    if options.known is None:
+        return None
+    if options.known == "store":
+        store = Store(home=options.home)
+        try:
+            return known_rows(bundle, store.known_regions(bundle))
+        finally:
+            store.close()
+    if not options.known.endswith(".json"):
+        members = read_regions(bundle, options.known)["members"]
+        return sorted(sorted(rows[rows >= 0].tolist()) for rows in members)
+    try:
+        listed = json.loads(Path(options.known).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{options.known} cannot be read as JSON: {str(error)[:120]}") from error
+    if not isinstance(listed, list) or not all(isinstance(one, list) and one for one in listed):
+        raise InputError(f"{options.known} must hold a list of lists of ids, one for each region.")
+    places = [bundle.places([str(name) for name in one]) for one in listed]
+    for one, at in zip(listed, places, strict=True):
+        if (at < 0).any():
+            lost = str(one[int((at < 0).argmax())])[:80]
+            raise InputError(f"{options.known} names {lost!r}, which is no id of the bundle.")
+    return sorted(sorted(set(at.tolist())) for at in places)
 
 
 def said_of(fact: Mapping[str, Any]) -> tuple[str, str]:

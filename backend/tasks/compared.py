@@ -18,6 +18,7 @@ from backend.slices.inputs import Inputs
 from backend.spotlight import Regions
 from backend.spotlight.find import search_spotlights
 from backend.spotlight.options import NO_MORE_OPTIMA, SearchOptions
+from backend.tasks.results import NONE_STAND_OUT
 
 
 def spotlight_groups(
@@ -93,7 +94,7 @@ def region_groups(
         kinds=["class" if one["bound"] else "all" for one in facts],
         sees=("labels",) if any(one["bound"] for one in facts) else (),
         notes=found.notes,
-        asked=(n_groups, "no more stand out"),
+        asked=(n_groups, NONE_STAND_OUT),
         parameters=dict(found.options),
         ranked=(weights, found.scores[: len(facts)]),
         own=OwnTest(

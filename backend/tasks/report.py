@@ -35,7 +35,8 @@ from backend.store import Store
 from backend.tasks import TASKS, complete_options
 from backend.tasks.kept import kept_result
 from backend.tasks.methods import comparison_table, named_rows
-from backend.tasks.regions import count_shown
+from backend.tasks.regions import SHOWN, count_shown, known_rows
+from backend.tasks.results import fewer_listed
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
@@ -50,7 +51,8 @@ def run_report(
     -------
     spotlights, regions : dict or None
         Options of one of these tasks; without any, regions with their defaults. Its result is
-        taken from the cache, or searched now. Of regions the report lists the labels that fail and
+        taken from the cache, or searched now. What is set aside in the log is set aside in a search
+        for regions whose options do not say it. Of regions the report lists the labels that fail and
         the first ``SHOWN`` others.
     claim : bool
         Whether the report says how sure the regions are. Of spotlights that is taken from the task
@@ -94,7 +96,10 @@ def report_contents(
     """What the report says; ``options`` are complete, ``home`` holds the cache and the events."""
     bundle, layer = bundle.at_layer(options["layer"]), {"layer": options["layer"]}
     search = "regions" if options["spotlights"] is None else "spotlights"
-    wanted = complete_options(search, (options[search] or {}) | layer)
+    given = (options[search] or {}) | layer
+    if search == "regions" and "known" not in given:
+        given["known"] = _set_aside(bundle, options, home)
+    wanted = complete_options(search, given)
     cache = Cache(home)
     found = kept_result(search, bundle, wanted, progress=share_of(progress, 0.0, 0.1), cache=cache)
     shown = count_shown(found.meta["regions"]) if search == "regions" else None
@@ -127,6 +132,16 @@ def report_contents(
             methods=methods,
             shown=shown,
         )
+    finally:
+        store.close()
+
+
+def _set_aside(
+    bundle: Bundle, options: Mapping[str, Any], home: str | None
+) -> list[list[int]] | None:
+    store = Store(home=home, until=options["log"] or None)
+    try:
+        return known_rows(bundle, store.known_regions(bundle))
     finally:
         store.close()
 
@@ -170,11 +185,14 @@ def claims_of_regions(meta: Mapping[str, Any], *, shown: int | None = None) -> d
         )
     shares = [one.get("explained") for one in meta["regions"]]
     explained = explained_words(shares, len(regions))
+    below = [f"{explained}."] if explained else []
+    if shown is not None and regions:
+        below += filter(None, [fewer_listed("regions", meta["regions"], SHOWN)])
     return {
         "regions": regions,
         "level": LEVEL,
         "n_candidates": meta["n_candidates"],
-        "explained": f"{explained}." if explained else "",
+        "explained": " ".join(below),
         "note": " ".join([HOW, *meta["notes"]]),
     }
 

@@ -14,6 +14,7 @@ from backend.core import wording
 from backend.core.effects import Effect
 from backend.core.groups import SMALL
 from backend.tasks.regions import count_shown
+from backend.tasks.results import fewer_listed
 from backend.tasks.sampled import found_again
 from pages.components.shared import keys, link, palette, text
 from pages.components.shared.choice import Choice, sampled_key
@@ -98,6 +99,13 @@ def show_explained(digest: str, regions: Sequence[Facts], shown: int) -> None:
             on_click=_open_or_close,
             args=(digest,),
         )
+
+
+def show_fewer(method: str, regions: Sequence[Facts]) -> None:
+    """Say below the list why it is shorter than was asked for, in the words of all lists."""
+    words = fewer_listed(method, regions, int(st.session_state[keys.N_REGIONS]))
+    if words:
+        st.caption(text.plain(words, limit=200))
 
 
 def _opened() -> frozenset[str]:

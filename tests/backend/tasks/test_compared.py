@@ -91,6 +91,9 @@ def test_spotlights_are_those_of_their_task(bundle, own):
     ]
     fewer = f"{len(rows)} of {own['n_spotlights']}: {NO_MORE_OPTIMA}."
     assert (fewer in notes) == (len(rows) < own["n_spotlights"])
+    # The list of the page says it in the same words.
+    below = fewer_listed("spotlights", rows, own["n_spotlights"])
+    assert below == said["methods"]["spotlights"]["fewer"] == (fewer if fewer in notes else "")
     # They were found on all examples: what is measured was found without those kept aside.
     assert all("found on all examples" in row["note"] for row in rows)
     first = rows[0]

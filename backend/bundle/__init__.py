@@ -18,7 +18,9 @@ from backend.bundle.home import (
     list_bundles,
     open_bundle,
     read_bundle,
+    rename_bundle,
 )
+from backend.bundle.same import SameExamples, same_examples
 from backend.bundle.write import write_bundle
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ __all__ = [
     "Bundle",
     "BundleInfo",
     "FoundField",
+    "SameExamples",
     "collect",
     "delete_bundle",
     "import_bundle",
@@ -35,6 +38,8 @@ __all__ = [
     "list_bundles",
     "open_bundle",
     "read_bundle",
+    "rename_bundle",
+    "same_examples",
     "write_bundle",
 ]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from backend.bundle import check
 from backend.bundle.classes import check_classes, read_classes
-from backend.bundle.contents import Contents
+from backend.bundle.contents import MADE_IDS, Contents
 from backend.bundle.entry import UploadEntry
 from backend.bundle.faults import Faults
 from backend.bundle.find_images import find_images, take_pictures
@@ -138,7 +138,7 @@ def _table(place: Resolved, contents: Contents, n: int | None, faults: Faults) -
                 _check_same_ids(other, columns["id"], first, n, faults)
     elif n is not None and "embeddings" in contents.arrays:  # a header alone may say any n
         columns["id"] = np.array([str(row) for row in range(n)], dtype=object)
-        contents.notes.append("ids: made from row numbers, because none were given.")
+        contents.notes.append(f"{MADE_IDS}, because none were given.")
     for name in ("text", "split"):
         if entry := place.columns.get(name):
             columns[name] = check.column_text(entry, n, name, faults)

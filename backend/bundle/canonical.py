@@ -224,6 +224,20 @@ def _write_manifest(
         os.fsync(stream.fileno())
 
 
+def rename_folder(folder: Path, name: str) -> None:
+    """Write the manifest of a bundle anew with this name, whole or not at all."""
+    manifest = {**read_manifest(folder), "name": name}
+    fresh = folder / f".{MANIFEST}-{os.getpid()}"
+    try:
+        with fresh.open("w", encoding="utf-8") as stream:
+            json.dump(manifest, stream, indent=1)
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(folder / MANIFEST)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
 def bundle_of(contents: Contents, name: str, digest: str, path: Path | None = None) -> Bundle:
     """The bundle that checked contents make."""
     arrays = contents.arrays

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from backend.bundle.entry import UploadEntry
 from backend.bundle.media import Media
 
+MADE_IDS = "ids: made from row numbers"
+"""How the note begins that says so."""
+
 
 @dataclass
 class Contents:

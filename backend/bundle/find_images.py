@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from backend.bundle import check
-from backend.bundle.contents import Contents
+from backend.bundle.contents import MADE_IDS, Contents
 from backend.bundle.entry import UploadEntry
 from backend.bundle.faults import Faults
 from backend.bundle.media import ArrayImages, MemberImages, PackedImages, image_array_problem
@@ -135,7 +135,7 @@ def _images_by_name(contents: Contents, upload: Upload) -> str:
         for key in (inner.rpartition("/")[2], inner, inner.rpartition(".")[0].rpartition("/")[2]):
             files_of[key] = name
         files_of[inner.rpartition(".")[0]] = name
-    made = any(note.startswith("ids: made from row numbers") for note in contents.notes)
+    made = any(note.startswith(MADE_IDS) for note in contents.notes)
     found = [files_of.get(one, "") for one in ids]
     unused = len(files) - len(set(found) - {""})
     if any(found) and not (made and unused):

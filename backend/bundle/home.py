@@ -21,13 +21,14 @@ from backend.bundle.canonical import (
     bundle_of,
     open_folder,
     read_manifest,
+    rename_folder,
     write_folder,
 )
 from backend.bundle.entry import FoundField
 from backend.bundle.faults import Faults, refuse
 from backend.bundle.limits import MAX_NAME_LENGTH
 from backend.bundle.upload import open_upload
-from backend.core.errors import BackendError, BundleError
+from backend.core.errors import BackendError, BundleError, InputError
 from backend.core.home import home_folder, written_in
 from backend.core.memory import ADVICE, allowance, bytes_of, is_out_of_memory, needs_more
 from backend.core.progress import Progress, ignore_progress
@@ -210,7 +211,7 @@ def open_bundle(digest: str, home: PathLike | None = None) -> Bundle:
     BundleError
         If there is none of this digest, or its files were damaged since.
     """
-    folder = _folder_of(digest, home)
+    folder = folder_of(digest, home)
     return open_folder(folder)
 
 
@@ -249,13 +250,37 @@ def delete_bundle(digest: str, home: PathLike | None = None) -> None:
     BundleError
         If there is none of this digest.
     """
-    folder = _folder_of(digest, home)
+    folder = folder_of(digest, home)
     trash = folder.with_name(TRASH + uuid.uuid4().hex)
     try:
         folder.rename(trash)
     except FileNotFoundError as error:
         raise refuse(digest[:12], "", None, "there is no such bundle.", NO_BUNDLE) from error
     shutil.rmtree(trash, ignore_errors=True)
+
+
+def rename_bundle(digest: str, name: str, home: PathLike | None = None) -> str:
+    """Call an imported bundle by another name; nothing else of it changes, its digest neither.
+
+    Returns
+    -------
+    str
+        The name as it is kept: signs that cannot be printed are left out, and it ends at 200.
+
+    Raises
+    ------
+    InputError
+        If nothing is left of the name.
+    BundleError
+        If there is none of this digest.
+    """
+    shown = _shown(name)
+    if not shown:
+        raise InputError("the name of a bundle must have a character that can be printed.")
+    folder = folder_of(digest, home)
+    with _locked(folder.parent), written_in(folder):
+        rename_folder(folder, shown)
+    return shown
 
 
 def inspect_upload(path: PathLike) -> list[FoundField]:
@@ -276,7 +301,14 @@ def inspect_upload(path: PathLike) -> list[FoundField]:
         return [entry.found for entry in upload.entries]
 
 
-def _folder_of(digest: str, home: PathLike | None) -> Path:
+def folder_of(digest: str, home: PathLike | None = None) -> Path:
+    """The folder of an imported bundle.
+
+    Raises
+    ------
+    BundleError
+        If there is none of this digest.
+    """
     # The digest may come from a URL: it is compared with a pattern before it is part of a path.
     if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
         raise refuse(str(digest)[:64], "", None, "a digest has 64 hexadecimal digits.", NO_BUNDLE)

@@ -11,9 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from backend.bundle import Bundle, import_bundle, list_bundles, open_bundle, read_bundle
+from backend.bundle import (
+    Bundle,
+    import_bundle,
+    list_bundles,
+    open_bundle,
+    read_bundle,
+    rename_bundle,
+    same_examples,
+)
 from backend.cli.report import Report, StderrProgress, aligned, listed, plain
-from backend.core.errors import BundleError, Fault, InputError
+from backend.core.errors import BundleError, Fault, InputError, StoreError
 from backend.core.memory import (
     ADVICE,
     LIBRARY_BYTES,
@@ -22,6 +30,7 @@ from backend.core.memory import (
     bounded,
     needs_more,
 )
+from backend.store import Store
 
 
 def find_bundle(
@@ -31,14 +40,14 @@ def find_bundle(
     columns: dict[str, str] | None = None,
     layer: str = "",
 ) -> Bundle:
-    """The bundle that a command names: a path, or the first digits of an imported one's digest.
+    """The bundle that a command names: a path, or an imported one by digest or name.
 
-    A path that exists wins. ``layer`` is the one whose embeddings are wanted, "" for its own.
+    A path that exists wins, then the first digits of a digest, then a name. ``layer`` is the one whose embeddings are wanted, "" for its own.
 
     Raises
     ------
     BundleError
-        If there is neither, more than one digest starts so, or the upload has faults.
+        If there is none, more than one is meant, or the upload has faults.
     InputError
         If it has no such layer.
     """
@@ -49,23 +58,37 @@ def _found(named: str, home: str | None, columns: dict[str, str] | None) -> Bund
     if Path(named).exists():
         with _bounded(named):
             return read_bundle(named, columns=columns)
+    return open_bundle(digest_named(named, home), home)
+
+
+def digest_named(named: str, home: str | None) -> str:
+    """The digest of the imported bundle that is meant, by its first digits or by its name.
+
+    Raises
+    ------
+    BundleError
+        If there is none, or more than one.
+    """
     known = list_bundles(home)
-    found = [
+    starts = [
         info
         for info in known
         if re.fullmatch("[0-9a-f]{4,64}", named) and info.digest.startswith(named)
     ]
+    found = starts or [info for info in known if info.name == named.strip()]
     if len(found) == 1:
-        return open_bundle(found[0].digest, home)
+        return found[0].digest
     if found:
-        told = ", ".join(info.digest[: len(named) + 4] for info in found)
+        digits = len(named) + 4 if starts else 12
+        told = ", ".join(f"{info.digest[:digits]} ({info.created[:16]})" for info in found)
+        are = "start so" if starts else "are called so"
         raise BundleError(
             Fault(
                 named,
                 "",
                 None,
-                f"{len(found)} imported bundles start so: {told}.",
-                "Give more digits.",
+                f"{len(found)} imported bundles {are}: {told}.",
+                "Give more digits." if starts else "Give the first digits of one of them.",
             )
         )
     told = ", ".join(f"{info.digest[:8]} ({info.name})" for info in known[:10]) or "none"
@@ -74,8 +97,8 @@ def _found(named: str, home: str | None, columns: dict[str, str] | None) -> Bund
             named,
             "",
             None,
-            "this is neither a file or folder, nor the first 4 or more digits of an imported "
-            f"bundle's digest. Imported: {told}.",
+            "this is neither a file or folder, nor the name or the first 4 or more digits of an "
+            f"imported bundle. Imported: {told}.",
             "Check the path, or see: python -m backend list",
         )
     )
@@ -104,6 +127,7 @@ def import_one(options: Namespace) -> Report:
         raise BundleError(
             Fault(options.bundle, "", None, "there is no such file or folder.", "Check the path.")
         )
+    origin = None if options.tags_from is None else digest_named(options.tags_from, options.home)
     with _bounded(options.bundle):
         bundle = import_bundle(
             options.bundle,
@@ -112,7 +136,43 @@ def import_one(options: Namespace) -> Report:
             name=options.name,
             progress=StderrProgress(),
         )
-    return summary(bundle)
+    said = summary(bundle)
+    data, lines = _offered(bundle, options) if origin is None else _carried(bundle, origin, options)
+    return Report({**said.data, **data}, "\n\n".join([said.text, *lines]))
+
+
+def _carried(bundle: Bundle, origin: str, options: Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Carry the tags of another bundle over, and say how many."""
+    with contextlib.closing(Store(home=options.home)) as store:
+        done = store.carry_tags(origin, bundle, bundle.ids.tolist(), author=options.author)
+    return {"tags": plain(vars(done))}, [
+        f"Tags of {origin[:12]}: {done.carried:,} carried over, each one tag on one example; "
+        f"{done.known:,} there already; {done.missing:,} not found, since this bundle does not have "
+        "their example. They are one step to undo."
+    ]
+
+
+def _offered(bundle: Bundle, options: Namespace) -> tuple[dict[str, Any], list[str]]:
+    """The bundles of the same examples that have tags; a database that is out of reach has none."""
+    known = [info.digest for info in list_bundles(options.home)]
+    try:
+        with contextlib.closing(Store(home=options.home)) as store:
+            tagged = [one for one in known if one != bundle.digest and store.tag_counts(one)]
+    except StoreError:
+        return {"tags_offered": []}, []
+    found = same_examples(bundle, tagged, options.home)
+    return {"tags_offered": [one.digest for one in found]}, [
+        f"{one.digest[:12]} ({one.name}) has {one.shared:,} of these examples, and tags. Carry them "
+        f"over with: python -m backend import ... --tags-from {one.digest[:12]}"
+        for one in found
+    ]
+
+
+def rename(options: Namespace) -> Report:
+    """Call an imported bundle by another name."""
+    digest = digest_named(options.bundle, options.home)
+    name = rename_bundle(digest, options.name, options.home)
+    return Report({"digest": digest, "name": name}, f"{digest[:12]} is called {name} now.")
 
 
 @contextlib.contextmanager

@@ -13,7 +13,9 @@ from backend.cli.demo import add_options as demo_options
 from backend.cli.report import Report, printable
 from backend.core.errors import BackendError, BundleError
 
-BUNDLE_HELP = "a file or folder, or the first digits of an imported bundle's digest"
+BUNDLE_HELP = (
+    "a file or folder, or an imported bundle by its name or the first digits of its digest"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,7 +130,19 @@ def _check(add: Adder, add_map: Mapper) -> None:
     keep = add("import", "bundles:import_one", "Check a bundle and keep it in the home folder.")
     keep.add_argument("bundle", metavar="BUNDLE", help="a file or folder")
     keep.add_argument("--name", help="what to call it (default: the file's name)")
+    keep.add_argument(
+        "--tags-from",
+        metavar="BUNDLE",
+        help="carry the tags of this imported bundle, by name or digest, over to the same ids",
+    )
+    keep.add_argument("--author", default="local", help="who carries them (default: local)")
     add_map(keep)
+
+    call = add("rename", "bundles:rename", "Call an imported bundle by another name.")
+    call.add_argument(
+        "bundle", metavar="BUNDLE", help="its name, or the first digits of its digest"
+    )
+    call.add_argument("name", metavar="NAME", help="what to call it")
 
     add("list", "bundles:list_all", "List the imported bundles, newest first.")
 
@@ -195,6 +209,12 @@ def _fit(add: Adder, add_map: Mapper) -> None:
     )
     regions.add_argument(
         "--groups", metavar="COLUMN", help="examples of one value stay in one part of the data"
+    )
+    regions.add_argument(
+        "--known",
+        metavar="FILE",
+        help="search on after setting regions aside: 'store' for those set aside on the page, a file "
+        "that 'fit --out' or 'regions --out' wrote, or a .json with a list of lists of ids",
     )
     regions.add_argument("--seed", type=int, default=0)
     regions.add_argument(

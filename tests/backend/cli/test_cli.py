@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,64 @@ def test_two_bundles_with_the_same_start_need_more_digits(run, upload, monkeypat
     twice = [*list_bundles(), *list_bundles()]
     monkeypatch.setattr("backend.cli.bundles.list_bundles", lambda home: twice)
     assert "2 imported bundles start so" in run("check", twice[0].digest[:5])[2]
+
+
+def test_a_bundle_is_named_renamed_and_meant_by_its_name(run, upload, tmp_path):
+    digest = json_of(run("import", upload, "--name", "first try", "--json"))["digest"]
+    assert json_of(run("check", "first try", "--json"))["digest"] == digest
+    assert "is called secondtry now" in run("rename", "first try", " second\ntry ")[1]
+    assert json_of(run("list", "--json"))["bundles"][0]["name"] == "secondtry"
+    assert json_of(run("rename", digest[:8], "second try", "--json"))["name"] == "second try"
+    assert json_of(run("check", "second try", "--json"))["digest"] == digest
+    assert "neither a file or folder, nor the name" in run("check", "first try")[2]
+    assert "must have a character" in run("rename", "second try", " ")[2]
+    other = tmp_path / "other.npz"
+    np.savez(other, embeddings=np.eye(5, dtype=np.float32), losses=np.arange(5.0))
+    twin = json_of(run("import", other, "--name", "second try", "--json"))["digest"]
+    refused = run("check", "second try")[2]
+    assert "2 imported bundles are called so" in refused
+    assert digest[:12] in refused and twin[:12] in refused
+
+
+def test_tags_are_offered_and_carried_to_a_file_that_is_imported_anew(run, home, tmp_path):
+    def file(name, ids, loss):
+        path = tmp_path / name
+        ids = {} if ids is None else {"examples/id": np.array(ids)}
+        embeddings = np.arange(20.0, dtype=np.float32).reshape(10, 2)
+        np.savez(path, embeddings=embeddings, losses=np.full(10, loss), **ids)
+        return path
+
+    ids = [f"x{row}" for row in range(10)]
+    old = json_of(run("import", file("run.npz", ids, 1.0), "--name", "old", "--json"))
+    with closing(Store(home=home)) as store:
+        store.tag(old["digest"], ["x1", "x2", "x9"], "blurred", author="Ada")
+        store.tag(old["digest"], ["x1"], "angle", author="Ada")
+    renamed = [*ids[:9], "y9"]
+    new = file("run.npz", renamed, 2.0)
+    said = json_of(run("import", new, "--json"))
+    assert said["tags_offered"] == [old["digest"]]
+    with closing(Store(home=home)) as store:
+        assert store.tag_counts(said["digest"]) == {}  # never without being asked
+    assert f"--tags-from {old['digest'][:12]}" in run("import", new)[1]
+    for again, counts in enumerate([(3, 0, 1), (0, 3, 1)]):
+        told = json_of(run("import", new, "--tags-from", "old", "--author", "Bob", "--json"))[
+            "tags"
+        ]
+        assert (told["carried"], told["known"], told["missing"]) == counts, again
+    assert "1 not found" in run("import", new, "--tags-from", old["digest"][:8])[1]
+    with closing(Store(home=home)) as store:
+        assert store.tag_counts(said["digest"]) == {"angle": 1, "blurred": 2}
+        assert set(store.tags(said["digest"])["author"]) == {"Bob"}
+    # Ids that were made from row numbers tell nothing of examples, unless the file is called alike.
+    rows = json_of(run("import", file("plain.npz", None, 3.0), "--json"))
+    assert rows["tags_offered"] == []
+    with closing(Store(home=home)) as store:
+        store.tag(rows["digest"], ["1"], "blurred")
+    assert json_of(run("import", file("plain.npz", None, 4.0), "--json"))["tags_offered"] == [
+        rows["digest"]
+    ]
+    assert json_of(run("import", file("fresh.npz", None, 5.0), "--json"))["tags_offered"] == []
+    assert run("import", new, "--tags-from", "nothing")[0] == 2
 
 
 # fit, describe

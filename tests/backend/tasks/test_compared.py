@@ -18,6 +18,7 @@ from backend.tasks import complete_options, run_methods, run_regions, run_spotli
 from backend.tasks.compared import spotlight_groups
 from backend.tasks.methods import named_rows
 from backend.tasks.regions import count_shown
+from backend.tasks.results import fewer_listed
 
 
 @pytest.fixture(scope="module")

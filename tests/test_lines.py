@@ -327,6 +327,25 @@ def computed_in(path: Path) -> set[str]:
     return found
 
 
+@pytest.mark.parametrize("path", [*PAGES, PROJECT / "app.py"], ids=place)
+def test_what_a_click_does_is_a_callback(path):
+    """A run that finds a button pressed may be ended before it comes there, and the click is lost."""
+    acted_on = [
+        node.lineno
+        for parent in nodes_of(path)
+        if isinstance(parent, ast.If | ast.IfExp | ast.Assign | ast.BoolOp)
+        for node in ast.walk(parent.value if isinstance(parent, ast.Assign) else tested(parent))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("button", "form_submit_button")
+    ]
+    assert acted_on == []
+
+
+def tested(node: ast.If | ast.IfExp | ast.BoolOp) -> ast.expr:
+    return node if isinstance(node, ast.BoolOp) else node.test
+
+
 @pytest.mark.parametrize("path", PAGES, ids=place)
 def test_pages_do_no_arithmetic(path):
     assert not computed_in(path), "it is a function of the backend that has not been written"

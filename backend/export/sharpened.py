@@ -41,4 +41,5 @@ def record_of(
         question=question.key,
         told={name: meta[name] for name in TOLD},
         versions=meta["versions"],
+        ranked=asked.get("ranked") is True,
     )

@@ -4,7 +4,7 @@ from backend.sharpen.answers import ANSWERS, Tally, tally
 from backend.sharpen.counting import cut_precision
 from backend.sharpen.learner import principal_parts
 from backend.sharpen.sharpen import Sharpened, ranking, sharpen
-from backend.sharpen.start import start_members, start_ranking
+from backend.sharpen.start import start_members, start_of_scores, start_ranking
 
 __all__ = [
     "ANSWERS",
@@ -15,6 +15,7 @@ __all__ = [
     "ranking",
     "sharpen",
     "start_members",
+    "start_of_scores",
     "start_ranking",
     "tally",
 ]

@@ -46,7 +46,7 @@ class Record:
     name : str
         Of the group that the answers started from.
     start : tuple of str
-        Examples of that group (``start_members``).
+        Examples of that group (``start_members``), or the first of its ranking, in order.
     answers : tuple of Given
         The earliest first.
     cut : int
@@ -62,6 +62,8 @@ class Record:
         What was shown when the group was kept: ``expected``, ``low``, ``high``, ``drawn``.
     versions : mapping
         Of the libraries that made the ranking.
+    ranked : bool
+        Whether ``start`` is a ranking.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Record:
     question: str = ""
     told: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    ranked: bool = False
 
     def to_source(self) -> dict[str, Any]:
         """As it is stored with a tag; ``from_source`` reads it."""
@@ -84,6 +87,7 @@ class Record:
             "name": self.name,
             "from": dict(self.source),
             "start": list(self.start),
+            "ranked": self.ranked,
             "layer": self.layer,
             "seed": self.seed,
             "version": self.version,
@@ -121,8 +125,11 @@ class Record:
                 "Install the Errorscope version that wrote it."
             )
         start, given = source.get("start"), source.get("answers")
-        if not isinstance(start, list) or not start or not all(isinstance(i, str) for i in start):
-            raise InputError(f"{told} must name the examples it started from under 'start'.")
+        named = isinstance(start, list) and all(isinstance(one, str) for one in start)
+        if not isinstance(start, list) or not named or not 0 < len(set(start)) == len(start):
+            raise InputError(
+                f"{told} must name the examples it started from, each once, under 'start'."
+            )
         if not isinstance(given, list) or len(given) > MOST_ANSWERS:
             raise InputError(f"{told} must hold a list of at most {MOST_ANSWERS:,} 'answers'.")
         return cls(
@@ -137,6 +144,7 @@ class Record:
             str(source.get("question", "")),
             _mapping(source.get("told")),
             _mapping(source.get("versions")),
+            source.get("ranked") is True,
         )
 
     def start_rows(self, bundle: Any) -> NDArray[np.int64]:
@@ -172,7 +180,7 @@ def evaluate(record: Record, bundle: Any, parts: Parts | None = None) -> tuple[S
     if parts is None:
         parts = principal_parts(bundle.at_layer(record.layer).embeddings, seed=record.seed)
     told = record.tally(bundle)
-    start = start_ranking(parts, record.start_rows(bundle))
+    start = start_ranking(parts, record.start_rows(bundle), ranked=record.ranked)
     return rank(parts, start, told, labels=bundle.label_codes, seed=record.seed), told
 
 
@@ -198,9 +206,9 @@ def members_of(scores: NDArray[np.float64], cut: int) -> NDArray[np.int64]:
     return ranking(scores)[: max(0, cut)]
 
 
-def question_key(start: Sequence[str], layer: str, seed: int) -> str:
+def question_key(start: Sequence[str], layer: str, seed: int, *, ranked: bool = False) -> str:
     """The key of a question: the same wherever answers start from the same examples."""
-    return content_key("sharpen", VERSION, sorted(start), layer, seed)
+    return content_key("sharpen", VERSION, list(start) if ranked else sorted(start), layer, seed)
 
 
 def library_versions() -> dict[str, str]:

@@ -18,7 +18,7 @@ from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
 if TYPE_CHECKING:
     from backend.bundle import Bundle
 
-_LISTS = ("members", "answered", "answers", "chances", "passed")
+_LISTS = ("start", "answered", "answers", "chances", "passed")
 
 
 def run_components(
@@ -55,7 +55,7 @@ def run_sharpen(
         np.array(options["passed"], np.int64),
         np.zeros(0, np.int64),
     )
-    start = start_ranking(parts, options["members"])
+    start = start_ranking(parts, options["start"], ranked=options["ranked"])
     found = rank(parts, start, told, labels=bundle.label_codes, seed=options["seed"])
     arrays: dict[str, Any] = {
         "scores": found.scores,
@@ -88,10 +88,12 @@ def _check_sharpen(options: Options) -> None:
     for name in _LISTS:
         if not isinstance(options[name], list):
             raise InputError(f"{name} must be a list: got {type(options[name]).__name__}.")
-    if not options["members"]:
-        raise InputError("members must name at least one row to start from: got none.")
-    for row in options["members"]:
-        check_count("a row of members", row, 0, 2**40)
+    if not isinstance(options["ranked"], bool):
+        raise InputError(f"ranked must be true or false: got {options['ranked']!r}.")
+    if not options["start"]:
+        raise InputError("start must name at least one row: got none.")
+    for row in options["start"]:
+        check_count("a row of start", row, 0, 2**40)
 
 
 COMPONENTS = Task(
@@ -105,7 +107,8 @@ TASK = Task(
     "backend.tasks.sharpen:run_sharpen",
     version=VERSION,
     defaults={
-        "members": [],
+        "start": [],
+        "ranked": False,
         "answered": [],
         "answers": [],
         "chances": [],

@@ -1,8 +1,8 @@
 """How far do a person's answers sharpen a region, and how often does the counted number hold?
 
 Run with ``python -m tests.benchmarks.sharpen_answers`` (``--set reporting``; ``--persons 4``;
-``--problems 10`` for the first so many; ``--start scores`` for the scores of the region in place of
-its members, which is what the product starts from).
+``--problems 10`` for the first so many; ``--start members`` for the members of the region in place of
+its ranking, as any other group starts).
 ``planted`` says what the problems are. A simulated person starts from the region whose first ten
 hold most of a planted failure and answers truthfully, ten examples a round. Printed are the mean
 average precision of the failure (answered examples as told) after 0, 10, 20, 40 and 80 answers,
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--set", choices=("tuning", "reporting"), default="tuning")
     parser.add_argument("--persons", type=int, default=4, help="for each failure")
     parser.add_argument("--problems", type=int, help="only the first so many")
-    parser.add_argument("--start", choices=("members", "scores"), default="members")
+    parser.add_argument("--start", choices=("scores", "members"), default="scores")
     parser.add_argument("--rounds", action="store_true")
     args = parser.parse_args()
     if args.rounds:

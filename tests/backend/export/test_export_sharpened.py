@@ -49,12 +49,13 @@ def sharpened(upload, home, source, size, *, rounds=3):
     """Answer truthfully from a start, two people the first round; keep the group as a tag."""
     path, truth, _ = upload
     bundle, store = import_bundle(path, home, name="run"), Store(home=home)
-    start = bundle.ids[np.flatnonzero(truth)[:size]].tolist()
-    key = question_key(start, "", 0)
-    asked = {"source": source, "layer": "", "seed": 0}
+    ranked = source["kind"] == "region"  # in an order of its own
+    start = bundle.ids[np.flatnonzero(truth)[:size]].tolist()[:: -1 if ranked else 1]
+    key = question_key(start, "", 0, ranked=ranked)
+    asked = {"source": source, "layer": "", "seed": 0, "ranked": ranked}
     store.ask_question(bundle, key, start, name="hard", asked=asked, author="Ada")
     parts = principal_parts(bundle.embeddings)
-    ranking = start_ranking(parts, bundle.rows_of(start))
+    ranking = start_ranking(parts, bundle.rows_of(start), ranked=ranked)
     found = None
     for step in range(rounds + 1):
         record = record_of(
@@ -121,6 +122,7 @@ def test_other_exports_have_no_such_columns(upload, tmp_path, monkeypatch):
     [
         ({"version": 99}, "ranked by version 99"),
         ({"start": []}, "must name the examples it started from"),
+        ({"start": ["a", "a"]}, "each once, under 'start'"),
         ({"start": ["nobody"]}, "'nobody' is not"),
         ({"answers": "all"}, "list of at most"),
         ({"answers": [{"id": "nobody", "answer": "yes"}]}, "'nobody' is not"),

@@ -15,6 +15,7 @@ from backend.sharpen import (
     ranking,
     sharpen,
     start_members,
+    start_of_scores,
     start_ranking,
     tally,
 )
@@ -248,3 +249,18 @@ def test_any_group_is_a_start(planted: Any, size: int) -> None:
     told = sharpen(None, start, [], [], labels=labels, parts=parts)
     assert len(told.next) == 10 and told.cut >= 1
     assert len(start_members(np.arange(9000))) == 5000
+
+
+def test_a_region_starts_with_its_own_ranking(planted: Any) -> None:
+    x, _, prior, labels = planted
+    rows = start_of_scores(prior)
+    assert len(rows) == np.isfinite(prior).sum()
+    start = start_ranking(principal_parts(x), rows, ranked=True)
+    np.testing.assert_array_equal(np.isfinite(start), np.isfinite(prior))
+    for given in (prior, start):  # only the order matters
+        found = sharpen(x, given, [3, 4], [True, False], labels=labels).scores
+        np.testing.assert_array_equal(
+            found, sharpen(x, prior, [3, 4], [1, 0], labels=labels).scores
+        )
+    weights = np.where(np.arange(N) < 9, np.arange(N), 0.0)  # a kernel is 0 far away
+    assert start_of_scores(weights).tolist() == list(range(8, 0, -1))

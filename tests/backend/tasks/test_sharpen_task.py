@@ -23,7 +23,7 @@ def test_it_gives_what_the_functions_give_and_keeps_the_components(tmp_path, mon
     path.write_bytes(npz(**fields))
     bundle = import_bundle(path)
     asked = {
-        "members": members[:20].tolist(),
+        "start": members[:20].tolist(),
         "answered": [int(members[0]), int(members[30]), 3],
         "answers": [True, True, False],
         "chances": [None, 0.2, None],
@@ -55,11 +55,12 @@ def test_it_gives_what_the_functions_give_and_keeps_the_components(tmp_path, mon
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({}, "at least one row to start from"),
-        ({"members": 3}, "members must be a list"),
-        ({"members": [-1]}, "a row of members"),
-        ({"members": [1], "seed": -1}, "seed"),
-        ({"members": [1], "answered": "x"}, "answered must be a list"),
+        ({}, "start must name at least one row"),
+        ({"start": 3}, "start must be a list"),
+        ({"start": [-1]}, "a row of start"),
+        ({"start": [1], "ranked": 1}, "ranked must be"),
+        ({"start": [1], "seed": -1}, "seed"),
+        ({"start": [1], "answered": "x"}, "answered must be a list"),
     ],
     ids=str,
 )

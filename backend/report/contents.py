@@ -17,6 +17,7 @@ from backend.bundle import Bundle
 from backend.core.effects import Effect
 from backend.core.errors import BackendError, InputError
 from backend.core.groups import Group, sharp_group, weighted_group
+from backend.core.plural import counted
 from backend.describe import (
     AttributeColumn,
     WordIndex,
@@ -32,7 +33,7 @@ from backend.report.blind import BlindSummary, blind_summary
 from backend.report.hypothesis import hypotheses
 from backend.spotlight.membership import members
 from backend.spotlight.regions.saved import region_facts
-from backend.store import Store
+from backend.store import KnownRegion, Store
 
 GALLERY = 12
 TOKENS = 10
@@ -85,6 +86,7 @@ class ReportContents:
     cards: pd.DataFrame = field(repr=False)
     blind: BlindSummary
     flagged: Mapping[str, int]
+    known: tuple[KnownRegion, ...]
     methods: pd.DataFrame | None = field(repr=False)
     limits: tuple[str, ...]
 
@@ -106,7 +108,7 @@ def gather(
     ----------
     bundle : Bundle
     store : Store
-        For names of regions, hypotheses, blind checks and tags.
+        For names of regions, hypotheses, blind checks, tags and what is set aside.
     regions : cache Entry of a search, Regions, Spotlights, or iterable of Group, optional
         Without any the report says that none were searched. Of ``regions`` the report says what
         examples kept aside say; their names are those of the result. A name that somebody gave
@@ -160,7 +162,7 @@ def gather(
             },
             **({_search_of(meta): str(meta["version"])} if "version" in meta else {}),
         },
-        options=dict(meta.get("options") or {}),
+        options=_options(meta),
         regions=tuple(
             _region(described, at, group, name, facts_of_it, claim)
             for at, (group, name, facts_of_it, claim) in enumerate(
@@ -173,9 +175,18 @@ def gather(
         cards=hypotheses(bundle, store),
         blind=blind_summary(bundle, store),
         flagged=store.tag_counts(bundle),
+        known=tuple(store.known_regions(bundle)),
         methods=methods,
         limits=_limits(bundle, groups, bool(assessed), any("effect" in one for one in told)),
     )
+
+
+def _options(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What the search was asked for; of regions that were set aside before, how many."""
+    options = dict(meta.get("options") or {})
+    if options.get("known"):
+        options["known"] = f"{counted(len(options['known']), 'region')} set aside"
+    return options
 
 
 def _search_of(meta: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from backend.core.wording import effect_cells, effect_names
 from backend.report.contents import ReportContents
 from backend.report.html import clean, interval, number, percent
+from backend.store import KnownRegion
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~=$^'\"])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", ":": "&#58;", "/": "&#47;"}
@@ -66,6 +67,13 @@ def model_card_section(contents: ReportContents, *, level: int = 2) -> str:
             lines += _table(header, (_region(region, claimed) for region in contents.regions))
     else:
         lines.append("No regions were searched.")
+    if contents.known:
+        lines += ["", f"{below} Set aside", ""]
+        if contents.options.get("known"):
+            searched = f"Searched with {contents.options['known']}: p is about what was left."
+            lines += [searched, ""]
+        header = ["Region", "Members", "Why", "Note", "Who", "When"]
+        lines += _table(header, (_set_aside(one) for one in contents.known))
     lines += ["", f"{below} Hypotheses", ""]
     if len(contents.cards):
         header = ["Hypothesis", "Verdict", "Matching", "Others", "Difference", "Interval"]
@@ -111,6 +119,11 @@ def _measured(contents: ReportContents, measured: tuple[str, str], claimed: bool
     explained = str(contents.assessed.get("explained") or "")
     below += [escape(explained)] if explained else []
     return [*_table(header, rows), "", quote, *(line for one in below for line in ("", one))]
+
+
+def _set_aside(one: KnownRegion) -> list[str]:
+    cells = [one.name, number(len(one.ids)), one.reason, one.note, one.author, one.time[:10]]
+    return [escape(cell) for cell in cells]
 
 
 def _region(region: Any, claimed: bool) -> list[str]:

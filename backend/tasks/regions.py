@@ -22,6 +22,7 @@ from backend.tasks.task import Arrays, Meta, Options, Task, WritePart, no_parts
 if TYPE_CHECKING:
     from backend.bundle import Bundle
     from backend.spotlight import Regions
+    from backend.store import KnownRegion
 
 SIZES = Settings().sizes
 """Shares of all examples that regions are searched at."""
@@ -44,7 +45,8 @@ def run_regions(
     Arrays as ``backend.spotlight.region_arrays`` says; ``meta["regions"]`` holds the facts of each
     region with its name, ``meta["notes"]`` what a reader should know. Labels count where they are
     classes; ``groups`` names a column whose rows of one value stay in one part of the data. What is
-    kept aside follows from the bundle alone (``backend.core.parts.bundle_aside``).
+    kept aside follows from the bundle alone (``backend.core.parts.bundle_aside``). ``known`` are
+    lists of rows, one for each region that was set aside before (``known_rows``).
 
     Of a large bundle a part comes first: the list that a sample of its rows gives. It holds ``members``
     (r, max), rows of the bundle padded with -1, the facts with names, and ``meta["sample"]``, how
@@ -61,8 +63,16 @@ def run_regions(
     if rows is not None:
         of_sample = share_of(progress, 0.0, 0.15)
         small = taken(bundle, rows)
+        places = np.full(bundle.n, -1)
+        places[rows] = np.arange(len(rows))
+        seen = [at[at >= 0].tolist() for at in (places[one] for one in options["known"] or ())]
         first = search_regions(
-            small, options, aside=aside[rows], device=chosen, progress=of_sample, quick=True
+            small,
+            options | {"known": seen},
+            aside=aside[rows],
+            device=chosen,
+            progress=of_sample,
+            quick=True,
         )
         if len(first):
             part(
@@ -129,6 +139,7 @@ def search_regions(
         "groups": groups,
         "kept_aside": bundle_aside(bundle, options["groups"]) if aside is None else aside,
         "sizes": options["sizes"],
+        "known": [np.array(rows, np.int64) for rows in options["known"] or ()],
         "n_regions": int(options["n_regions"]),
         "seed": int(options["seed"]),
         "device": device,
@@ -159,6 +170,15 @@ def region_names(
     )
 
 
+def known_rows(bundle: Bundle, known: Sequence[KnownRegion]) -> list[list[int]] | None:
+    """The option ``known`` from what the store has set aside: rows ascending; None for nothing.
+
+    The same whoever set what aside first.
+    """
+    rows = {tuple(sorted(set(bundle.rows_of(one.ids).tolist()))) for one in known}
+    return [list(one) for one in sorted(rows) if one] or None
+
+
 def count_shown(facts: Sequence[Mapping[str, Any]], regions: int = SHOWN) -> int:
     """How many entries of a list are shown: all labels that fail, and so many regions after them.
 
@@ -186,18 +206,37 @@ def check_sizes(sizes: Any) -> None:
         raise InputError(f"sizes must be shares above 0 and below 0.5, or None: got {sizes!r}.")
 
 
+def check_known(known: Any) -> None:
+    """Raise ``InputError`` for what is no list of lists of rows, or None."""
+    if known is None:
+        return
+    lists = isinstance(known, list | tuple) and all(isinstance(one, list | tuple) for one in known)
+    if not lists or not all(isinstance(row, int) and row >= 0 for one in known for row in one):
+        raise InputError(
+            f"known must be lists of rows, one for each region set aside, or None: got {known!r:.80}."
+        )
+
+
 def _check_regions(options: Options) -> None:
     check_layer(options)
     check_count("n_regions", options["n_regions"], 1, 50)
     check_count("seed", options["seed"], 0, 2**63 - 1)
     check_sizes(options["sizes"])
+    check_known(options["known"])
     if options["groups"] is not None and not isinstance(options["groups"], str):
         raise InputError(f"groups must name a column or be None: got {options['groups']!r}.")
 
 
 TASK = Task(
     "backend.tasks.regions:run_regions",
-    version=10,
-    defaults={"n_regions": LISTED, "sizes": None, "seed": 0, "groups": None, "layer": ""},
+    version=11,
+    defaults={
+        "n_regions": LISTED,
+        "sizes": None,
+        "seed": 0,
+        "groups": None,
+        "known": None,
+        "layer": "",
+    },
     check=_check_regions,
 )

@@ -19,7 +19,7 @@ from backend.core.wording import effect_cells, effect_words, explained_words, in
 from backend.spotlight import find_regions
 from backend.store import Store
 from backend.tasks import TASKS, complete_options, default_options, run_regions
-from backend.tasks.regions import count_shown
+from backend.tasks.regions import count_shown, known_rows
 
 N, PLANTED = 600, 24
 
@@ -94,6 +94,8 @@ def test_groups_are_a_column_that_exists(path):
         ({"seed": -1}, "seed must be a whole number"),
         ({"groups": 3}, "groups must name a column"),
         ({"sizes": [0.7]}, "sizes must be shares"),
+        ({"known": [3]}, "known must be lists of rows"),
+        ({"known": [[-1]]}, "known must be lists of rows"),
         ({"size": 0.1}, "no option 'size'. It takes n_regions, sizes, seed, groups"),
     ],
 )
@@ -211,6 +213,55 @@ def test_size_restricts_the_candidates(path, command):
     assert told["options"]["sizes"] == [0.04]
     sizes = {one["n_members"] for one in told["regions"] if one["kind"] != "label"}
     assert sizes and all(abs(size - 24) <= 12 for size in sizes)
+
+
+def test_what_is_set_aside_is_searched_past_and_told_everywhere(path, tmp_path, command):
+    bundle, arrays, meta = run(path)
+    first = arrays["members"][0][arrays["members"][0] >= 0]
+    out, listed, html, card = (tmp_path / one for one in ("r.npz", "k.json", "r.html", "r.md"))
+    store = Store()
+    store.set_aside(
+        bundle, bundle.ids[first], "label noise", name="far *coats*", note="seen", author="Ada"
+    )
+    held = known_rows(bundle, store.known_regions(bundle))
+    assert held == [sorted(first.tolist())]
+    store.close()
+    listed.write_text(json.dumps([bundle.ids[first].tolist()]))
+    command("regions", path, "--regions", 1, "--out", out)
+    told = [command("regions", path, "--known", where, "--json") for where in ("store", listed)]
+    assert told[0] == told[1] and told[0]["options"]["known"] == held
+    assert told[0]["notes"][0].startswith("Searched after 1 region was set aside (")
+    of_file = command("regions", path, "--known", out, "--json")
+    labels = count_shown(meta["regions"], 1)
+    assert len(of_file["options"]["known"]) == labels and held[0] in of_file["options"]["known"]
+    _, again, _ = run(path, known=held)
+    for rows in again["members"]:
+        both = np.isin(rows[rows >= 0], first).sum()
+        assert both < 0.5 * min(len(first), (rows >= 0).sum())
+    reported = command("report", path, "--out", html, "--markdown", card, "--json")["regions"]
+    assert [one["name"] for one in reported] == [one["name"] for one in told[0]["regions"]]
+    for said in (html.read_text(), card.read_text().replace("\\", "")):
+        assert "far *coats*" in said and "label noise" in said and "Ada" in said
+        assert "1 region set aside" in said or "1 region was set aside" in said
+    assert "1 region set aside" in html.read_text()  # among the options, not each row
+    assert "Searched with 1 region set aside: p is about what was left." in card.read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("[[]]", "must hold a list of lists of ids"),
+        ('[["nobody"]]', "names 'nobody', which is no id of the bundle"),
+        (None, "cannot be read as JSON"),
+    ],
+)
+def test_files_of_what_is_known_that_cannot_be_used(path, tmp_path, home, capsys, content, text):
+    listed = tmp_path / "known.json"
+    if content is not None:
+        listed.write_text(content)
+    assert main(["regions", str(path), "--known", str(listed)]) == 2
+    assert text in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -334,7 +334,7 @@ def test_what_a_click_does_is_a_callback(path):
         node.lineno
         for parent in nodes_of(path)
         if isinstance(parent, ast.If | ast.IfExp | ast.Assign | ast.BoolOp)
-        for node in ast.walk(parent.value if isinstance(parent, ast.Assign) else tested(parent))
+        for node in ast.walk(parent.value if isinstance(parent, ast.Assign) else condition_of(parent))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in ("button", "form_submit_button")
@@ -342,7 +342,7 @@ def test_what_a_click_does_is_a_callback(path):
     assert acted_on == []
 
 
-def tested(node: ast.If | ast.IfExp | ast.BoolOp) -> ast.expr:
+def condition_of(node: ast.If | ast.IfExp | ast.BoolOp) -> ast.expr:
     return node if isinstance(node, ast.BoolOp) else node.test
 
 

@@ -27,6 +27,7 @@ from backend.bundle.nested import read_nested
 from backend.bundle.resolve import Resolved, numbered, resolve
 from backend.bundle.scores import logits, probabilities
 from backend.bundle.upload import Upload
+from backend.core.errors import Reading
 
 
 def assemble(
@@ -242,6 +243,10 @@ def _check_no_codes(place: Resolved, contents: Contents, faults: Faults) -> None
             f"If they are classes, call '{entry.name}' labels (choose '{entry.name}' as labels); if "
             f"they are amounts, say so: choose '{entry.name}' as targets "
             f"(--map targets={entry.name}).",
+            readings=(
+                Reading("They are classes", "labels", entry.name),
+                Reading("They are amounts", "targets", entry.name),
+            ),
         )
 
 

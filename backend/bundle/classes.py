@@ -19,6 +19,7 @@ from backend.bundle.losses import (
 )
 from backend.bundle.resolve import Resolved
 from backend.bundle.upload import Upload
+from backend.core.errors import Reading
 
 
 def read_classes(place: Resolved, contents: Contents, upload: Upload, faults: Faults) -> None:
@@ -52,7 +53,7 @@ def check_classes(place: Resolved, contents: Contents, upload: Upload, faults: F
         names = tuple(str(code) for code in range(count))
     labels, predictions = contents.arrays.get("labels"), contents.arrays.get("predictions")
     if contents.classes is not None:
-        settle_codes(contents)
+        settle_codes(contents, place, faults)
     if names is None:
         if labels is not None and predictions is not None:
             _check_same_words(place, contents, faults)
@@ -130,12 +131,17 @@ def _check_same_words(place: Resolved, contents: Contents, faults: Faults) -> No
     )
 
 
-def settle_codes(contents: Contents) -> None:
+CODES = "codes"
+"""What ``columns={"codes": "names"}`` or ``"positions"`` says: how whole numbers are read."""
+BY_NAME, BY_PLACE = "names", "positions"
+
+
+def settle_codes(contents: Contents, place: Resolved, faults: Faults) -> None:
     """Decide what whole numbers mean beside class names that are whole numbers themselves.
 
     With the names 0, 1, 10, 11, 2 (sorted as text) the code 2 is the class called 2, or the one at
-    position 2. A reading that does not fit is out; where both fit, losses, scores and names decide, and
-    else the order of the names. Codes that are positions become names, so that they are read one way
+    position 2. A reading that does not fit is out; where both fit, whoever imports it has the word,
+    then losses, scores and names, then the order of the names. Where nothing tells it is asked. Codes that are positions become names, so that they are read one way
     ever after.
     """
     names = contents.classes
@@ -161,14 +167,23 @@ def settle_codes(contents: Contents) -> None:
     if same:
         positions += both
     elif both:
-        reading = _reading(contents, names, both, bool(positions))
+        reading = f"{place.codes} (as was said)" if place.codes else ""
+        reading = reading or _reading(contents, names, both, bool(positions))
+        if not reading and any(
+            names[code] != str(code) for one in both.values() for code in one.flat
+        ):
+            _ask(names, both, place, faults)
+            return
+        reading = reading or "names, which say the same here"
         contents.notes.append(
             f"{' and '.join(both)}: the codes could be names of classes or positions among them; "
             f"read as {reading}. If that is wrong, save the class names in their place."
         )
         if reading.startswith("positions"):
             positions += both
-    elif positions:
+    if place.codes and not both:
+        contents.notes.append("class codes fit one way only, whatever was said of them.")
+    if positions and not both and not same:
         contents.notes.append(
             f"{' and '.join(positions)}: the codes are positions among the classes "
             f"({names[0]}, {names[1]} ...), since they are no names of classes."
@@ -193,7 +208,7 @@ def settle_codes(contents: Contents) -> None:
 def _reading(
     contents: Contents, names: tuple[str, ...], both: Mapping[str, NDArray[Any]], others: bool
 ) -> str:
-    """``names`` or ``positions``, and in brackets why: what fits better, or the order of names."""
+    """``names`` or ``positions``, and in brackets why; empty where nothing tells."""
     place_of = {int(name): code for code, name in enumerate(names)}
     labels = both.get("labels")
     arrays = contents.arrays
@@ -247,4 +262,26 @@ def _reading(
         return "positions (other codes of the same upload fit as positions only)"
     if list(names) == sorted(names) and list(map(int, names)) != sorted(map(int, names)):
         return "positions (the classes stand in the order of text, as folders are sorted)"
-    return "names (nothing else tells)"
+    return ""
+
+
+def _ask(
+    names: tuple[str, ...], both: Mapping[str, NDArray[Any]], place: Resolved, faults: Faults
+) -> None:
+    field = next(iter(both))
+    group, _, inner = field.rpartition("/")
+    entry = place.groups[group][inner] if group else place.fields[field]
+    code = int(
+        next((one for one in both[field].flat if names[one] != str(one)), both[field].flat[0])
+    )
+    faults.about(
+        entry,
+        f"the codes could be names of classes or positions among them, and nothing tells which: {code} "
+        f"is the class called {code}, or the one at position {code}, called {names[code]}.",
+        f"Say which: --map {CODES}={BY_NAME} or --map {CODES}={BY_PLACE}. Or save the names in their "
+        "place.",
+        readings=(
+            Reading(f"{code} is the class called {code}", CODES, BY_NAME),
+            Reading(f"{code} is position {code}: the class {names[code]}", CODES, BY_PLACE),
+        ),
+    )

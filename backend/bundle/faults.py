@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from backend.bundle.limits import MAX_FAULTS
-from backend.core.errors import BackendError, BundleError, Fault
+from backend.core.errors import BackendError, BundleError, Fault, Reading
 from backend.core.memory import is_out_of_memory
 
 
@@ -32,13 +32,29 @@ class Faults:
         self._known: set[Fault] = set()
         self.still_here = still_here
 
-    def add(self, file: str, field: str, row: int | None, problem: str, advice: str) -> None:
+    def add(
+        self,
+        file: str,
+        field: str,
+        row: int | None,
+        problem: str,
+        advice: str,
+        readings: tuple[Reading, ...] = (),
+    ) -> None:
         """Note one fault; the same one is kept once."""
-        self._keep(Fault(file, field, None if row is None else int(row), problem, advice))
+        self._keep(Fault(file, field, None if row is None else int(row), problem, advice, readings))
 
-    def about(self, entry: Named, problem: str, advice: str, *, row: int | None = None) -> None:
+    def about(
+        self,
+        entry: Named,
+        problem: str,
+        advice: str,
+        *,
+        row: int | None = None,
+        readings: tuple[Reading, ...] = (),
+    ) -> None:
         """Note one fault of an entry."""
-        self.add(entry.file, entry.field, row, problem, advice)
+        self.add(entry.file, entry.field, row, problem, advice, readings)
 
     def _keep(self, fault: Fault) -> None:
         if fault not in self._known and len(self._known) < MAX_FAULTS:

@@ -22,7 +22,7 @@ def take_pictures(place: Resolved, contents: Contents) -> None:
 
     Others stay attributes, where they are left out: bytes are no text.
     """
-    if "image" in place.columns or place.groups["images"]:
+    if "image" in place.columns or place.groups["images"] or "image" in place.denied:
         return
     named = sorted(
         (name for name, entry in place.attributes.items() if entry.pictures is not None),

@@ -115,7 +115,8 @@ def read_bundle(path: PathLike, *, columns: Mapping[str, str] | None = None) -> 
         a folder of ``.npy`` files with tables and images.
     columns : mapping of {field: name in the file}, optional
         Fields, or the columns ``id``, ``text``, ``image`` and ``split``, under other names; an
-        empty name maps nothing.
+        empty name says that nothing in the file is that field, whatever it is called. ``codes``
+        as ``names`` or ``positions`` says what whole numbers among class names mean.
 
     Returns
     -------

@@ -29,7 +29,9 @@ class Resolved:
 
     ``fields`` holds array fields by name, ``columns`` the meaningful columns, ``attributes`` the
     others, ``groups`` nested fields such as ``groups["populations"]["int8"]``. ``ids`` are all
-    id columns: separate files may each carry one; ``chosen`` the fields that the caller mapped.
+    id columns: separate files may each carry one; ``chosen`` the fields that the caller mapped,
+    ``denied`` those that nothing in the upload is. ``codes`` says how class codes are read, if the
+    caller said so.
     """
 
     fields: dict[str, UploadEntry] = field(default_factory=dict)
@@ -48,6 +50,8 @@ class Resolved:
     ids: list[UploadEntry] = field(default_factory=list)
     others: list[UploadEntry] = field(default_factory=list)
     chosen: set[str] = field(default_factory=set)
+    denied: set[str] = field(default_factory=set)
+    codes: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -62,7 +66,14 @@ def resolve(
     result = Resolved()
     left = list(entries)
     for wanted, theirs in (columns or {}).items():
-        if not theirs:  # a page leaves fields unmapped
+        if not theirs:
+            _deny(wanted, result, faults, file)
+            continue
+        if wanted == "codes":
+            result.codes = theirs
+            if theirs not in ("names", "positions"):
+                advice = "Choose names or positions."
+                faults.add(file, wanted, None, f"codes cannot be read as {theirs!r}.", advice)
             continue
         entry = next((entry for entry in entries if entry.name == theirs), None)
         if entry is None:
@@ -84,15 +95,26 @@ def resolve(
     for entry in sorted(left, key=_precedence):
         _place(entry, result, faults)
     _names_as_labels(result)
-    if "embeddings" not in result.fields:
+    if "embeddings" not in result.fields and "embeddings" not in result.denied:
         embeddings_of_columns(result)
     return result
+
+
+def _deny(wanted: str, result: Resolved, faults: Faults, file: str) -> None:
+    """Nothing in the upload is this field, whatever it is called."""
+    name = canonical_field(wanted) or canonical_column(wanted)
+    if name is None:
+        advice = f"Choose one of: {', '.join([*SYNONYMS, *COLUMNS])}."
+        faults.add(file, wanted, None, "this is not a field of a bundle.", advice)
+    else:
+        result.denied.add(name)
 
 
 def _names_as_labels(result: Resolved) -> None:
     """A column of names that is called ``target`` holds the labels of a classification."""
     entry = result.fields.get("targets")
-    unsaid = "labels" not in result.fields and "targets" not in result.chosen
+    said = result.chosen | result.denied
+    unsaid = "labels" not in result.fields and "targets" not in said and "labels" not in said
     if entry is not None and entry.cells and entry.dtype == "str" and unsaid:
         result.fields["labels"] = result.fields.pop("targets")
         result.notes.append(
@@ -142,6 +164,14 @@ def _place(entry: UploadEntry, result: Resolved, faults: Faults) -> None:
         _place_nested(entry, group, name, result, faults)
     elif group == "images":
         result.groups["images"][name.lower()] = entry
+    elif {canonical_field(name), canonical_column(name)} & result.denied:
+        if canonical_column(name):  # else it would be that column of the examples
+            result.notes.append(f"column '{name}' of {entry.file} is kept as '{name} (column)'.")
+            name = f"{name} (column)"
+        if column:
+            _place_attribute(entry, name, result, faults)
+        else:
+            result.others.append(replace(entry, name=name))
     elif (field_name := canonical_field(name)) and entry.cells and _is_no_field(entry, field_name):
         result.notes.append(
             f"column '{name}' of {entry.file} is kept as an attribute: one {entry.dtype} a row "

@@ -105,12 +105,12 @@ def digest_named(named: str, home: str | None) -> str:
 
 
 def column_map(pairs: list[str] | None) -> dict[str, str] | None:
-    """``["losses=ce"]`` as ``{"losses": "ce"}``."""
+    """``["losses=ce"]`` as ``{"losses": "ce"}``; ``prob=`` says that nothing is that field."""
     if not pairs:
         return None
     for pair in pairs:
-        field, mark, column = pair.partition("=")
-        if not (field and mark and column):
+        field, mark, _ = pair.partition("=")
+        if not (field and mark):
             raise InputError(f"--map needs FIELD=COLUMN, for instance losses=ce: got {pair!r}.")
     return {pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}
 

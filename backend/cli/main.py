@@ -95,7 +95,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             action="append",
             nargs="+",
             metavar="FIELD=COLUMN",
-            help="a field under another name, for instance --map losses=ce embeddings=features",
+            help="a field under another name, for instance --map losses=ce embeddings=features; "
+            "'--map probabilities=' where nothing in the file is that field, and '--map codes=names' or "
+            "'codes=positions' where class codes can be read both ways",
         )
 
     _check(add, add_map)

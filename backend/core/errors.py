@@ -28,6 +28,23 @@ class InputError(BackendError, ValueError):
 
 
 @dataclass(frozen=True)
+class Reading:
+    """One of several ways to read an upload, of which somebody has to choose.
+
+    Parameters
+    ----------
+    words : str
+        What it means, for people.
+    field, column : str
+        What says so to an import: ``columns={field: column}``, or ``--map field=column``.
+    """
+
+    words: str
+    field: str
+    column: str
+
+
+@dataclass(frozen=True)
 class Fault:
     """One thing wrong with a bundle: where it is, what is wrong, what to do.
 
@@ -43,6 +60,8 @@ class Fault:
         What was needed and what came.
     advice : str
         The one next step.
+    readings : tuple of Reading
+        Where the step is to choose: between what.
     """
 
     file: str
@@ -50,6 +69,7 @@ class Fault:
     row: int | None
     problem: str
     advice: str
+    readings: tuple[Reading, ...] = ()
 
     def __str__(self) -> str:
         where = self.file

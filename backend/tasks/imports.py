@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backend.core.errors import InputError
+from backend.core.errors import BundleError, InputError
 from backend.core.memory import allowance
 from backend.core.progress import Progress
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
@@ -30,7 +30,8 @@ def run_import(
     """Import an upload; ``meta["digest"]`` names the bundle.
 
     The first part says what arrays and columns there are, for a page that asks which is which should
-    the import fail: nobody else opens the upload.
+    the import fail: nobody else opens the upload. A part of a failed one holds the faults that ask
+    to choose between readings.
     """
     from backend.bundle import import_bundle
 
@@ -38,13 +39,18 @@ def run_import(
         named = [one for one in found if len(one.name) <= LONGEST_NAME]
         part({}, {"fields": [asdict(one) for one in named[:MOST_FIELDS]]})
 
-    imported = import_bundle(
-        options["path"],
-        columns=options["columns"] or None,
-        name=options["name"],
-        progress=progress,
-        found=told,
-    )
+    try:
+        imported = import_bundle(
+            options["path"],
+            columns=options["columns"] or None,
+            name=options["name"],
+            progress=progress,
+            found=told,
+        )
+    except BundleError as error:
+        asked = [fault for fault in error.faults if fault.readings]
+        part({}, {"questions": [fault.to_dict() for fault in asked]})
+        raise
     return {}, {"digest": imported.digest, "name": imported.name, "n": imported.n, "d": imported.d}
 
 

@@ -235,6 +235,74 @@ def test_codes_are_read_the_way_that_fits(
     assert bundle.prediction_codes.tolist() == chances.argmax(axis=1).tolist()
 
 
+def asked(path: Path, columns: dict[str, str] | None = None) -> list[dict[str, str]]:
+    """The ways to read an upload between which somebody has to choose."""
+    with pytest.raises(BundleError) as refused:
+        read_bundle(path, columns=columns)
+    (fault,) = refused.value.faults
+    assert all(
+        f"{one.field}={one.column}" in str(fault) or one.field == "labels" for one in fault.readings
+    )
+    return [{one.field: one.column} for one in fault.readings]
+
+
+@pytest.mark.parametrize("field", ["labels", "predictions", "populations/int8"])
+def test_codes_that_nothing_explains_are_asked_about(field: str, tmp_path: Path) -> None:
+    codes = np.array([0, 1, 2, 3, 1, 1])
+    shape = codes[None] if field.startswith("populations") else codes
+    names = np.array(["3", "0", "2", "1"])
+    path = tmp_path / "run.npz"
+    path.write_bytes(npz(embeddings=X, losses=LOSSES, classes=names, **{field: shape}))
+    by_name, by_place = asked(path)
+    for columns, expected in ((by_name, codes.astype(str)), (by_place, names[codes])):
+        bundle = read_bundle(path, columns=columns)
+        came = {"labels": bundle.labels, "predictions": bundle.predictions}.get(field)
+        came = bundle.populations["int8"][0] if came is None else came
+        assert came.astype(str).tolist() == expected.tolist()
+        assert "as was said" in " ".join(bundle.notes)
+    with pytest.raises(BundleError, match="names or positions"):
+        read_bundle(path, columns={"codes": "both"})
+    path.write_bytes(npz(embeddings=X, losses=LOSSES, classes=names, **{field: shape * 0 + 2}))
+    assert "say the same" in " ".join(read_bundle(path).notes)
+
+
+def test_whole_targets_are_asked_about(tmp_path: Path) -> None:
+    path = tmp_path / "run.npz"
+    path.write_bytes(npz(embeddings=X, target=DIGIT, preds=DIGIT[::-1]))
+    classes, amounts = asked(path)
+    assert read_bundle(path, columns=classes).losses.tolist() == (DIGIT[::-1] != DIGIT).tolist()
+    assert read_bundle(path, columns=amounts).losses.max() > 1
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "values"),
+    [
+        ("probabilities", "prob", P1 := np.linspace(0, 9, N)),
+        ("losses", "loss", P1),
+        ("labels", "label", np.array(["a", "b"] * (N // 2))),
+        ("predictions", "preds", P1.round()),
+        ("targets", "target", P1),
+        ("id", "id", np.array(["same"] * N)),
+        ("image", "image", np.array(["nowhere.png"] * N)),
+        ("text", "text", np.array(["x"] * N)),
+        ("split", "split", P1),
+    ],
+)
+def test_nothing_is_a_field_that_was_denied(
+    field: str, name: str, values: Any, tmp_path: Path
+) -> None:
+    loss = {"loss": LOSSES} if name != "loss" else {"loss": P1, "ce": LOSSES}
+    said = {field: "ce" if name == "loss" else "", "losses": "ce" if name == "loss" else "loss"}
+    path = arrow(tmp_path / "run.parquet", **loss, **({} if name == "loss" else {name: values}))
+    bundle = read_bundle(path, columns=said)
+    assert bundle.losses.tolist() == LOSSES.tolist() and not bundle.has_images
+    name = f"{name} (column)" if field in ("id", "image", "text", "split") else name
+    assert bundle.examples[name].tolist() == values.tolist() and not bundle.has_text
+    assert bundle.ids.tolist() == [str(row) for row in range(N)]
+    with pytest.raises(BundleError, match="not a field"):
+        read_bundle(path, columns={"weather": ""})
+
+
 P = softmax(2, 3, N)
 HOT = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0], [1, 0, 0], [0, 1, 1]])
 MASKED = np.where(np.eye(3, dtype=bool)[(DIGIT + 1) % 3], -np.inf, np.log(P))

@@ -16,7 +16,7 @@ from pages.components.map import mapview
 from pages.components.shared import frame, keys, link, services, text
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import RUNNING, follow, show_progress
-from pages.components.spotlights import claims, methods, search, trust
+from pages.components.spotlights import claims, known, methods, search, trust
 from pages.components.view import breakdown, differs, selection
 from pages.components.view.acting import show_acting_bar
 
@@ -29,6 +29,7 @@ def page() -> None:
     if bundle is None:
         return
     tags = tagging.tags_of(bundle)
+    set_aside = services.known().known_regions(bundle.digest)
     with st.container(horizontal=True, vertical_alignment="center", key="title_bar"):
         st.header(
             "Where does the model fail together?",
@@ -38,7 +39,7 @@ def page() -> None:
             "d'Eon et al. 2021 (arXiv:2107.00758).",
         )
         method = search.choose_method()
-        options = search.options_of(bundle, method)
+        options = search.options_of(bundle, method, set_aside)
         drawn = mapview.controls(bundle, tags)
     job = services.ask(method, bundle.digest, **options)
     map_place, list_place = st.columns([7, 5])
@@ -75,6 +76,9 @@ def page() -> None:
     if not choices:
         if job.state in RUNNING:
             list_place.skeleton(height=mapview.HEIGHT - 60)
+        if method == search.REGIONS:
+            with list_place:
+                known.show(bundle, set_aside)
         return
     trusted = Trusted(bundle, method, options, result, choices, facts)
     with list_place:
@@ -83,17 +87,23 @@ def page() -> None:
         choice = groups.choose_group(choices, final=done, verdicts=trusted.verdicts())
         if facts is not None:
             claims.show_detail(choice, facts)
-            claims.show_explained(bundle.digest, facts, len(regions))
+            claims.show_explained(facts, len(regions))
         if method == search.SPOTLIGHTS and result is not None and result.meta.get("notes"):
             st.caption(" ".join(text.plain(note, limit=300) for note in result.meta["notes"]))
         if result is not None and regions:
             claims.show_fewer(method, result.meta["regions"])
         with st.container(horizontal=True, vertical_alignment="center"):
+            if facts is not None:
+                claims.offer_more(bundle.digest, facts, len(regions))
             if regions:
                 groups.explain_numbers(method)
             trusted.follow()
             if choice.found and not choice.sampled:
                 tagging.rename_form(bundle, choice)
+                if method == search.REGIONS:
+                    known.offer(bundle, regions[choice.source["index"]])
+        if method == search.REGIONS:
+            known.show(bundle, set_aside)
     bar = show_acting_bar(bundle, looked)
     more: dict[str, Any] = {
         "What differs": lambda: differs.show_differs(bundle, choice, looked),

@@ -24,6 +24,7 @@ ICONS = {
     "hypothesis": ":material/rule:",
     "view": ":material/bookmark:",
     "blind_check": ":material/visibility_off:",
+    "known": ":material/remove_circle_outline:",
     "undo": ":material/undo:",
     "redo": ":material/redo:",
 }
@@ -43,7 +44,7 @@ def popover(bundle: Bundle) -> None:
         type="tertiary",
         key="history_popover",
         on_change="rerun",
-        help="Who changed what: tags, names of regions, hypotheses, saved views. "
+        help="Who changed what: tags, names of regions, regions set aside, hypotheses, saved views. "
         "Ctrl+Z undoes, Ctrl+Shift+Z redoes; each author has their own steps.",
     )
     if not place.open:  # the list is read when somebody looks at it

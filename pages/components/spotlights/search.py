@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.wording import HOW
+from backend.store import KnownRegion
 from backend.tasks import default_options
-from backend.tasks.regions import LISTED, SHOWN, SIZES
+from backend.tasks.regions import LISTED, SHOWN, SIZES, known_rows
 from pages.components.shared import keys, link, text
 from pages.components.spotlights import fitting
 
@@ -34,8 +36,8 @@ def choose_method() -> str:
     return chosen or REGIONS
 
 
-def options_of(bundle: Bundle, method: str) -> dict[str, Any]:
-    """The options chosen in the popover, complete, as the task takes them."""
+def options_of(bundle: Bundle, method: str, known: Sequence[KnownRegion] = ()) -> dict[str, Any]:
+    """The options chosen in the popover, complete, as the task takes them; ``known`` is set aside."""
     if method == SPOTLIGHTS:
         return default_options(SPOTLIGHTS) | fitting.fit_options(bundle)
     with st.popover("Search options", icon=":material/tune:"):
@@ -80,4 +82,5 @@ def options_of(bundle: Bundle, method: str) -> dict[str, Any]:
         "sizes": None if size == ANY else [float(size)],
         "seed": int(seed),
         "groups": None if together == NOBODY else together,
+        "known": known_rows(bundle, known),
     }

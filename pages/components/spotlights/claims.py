@@ -84,11 +84,15 @@ def first_regions(
     return regions[: max([shown, *named])]
 
 
-def show_explained(digest: str, regions: Sequence[Facts], shown: int) -> None:
-    """How much of the excess loss the list holds, and a button for the rest of it."""
+def show_explained(regions: Sequence[Facts], shown: int) -> None:
+    """How much of the excess loss the list holds."""
     words = wording.explained_words([one["explained"] for one in regions], shown)
     if words:
         st.caption(f"{words}.", help=wording.MEANS[wording.EXPLAINED])
+
+
+def offer_more(digest: str, regions: Sequence[Facts], shown: int) -> None:
+    """A button for the rest of the list."""
     rest = len(regions) - shown
     if rest > 0 or digest in _opened():
         st.button(

@@ -169,8 +169,8 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> int | None:
         }
         | {
             "#": st.column_config.NumberColumn(width=40),
-            "method": st.column_config.TextColumn(width=165),
-            "group": st.column_config.TextColumn(width=190),
+            "method": st.column_config.TextColumn(width=150),
+            "group": st.column_config.TextColumn(width=385),
             wording.MEMBERS: st.column_config.NumberColumn(
                 format="localized", step=1, help=wording.MEANS[wording.MEMBERS]
             ),

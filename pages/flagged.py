@@ -20,7 +20,7 @@ from pages.components.flagged.blind import show_blind_check
 from pages.components.flagged.hypotheses import show_hypotheses
 from pages.components.flagged.report import latest, show_report
 from pages.components.gallery import gallery
-from pages.components.group import ask, history, tagging, ways
+from pages.components.group import ask, history, sharpening, tagging, ways
 from pages.components.shared import frame, keys, link, services, tables, text
 from pages.components.shared.choice import Choice
 
@@ -168,6 +168,10 @@ def _is_off(digest: str, ids: list[str], tag: str) -> bool:
 
 def show_shared(bundle: Bundle, chosen: list[str]) -> None:
     """Words and columns of what is tagged, or of what the rule of a hypothesis means."""
+    question = sharpening.opened(bundle)
+    if question is not None:
+        sharpening.show(bundle, question)
+        return
     choices = shared_choices(bundle, chosen)
     if not choices:
         show_nothing()
@@ -187,6 +191,7 @@ def show_shared(bundle: Bundle, chosen: list[str]) -> None:
         )
         view = ways.choose_view(bundle, without=ways.NOT_SHARED)
         ask.start_form(bundle, by_key[str(key)])
+        sharpening.start_button(bundle, by_key[str(key)], [])
     ways.show_view(bundle, view, by_key[str(key)], choices)
 
 

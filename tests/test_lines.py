@@ -125,7 +125,7 @@ ARROWS = {
     "backend.bundle": "core difficulty",
     "backend.cache": "core",
     "backend.rules": "core bundle describe",
-    "backend.views": "core bundle rules map",
+    "backend.views": "core bundle rules sharpen map",
     "backend.export": "backend core bundle cache store rules spotlight sharpen",
     "backend.report": "backend core bundle store rules export spotlight describe map",
     "backend.tasks": "core bundle cache store report spotlight slices populations sharpen describe map",

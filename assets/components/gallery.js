@@ -22,6 +22,15 @@ const SHEET = [
   ["?", "this sheet"],
 ];
 
+const ANSWER_SHEET = [
+  ["y", "it belongs"],
+  ["n", "it does not belong"],
+  ["s", "skip: it cannot be said"],
+  ["u, Shift U", "undo, redo"],
+  ["← → ↑ ↓", "move"],
+  ["?", "this sheet"],
+];
+
 function tileOf(item) {
   const tile = element("div", "tile");
   tile.setAttribute("role", "option");
@@ -57,12 +66,11 @@ function tileOf(item) {
 function sheetOf() {
   const sheet = element("dialog", "sheet");
   sheet.setAttribute("aria-label", "Keys");
-  const list = element("dl");
-  for (const [key, meaning] of SHEET) list.append(element("dt", "", key), element("dd", "", meaning));
+  const list = element("dl", "all");
   const assigned = element("dl", "assigned");
   const close = element("button", "close", "Close");
   close.addEventListener("click", () => sheet.close());
-  sheet.append(element("h3", "", "Keys"), list, element("h3", "", "Tags"), assigned, close);
+  sheet.append(element("h3", "", "Keys"), list, element("h3", "tags", "Tags"), assigned, close);
   return sheet;
 }
 
@@ -109,6 +117,7 @@ class Gallery {
     if (channel) {
       channel.watchers.add(this.watch);
       channel.act = (digit, off) => this.tag(digit, off);
+      channel.answer = (word) => this.answer(word);
       channel.turnTo = (page) => this.turnTo(page);
       if (channel.page !== data.page || channel.pages !== data.pages) {
         channel.page = data.page;
@@ -118,7 +127,7 @@ class Gallery {
     }
     document.addEventListener("keydown", this.outside);
     if (this.key !== data.key) this.rebuild(data, had);
-    this.grid.className = `grid ${data.density}${data.texts ? " texts" : ""}${data.pictures ? " pictures" : ""}${data.tagging ? "" : " untagged"}`;
+    this.grid.className = `grid ${data.density}${data.texts ? " texts" : ""}${data.pictures ? " pictures" : ""}${data.tagging ? "" : " untagged"}${data.answering ? " answering" : ""}`;
     this.grid.setAttribute("aria-label", data.label);
     this.showTags();
     this.showPicked();
@@ -133,9 +142,15 @@ class Gallery {
     this.picked = new Set();
     this.base = null;
     this.tiles = data.items.map(tileOf);
+    if (data.answering) for (const tile of this.tiles) tile.append(this.answersOf(tile));
     this.grid.replaceChildren(...this.tiles);
     this.settle(back ? this.tiles.length - 1 : 0);
     if (inside || this.turning) this.focus(this.at);
+    else if (data.answering && isIdle()) {
+      // The round before went away under the hands of whoever answers: keys go on here.
+      window.errorscopeActive = this;
+      if (had || window.errorscopeAnswering) this.focus(this.at);
+    }
     if (dropped) this.send("picked", []);
     if (this.turning) {
       clearTimeout(this.turning);
@@ -251,6 +266,36 @@ class Gallery {
     }
   }
 
+  answersOf(tile) {
+    const row = element("div", "answers");
+    for (const [key, [name, words]] of Object.entries(ANSWERS)) {
+      const button = element("button", name);
+      button.type = "button";
+      button.tabIndex = -1;
+      button.title = `Key ${key}: ${name === "skip" ? "it cannot be said" : words}`;
+      button.append(element("kbd", "", key), element("span", "", name));
+      button.addEventListener("click", (event) => {
+        event.stopPropagation();
+        this.settle(this.tiles.indexOf(tile));
+        this.answer(name);
+      });
+      row.append(button);
+    }
+    return row;
+  }
+
+  // Say whether the example in focus belongs, and go on to the next that has no answer.
+  answer(name) {
+    if (!this.tiles.length || !this.channel) return;
+    window.errorscopeAnswering = true;
+    const { id } = this.tiles[this.at].dataset;
+    this.channel.push({ kind: "answer", bundle: this.data.bundle, ids: [id], tag: name });
+    const open = (index) => !this.channel.tagsOf(this.tiles[index].dataset.id).length;
+    const order = this.tiles.map((_, step) => (this.at + 1 + step) % this.tiles.length);
+    const next = order.find(open);
+    this.focus(next === undefined ? this.at : next);
+  }
+
   act(press) {
     if (this.turning) {
       this.held.push(press);
@@ -261,6 +306,14 @@ class Gallery {
     if (ctrl) {
       if (key !== "a" && key !== "A") return false;
       this.pick(this.tiles.map((tile) => tile.dataset.id));
+      return true;
+    }
+    if (this.data.answering && !/^(Arrow|Home$|End$)/.test(key)) {
+      if (key.toLowerCase() in ANSWERS) this.answer(ANSWERS[key.toLowerCase()][0]);
+      else if (key === "u" || key === "U") {
+        this.channel.push({ kind: key === "U" ? "redo" : "undo", bundle: this.data.bundle });
+      } else if (key === "?") this.showSheet();
+      else return false;
       return true;
     }
     const wide = this.data.density === "rows" ? 1 : this.columns;
@@ -294,13 +347,13 @@ class Gallery {
 
   // Keys pressed while nothing has the focus go to the gallery that had it last.
   pressedOutside(event) {
-    const idle = !document.activeElement || document.activeElement === document.body;
     const active = window.errorscopeActive;
-    if (!idle || event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (!isIdle() || event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return;
     if (isTyping(event) || document.querySelector("[role=dialog]")) return;
     if (active && active !== this && active.grid.isConnected) return;
     const press = pressOf(event);
-    if (!(press.digit || "uU?".includes(press.key)) || !this.channel) return;
+    const known = this.data.answering ? "ynsYNSuU?" : "uU?";
+    if (!(press.digit || known.includes(press.key)) || !this.channel) return;
     if (press.key !== "?" && active !== this) return;
     if (this.act(press)) event.preventDefault();
   }
@@ -311,6 +364,7 @@ class Gallery {
     const from = this.at;
     const index = this.tiles.indexOf(tile);
     this.focus(index);
+    if (this.data.answering) return;
     if (this.data.opening) this.open(index);
     else if (event.shiftKey) this.pickRange({ from, picked: new Set(this.picked) }, index);
     else this.toggle(index);
@@ -318,7 +372,7 @@ class Gallery {
 
   doubled(event) {
     const tile = this.tileFrom(event);
-    if (!tile || this.data.opening) return;
+    if (!tile || this.data.opening || this.data.answering) return;
     const index = this.tiles.indexOf(tile);
     this.toggle(index); // the first click of the two picked it; opening leaves picks as they were
     this.open(index);
@@ -345,6 +399,12 @@ class Gallery {
   }
 
   showSheet() {
+    const { answering } = this.data;
+    const lines = (answering ? ANSWER_SHEET : SHEET).flatMap(([key, meaning]) => [
+      element("dt", "", key), element("dd", "", meaning),
+    ]);
+    this.sheet.querySelector(".all").replaceChildren(...lines);
+    for (const part of this.sheet.querySelectorAll(".tags, .assigned")) part.hidden = answering;
     const keys = Object.entries((this.channel && this.channel.said.keys) || {});
     const rows = keys.flatMap(([digit, name]) => [element("dt", "", digit), element("dd", "", name)]);
     const none = [element("dt", "", "–"), element("dd", "", "No key has a tag yet. Open “Keys”.")];
@@ -357,6 +417,10 @@ class Gallery {
     clearTimeout(this.turning);
     if (this.channel) this.channel.watchers.delete(this.watch);
   }
+}
+
+function isIdle() {
+  return !document.activeElement || document.activeElement === document.body;
 }
 
 function pressOf(event) {

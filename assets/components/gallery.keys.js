@@ -60,9 +60,23 @@ class Line {
     this.back.disabled = page <= 1;
     this.on.disabled = page >= pages;
     const { items, said, note } = this.channel;
-    const keys = JSON.stringify(said.keys);
+    const keys = JSON.stringify([said.keys, said.answering]);
     if (this.keys !== keys && !this.quiet) {
       this.keys = keys;
+      const answers = said.answering ? Object.entries(ANSWERS) : [];
+      const answerChips = answers.map(([key, [name, words]]) => {
+        const chip = element("button", "key");
+        chip.type = "button";
+        chip.tabIndex = -1;
+        chip.append(element("kbd", "", key), element("span", "", name === "skip" ? "skip" : words));
+        chip.addEventListener("click", () => this.channel.answer && this.channel.answer(name));
+        return chip;
+      });
+      if (said.answering) {
+        const undo = element("span", "hint");
+        undo.append(element("kbd", "", "u"), element("span", "", "undo"));
+        answerChips.push(undo);
+      }
       const chips = Object.entries(said.keys).map(([digit, name]) => {
         const chip = element("button", "key");
         chip.type = "button";
@@ -74,7 +88,7 @@ class Line {
       });
       const hint = element("span", "hint");
       hint.append(element("kbd", "", "?"), element("span", "", "all keys"));
-      this.legend.replaceChildren(...chips, hint);
+      this.legend.replaceChildren(...answerChips, ...chips, hint);
     }
     const waiting = items.length ? `saving ${items.length}` : "";
     this.status.textContent = note || said.problem || waiting || said.note || "";

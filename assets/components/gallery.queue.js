@@ -5,6 +5,7 @@
 // their old operation names, which the server does only once.
 
 const PATIENCE_MS = 1500;
+const ANSWERS = { y: ["yes", "belongs"], n: ["no", "does not belong"], s: ["skip", "skipped"] };
 const LEFT = "errorscope-queue:";
 
 class Channel {
@@ -20,6 +21,7 @@ class Channel {
     this.send = null;
     this.open = null;
     this.act = null;
+    this.answer = null;
     this.turnTo = null;
     this.page = 1;
     this.pages = 1;
@@ -89,7 +91,10 @@ class Channel {
     const found = new Map((this.said.tags[id] || []).map((name) => [name, "kept"]));
     for (const item of this.items) {
       if (!item.ids || !item.ids.includes(id)) continue;
-      if (item.kind === "tag" && found.get(item.tag) !== "kept") found.set(item.tag, "coming");
+      if (item.kind === "answer") {
+        found.clear();
+        found.set(Object.values(ANSWERS).find(([name]) => name === item.tag)[1], "coming");
+      } else if (item.kind === "tag" && found.get(item.tag) !== "kept") found.set(item.tag, "coming");
       else if (item.kind === "untag" && found.has(item.tag)) found.set(item.tag, "going");
     }
     return [...found].map(([name, state]) => ({ name, state }));

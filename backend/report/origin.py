@@ -30,7 +30,7 @@ Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 OF_THE_MODEL = frozenset({"loss", "correct", "prediction"})
 """Columns that say how the model did."""
-PASSED_ON = ("picked", "keyboard", "members with", "group")
+PASSED_ON = ("picked", "keyboard", "members with", "group", "sharpened")
 """Kinds of a set that was taken out of another, which stands under ``from``."""
 UNSEEN = ("filter", "rule", "tag", "subgroup", "random", "selection", "lasso")
 """Kinds of a set that columns or people made, and no loss did, unless a rule of theirs goes by it."""
@@ -93,6 +93,9 @@ class Origins:
         bool array of shape (n,), or None
             None where no loss had a say.
         """
+        if (source or {}).get("kind") == "sharpened":  # answers look at no loss, the start may have
+            start = self._bundle.rows_of([str(one) for one in (source or {}).get("start", [])])
+            members = np.union1d(members, start)
         found = [self.of(tag).used for tag in said_by(source).tags]
         origin = taken_from(source)
         kind = (origin or {}).get("kind")

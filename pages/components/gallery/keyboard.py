@@ -14,7 +14,7 @@ from backend.bundle import Bundle
 from backend.core.errors import BackendError, InputError
 from backend.store import Event, clean_tag
 from pages.components.gallery import example
-from pages.components.gallery.keyqueue import TAGGING, Action, remember, take
+from pages.components.gallery.keyqueue import ANSWER, TAGGING, Action, remember, take
 from pages.components.gallery.shown import ASSETS, SHARED_JS, Shown, channel, is_open, open_at
 from pages.components.shared import frame, keys, services, text
 
@@ -37,6 +37,11 @@ def show_line(shown: Shown) -> None:
     bundle, key = shown.bundle, shown.key
     _apply(shown)
     ledger = _ledger(key)
+    asked = shown.asked
+    said = asked.said() if asked else {}
+    done = st.session_state.pop(keys.ANSWERED, "")
+    if asked and done and (done != ANSWER or set(asked.chances) <= set(said)):
+        st.rerun()  # the round is over, or an answer was taken back: all are ranked anew
     result = _line(
         key=_widget(key),
         data={
@@ -44,8 +49,11 @@ def show_line(shown: Shown) -> None:
             "instance": ledger["instance"],
             "acknowledged": ledger["done"].get(ledger["instance"], 0),
             "heard": ledger["heard"],
-            "tags": services.known().tags_on(bundle.digest, bundle.ids[shown.rows].tolist()),
-            "keys": digit_tags(bundle.digest),
+            "tags": {one: [said[one]] for one in said}
+            if asked
+            else services.known().tags_on(bundle.digest, bundle.ids[shown.rows].tolist()),
+            "keys": {} if asked else digit_tags(bundle.digest),
+            "answering": asked is not None,
             "note": ledger["note"],
             "problem": ledger["problem"],
             "quiet": shown.quiet,
@@ -55,7 +63,7 @@ def show_line(shown: Shown) -> None:
         on_opened_change=lambda: None,
     )
     opened = result.opened
-    if opened and st.session_state.get(f"{keys.OPENED}_{key}") != opened["count"]:
+    if opened and not asked and st.session_state.get(f"{keys.OPENED}_{key}") != opened["count"]:
         st.session_state[f"{keys.OPENED}_{key}"] = opened["count"]
         found = np.flatnonzero(bundle.ids[shown.rows] == opened["id"])
         if len(found):
@@ -114,7 +122,10 @@ def _do(shown: Shown, action: Action) -> Event | None:
     store, author = services.store(), frame.who()
     if action.bundle != shown.bundle.digest and action.bundle not in services.known_bundles():
         raise InputError("The keys were meant for a bundle that is not imported here.")
+    if action.kind == ANSWER:
+        return _answer(shown, action)
     if action.kind not in TAGGING:
+        st.session_state[keys.ANSWERED] = action.kind
         act = store.undo if action.kind == "undo" else store.redo
         return act(action.bundle, author, operation=action.operation)
     source: dict[str, Any] = {"kind": "keyboard"}
@@ -131,6 +142,25 @@ def _do(shown: Shown, action: Action) -> Event | None:
         action.tag,
         author=author,
         source=source,
+        operation=action.operation,
+    )
+
+
+def _answer(shown: Shown, action: Action) -> Event:
+    asked, example = shown.asked, action.ids[0]
+    if asked is None or action.bundle != shown.bundle.digest:
+        raise InputError("The answer came when its question was no longer on screen: ask again.")
+    if example not in asked.chances:
+        known(shown.bundle, action.ids)
+    st.session_state[keys.ANSWERED] = ANSWER
+    return services.store().answer_question(
+        action.bundle,
+        asked.key,
+        example,
+        action.tag,
+        chance=asked.chances.get(example),
+        name=asked.name,
+        author=frame.who(),
         operation=action.operation,
     )
 

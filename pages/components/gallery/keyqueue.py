@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 TAGGING = ("tag", "untag")
-KINDS = (*TAGGING, "undo", "redo")
+ANSWER = "answer"
+KINDS = (*TAGGING, ANSWER, "undo", "redo")
 LONGEST_QUEUE = 2000
 INSTANCES_KEPT = 16
 
@@ -31,13 +32,13 @@ class Action:
     operation : str
         Its name everywhere and for ever.
     kind : str
-        ``tag``, ``untag``, ``undo`` or ``redo``.
+        ``tag``, ``untag``, ``answer``, ``undo`` or ``redo``.
     bundle : str
         Digest of the bundle that was on screen.
     ids : tuple of str
-        Examples to tag or untag; empty for undo and redo.
+        Examples to tag, untag or answer; empty for undo and redo.
     tag : str
-        The tag; empty for undo and redo.
+        The tag, or the answer; empty for undo and redo.
     """
 
     n: int
@@ -131,10 +132,10 @@ def _action(n: int, item: Mapping[str, Any]) -> Action | str:
         return f"There is no action {str(kind)[:40]!r}."
     if not isinstance(operation, str) or not operation or not isinstance(bundle, str):
         return "The action has no name, or names no bundle."
-    if kind not in TAGGING:
+    if kind in ("undo", "redo"):
         return Action(n, operation, str(kind), bundle)
     if not isinstance(tag, str) or not isinstance(ids, list) or not ids:
-        return "There is no tag, or no example to tag."
+        return "There is no tag or answer, or no example for it."
     if not all(isinstance(one, str) for one in ids):
         return "Ids must be text."
     return Action(n, operation, str(kind), bundle, tuple(ids), tag)

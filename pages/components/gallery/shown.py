@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,25 @@ SHARED_JS = (ASSETS / "gallery.queue.js").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
+class Asked:
+    """The question that the keys of a gallery answer: its key and name, and what was said so far.
+
+    ``chances`` are those with which the examples on screen were drawn, None for chosen ones.
+    """
+
+    key: str
+    name: str
+    chances: Mapping[str, float | None]
+    said: Callable[[], Mapping[str, str]]
+
+
+@dataclass(frozen=True)
 class Shown:
     """The tiles a line of keys belongs to.
 
     ``order`` are the rows of the whole group as sorted, ``first`` and ``rows`` the part of it on
     screen; ``source`` is what the record of a tag says of where the examples came from; a ``quiet``
-    line does not list the keys.
+    line does not list the keys. With ``asked`` keys answer a question and do not tag.
     """
 
     bundle: Bundle
@@ -36,6 +50,7 @@ class Shown:
     rows: NDArray[np.int64]
     source: dict[str, Any] | None = None
     quiet: bool = False
+    asked: Asked | None = None
 
 
 def channel(bundle: Bundle, key: str) -> str:

@@ -43,10 +43,12 @@ def mount(
     page: tuple[int, int] = (1, 1),
     tagging: bool = False,
     opening: bool = False,
+    answering: bool = False,
 ) -> Any:
     """The tiles in the browser. ``content`` names what they show: without a new name they stay.
 
-    With ``opening`` a click opens an example instead of picking it.
+    With ``opening`` a click opens an example instead of picking it; with ``answering`` keys and
+    buttons say whether it belongs, and nothing opens.
     """
     return _gallery(
         key=key,
@@ -62,6 +64,7 @@ def mount(
             "pages": page[1],
             "tagging": tagging,
             "opening": opening,
+            "answering": answering,
             "items": items,
         },
         default={"picked": [], "opened": None, "turned": None},

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from backend.bundle import Bundle
 from pages.components.gallery import known
-from pages.components.group import ask, tagging, ways
+from pages.components.group import ask, sharpening, tagging, ways
 from pages.components.shared.choice import Choice
 
 
@@ -30,6 +30,10 @@ def show_group(
     tagging.follow_others(bundle)
     known.know_groups(bundle, choices)
     ask.open_if_asked(bundle)
+    question = sharpening.opened(bundle)
+    if question is not None:
+        sharpening.show(bundle, question)
+        return
     more = more or {}
     without = [view for view in ways.REGION_VIEWS if view not in more]
     if len(choices) < 2:
@@ -49,5 +53,6 @@ def show_group(
     with bar:
         tagging.show_bar(bundle, choice, picked)
     if not choice.sampled:
-        with asking:
+        with asking, st.container(horizontal=True, gap="small"):
             ask.start_form(bundle, choice)
+            sharpening.start_button(bundle, choice, picked)

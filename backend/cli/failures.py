@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.cache import Cache
 from backend.cli.bundles import column_map, find_bundle
+from backend.cli.region_files import read_regions
 from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
 from backend.core.effects import Effect
 from backend.core.errors import InputError
@@ -131,8 +132,6 @@ def _known(bundle: Bundle, options: Namespace) -> list[list[int]] | None:
         finally:
             store.close()
     if not options.known.endswith(".json"):
-        from backend.cli.regions import read_regions
-
         members = read_regions(bundle, options.known)["members"]
         return sorted(sorted(rows[rows >= 0].tolist()) for rows in members)
     try:

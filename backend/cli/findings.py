@@ -107,7 +107,7 @@ def _contents(bundle: Bundle, options: Namespace) -> ReportContents:
     from backend.tasks.report import claims_of_regions, report_contents
 
     if options.regions:
-        from backend.cli.regions import read_regions
+        from backend.cli.region_files import read_regions
 
         file = read_regions(bundle, options.regions)
         told = bool(file.meta.get("regions"))

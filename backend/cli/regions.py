@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from argparse import Namespace
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from backend.bundle import Bundle
-from backend.cache import Entry
 from backend.cli.bundles import column_map, find_bundle
+from backend.cli.region_files import read_regions
 from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
 from backend.core.effects import Effect
 from backend.core.errors import InputError
@@ -25,12 +23,9 @@ from backend.describe import attribute_tables, describe_group, token_table
 from backend.describe.naming.bundle import name_all_in_bundle
 from backend.difficulty import high_loss
 from backend.store import Store
-from backend.tasks.results import padded_rows
 
 if TYPE_CHECKING:
     from backend.spotlight import Spotlights
-
-_OTHER_FILE = "is not a file that 'fit --out' or 'regions --out' wrote"
 
 
 def fit(options: Namespace) -> Report | None:
@@ -214,58 +209,6 @@ def _chosen(bundle: Bundle, options: Namespace) -> tuple[str, Group, Mapping[str
         return title, weighted_group("region", rows, weights, losses), {}
     mask = high_loss(losses, quantile=options.quantile)
     return "The largest losses", sharp_group("high loss", mask, losses), {}
-
-
-def read_regions(bundle: Bundle, path: str) -> Entry:
-    """What ``fit --out`` or ``regions --out`` wrote, in the form of a kept result.
-
-    ``members`` are those of the file, or else the heaviest of the weights; ``meta["regions"]`` says
-    of each region what the file says of it, and is missing where that is nothing.
-    """
-    from backend.spotlight import members  # plain numpy
-
-    try:
-        with np.load(Path(path), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        weights, ids, totals = arrays["weights"], arrays["ids"], arrays["total_weights"]
-        meta = json.loads(str(arrays["meta"])) if "meta" in arrays else {}
-        key = str(arrays.get("key", ""))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} {_OTHER_FILE}: {str(error)[:120]}") from error
-    if weights.ndim != 2 or len(weights) != len(totals) or not len(weights):
-        raise InputError(f"{path} {_OTHER_FILE}: it holds no regions.")
-    if not np.array_equal(ids, bundle.ids) or weights.shape[1] != bundle.n:
-        raise InputError(
-            f"{path} must belong to bundle '{bundle.name}': its ids are others. "
-            "Fit this bundle, or name the one it was fitted on."
-        )
-    if "members" not in arrays:
-        arrays["members"] = padded_rows(
-            [members(one, float(total)) for one, total in zip(weights, totals, strict=True)]
-        )
-    rows = arrays["members"]
-    whole = rows.ndim == 2 and len(rows) == len(weights) and rows.dtype.kind == "i"
-    if not whole or rows.min(initial=-1) < -1 or rows.max(initial=-1) >= bundle.n:
-        raise InputError(f"{path} {_OTHER_FILE}: its members are no rows of the bundle.")
-    names = arrays.get("names")
-    if names is not None and (names.shape != (len(rows),) or names.dtype.kind != "U"):
-        raise InputError(f"{path} {_OTHER_FILE}: its names are not one text per region.")
-    if meta and not _says_of_each(meta, len(rows)):
-        raise InputError(f"{path} {_OTHER_FILE}: what it says of its regions cannot be read.")
-    return Entry(key, meta, arrays)
-
-
-def _says_of_each(meta: Any, count: int) -> bool:
-    """Whether meta is what ``regions --out`` writes of so many regions."""
-    needed = {"number", "name", "kind", "scope", "bound", "cell", "p", "effect"}
-    try:
-        for fact in meta["regions"]:
-            Effect.from_dict(fact["effect"])
-            if not needed <= set(fact):
-                return False
-        return len(meta["regions"]) == count and {"notes", "n_candidates"} <= set(meta)
-    except (KeyError, TypeError, ValueError):
-        return False
 
 
 def _named(bundle: Bundle) -> dict[str, Any]:

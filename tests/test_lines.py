@@ -130,7 +130,7 @@ ARROWS = {
     "backend.report": "backend core bundle store rules export spotlight describe map",
     "backend.tasks": "core bundle cache store report spotlight slices populations sharpen describe map",
     "backend.jobs": "core bundle cache tasks",
-    "backend.cli": "core bundle cache store demo export report tasks spotlight difficulty describe",
+    "backend.cli": "core bundle cache store demo export report tasks spotlight sharpen difficulty describe",
     "backend.__main__": "cli",
     "pages.components": "",
     "pages.components.shared": "",

@@ -227,6 +227,24 @@ def _fit(add: Adder, add_map: Mapper) -> None:
     _layer(regions)
     add_map(regions)
 
+    sharpen = add(
+        "sharpen",
+        "sharpening:sharpen",
+        "Rank all examples by answers whether they belong to a group, and say whom to ask next.",
+    )
+    sharpen.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
+    start = sharpen.add_mutually_exclusive_group(required=True)
+    start.add_argument("--region", type=int, metavar="K", help="start from this region of the list")
+    start.add_argument("--tag", help="start from the examples that carry this tag")
+    sharpen.add_argument(
+        "--answers",
+        metavar="FILE.csv",
+        help="columns id and answer (yes, no, skip), perhaps author and chance; lines without an "
+        "answer count for nothing, so the file that --out wrote can be filled in",
+    )
+    sharpen.add_argument("--out", required=True, metavar="FILE.csv", help="all examples, ranked")
+    _layer(sharpen)
+
     describe = add(
         "describe",
         "regions:describe",

@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backend.sharpen.record import Given, Record
-from backend.store import Answer, Question
+from backend.store import GivenAnswer, Question
 
 TOLD = ("expected", "low", "high", "drawn")
 
 
 def record_of(
-    question: Question, answers: Sequence[Answer], *, cut: int, meta: Mapping[str, Any]
+    question: Question, answers: Sequence[GivenAnswer], *, cut: int, meta: Mapping[str, Any]
 ) -> Record:
     """The record of a group that answers sharpened.
 
     Parameters
     ----------
     question : Question
-    answers : sequence of Answer
+    answers : sequence of GivenAnswer
         Those that stand, the earliest first.
     cut : int
         How many of the ranking are members.

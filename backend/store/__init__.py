@@ -4,16 +4,16 @@ from backend.store.authors import Author, Who, author_of
 from backend.store.carry import CarriedTags
 from backend.store.known import KnownRegion
 from backend.store.log import Event, clean_author, clean_tag
-from backend.store.questions import Answer, Question
+from backend.store.questions import GivenAnswer, Question
 from backend.store.reader import Reader
 from backend.store.store import Store
 from backend.store.views import SavedView
 
 __all__ = [
-    "Answer",
     "Author",
     "CarriedTags",
     "Event",
+    "GivenAnswer",
     "KnownRegion",
     "Question",
     "Reader",

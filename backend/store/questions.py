@@ -54,7 +54,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class GivenAnswer:
     """What somebody said of one example, as it stands; ``chance`` of a drawn one, else None."""
 
     seq: int
@@ -144,12 +144,12 @@ class Questions(LogKeeper):
             row = connection.execute(query).one_or_none()
         return None if row is None else _question(event_of(row, frozenset()))
 
-    def answers(self, bundle: Any, key: str) -> list[Answer]:
+    def answers(self, bundle: Any, key: str) -> list[GivenAnswer]:
         """The answers to a question that stand, the earliest first."""
         with self._fold(bundle) as fold:
             seqs = fold.answers(key)
         return [
-            Answer(
+            GivenAnswer(
                 event.seq,
                 event.ids[0],
                 str(event.payload["answer"]),

@@ -14,7 +14,7 @@ from backend.store.fold import Fold
 from backend.store.keeper import RETRY_S, digest_of
 from backend.store.known import KnownRegion
 from backend.store.log import Event
-from backend.store.questions import Answer, Question
+from backend.store.questions import GivenAnswer, Question
 from backend.store.store import Store
 from backend.store.views import SavedView
 
@@ -69,7 +69,7 @@ class Reader:
     def question(self, bundle: Any, key: str) -> Question | None:
         return self._read(bundle, lambda: self._store.question(bundle, key), lambda: None)
 
-    def answers(self, bundle: Any, key: str) -> list[Answer]:
+    def answers(self, bundle: Any, key: str) -> list[GivenAnswer]:
         return self._read(bundle, lambda: self._store.answers(bundle, key), list)
 
     def setting(self, bundle: Any, name: str, *, author: Who = "local") -> Any:

@@ -31,7 +31,7 @@ def start_rows(rows: NDArray[np.int64], scores: Any = None) -> tuple[NDArray[np.
 
 
 def tally_of(bundle: Bundle, answers: Sequence[Any]) -> Tally:
-    """Answers of the log (``backend.store.Answer``) as rows of the bundle, the majority of each."""
+    """Answers of the log (``backend.store.GivenAnswer``) as rows of the bundle, the majority of each."""
     rows = bundle.places([one.example for one in answers])
     return tally(
         (int(row), one.author_key, one.answer, one.chance)

@@ -22,7 +22,7 @@ SHARED_JS = (ASSETS / "gallery.queue.js").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
-class Asked:
+class OpenQuestion:
     """The question that the keys of a gallery answer: its key and name, and what was said so far.
 
     ``chances`` are those with which the examples on screen were drawn, None for chosen ones.
@@ -50,7 +50,7 @@ class Shown:
     rows: NDArray[np.int64]
     source: dict[str, Any] | None = None
     quiet: bool = False
-    asked: Asked | None = None
+    asked: OpenQuestion | None = None
 
 
 def channel(bundle: Bundle, key: str) -> str:

@@ -18,7 +18,7 @@ from backend.report import Origins
 from backend.report.origin import region_groups
 from backend.sharpen.counting import FEWEST
 from backend.sharpen.record import question_key
-from backend.store import Answer, Question
+from backend.store import GivenAnswer, Question
 from backend.views.sharpening import (
     Ranked,
     answer_counts,
@@ -29,7 +29,7 @@ from backend.views.sharpening import (
     task_options,
 )
 from pages.components.gallery import keyboard
-from pages.components.gallery.shown import Asked, Shown
+from pages.components.gallery.shown import OpenQuestion, Shown
 from pages.components.gallery.tiles import items_of, mount
 from pages.components.group import history
 from pages.components.shared import frame, keys, services, text
@@ -74,7 +74,7 @@ def start_button(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
         on_click=_start,
         args=(bundle, choice, picked),
         disabled=not len(choice.group.rows),
-        help="Answer for some examples whether they belong: all are ranked anew after every round, "
+        help="GivenAnswer for some examples whether they belong: all are ranked anew after every round, "
         "and the number of members is estimated. Starts from this group, or from what is picked in it.",
     )
 
@@ -150,7 +150,7 @@ def show(bundle: Bundle, question: Question) -> None:
     history.show_notice()
 
 
-def _used(question: Question, answers: list[Answer]) -> list[Answer]:
+def _used(question: Question, answers: list[GivenAnswer]) -> list[GivenAnswer]:
     """The answers that the present round was ranked by; all of them when one was taken back."""
     held = st.session_state.get(f"{keys.ROUND}{question.key}")
     if held is None or not held <= {one.seq for one in answers}:
@@ -159,7 +159,7 @@ def _used(question: Question, answers: list[Answer]) -> list[Answer]:
     return [one for one in answers if one.seq in held]
 
 
-def _ranked(bundle: Bundle, question: Question, used: list[Answer]) -> Ranked | None:
+def _ranked(bundle: Bundle, question: Question, used: list[GivenAnswer]) -> Ranked | None:
     """The ranking by these answers; None while it is made."""
     told = tally_of(bundle, used)
     asked = question.asked
@@ -183,7 +183,7 @@ def _cut(question: Question, ranked: Ranked) -> int:
     return min(int(moved), ranked.bundle.n) if moved else ranked.cut
 
 
-def _show_numbers(ranked: Ranked, cut: int, answers: list[Answer]) -> None:
+def _show_numbers(ranked: Ranked, cut: int, answers: list[GivenAnswer]) -> None:
     with st.container(horizontal=True, key="sharpen_numbers", gap="large"):
         for title, (value, words), help in (
             ("Members", ranked.count_words(), MEMBERS_HELP),
@@ -207,7 +207,9 @@ def _show_count(digest: str, key: str) -> None:
     st.markdown(text.plain(answer_counts(services.known().answers(digest, key)), limit=300))
 
 
-def _show_round(bundle: Bundle, question: Question, ranked: Ranked, answers: list[Answer]) -> None:
+def _show_round(
+    bundle: Bundle, question: Question, ranked: Ranked, answers: list[GivenAnswer]
+) -> None:
     """About ten examples, whether each belongs, by key or by click."""
     me = frame.who().key
     batch = ranked.batch()
@@ -219,7 +221,7 @@ def _show_round(bundle: Bundle, question: Question, ranked: Ranked, answers: lis
             default=NEW,
             required=True,
             key="sharpen_ask",
-            help="Answer what others answered, too, without seeing what they said: where you differ "
+            help="GivenAnswer what others answered, too, without seeing what they said: where you differ "
             "the majority counts, and the list below says so.",
         )
         if asked == OTHERS:
@@ -259,7 +261,7 @@ def _show_round(bundle: Bundle, question: Question, ranked: Ranked, answers: lis
             rows,
             0,
             rows,
-            asked=Asked(question.key, question.name, batch, said),
+            asked=OpenQuestion(question.key, question.name, batch, said),
         )
     )
 
@@ -278,7 +280,7 @@ def _of_others(question: Question, others: list[str], size: int) -> dict[str, fl
 
 
 def _show_result(
-    bundle: Bundle, question: Question, ranked: Ranked, used: list[Answer], cut: int
+    bundle: Bundle, question: Question, ranked: Ranked, used: list[GivenAnswer], cut: int
 ) -> None:
     """Where the ranking ends, how the group does, and its tag."""
     place = f"cut_{question.key}"
@@ -318,7 +320,9 @@ def _move_cut(key: str) -> None:
     st.session_state[f"_cut_{key}"] = st.session_state[f"cut_{key}"]
 
 
-def _keep(bundle: Bundle, question: Question, ranked: Ranked, used: list[Answer], cut: int) -> None:
+def _keep(
+    bundle: Bundle, question: Question, ranked: Ranked, used: list[GivenAnswer], cut: int
+) -> None:
     name = str(st.session_state.get("sharpen_tag") or "").strip()
     if not name:
         history.notify("Name the tag first, then press the button again.", ":material/info:")
@@ -354,7 +358,7 @@ def _show_effect(bundle: Bundle, question: Question, ranked: Ranked, cut: int) -
         )
 
 
-def _show_answers(bundle: Bundle, answers: list[Answer]) -> None:
+def _show_answers(bundle: Bundle, answers: list[GivenAnswer]) -> None:
     with st.expander("Who answered what"):
         if not answers:
             st.caption("Nothing is answered yet.")

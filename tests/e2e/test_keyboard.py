@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Request, expect
 
-from backend.bundle import import_bundle
+from backend.bundle import import_bundle, open_bundle
+from backend.export import read_export, replay
 from backend.store import Event, Store
 from tests.bundles import npz, planted
 from tests.e2e.conftest import PROJECT, Server, settled, start_server
@@ -206,6 +208,73 @@ def test_one_example_is_walked_through_and_tagged(page: Page, server: Server) ->
         ("tag", (ids[3],)),
         ("undo", ()),
     ]
+
+
+def test_a_region_is_sharpened_by_keys_and_its_export_replayed_elsewhere(
+    page: Page, server: Server, tmp_path: Path
+) -> None:
+    digest, _ = prepared(server.home, 8)
+    truth = planted(N, 4, seed=8, share=0.2)["planted"]
+    ids = open_bundle(digest, server.home).ids.tolist()
+    page.goto(f"{server.url}/spotlights?bundle={digest[:12]}")
+    button = page.get_by_role("button", name="Sharpen")
+    expect(button).to_be_enabled()
+    settled(page)
+    button.press("Enter")
+    tiles = page.locator(".st-key-gallery_answers .tile")
+    focused = page.locator(".st-key-gallery_answers .tile:focus")
+    expect(tiles).to_have_count(10)
+    assert "loss" not in tiles.first.inner_text() and "→" not in tiles.first.inner_text()
+    tiles.first.focus()
+    seen: set[str] = set()
+    for _ in range(3):
+        expect(tiles).to_have_count(10)
+        shown = [str(tile.get_attribute("data-id")) for tile in tiles.all()]
+        assert not seen & set(shown)
+        seen |= set(shown)
+        for _ in shown:
+            example = str(focused.get_attribute("data-id"))
+            page.keyboard.press("y" if truth[ids.index(example)] else "n")
+        gone = page.locator(f".st-key-gallery_answers .tile[data-id='{shown[0]}']")
+        expect(gone).to_have_count(0)  # the next round is there, with the keys on it
+        expect(focused).to_have_count(1)
+    numbers = page.locator(".st-key-sharpen_numbers")
+    expect(numbers).to_contain_text("30 answered examples")
+    page.keyboard.press("u")
+    expect(numbers).to_contain_text("29 answered examples")
+    expect(focused).to_have_count(1)
+    page.keyboard.press("Shift+U")
+    expect(numbers).to_contain_text("30 answered examples")
+    settled(page)
+    cut = page.locator(".st-key-sharpen_result input[type=number]")
+    cut.press("Control+a")
+    page.keyboard.type("100")
+    page.keyboard.press("Enter")
+    keep = page.get_by_role("button", name="Tag the first 100")
+    expect(keep).to_be_visible()
+    name = page.locator(".st-key-sharpen_tag input")
+    name.focus()
+    page.keyboard.type("sharp")
+    page.keyboard.press("Enter")
+    settled(page)
+    keep.press("Enter")
+    expect(page.get_by_text("Tagged 100 examples")).to_be_visible()
+    page.goto(f"{server.url}/flagged?bundle={digest[:12]}")
+    both = page.get_by_role("button", name="Download both")
+    expect(both).to_be_visible()
+    settled(page)
+    with page.expect_download() as download:
+        both.press("Enter")
+    with zipfile.ZipFile(download.value.path()) as archive:
+        csv, manifest = (archive.read(one) for one in sorted(archive.namelist()))
+    other = tmp_path / "other"
+    prepared(other, 8)
+    again = replay(manifest, home=other)
+    assert again.identical and again.csv == csv
+    table = read_export(csv)
+    assert len(table) == 100 and set(table["answer"]) <= {"yes", "no", ""}
+    assert table["score"].notna().all()
+    assert np.mean([truth[ids.index(one)] for one in table["id"]]) > 0.9
 
 
 def test_two_browsers_see_the_union(context: BrowserContext, page: Page, server: Server) -> None:

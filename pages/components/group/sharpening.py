@@ -74,7 +74,7 @@ def start_button(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
         on_click=_start,
         args=(bundle, choice, picked),
         disabled=not len(choice.group.rows),
-        help="GivenAnswer for some examples whether they belong: all are ranked anew after every round, "
+        help="Answer for some examples whether they belong: all are ranked anew after every round, "
         "and the number of members is estimated. Starts from this group, or from what is picked in it.",
     )
 
@@ -221,7 +221,7 @@ def _show_round(
             default=NEW,
             required=True,
             key="sharpen_ask",
-            help="GivenAnswer what others answered, too, without seeing what they said: where you differ "
+            help="Answer what others answered, too, without seeing what they said: where you differ "
             "the majority counts, and the list below says so.",
         )
         if asked == OTHERS:

@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from backend.core.errors import BackendError
-from pages.components.shared import trouble
+from pages.components.shared import frame, trouble
 
 HERE = Path(__file__).parent
 PAGES = {
@@ -30,6 +30,7 @@ def open_first() -> None:
 
 def run_page() -> None:
     """One run of the script: the frame around the chosen page."""
+    frame.count_run()
     st.set_page_config(
         page_title="Errorscope", page_icon=str(HERE / "assets" / "icon.svg"), layout="wide"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import streamlit as st
@@ -12,6 +13,8 @@ from backend.store import Event
 from pages.components.shared import frame, keys, services, text
 
 SHOWN = 30
+AGAIN_S = 4
+"""Seconds for which runs of the page repeat a notice; it stays on screen for ten."""
 STEPS = (
     ("Undo", "Ctrl+Z", ":material/undo:"),
     ("Redo", "Ctrl+Shift+Z", ":material/redo:"),
@@ -117,11 +120,17 @@ def notify(words: str, icon: str) -> None:
 
 
 def show_notice() -> None:
-    """What the last action did, once.
+    """What the last action did.
 
-    It is forgotten only when it is on its way: a run that is ended just here leaves it to the next.
+    A run that is ended just here leaves it to the next. For a moment each further run says it anew:
+    a browser that draws two runs at once draws the last alone. What is on screen stays as it is.
     """
-    notice = st.session_state.get(keys.NOTICE)
-    if notice:
+    run, now = st.session_state.get(keys.RUN, 0), time.monotonic()
+    notice, told = st.session_state.get(keys.NOTICE), st.session_state.get(keys.TOLD)
+    if notice is None and told and told["run"] != run and now - told["since"] < AGAIN_S:
+        st.toast(told["notice"][0], icon=told["notice"][1], duration="long")
+        told["run"] = run
+    elif notice is not None:
         st.toast(notice[0], icon=notice[1], duration="long")
+        st.session_state[keys.TOLD] = {"notice": notice, "since": now, "run": run}
         st.session_state.pop(keys.NOTICE, None)

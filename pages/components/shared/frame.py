@@ -17,12 +17,23 @@ MAIN_LAYER = "Layer: embeddings"
 """What the page calls the embeddings that a bundle was given under that name."""
 
 
+def count_run() -> None:
+    """Number the runs of this session's page, so that each says a notice once."""
+    st.session_state[keys.RUN] = st.session_state.get(keys.RUN, 0) + 1
+
+
 def choose_bundle() -> Bundle | None:
     """The open bundle, chosen in the bar above the page; None while there is nothing to open yet.
 
     Where it has several layers one of them is chosen there too, and the bundle comes at that layer.
-    A fresh installation imports the demo bundle by itself.
+    A fresh installation imports the demo bundle by itself. Whatever stands here is one block, so
+    that what is below keeps its place, and with it files that are just being uploaded.
     """
+    with st.container():
+        return _chosen_bundle()
+
+
+def _chosen_bundle() -> Bundle | None:
     imported = services.names_of_bundles()
     if not imported:
         job = services.ask("import", "", path=str(demo_path()), name="fashion-mnist test")

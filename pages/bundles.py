@@ -12,26 +12,15 @@ from backend.bundle import Bundle, BundleInfo, delete_bundle, list_bundles
 from backend.core.errors import BackendError
 from backend.demo import DEMOS, demo_path
 from backend.jobs import Job
-from pages.components.bundles import uploads
+from pages.components.bundles import arrived, mapping, uploads
 from pages.components.bundles.streamed import streamed_upload
 from pages.components.group import tagging
 from pages.components.shared import frame, keys, link, services, text
 from pages.components.shared.waiting import RUNNING, show_progress
 
 ARRAYS = ("embeddings", "losses", "labels", "predictions", "probabilities", "logits", "targets")
-FIELDS = {
-    "embeddings": "last hidden layer, one row per example",
-    "losses": "one number per example, higher is worse",
-    "labels": "true class",
-    "predictions": "predicted class",
-    "probabilities": "one column per class",
-    "logits": "one column per class",
-    "targets": "true value, for regression",
-    "classes": "names of the classes",
-    "id": "stable and unique name of each example",
-    "text": "the example itself, if it is a text",
-    "image": "path inside the bundle, or bytes",
-}
+NAME = "bundle_name"
+"""Widget key: what the next import is called."""
 
 
 def page() -> None:
@@ -47,6 +36,8 @@ def page() -> None:
         st.subheader("Add a bundle", anchor=False)
         add_bundle()
     with right:
+        if bundle is not None:
+            arrived.show_next(bundle)
         show_list(list_bundles())
         if bundle is not None:
             show_summary(bundle)
@@ -73,6 +64,13 @@ def add_bundle() -> None:
         "put them in the data folder (ERRORSCOPE_DATA) and pick them below, or run "
         "`python -m backend import PATH`."
     )
+    st.text_input(
+        "Name",
+        key=NAME,
+        max_chars=200,
+        placeholder="What to call it; the file's name by default",
+        help="Bundles can be renamed later, below their summary.",
+    )
     if files:
         st.button(
             "Import", type="primary", key="import", icon=":material/upload:", on_click=import_chosen
@@ -81,7 +79,7 @@ def add_bundle() -> None:
     if st.toggle("Larger than that: stream it to disk", key="stream"):
         path = streamed_upload(key="streamed")
         if path is not None:
-            start_import(path, Path(path.name).stem if path.is_file() else path.name)
+            start_import(path, given_name(Path(path.name).stem if path.is_file() else path.name))
             st.rerun()
     show_problem()
     show_import()
@@ -99,11 +97,17 @@ def import_chosen() -> None:
     if not files:
         return
     try:
-        start_import(uploads.keep_upload(files), uploads.shown_name(files))
+        start_import(uploads.keep_upload(files), given_name(uploads.shown_name(files)))
     except BackendError as error:
         st.session_state[keys.IMPORT_PROBLEM] = str(error)
     else:
         st.session_state[keys.UPLOADS_TAKEN] = taken + 1
+        st.session_state[NAME] = ""
+
+
+def given_name(otherwise: str) -> str:
+    """What the person calls the bundle; else what its files are called."""
+    return str(st.session_state.get(NAME) or "").strip() or otherwise
 
 
 def show_problem() -> None:
@@ -159,7 +163,7 @@ def import_from_folder() -> None:
     if folder is None or not name:
         return
     try:
-        start_import(uploads.path_inside(folder, name), Path(name).stem)
+        start_import(uploads.path_inside(folder, name), given_name(Path(name).stem))
     except BackendError as error:
         st.session_state[keys.IMPORT_PROBLEM] = str(error)
 
@@ -170,6 +174,7 @@ def start_import(path: Path, name: str, columns: dict[str, str] | None = None) -
     before = st.session_state.get(keys.UPLOAD_PATH)
     if before != path:
         uploads.discard(before)
+        mapping.forget()
     job = services.ask("import", "", path=str(path), name=name, columns=columns or {})
     st.session_state[keys.IMPORT_JOB] = job.key
     st.session_state[keys.UPLOAD_PATH] = path
@@ -187,6 +192,7 @@ def show_import() -> None:
     elif job.state == "done":
         digest = job.result().meta["digest"]
         forget_import()
+        arrived.arrived(digest)
         link.put(keys.BUNDLE, digest[:12])
         st.session_state[keys.NOTICE] = ("The bundle is imported and open.", ":material/database:")
         st.rerun()
@@ -197,6 +203,7 @@ def show_import() -> None:
 def forget_import() -> None:
     uploads.discard(st.session_state.pop(keys.UPLOAD_PATH, None))
     st.session_state.pop(keys.IMPORT_JOB, None)
+    mapping.forget()
 
 
 def show_faults(job: Job, path: Path) -> None:
@@ -211,51 +218,9 @@ def show_faults(job: Job, path: Path) -> None:
     if job.detail:
         with st.expander("Details"):
             st.code(job.detail, language=None)
-    map_columns(job, path)
+    name = st.session_state.get("_import_name", path.stem)
+    mapping.ask(job, lambda columns: start_import(path, name, dict(columns)))
     st.button("Remove this upload", key="give_up", icon=":material/close:", on_click=forget_import)
-
-
-def map_columns(job: Job, path: Path) -> None:
-    """Say which of the upload's arrays and columns is which field, as the failed import found them."""
-    found = [one for part in job.partial()[:1] for one in part.meta["fields"]]
-    if not found:
-        return
-    with st.expander("Columns have other names? Say which is which", expanded=False):
-        names = [one["name"] for one in found]
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "name": one["name"],
-                        "shape": " × ".join(map(str, one["shape"] or ())),
-                        "type": one["dtype"],
-                        "file": one["file"],
-                    }
-                    for one in found
-                ]
-            ),
-            hide_index=True,
-            height=180,
-        )
-        with st.form("mapping"):
-            for field, what in FIELDS.items():
-                st.selectbox(
-                    field,
-                    names,
-                    index=None,
-                    help=what,
-                    placeholder="by its own name",
-                    key=f"map_{field}",
-                )
-            st.form_submit_button(
-                "Import with these names", type="primary", on_click=import_mapped, args=(path,)
-            )
-
-
-def import_mapped(path: Path) -> None:
-    """Begin the import anew with the names that were chosen for its fields."""
-    columns = {field: name for field in FIELDS if (name := st.session_state.get(f"map_{field}"))}
-    start_import(path, st.session_state.get("_import_name", path.stem), columns)
 
 
 def show_list(infos: list[BundleInfo]) -> None:
@@ -294,11 +259,12 @@ def show_list(infos: list[BundleInfo]) -> None:
 def show_summary(bundle: Bundle) -> None:
     """What arrived in the open bundle, what was derived, what is missing."""
     st.subheader(text.plain(bundle.name), anchor=False)
-    st.dataframe(arrived(bundle), hide_index=True)
+    st.dataframe(fields_of(bundle), hide_index=True)
     if bundle.notes:
         st.markdown("**Derived or assumed**")
         for note in bundle.notes:
             st.text(f"• {note}")
+    arrived.rename(bundle)
     missing = bundle.missing()
     if missing:
         st.markdown("**Not in the bundle**")
@@ -308,7 +274,7 @@ def show_summary(bundle: Bundle) -> None:
     remove(bundle)
 
 
-def arrived(bundle: Bundle) -> pd.DataFrame:
+def fields_of(bundle: Bundle) -> pd.DataFrame:
     """The fields of a bundle: name, shape, type."""
     bundle = bundle.at_layer("")
     arrays = {field: getattr(bundle, field) for field in ARRAYS}

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from backend.bundle import list_bundles
 from backend.core.parts import kept_aside
+from backend.store import Store
 from tests.bundles import npz, planted
 from tests.e2e.conftest import Server, settled
 
@@ -106,6 +108,36 @@ def test_upload_look_tag_draw_undo_and_export(page: Page, serve: Callable[..., S
     expected = oracle(fields, manifest)
     assert [list(row.values()) for row in rows] == expected
     assert {row["tag"] for row in rows} == {"first region", "'=drawn"}
+
+
+def test_tags_are_carried_to_a_file_that_is_imported_anew_and_taken_back_in_one_step(
+    page: Page, demo_server: Server
+) -> None:
+    fields, content = bundle_bytes()
+    upload(page, demo_server, "measured.npz", content)
+    imported(page)
+    again = {key: value for key, value in fields.items() if key not in ("ids", "remarks")}
+    columns = {"examples/id": fields["ids"]}
+    with closing(Store(home=demo_server.home)) as store:
+        old = next(i for i in list_bundles(demo_server.home) if i.name == "measured")
+        store.tag(old.digest, ["item-001", "item-002"], "blurred", author="Ada")
+        store.tag(old.digest, ["item-002"], "angle", author="Ada")
+        again["losses"] = again["losses"] + 1
+        upload(page, demo_server, "measured anew.npz", npz(**again, **columns))
+        imported(page)
+        new = next(i for i in list_bundles(demo_server.home) if i.name == "measured anew")
+        box = page.locator(".st-key-arrived")
+        expect(box).to_contain_text("600 of these examples and 2 tags: angle, blurred")
+        assert store.tag_counts(new.digest) == {}
+        box.get_by_role("button", name=re.compile("Carry its tags over")).click()
+        expect(page.get_by_test_id("stToast").filter(has_text="Carried over 3")).to_be_visible()
+        assert store.tag_counts(new.digest) == {"angle": 1, "blurred": 2}
+        box.get_by_role("link", name=re.compile("See where it fails together")).click()
+        expect(page.get_by_text("Where does the model fail together?")).to_be_visible()
+        page.get_by_role("button", name="Undo").click()
+        expect(page.get_by_test_id("stToast").filter(has_text="undid").first).to_be_visible()
+        assert store.tag_counts(new.digest) == {}
+        assert store.tag_counts(old.digest) == {"angle": 1, "blurred": 2}
 
 
 def oracle(fields: dict[str, np.ndarray], manifest: dict) -> list[list[str]]:

@@ -329,19 +329,48 @@ def test_picked_tiles_can_be_tagged_alone(app: Any, tmp_path: Path, home: Path) 
 
 
 def test_an_upload_with_other_column_names_is_mapped_on_the_page(app: Any, home: Path) -> None:
+    """Choices outlive an import that fails all the same, and what fits two readings is asked."""
     fields = ordinary()
-    content = npz(vectors=fields["embeddings"], badness=fields["losses"])
+    codes = {"labels": np.arange(120) % 4, "classes": np.array(["3", "0", "2", "1"])}
+    twice = np.zeros(120, int)  # called like the ids, which it cannot be
+    content = npz(
+        vectors=fields["embeddings"],
+        badness=fields["losses"],
+        **codes,
+        **{"examples/id": twice, "examples/key": np.arange(120)},
+    )
     at = app("bundles")
+    at.text_input(key="bundle_name").set_value("My run").run()
     at.file_uploader[0].upload("mine.npz", content).run()
     at.button(key="import").click().run()
     ended(at)
     assert "was not imported" in texts(at)
-    at.selectbox(key="map_embeddings").set_value("vectors")
+    assert at.selectbox(key="map_embeddings").value == "vectors"  # the only one of its shape
+    assert at.selectbox(key="map_losses").options[0] == "badness"
     at.selectbox(key="map_losses").set_value("badness")
     next(b for b in at.button if b.label == "Import with these names").click().run()
     ended(at)
-    assert "120 × 5" in str(at.dataframe[1].value)
+    assert "occurs twice" in texts(at)
+    assert at.selectbox(key="map_losses").value == "badness"
+    at.selectbox(key="map_id").set_value("")
+    next(b for b in at.button if b.label == "Import with these names").click().run()
+    ended(at)
+    (question,) = [one for one in at.radio if str(one.key).startswith("read_")]
+    assert "0 is position 0\\: the class 3" in question.options
+    question.set_value(1)
+    next(b for b in at.button if b.label == "Import so").click().run()
+    ended(at)
+    assert not at.exception
+    made = next(info for info in list_bundles() if info.name == "My run")
+    bundle = open_bundle(made.digest)
+    assert (bundle.n, bundle.d) == (120, 5)
+    assert bundle.labels is not None and bundle.labels[:4].tolist() == ["3", "0", "2", "1"]
+    assert "id (column)" in bundle.examples.columns
     assert list((home / "uploads").iterdir()) == []
+    at.text_input(key=f"called_{made.digest[:12]}").set_value("Our run")
+    next(b for b in at.button if b.label == "Rename").click().run()
+    assert next(i for i in list_bundles() if i.digest == made.digest).name == "Our run"
+    assert "Our run" in texts(at)
 
 
 def test_images_reach_the_gallery_as_pictures(app: Any, tmp_path: Path) -> None:

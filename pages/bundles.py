@@ -130,7 +130,7 @@ def offer_demos() -> None:
                 key=f"demo_{name}",
                 icon=":material/play_circle:",
                 width="stretch",
-                on_click=start_import,
+                on_click=begin_import,
                 args=(path, demo.title),
             )
         else:
@@ -175,10 +175,19 @@ def start_import(path: Path, name: str, columns: dict[str, str] | None = None) -
     if before != path:
         uploads.discard(before)
         mapping.forget()
-    job = services.ask("import", "", path=str(path), name=name, columns=columns or {})
+    owner = frame.who().key
+    job = services.ask("import", "", path=str(path), name=name, columns=columns or {}, owner=owner)
     st.session_state[keys.IMPORT_JOB] = job.key
     st.session_state[keys.UPLOAD_PATH] = path
     st.session_state["_import_name"] = name
+
+
+def begin_import(path: Path, name: str, columns: dict[str, str] | None = None) -> None:
+    """The same after a click, which says why it could not begin."""
+    try:
+        start_import(path, name, columns)
+    except BackendError as error:
+        st.session_state[keys.IMPORT_PROBLEM] = str(error)
 
 
 def show_import() -> None:
@@ -219,7 +228,7 @@ def show_faults(job: Job, path: Path) -> None:
         with st.expander("Details"):
             st.code(job.detail, language=None)
     name = st.session_state.get("_import_name", path.stem)
-    mapping.ask(job, lambda columns: start_import(path, name, dict(columns)))
+    mapping.ask(job, lambda columns: begin_import(path, name, dict(columns)))
     st.button("Remove this upload", key="give_up", icon=":material/close:", on_click=forget_import)
 
 
@@ -264,6 +273,9 @@ def show_summary(bundle: Bundle) -> None:
         st.markdown("**Derived or assumed**")
         for note in bundle.notes:
             st.text(f"• {note}")
+    unused = bundle.unused()
+    if unused:
+        st.caption(f"Kept, but used by no page: {text.plain(', '.join(unused), limit=400)}.")
     arrived.rename(bundle)
     missing = bundle.missing()
     if missing:

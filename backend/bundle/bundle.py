@@ -317,12 +317,13 @@ class Bundle:
             "attributes": any(name not in COLUMNS for name in self.attributes),
             "populations": bool(self.populations),
             "stress": self.stress is not None,
-            "vog": "vog" in self.extras or "gradients" in self.extras,
-            "msp": bool(self.msp),
-            "train": bool(self.train),
-            "attribution": "attribution" in self.extras or "train_features" in self.extras,
         }
         return [(part, effect) for part, effect in SWITCHES if not has[part]]
+
+    def unused(self) -> list[str]:
+        """Parts that are kept and can be read from Python, and that no page or command uses."""
+        parts = {"msp": self.msp, "train": self.train}
+        return [*self.extras, *(part for part, held in parts.items() if held)]
 
 
 @dataclass(frozen=True)

@@ -55,16 +55,12 @@ SWITCHES: tuple[tuple[str, str], ...] = (
     ("predictions", "accuracy, confusions, audits by outcome"),
     ("probabilities", "confidence colours, failure directions, mixture slices"),
     ("text", "words that set a region apart, text search"),
-    ("image", "the image gallery, contexts from an image-text model"),
+    ("image", "the image gallery"),
     ("attributes", "attribute tables and the subgroup audit"),
     ("populations", "who pays for compression (PIE and CIE)"),
     ("stress", "the underspecification stress tests"),
-    ("vog", "variance of gradients"),
-    ("msp", "the two long tails: atypical or noisy"),
-    ("train", "head retraining on a second set"),
-    ("attribution", "training examples behind a failure (TRAK and D3M)"),
 )
-"""Optional parts, and what their absence switches off."""
+"""Optional parts that a page uses, and what their absence switches off."""
 
 
 def canonical_field(name: str) -> str | None:

@@ -232,6 +232,7 @@ def summary(bundle: Bundle) -> Report:
         "layers": {name: int(array.shape[1]) for name, array in bundle.layers.items()},
         "notes": list(bundle.notes),
         "missing": [{"field": field, "effect": effect} for field, effect in bundle.missing()],
+        "unused": bundle.unused(),
         "faults": [],
     }
     models = ", ".join(f"{name} ({count} models)" for name, count in data["populations"].items())
@@ -254,4 +255,6 @@ def summary(bundle: Bundle) -> Report:
         parts.append("\n".join(bundle.notes))
     if data["missing"]:
         parts.append("Not given:\n" + aligned([[f"  {a}", b] for a, b in bundle.missing()]))
+    if data["unused"]:
+        parts.append(f"Kept, for Python alone: {', '.join(data['unused'])}")
     return Report(plain(data), "\n\n".join(parts))

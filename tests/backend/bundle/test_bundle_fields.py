@@ -172,7 +172,7 @@ def test_mixed_columns_become_text(tmp_path: Path) -> None:
 
 def test_missing_parts_say_what_they_switch_off(tmp_path: Path) -> None:
     bare = dict(made(tmp_path, losses=[0.0] * 4).missing())
-    assert {"labels", "text", "image", "attributes", "populations", "vog", "stress"} <= bare.keys()
+    assert {"labels", "text", "image", "attributes", "populations", "stress"} <= bare.keys()
     full = made(
         tmp_path,
         labels=[0, 1, 0, 1],
@@ -181,13 +181,8 @@ def test_missing_parts_say_what_they_switch_off(tmp_path: Path) -> None:
         images=np.zeros((4, 2, 2), np.uint8),
         examples={"text": ["a"] * 4, "age": [1, 2, 3, 4]},
     )
-    assert {part for part, _ in full.missing()} == {
-        "populations",
-        "stress",
-        "msp",
-        "train",
-        "attribution",
-    }
+    assert {part for part, _ in full.missing()} == {"populations", "stress"}
+    assert full.unused() == ["vog"]
     assert full.has_text and full.has_images and full.attributes == ["age"]
 
 

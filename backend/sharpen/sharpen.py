@@ -143,7 +143,9 @@ def sharpen(
     features = describe_examples(parts, start, _codes(labels, n), seed)
     odds, probabilities = membership(features, rows, told, apart)
     scores = _told_first(odds, rows, told)
-    open_rows = np.setdiff1d(np.arange(n), apart)
+    still_open = np.ones(n, bool)
+    still_open[apart] = False
+    open_rows = np.flatnonzero(still_open)
     asked, with_chance = _next(odds, probabilities, open_rows, int(n_next), seed + len(apart))
     drawn = ~np.isnan(drawn_with)
     unseen = probabilities  # of a classifier that did not see the drawn answers
@@ -215,7 +217,7 @@ def _next(
     m = min(round(_DRAWN * n_next), len(open_rows))
     chosen: Rows = np.zeros(0, np.int64)
     drawn, chances = draw(open_rows, probabilities[open_rows], m, seed)
-    left = np.setdiff1d(open_rows, drawn)
+    left = open_rows[~np.isin(open_rows, drawn)]
     wanted = min(n_next - len(drawn), len(left))
     if wanted > 0:
         by_odds = left[np.argsort(-odds[left], kind="stable")]

@@ -55,6 +55,7 @@ def write_folder(
     name: str,
     image_column: str,
     progress: Progress,
+    owner: str = "",
 ) -> str:
     """Hash the contents and, when there is a folder, write them into it; returns the digest.
 
@@ -69,6 +70,8 @@ def write_folder(
     image_column : str
         The column that faults of images are reported under.
     progress : Progress
+    owner : str
+        Key of the person it is kept for, if anybody's.
 
     Raises
     ------
@@ -112,7 +115,7 @@ def write_folder(
             contents.stress.to_parquet(folder / "stress.parquet", index=False)
         if not written.empty:
             written.to_parquet(folder / "written.parquet", index=False)
-        _write_manifest(folder, contents, name, digest.hex(), arrays)
+        _write_manifest(folder, contents, name, owner, digest.hex(), arrays)
     progress(1.0, "Done")
     return digest.hex()
 
@@ -197,7 +200,12 @@ def _write_images(
 
 
 def _write_manifest(
-    folder: Path, contents: Contents, name: str, digest: str, arrays: Mapping[str, Any]
+    folder: Path,
+    contents: Contents,
+    name: str,
+    owner: str,
+    digest: str,
+    arrays: Mapping[str, Any],
 ) -> None:
     opened = bundle_of(contents, name, digest)
     files = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
@@ -205,6 +213,7 @@ def _write_manifest(
         "layout": LAYOUT,
         "digest": digest,
         "name": name,
+        "owner": owner,
         "n": opened.n,
         "d": opened.d,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from backend.bundle.assemble import assemble
 from backend.bundle.bundle import Bundle, BundleInfo
@@ -32,7 +33,7 @@ from backend.core.errors import BackendError, BundleError, InputError
 from backend.core.home import home_folder, written_in
 from backend.core.memory import ADVICE, allowance, bytes_of, is_out_of_memory, needs_more
 from backend.core.progress import Progress, ignore_progress
-from backend.core.quota import check_room, room_watch
+from backend.core.quota import check_room, check_share, room_watch
 
 try:
     import fcntl
@@ -150,6 +151,7 @@ def import_bundle(
     name: str | None = None,
     progress: Progress = ignore_progress,
     found: Callable[[list[FoundField]], None] = lambda fields: None,
+    owner: str = "",
 ) -> Bundle:
     """Check an upload and keep it under ``home`` in the canonical layout, memory-mapped.
 
@@ -170,17 +172,23 @@ def import_bundle(
     found : callable
         Told what arrays and columns there are, as ``inspect_upload`` gives them, before they are
         checked.
+    owner : str
+        Key of the person it is kept for, whose share of the disk it counts against; nobody's by
+        default. A bundle that is there already stays with whoever imported it first.
 
     Raises
     ------
     BundleError
         Listing every fault, before anything was kept.
     InputError
-        If the home folder may not hold as much (``ERRORSCOPE_DISK_GB``).
+        If the home folder may not hold as much (``ERRORSCOPE_DISK_GB``), or its owner may not keep
+        as much (``ERRORSCOPE_PERSON_GB``).
     """
     bundles = _bundles(home)
     has_room = room_watch(bundles.parent)
     check_room(bundles.parent, bytes_of(Path(path)))
+    if owner:
+        check_share(held_by(owner, home), bytes_of(Path(path)))
 
     def told(fraction: float, message: str) -> None:
         has_room()
@@ -197,11 +205,27 @@ def import_bundle(
             faults = Faults(lambda: told(0.1, "Checking every value"))
             contents, column = assemble(upload, columns, faults)
             digest = write_folder(
-                folder, contents, _shown(name) or _name_of(path), column, Share(told, 0.2, 1.0)
+                folder,
+                contents,
+                _shown(name) or _name_of(path),
+                column,
+                Share(told, 0.2, 1.0),
+                owner,
             )
         check_room(bundles.parent)
+        if owner and not (bundles / digest).is_dir():
+            check_share(held_by(owner, home), bytes_of(folder))
         _move_in(folder, bundles / digest)
     return open_bundle(digest, home)
+
+
+def held_by(owner: str, home: PathLike | None = None) -> int:
+    """Bytes of the bundles that are kept for a person."""
+    return sum(
+        sum(manifest["files"].values())
+        for _, manifest in _manifests(home)
+        if manifest.get("owner") == owner
+    )
 
 
 def open_bundle(digest: str, home: PathLike | None = None) -> Bundle:
@@ -219,14 +243,7 @@ def open_bundle(digest: str, home: PathLike | None = None) -> Bundle:
 def list_bundles(home: PathLike | None = None) -> list[BundleInfo]:
     """Every imported bundle, newest first; damaged ones are logged and passed over."""
     infos = []
-    for folder in _bundles(home).iterdir():
-        if not DIGEST.fullmatch(folder.name) or not folder.is_dir():
-            continue
-        try:
-            manifest = read_manifest(folder)
-        except BundleError as error:
-            log.warning("bundle %s is passed over: %s", folder.name[:12], error)
-            continue
+    for folder, manifest in _manifests(home):
         accuracy = manifest.get("accuracy")
         infos.append(
             BundleInfo(
@@ -241,6 +258,19 @@ def list_bundles(home: PathLike | None = None) -> list[BundleInfo]:
             )
         )
     return sorted(infos, key=lambda info: (info.created, info.digest), reverse=True)
+
+
+def _manifests(home: PathLike | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Folder and manifest of every imported bundle; damaged ones are logged and passed over."""
+    for folder in _bundles(home).iterdir():
+        if not DIGEST.fullmatch(folder.name) or not folder.is_dir():
+            continue
+        try:
+            manifest = read_manifest(folder)
+        except BundleError as error:
+            log.warning("bundle %s is passed over: %s", folder.name[:12], error)
+            continue
+        yield folder, manifest
 
 
 def delete_bundle(digest: str, home: PathLike | None = None) -> None:

@@ -11,18 +11,21 @@ from backend.core.errors import InputError
 from backend.core.memory import bytes_of
 
 SETTING = "ERRORSCOPE_DISK_GB"
+PERSON_SETTING = "ERRORSCOPE_PERSON_GB"
 LOOK_EVERY_S = 2.0
 
 
-def quota_bytes() -> int | None:
+def quota_bytes(setting: str = SETTING) -> int | None:
     """Most bytes of the home folder, ``ERRORSCOPE_DISK_GB``; None where nobody set a limit.
+
+    With ``ERRORSCOPE_PERSON_GB`` as the ``setting``, most bytes of the bundles that one person imported.
 
     Raises
     ------
     InputError
         If the setting is not a positive number.
     """
-    told = os.environ.get(SETTING)
+    told = os.environ.get(setting)
     if not told:
         return None
     try:
@@ -30,7 +33,7 @@ def quota_bytes() -> int | None:
     except ValueError:
         size = -1.0
     if not 0 < size < 1e18:
-        raise InputError(f"{SETTING} must be a positive number of GB: got {told[:40]!r}.")
+        raise InputError(f"{setting} must be a positive number of GB: got {told[:40]!r}.")
     return int(size)
 
 
@@ -55,6 +58,23 @@ def check_room(home: Path, needed: int = 0) -> None:
             f"the disk space of this server is used up: it may keep {quota:.3g} GB ({SETTING}), "
             f"{max(0, left) / 1e9:.3g} GB are left and {needed / 1e9:.3g} GB or more are needed. "
             "Remove a bundle that nobody needs, or have the limit raised."
+        )
+
+
+def check_share(held: int, needed: int) -> None:
+    """Refuse what one person may not keep beside what they keep already.
+
+    Raises
+    ------
+    InputError
+        If ``held`` and ``needed`` bytes together are more than ``ERRORSCOPE_PERSON_GB``.
+    """
+    share = quota_bytes(PERSON_SETTING)
+    if share is not None and held + needed > share:
+        raise InputError(
+            f"your share of this server's disk is used up: one person may keep {share / 1e9:.3g} GB "
+            f"({PERSON_SETTING}), your bundles take {held / 1e9:.3g} GB and {needed / 1e9:.3g} GB or "
+            "more are needed. Remove one of your bundles, or have the limit raised."
         )
 
 

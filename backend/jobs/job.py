@@ -32,6 +32,8 @@ class Job:
         Done so far, in [0, 1]; never falls.
     message : str
         What is being done, for a page.
+    person : str
+        Who asked for it first, if that is known.
     error, detail : str or None, str
         Why it failed, for people; and what to fold away below it.
     """
@@ -59,6 +61,7 @@ class Job:
         self.detail = ""
         self.id = uuid.uuid4().hex
         self.lane = lane
+        self.person = ""
         self._cache = cache
         self._lock = lock
         self._stop = stop

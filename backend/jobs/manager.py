@@ -22,6 +22,8 @@ from backend.tasks import TASKS, Task, complete_options
 GRACE_S = 2.0
 """How long a cancelled worker may take to stop by itself before it is killed."""
 
+PERSON_JOBS = "ERRORSCOPE_PERSON_JOBS"
+DEFAULT_JOBS = 32
 _REMEMBERED = 256
 _STALE_S = 24 * 3600.0
 
@@ -82,7 +84,12 @@ class Jobs:
                 self._lanes["quick"].staff()
 
     def submit(
-        self, task: str, digest: str, options: Mapping[str, Any] | None = None, watcher: str = ""
+        self,
+        task: str,
+        digest: str,
+        options: Mapping[str, Any] | None = None,
+        watcher: str = "",
+        person: str = "",
     ) -> Job:
         """The job that computes this: a finished one when the cache has it, else a shared one.
 
@@ -98,12 +105,15 @@ class Jobs:
         options : mapping, optional
             Missing ones take the task's defaults.
         watcher : str
-            Who waits for it.
+            Who waits for it: one tab of a browser.
+        person : str
+            Whose tab that is; of nobody's jobs any number may wait.
 
         Raises
         ------
         InputError
-            If the task or an option does not exist, or a value cannot be used.
+            If the task or an option does not exist, a value cannot be used, or as many new jobs of
+            this person wait already as may (``ERRORSCOPE_PERSON_JOBS``).
         JobError
             If this manager is closed.
         """
@@ -114,7 +124,9 @@ class Jobs:
         with self._changed:
             job = self._jobs.get(key)
             if job is None or self._is_spent(job, watcher):
+                self._check_turn(person)
                 job = self._start(self._job(key, task, digest, complete, row.lane(complete)))
+                job.person = person
             job._add_watcher(watcher)
             return job
 
@@ -172,6 +184,16 @@ class Jobs:
             stop=self._cancel,
         )
 
+    def _check_turn(self, person: str) -> None:
+        """Refuse more jobs of a person than may wait."""
+        most = most_waiting()
+        waiting = sum(job.state == "queued" and job.person == person for job in self._jobs.values())
+        if person and waiting >= most:
+            raise InputError(
+                f"{waiting} of your tasks are waiting for a worker already, and {most} may "
+                f"({PERSON_JOBS}). Wait until one of them is done, or cancel one."
+            )
+
     def _start(self, job: Job) -> Job:
         if self._shop.closed.is_set():
             raise JobError("The workers are shut down. Start the program again.")
@@ -201,6 +223,20 @@ class Jobs:
         ended = [key for key, job in self._jobs.items() if job.ended]
         for key in ended[: max(0, len(self._jobs) - _REMEMBERED)]:
             del self._jobs[key]
+
+
+def most_waiting() -> int:
+    """How many jobs of one person may wait: ``ERRORSCOPE_PERSON_JOBS``, 32 by default.
+
+    Raises
+    ------
+    InputError
+        If the setting is not a whole number above 0.
+    """
+    told = os.environ.get(PERSON_JOBS) or str(DEFAULT_JOBS)
+    if not (told.isdecimal() and int(told) > 0):
+        raise InputError(f"{PERSON_JOBS} must be a whole number above 0: got {told[:40]!r}.")
+    return int(told)
 
 
 _SERVING: dict[Path, Jobs] = {}

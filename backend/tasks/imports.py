@@ -46,6 +46,7 @@ def run_import(
             name=options["name"],
             progress=progress,
             found=told,
+            owner=options["owner"],
         )
     except BundleError as error:
         asked = [fault for fault in error.faults if fault.readings]
@@ -59,6 +60,8 @@ def _check_import(options: Options) -> None:
         raise InputError(f"path must name a file or folder: got {options['path']!r}.")
     if options["name"] is not None and not isinstance(options["name"], str):
         raise InputError(f"name must be text or None: got {options['name']!r}.")
+    if not isinstance(options["owner"], str):
+        raise InputError(f"owner must be text: got {options['owner']!r}.")
     columns = options["columns"]
     if columns is not None and not isinstance(columns, Mapping):
         raise InputError(f"columns must map field to column name: got {columns!r}.")
@@ -82,7 +85,7 @@ def file_stamp(options: Options) -> str:
 TASK = Task(
     "backend.tasks.imports:run_import",
     version=1,
-    defaults={"path": "", "columns": None, "name": None},
+    defaults={"path": "", "columns": None, "name": None, "owner": ""},
     check=_check_import,
     lane=lambda options: "quick",
     source=file_stamp,

@@ -34,6 +34,7 @@ def choose_bundle() -> Bundle | None:
 
 
 def _chosen_bundle() -> Bundle | None:
+    st.session_state[keys.PERSON] = who().key
     imported = services.names_of_bundles()
     if not imported:
         job = services.ask("import", "", path=str(demo_path()), name="fashion-mnist test")

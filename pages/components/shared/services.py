@@ -94,4 +94,5 @@ def ask(task: str, digest: str, **options: object) -> Job:
     asked = {**default_options(task), **options}
     if "layer" in asked:
         asked["layer"] = asked["layer"] or layer_of(digest)
-    return jobs().submit(task, digest, asked, watcher=watcher())
+    who = str(st.session_state.get(keys.PERSON, ""))
+    return jobs().submit(task, digest, asked, watcher=watcher(), person=who)

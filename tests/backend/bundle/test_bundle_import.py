@@ -23,6 +23,7 @@ from backend.bundle import (
     read_bundle,
     write_bundle,
 )
+from backend.bundle.home import held_by
 from backend.core.errors import BundleError, InputError, JobCancelled
 from backend.core.home import PROJECT
 from tests.bundles import picture, planted
@@ -79,6 +80,27 @@ def test_a_full_home_takes_no_bundle_and_keeps_nothing_of_it(
     with pytest.raises(InputError, match=r"may keep .* GB \(ERRORSCOPE_DISK_GB\).*Remove a bundle"):
         import_bundle(upload, home)
     assert stored(home) == []
+
+
+def test_a_person_keeps_no_more_than_their_share(
+    upload: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_bundle(tmp_path / "other.npz", embeddings=np.eye(9), losses=np.arange(9.0))
+    kept = import_bundle(upload, home, owner="ada")
+    size = next(info.size_bytes for info in list_bundles(home))
+    assert held_by("ada", home) == size and held_by("bob", home) == 0
+    monkeypatch.setenv("ERRORSCOPE_PERSON_GB", str((size + 100) / 1e9))
+    with pytest.raises(InputError, match=r"your share .*ERRORSCOPE_PERSON_GB.*Remove one of your"):
+        import_bundle(other, home, owner="ada")
+    assert stored(home) == [kept.digest]
+    import_bundle(other, home, owner="bob")
+    import_bundle(other, home, owner="")  # a command line is nobody in particular
+    delete_bundle(kept.digest, home)
+    third = write_bundle(tmp_path / "third.npz", embeddings=np.eye(8), losses=np.arange(8.0))
+    import_bundle(third, home, owner="ada")
+    monkeypatch.setenv("ERRORSCOPE_PERSON_GB", "much")
+    with pytest.raises(InputError, match="positive number of GB"):
+        import_bundle(third, home, owner="ada")
 
 
 def test_arrays_are_mapped_and_cannot_be_written(upload: Path, home: Path) -> None:

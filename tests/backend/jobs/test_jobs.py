@@ -446,6 +446,28 @@ def test_those_who_wait_take_turns(jobs, gate):
     assert order == ["ben", "cy", "ann", "ben", "ann", "ann"]
 
 
+def test_a_person_has_no_more_tasks_waiting_than_may(jobs, gate, monkeypatch):
+    monkeypatch.setenv("ERRORSCOPE_PERSON_JOBS", "2")
+    first = jobs.submit("patient", "", gate, watcher="tab 1", person="ann")
+    eventually(lambda: first.state == "running")
+
+    def ask(number, person, tab="tab 1"):
+        return jobs.submit("echo", "", {"number": number}, watcher=tab, person=person)
+
+    waiting = [ask(0, "ann"), ask(1, "ann", "tab 2")]
+    with pytest.raises(InputError, match=r"2 of your tasks are waiting .*ERRORSCOPE_PERSON_JOBS"):
+        ask(2, "ann", "tab 3")
+    assert ask(1, "ann") is waiting[1]  # what waits already is joined
+    others = [ask(number, person) for number, person in enumerate(["ben", "", "", ""], 3)]
+    waiting[0].cancel("tab 1")
+    others.append(ask(2, "ann"))
+    open_gate(gate)
+    assert all(finished(job).state == "done" for job in others)
+    monkeypatch.setenv("ERRORSCOPE_PERSON_JOBS", "0")
+    with pytest.raises(InputError, match="whole number above 0"):
+        ask(9, "ann")
+
+
 def test_one_set_of_workers_serves_a_home_however_often_it_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("ERRORSCOPE_HOME", str(tmp_path / "home"))
     manager = serving()

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from backend.bundle import list_bundles
 from backend.core.parts import kept_aside
@@ -216,6 +216,53 @@ def test_a_refused_upload_says_why_and_leaves_nothing(page: Page, demo_server: S
     after = {info.n for info in list_bundles(demo_server.home) if info.digest not in before}
     assert after <= {10_000}  # at most the demo, which the first page opens by itself
     assert list((demo_server.home / "uploads").iterdir()) == []
+
+
+def test_a_region_set_aside_makes_room_for_everybody_and_is_taken_back(
+    browser: Browser, page: Page, demo_server: Server
+) -> None:
+    random = np.random.default_rng(21)
+    embeddings, losses = random.normal(size=(900, 6)), random.exponential(0.2, 900)
+    for rows, axes, more in ((slice(0, 50), slice(0, 2), 2.0), (slice(50, 100), slice(3, 5), 1.5)):
+        embeddings[rows, axes] += 4
+        losses[rows] += more
+    upload(page, demo_server, "two-failures.npz", npz(embeddings=embeddings, losses=losses))
+    imported(page)
+    digest = next(one for one in list_bundles(demo_server.home) if one.n == 900).digest
+    address = f"{demo_server.url}/spotlights?bundle={digest[:12]}&regions=1"
+
+    def held(seen: Page) -> Locator:
+        return seen.locator(".st-key-set_aside_list")
+
+    page.goto(address)
+    offered = page.get_by_role("button", name="Set region 1 aside")
+    expect(offered).to_be_visible(timeout=60_000)
+    named = page.locator(".st-key-group_list [data-testid=stRadioOption]").first
+    before = named.inner_text()
+    offered.click()
+    page.get_by_label("Or in your own word").fill("camera 3")
+    page.get_by_label("Note").fill("mended in May")
+    page.get_by_role("button", name="Set aside", exact=True).click()
+    expect(held(page)).to_contain_text("camera 3: mended in May")
+    expect(held(page)).to_contain_text("local")
+    expect(offered).to_be_visible(timeout=60_000)
+    assert named.inner_text() != before  # the other failure has its place
+
+    with closing(browser.new_context()) as context:
+        other = context.new_page()
+        other.goto(address)
+        expect(held(other)).to_contain_text("camera 3")
+        expect(other.get_by_test_id("stRadioOption").first).to_have_text(named.inner_text())
+        held(page).get_by_role("button", name="Take back").click()
+        expect(held(page)).to_have_count(0)
+        expect(named).to_have_text(before, timeout=60_000)
+        expect(held(other)).to_have_count(0, timeout=30_000)  # nobody reloads
+        page.keyboard.press("Control+z")
+        expect(held(other)).to_contain_text("camera 3", timeout=30_000)
+    store = Store(home=demo_server.home)
+    (one,) = store.known_regions(digest)
+    store.close()
+    assert {int(name) for name in one.ids} & set(range(100)) and one.reason == "camera 3"
 
 
 def test_two_browsers_share_one_search(

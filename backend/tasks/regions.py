@@ -229,7 +229,7 @@ def _check_regions(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.regions:run_regions",
-    version=11,
+    version=12,
     defaults={
         "n_regions": LISTED,
         "sizes": None,

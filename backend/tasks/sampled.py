@@ -21,6 +21,7 @@ QUICK: Mapping[str, Any] = {
     "starts": 4,
     "rounds": 1,
     "views": ("x",),
+    "few": 0,
     "most_labels": 6,
     "most_bundles": 4,
 }

@@ -167,8 +167,8 @@ def _inside(mask: NDArray[np.bool_], best: Pick, repeated: list[Pick]) -> tuple[
 def _is_cell(ground: Ground, pick: Pick, settings: Settings, level: float) -> bool:
     """Whether a region is no more than one wrong cell of the confusion matrix.
 
-    Most of its members, as far as they may be looked at, are in the cell; and losses do not tell
-    them from the rest of it. Where losses cannot differ within a cell: it holds half of the cell.
+    Most of its members, as far as they may be looked at, are in the cell; they are most of the cell;
+    and losses do not tell them from the rest of it, where losses differ within cells.
     """
     if ground.pairs is None or ground.missed is None:
         return False
@@ -180,11 +180,11 @@ def _is_cell(ground: Ground, pick: Pick, settings: Settings, level: float) -> bo
     most = int(counts.argmax())
     if counts[most] < settings.one_cell * len(rows):
         return False
-    p = pick.tested.cell_ps[pick.at]
-    if np.isfinite(p):
-        return bool(p > level)
     whole = int(((ground.pairs == codes[most]) & ground.open).sum())
-    return bool(counts[most] >= 0.5 * whole)
+    if counts[most] < settings.whole_cell * whole:
+        return False
+    p = pick.tested.cell_ps[pick.at]
+    return not np.isfinite(p) or bool(p > level)
 
 
 def _best(

@@ -114,9 +114,9 @@ def find_regions(
 
     Labels that fail as a whole come first. Then the search asks many small questions: among all
     examples, each label and bundles of similar labels; at four sizes; with whitened distances, in the
-    embedding and in what is left of it beside the model's own answer (where that is not known, with
-    distances as they are and whitened); from many starts, in two rounds; and along the linear
-    direction of the loss. What one part finds is scored
+    embedding and in what is left of it beside the model's own answer (of few examples also with
+    distances as they are, and where the answer is not known, with these and whitened ones); from
+    many starts, in two rounds; and along the linear direction of the loss. What one part finds is scored
     on the other: by its mean loss above that of the scope and of all, less a standard error, and by
     how far its members stand apart from what surrounds them. The list takes the best,
     sparing what is covered already; no region holds half of another. Members
@@ -152,6 +152,8 @@ def run(asked: RegionCall, settings: Settings) -> Regions:
     asked = replace(asked, progress=_rising(asked.progress))
     least = max(_LEAST, round(_SMALL * n))
     settings = replace(settings, min_size=min(settings.min_size, least))
+    if n <= settings.few:
+        settings = replace(settings, views=settings.views_few)
     tick = _steps(asked.progress)
     reading = tick(0.0, 0.05, "Reading the embeddings")
     rows = read_rows(asked.values, settings.components, asked.device, lambda: reading(0))

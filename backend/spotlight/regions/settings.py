@@ -27,8 +27,11 @@ class Settings:
     views : tuple of str
         ``x``: distances as they are. ``w``: after whitening the scope. ``o`` before either: beside the
         model's own answer, without the directions of its outputs.
+    views_few : tuple of str
+        The same with no more rows than ``few``, where little is found and a further look costs little.
+    few : int
     views_without : tuple of str
-        The same where the model's answer is not known.
+        The same where the model's answer is not known, however many rows.
     directions : tuple of float
         Ridges of the linear directions that compete with round regions, in mean variances; () for
         none.
@@ -67,7 +70,9 @@ class Settings:
         Share of the smaller of two regions from which one repeats the other.
     one_cell : float
         Share of the members in one wrong cell of the confusion matrix from which a region is no more
-        than that cell, unless losses tell it from the rest of the cell.
+        than that cell, if it also holds much of it and losses do not tell it from the rest.
+    whole_cell : float
+        How much of it: a smaller part of a cell is a place inside it, which is more than the cell.
     cell_worth : float
         Factor of the score of such a region.
     fails : float
@@ -93,6 +98,8 @@ class Settings:
     rounds: int = 2
     iterations: int = 12
     views: tuple[str, ...] = ("w", "ow")
+    views_few: tuple[str, ...] = ("x", "w", "ow")
+    few: int = 2**14
     views_without: tuple[str, ...] = ("x", "w")
     directions: tuple[float, ...] = (0.1, 1.0)
     direction_most: float = 0.1
@@ -112,6 +119,7 @@ class Settings:
     keep: int = 40
     nested: float = 0.5
     one_cell: float = 0.9
+    whole_cell: float = 0.7
     cell_worth: float = 0.8
     fails: float = 2.0
     fails_share: float = 0.1

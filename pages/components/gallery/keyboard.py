@@ -62,6 +62,10 @@ def show_line(shown: Shown) -> None:
         on_queue_change=partial(_apply, shown),
         on_opened_change=lambda: None,
     )
+    if asked:
+        st.caption(
+            f"{text.count(len(said))} of {text.count(len(asked.chances))} of this round answered"
+        )
     opened = result.opened
     if opened and not asked and st.session_state.get(f"{keys.OPENED}_{key}") != opened["count"]:
         st.session_state[f"{keys.OPENED}_{key}"] = opened["count"]

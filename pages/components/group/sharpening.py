@@ -283,16 +283,18 @@ def _show_result(
     bundle: Bundle, question: Question, ranked: Ranked, used: list[GivenAnswer], cut: int
 ) -> None:
     """Where the ranking ends, how the group does, and its tag."""
-    place = f"cut_{question.key}"
-    st.session_state[place] = cut
+    # A new widget for each place where the ranking ends by itself: a browser that is sending the old
+    # number just then would seem to have chosen it.
+    place = f"cut_{question.key}_{ranked.cut}"
     with st.container(horizontal=True, vertical_alignment="bottom", key="sharpen_result"):
         st.number_input(
             "Members: the first",
             min_value=1,
             max_value=bundle.n,
+            value=cut,
             key=place,
             on_change=_move_cut,
-            args=(question.key,),
+            args=(question.key, place),
             width=180,
             help="Where the ranking ends. By itself: after the estimated number of members, and until "
             "there is one after those with a probability of at least one half.",
@@ -316,8 +318,8 @@ def _show_result(
         _show_effect(bundle, question, ranked, cut)
 
 
-def _move_cut(key: str) -> None:
-    st.session_state[f"_cut_{key}"] = st.session_state[f"cut_{key}"]
+def _move_cut(key: str, place: str) -> None:
+    st.session_state[f"_cut_{key}"] = st.session_state[place]
 
 
 def _keep(

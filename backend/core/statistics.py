@@ -199,3 +199,20 @@ def _normal_quantile(level: float) -> float:
     if not 0 < level < 1:
         raise InputError(f"level must be in (0, 1): got {level}.")
     return float(special.ndtri(0.5 + level / 2))
+
+
+def mean_of(values: NDArray[Any]) -> float:
+    """Mean of the finite ones among these numbers, however large; NaN where there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean_of(np.array([1.5e308, 1.5e308, np.inf, np.nan])), mean_of(np.array([1.0, 2.0]))
+    (1.5e+308, 1.5)
+    """
+    held = np.asarray(values, dtype=np.float64)
+    held = held[np.isfinite(held)]
+    peak = float(np.abs(held).max(initial=0.0))
+    if peak < 1e290:  # the sum of that many is a number
+        return float(held.mean()) if len(held) else float("nan")
+    return peak * float((held / peak).mean())

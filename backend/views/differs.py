@@ -11,7 +11,7 @@ from scipy import special
 
 from backend.bundle import Bundle
 from backend.core.errors import InputError
-from backend.core.statistics import adjust_p
+from backend.core.statistics import adjust_p, mean_of
 from backend.rules import columns_of, read_column
 
 MAX_VALUES = 1_000
@@ -91,8 +91,8 @@ def _numbers(here: NDArray[Any], there: NDArray[Any]) -> dict[str, Any]:
     size = len(here) * len(there) / (len(here) + len(there))
     return {
         "distance": distance,
-        "here": f"mean {here.mean():.3g}",
-        "elsewhere": f"mean {there.mean():.3g}",
+        "here": f"mean {mean_of(here):.3g}",
+        "elsewhere": f"mean {mean_of(there):.3g}",
         "p": float(special.kolmogorov(np.sqrt(size) * distance)),
     }
 

@@ -123,6 +123,14 @@ CASES: dict[str, dict[str, Any]] = {
         "examples/tags": np.array(["x"] * 120),
         "examples/label → prediction": np.array(["y"] * 120),
     },
+    "huge and tiny numbers": ordinary()
+    | {
+        "losses": np.where(np.arange(120) % 9 == 0, 1e30, -(10.0 ** (np.arange(120) % 40 - 20))),
+        "examples/wide": np.array([1e300, -1e300, 1e-300, np.nan, np.inf, -np.inf] * 20),
+        "examples/empty": np.full(120, np.nan),
+        "examples/same": np.full(120, 1e300),
+        "examples/whole": np.array([2**63 - 1, -(2**63), 0] * 40),
+    },
     "odd names": ordinary()
     | {
         "classes": np.array(["<b>bold</b>", "![x](http://x.invalid/y.png)", "=1+1"]),

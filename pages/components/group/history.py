@@ -13,8 +13,8 @@ from backend.store import Event
 from pages.components.shared import frame, keys, services, text
 
 SHOWN = 30
-AGAIN_S = 4
-"""Seconds for which runs of the page repeat a notice; it stays on screen for ten."""
+AGAIN_S = 1
+"""Seconds for which further runs of a page repeat a notice; it stays on screen for ten."""
 STEPS = (
     ("Undo", "Ctrl+Z", ":material/undo:"),
     ("Redo", "Ctrl+Shift+Z", ":material/redo:"),

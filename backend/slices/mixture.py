@@ -327,6 +327,11 @@ def _predicted(inputs: Inputs) -> Columns:
 
 
 def _name(mixture: _Mixture, part: int, classes: tuple[str, ...]) -> str:
-    label = classes[int(mixture.log_labels[part].argmax())]
-    predicted = classes[int(mixture.log_predictions[part].argmax())]
-    return f"{label} called {predicted}" if label != predicted else f"{label}, mostly right"
+    """Label and answer of a part; where these agree, the wrong answer that comes next."""
+    label = int(mixture.log_labels[part].argmax())
+    answers = np.argsort(-mixture.log_predictions[part], kind="stable")
+    if answers[0] != label:
+        return f"{classes[label]} called {classes[int(answers[0])]}"
+    if len(answers) == 1:
+        return classes[label]
+    return f"{classes[label]}, if not right called {classes[int(answers[1])]}"

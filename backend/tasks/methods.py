@@ -347,7 +347,7 @@ def _check_methods(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.methods:run_methods",
-    version=5,
+    version=6,
     defaults={
         "methods": [
             "regions",

@@ -30,7 +30,7 @@ from backend.bundle.faults import Faults, refuse
 from backend.bundle.limits import MAX_NAME_LENGTH
 from backend.bundle.upload import open_upload
 from backend.core.errors import BackendError, BundleError, InputError
-from backend.core.home import home_folder, written_in
+from backend.core.home import home_folder, is_full, written_in
 from backend.core.memory import ADVICE, allowance, bytes_of, is_out_of_memory, needs_more
 from backend.core.progress import Progress, ignore_progress
 from backend.core.quota import check_room, check_share, room_watch
@@ -68,6 +68,14 @@ def _foreign(path: PathLike) -> Iterator[None]:
     except OSError as error:
         if is_out_of_memory(error):
             raise _too_much(path) from error
+        if is_full(error):
+            raise refuse(
+                Path(path).name,
+                "",
+                None,
+                "it was not kept, since the disk is full.",
+                "Free some space there, then try again: nothing of it was left behind.",
+            ) from error
         raise refuse(
             Path(path).name,
             "",

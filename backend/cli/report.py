@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from backend.core.errors import InputError
+from backend.core.home import is_full
 
 LONGEST = 60
 """Characters of a cell that are shown; JSON holds all of them."""
@@ -114,9 +115,26 @@ def check_target(path: str | os.PathLike[str]) -> None:
 
 
 def write_file(path: str | os.PathLike[str], data: bytes) -> Path:
-    """Write a file whole or not at all: a temporary name first, then renamed."""
+    """Write a file whole or not at all: a temporary name first, then renamed.
+
+    Raises
+    ------
+    InputError
+        If its folder is not there or its disk is full.
+    """
     check_target(path)
-    target = Path(path)
+    try:
+        return _written(Path(path), data)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise InputError(
+            f"{path} was not written, since its disk is full. Free some space there, or name a file "
+            "on another disk."
+        ) from error
+
+
+def _written(target: Path, data: bytes) -> Path:
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from backend.core.errors import InputError
-from backend.core.home import home_folder
+from backend.core.errors import BackendError, InputError
+from backend.core.home import home_folder, written_in
 from backend.core.quota import check_room
 
 CAP_MB = 500
@@ -45,10 +45,15 @@ def keep_upload(files: Sequence[Any]) -> Path:
         if names.count(name) > 1:
             raise InputError(f"two of the files are called {name!r}. Rename one and upload again.")
     check_room(home_folder(), sum(file.getbuffer().nbytes for file in files))
-    folder.mkdir(parents=True)
-    for name, file in zip(names, files, strict=True):
-        (folder / name).write_bytes(file.getbuffer())
-    return to_import(folder, names)
+    try:
+        with written_in(home_folder()):
+            folder.mkdir(parents=True)
+            for name, file in zip(names, files, strict=True):
+                (folder / name).write_bytes(file.getbuffer())
+            return to_import(folder, names)
+    except BackendError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def sweep() -> None:

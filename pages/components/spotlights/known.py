@@ -30,9 +30,7 @@ def offer(bundle: Bundle, choice: Choice) -> None:
         ),
         st.form("set_aside", border=False),
     ):
-        st.segmented_control(
-            "Why", REASONS, default=REASONS[0], required=True, key=keys.ASIDE_REASON
-        )
+        st.radio("Why", REASONS, key=keys.ASIDE_REASON)
         st.text_input("Or in your own word", max_chars=80, key=keys.ASIDE_WORD)
         st.text_input("Note", max_chars=1000, key=keys.ASIDE_NOTE)
         st.form_submit_button("Set aside", on_click=_set_aside, args=(bundle, choice))

@@ -294,7 +294,7 @@ def _show_result(
             value=cut,
             key=place,
             on_change=_move_cut,
-            args=(question.key, place),
+            args=(question.key, place, cut),
             width=180,
             help="Where the ranking ends. By itself: after the estimated number of members, and until "
             "there is one after those with a probability of at least one half.",
@@ -318,8 +318,10 @@ def _show_result(
         _show_effect(bundle, question, ranked, cut)
 
 
-def _move_cut(key: str, place: str) -> None:
-    st.session_state[f"_cut_{key}"] = st.session_state[place]
+def _move_cut(key: str, place: str, shown: int) -> None:
+    """Keep what somebody chose; a browser also tells what it was given, and that is no choice."""
+    if st.session_state[place] != shown:
+        st.session_state[f"_cut_{key}"] = st.session_state[place]
 
 
 def _keep(

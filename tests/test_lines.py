@@ -334,7 +334,9 @@ def test_what_a_click_does_is_a_callback(path):
         node.lineno
         for parent in nodes_of(path)
         if isinstance(parent, ast.If | ast.IfExp | ast.Assign | ast.BoolOp)
-        for node in ast.walk(parent.value if isinstance(parent, ast.Assign) else condition_of(parent))
+        for node in ast.walk(
+            parent.value if isinstance(parent, ast.Assign) else condition_of(parent)
+        )
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in ("button", "form_submit_button")

@@ -466,7 +466,12 @@ def test_a_cell_of_the_confusion_matrix_says_what_sets_it_apart_or_that_nothing_
 
 @pytest.mark.parametrize(
     ("low", "high", "said"),
-    [(19, 27, "age ≤ 26"), (19, 33, "mostly age ≤ 2"), (19, 37, "like example"), (60, 80, "age ≥ 6")],
+    [
+        (19, 27, "age ≤ 26"),
+        (19, 33, "mostly age ≤ 2"),
+        (19, 37, "like example"),
+        (60, 80, "age ≥ 6"),
+    ],
 )
 def test_a_range_of_most_examples_is_no_property(low, high, said):
     members = np.flatnonzero((low <= OLD) & (high > OLD))[:120]

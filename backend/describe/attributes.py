@@ -122,14 +122,16 @@ class AttributeColumn:
         losses: NDArray[np.float64] | None = None,
         *,
         smoothing: float = 0.0,
+        lacking: bool = False,
     ) -> Compared:
-        """The table of ``attribute_table``, with the code of each row."""
+        """The table of ``attribute_table``, with the code of each row; see ``compare_things``."""
         found = compare_things(
             self.presence,
             lambda codes: self.levels[codes],
             comparison,
             name="value",
             smoothing=smoothing,
+            lacking=lacking,
         )
         mean = np.full(len(self.levels), np.nan)
         if losses is not None:
@@ -216,11 +218,16 @@ def compare_columns(
     columns: Sequence[AttributeColumn],
     comparison: Comparison,
     losses: NDArray[np.float64] | None = None,
+    *,
+    lacking: bool = False,
 ) -> list[AttributeComparison]:
-    """``attribute_tables`` for columns and a comparison that are made already."""
+    """``attribute_tables`` for columns and a comparison that are made already.
+
+    With ``lacking`` the values that a group has less often come first, and p is of that side.
+    """
     compared = []
     for column in columns:
-        found = column.compare(comparison, losses)
+        found = column.compare(comparison, losses, lacking=lacking)
         compared.append(
             AttributeComparison(
                 column.name,

@@ -59,7 +59,14 @@ class TextCues:
     presence: Mapping[str, Presence]
     measures: Mapping[str, NDArray[np.float64]]
 
-    def compare(self, section: str, comparison: Comparison, *, smoothing: float = 0.0) -> Compared:
+    def compare(
+        self,
+        section: str,
+        comparison: Comparison,
+        *,
+        smoothing: float = 0.0,
+        lacking: bool = False,
+    ) -> Compared:
         """What a group holds more often than its baseline, of what occurs; ``value`` names it."""
         names = object_array(self.names[section])
         return compare_things(
@@ -69,6 +76,7 @@ class TextCues:
             name="value",
             smoothing=smoothing,
             exclude=self.presence[section].count == 0,
+            lacking=lacking,
         )
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -161,9 +169,11 @@ def text_cues(texts: Iterable[Any], *, progress: Progress = ignore_progress) -> 
     )
 
 
-def cue_tables(cues: TextCues, comparison: Comparison) -> tuple[dict[str, Compared], pd.DataFrame]:
+def cue_tables(
+    cues: TextCues, comparison: Comparison, *, lacking: bool = False
+) -> tuple[dict[str, Compared], pd.DataFrame]:
     """Every section compared, adjusted over the rows of all of them; and the measures."""
-    found = {section: cues.compare(section, comparison) for section in SECTIONS}
+    found = {section: cues.compare(section, comparison, lacking=lacking) for section in SECTIONS}
     adjusted = adjust_p(np.concatenate([one.table["p"].to_numpy() for one in found.values()]))
     ends = np.cumsum([len(one.table) for one in found.values()])
     tables = {

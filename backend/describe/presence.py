@@ -68,13 +68,14 @@ class Presence:
         held = np.asarray(self.codes)[np.repeat(mask, self._lengths)]
         return np.bincount(held, minlength=self.n_things)
 
-    def tally(self, comparison: Comparison) -> pd.DataFrame:
+    def tally(self, comparison: Comparison, *, lacking: bool = False) -> pd.DataFrame:
         """Columns ``group_share``, ``base_share``, ``count``, ``group_count``, ``small``, ``p``.
 
         One row per thing, in the order of codes. Shares are sums of weights over holders;
         ``count`` and ``group_count`` are holders among all and among members; ``small`` marks
         fewer than 30 of all. ``p`` is Fisher's, one-sided (``backend.describe.chance``), for
-        ``same label`` over several labels a bound on it.
+        ``same label`` over several labels a bound on it. ``lacking`` asks how likely so few holders
+        are by chance, in place of so many.
         """
         inside = self.counts(comparison.members)
         size, n = comparison.n_members, comparison.n
@@ -93,18 +94,27 @@ class Presence:
                 "count": self.count,
                 "group_count": inside,
                 "small": self.count < SMALL,
-                "p": self._p(comparison, inside),
+                "p": self._p(comparison, inside, lacking),
             }
         )
 
-    def _p(self, comparison: Comparison, inside: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _p(
+        self, comparison: Comparison, inside: NDArray[np.int64], lacking: bool
+    ) -> NDArray[np.float64]:
         size = comparison.n_members
         labels = np.unique(comparison.strata[comparison.members])
+        if lacking:  # few holders are many examples that do not hold it
+            inside = size - inside
         if comparison.baseline != "same label":
-            return fisher_p(inside, size, self.count, comparison.n)
+            count = comparison.n - self.count if lacking else self.count
+            return fisher_p(inside, size, count, comparison.n)
         if len(labels) == 1:
             own = comparison.strata == labels[0]
-            return fisher_p(inside, size, self.counts(own), int(own.sum()))
+            n, count = int(own.sum()), self.counts(own)
+            return fisher_p(inside, size, n - count if lacking else count, n)
         drawn = np.bincount(comparison.strata, weights=comparison.members)
         chance = (drawn / np.bincount(comparison.strata))[comparison.strata]
-        return stratified_p(inside, size, self.count, self.sums(chance))
+        expected, count = self.sums(chance), self.count
+        if lacking:
+            expected, count = size - expected, comparison.n - count
+        return stratified_p(inside, size, count, expected)

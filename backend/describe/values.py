@@ -18,7 +18,9 @@ from backend.describe.words import LEVEL
 ORDERS = ("column", "ratio", "mean_loss")
 
 
-def value_table(found: Sequence[AttributeComparison], *, order: str = "column") -> pd.DataFrame:
+def value_table(
+    found: Sequence[AttributeComparison], *, order: str = "column", lacking: bool = False
+) -> pd.DataFrame:
     """The values of compared columns in one table.
 
     Parameters
@@ -29,6 +31,8 @@ def value_table(found: Sequence[AttributeComparison], *, order: str = "column") 
         As the columns and their tables come; highest ratio first, where a value that only the group
         has stands before all others; or highest mean loss first. What is undefined comes last, ties
         stay in order.
+    lacking : bool
+        Lowest ratio first where the order is by ratio.
 
     Returns
     -------
@@ -47,7 +51,9 @@ def value_table(found: Sequence[AttributeComparison], *, order: str = "column") 
     if order == "column":
         return table
     height = table[order]
-    if order == "ratio":
+    if order == "ratio" and lacking:
+        height = -height
+    elif order == "ratio":
         height = height.mask(height.isna() & (table["group_share"] > 0), np.inf)
     placed = np.argsort(-height.to_numpy(dtype=float), kind="stable")
     return table.iloc[placed].reset_index(drop=True)

@@ -61,21 +61,24 @@ def compare_things(
     smoothing: float,
     top: int | None = None,
     exclude: NDArray[np.bool_] | None = None,
+    lacking: bool = False,
 ) -> Compared:
-    """The things a group holds more often than its baseline.
+    """The things a group holds more often than its baseline; with ``lacking`` less often.
 
     Columns: ``name``, ``ratio``, ``group_share``, ``base_share``, ``count``, ``group_count``,
     ``small``, ``p``, ``p_adjusted`` (Benjamini-Hochberg over all things looked at).
+    Highest ratio first, with ``lacking`` lowest; p is of that side.
     """
-    tally = presence.tally(comparison)
+    tally = presence.tally(comparison, lacking=lacking)
     codes = np.arange(len(tally))
     if exclude is not None:
         codes = codes[~exclude]
         tally = tally[~exclude]
     group, count = tally["group_share"].to_numpy(), tally["count"].to_numpy()
     ratio = ratio_of(group, tally["base_share"].to_numpy(), smoothing)
+    height = np.where(np.isnan(ratio), -np.inf, -ratio) if lacking else ratio
     order = ranked(
-        ratio, group, count, lambda places: (str(one) for one in texts(codes[places])), top
+        height, group, count, lambda places: (str(one) for one in texts(codes[places])), top
     )
     adjusted = adjust_p(tally["p"].to_numpy())
     table = tally.assign(ratio=ratio, p_adjusted=adjusted).iloc[order]
@@ -125,8 +128,12 @@ class WordIndex:
         smoothing: float = SMOOTHING,
         top: int | None = 20,
         exclude: Iterable[Hashable] = (),
+        lacking: bool = False,
     ) -> Compared:
-        """The tokens or n-grams a group holds more often than its baseline; see ``token_table``."""
+        """The tokens or n-grams a group holds more often than its baseline; see ``token_table``.
+
+        With ``lacking`` those that it holds less often.
+        """
         if top is not None and top < 1:
             raise InputError(f"top must be 1 or more, or None for all: got {top}.")
         if length not in self.presence:
@@ -144,6 +151,7 @@ class WordIndex:
             smoothing=smoothing,
             top=top,
             exclude=mask,
+            lacking=lacking,
         )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:

@@ -1,6 +1,6 @@
 """How many groups a person looks at until each planted failure is found.
 
-Run with ``OMP_NUM_THREADS=1 ERRORSCOPE_PLANTED=/tmp/planted python -m
+Run with ``OMP_NUM_THREADS=1 ERRORSCOPE_PLANTED=FOLDER python -m
 tests.benchmarks.looks_until_found [PROBLEM ...]``; without names, on a handful of the tuning
 problems of ``planted``.
 

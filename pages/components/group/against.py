@@ -14,6 +14,7 @@ from backend.describe import Comparison, compare_with
 from pages.components.shared import link, text
 from pages.components.shared.choice import Choice
 
+SIDE, HAS, LACKS = "side", "Has more", "Lacks"  # the first also in the address
 BASELINE = "against"  # also its name in the address
 NAMES = {
     "all": "all examples",
@@ -59,6 +60,22 @@ def choose_baseline(bundle: Bundle) -> str:
             width=290,
             **link.bound(BASELINE, offered),
         )
+    )
+
+
+def choose_side() -> bool:
+    """Whether to look at what the group has less often, in place of more often."""
+    return (
+        st.segmented_control(
+            "Look for",
+            [HAS, LACKS],
+            required=True,
+            label_visibility="collapsed",
+            help="What the group has more often than what it is compared with, or what it lacks: has less "
+            "often or never. p is Fisher's, one-sided, for the side that is chosen.",
+            **link.bound(SIDE, [HAS, LACKS]),
+        )
+        == LACKS
     )
 
 

@@ -29,7 +29,7 @@ from pages.components.shared.choice import Choice
 ORDER = "order"
 ORDERS = {
     "column": "The column that differs most first",
-    "ratio": "Highest ratio first",
+    "ratio": "By ratio",
     "mean_loss": "Highest mean loss first",
 }
 ARROW = "label → prediction"
@@ -42,9 +42,10 @@ def show_columns(bundle: Bundle, choice: Choice) -> list[str]:
     with st.container(horizontal=True, vertical_alignment="center"):
         baseline = against.choose_baseline(bundle)
         order = choose_order()
+        lacking = against.choose_side()
     try:
         beside = against.compare(bundle, choice, baseline)
-        found = compared(beside.key, bundle, beside)
+        found = compared(beside.key, bundle, beside, lacking)
     except BackendError as error:
         st.info(text.plain(error, limit=400))
         return []
@@ -57,7 +58,7 @@ def show_columns(bundle: Bundle, choice: Choice) -> list[str]:
         f"{text.count(told)} with an adjusted p of at most {text.level(LEVEL)}. Numbers are cut into ranges of equal count. "
         "Mark a row to see its members."
     )
-    picked = show_values(bundle, choice, found, beside, order)
+    picked = show_values(bundle, choice, found, beside, order, lacking)
     numbers = {one.name: one.column.numbers for one in found if one.column.numbers is not None}
     if numbers:
         st.markdown("**Numbers**")
@@ -88,14 +89,15 @@ def show_values(
     found: Sequence[AttributeComparison],
     beside: Against,
     order: str,
+    lacking: bool,
 ) -> list[str]:
     """One table of the values of these columns, and the members with the marked one."""
-    table = value_table(found, order=order)
+    table = value_table(found, order=order, lacking=lacking)
     name = found[0].name if len(found) == 1 else "all"
     row = tables.ratio_table(
         table if len(found) > 1 else table.drop(columns="column"),
         "value",
-        key=f"values_{name}_{order}_{beside.key}",
+        key=f"values_{name}_{order}_{lacking}_{beside.key}",
         base=beside.head,
         rows=ROWS,
     )
@@ -126,9 +128,13 @@ def show_row(
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def compared(key: str, _bundle: Bundle, _against: Against) -> Sequence[AttributeComparison]:
+def compared(
+    key: str, _bundle: Bundle, _against: Against, lacking: bool
+) -> Sequence[AttributeComparison]:
     """Every column compared, the one that differs most first."""
-    return compare_columns(coded(_bundle.digest, _bundle), _against.comparison, _bundle.losses)
+    return compare_columns(
+        coded(_bundle.digest, _bundle), _against.comparison, _bundle.losses, lacking=lacking
+    )
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)

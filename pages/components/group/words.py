@@ -44,19 +44,20 @@ def show_words(bundle: Bundle, choice: Choice) -> list[str]:
         )
         baseline = against.choose_baseline(bundle)
         order = columns.choose_order() if part == TOPICS else ""
+        lacking = against.choose_side()
     try:
         beside = against.compare(bundle, choice, baseline)
         if part == TOPICS:
-            return _topics(bundle, choice, beside, order)
+            return _topics(bundle, choice, beside, order, lacking)
         if part == CUES:
-            return _cues(bundle, choice, beside)
-        return _tokens(bundle, choice, beside, part)
+            return _cues(bundle, choice, beside, lacking)
+        return _tokens(bundle, choice, beside, part, lacking)
     except BackendError as error:
         st.info(text.plain(error, limit=400))
         return []
 
 
-def _tokens(bundle: Bundle, choice: Choice, beside: Against, part: str) -> list[str]:
+def _tokens(bundle: Bundle, choice: Choice, beside: Against, part: str, lacking: bool) -> list[str]:
     job = services.ask("words", bundle.digest)
     if not show_progress(job, what="Reading the words of all texts, once", key="words"):
         return []
@@ -67,12 +68,12 @@ def _tokens(bundle: Bundle, choice: Choice, beside: Against, part: str) -> list[
             "were read."
         )
         return []
-    found = _compared(beside.key, length, index, beside)
+    found = _compared(beside.key, length, index, beside, lacking)
     rare = "" if length == 1 else f" that at least {job.options['min_count']} documents hold"
     said = (
         f"{beside.sentence} Of {text.count(found.looked_at)} {part.lower()} looked at{rare}, "
         f"{text.count(found.told_apart)} have an adjusted p of at most {text.level(LEVEL)}; the {len(found.table)} of "
-        "highest ratio are listed."
+        f"{'lowest' if lacking else 'highest'} ratio are listed."
     )
     st.caption(f"{said} Mark a row to see its members.")
     if choice.found:
@@ -83,7 +84,7 @@ def _tokens(bundle: Bundle, choice: Choice, beside: Against, part: str) -> list[
     row = tables.ratio_table(
         found.table,
         "token",
-        key=f"tokens_{length}_{beside.key}",
+        key=f"tokens_{length}_{lacking}_{beside.key}",
         base=beside.head,
         rows=ROWS,
         formula=RATIO,
@@ -102,12 +103,12 @@ def _tokens(bundle: Bundle, choice: Choice, beside: Against, part: str) -> list[
     )
 
 
-def _cues(bundle: Bundle, choice: Choice, beside: Against) -> list[str]:
+def _cues(bundle: Bundle, choice: Choice, beside: Against, lacking: bool) -> list[str]:
     job = services.ask("cues", bundle.digest)
     if not show_progress(job, what="Reading scripts and languages, once", key="cues"):
         return []
     cues = text_cues_of(job.key, job)
-    found, measures = _cues_compared(beside.key, cues, beside)
+    found, measures = _cues_compared(beside.key, cues, beside, lacking)
     looked, told = (
         next(iter(found.values())).looked_at,
         sum(one.told_apart for one in found.values()),
@@ -121,7 +122,9 @@ def _cues(bundle: Bundle, choice: Choice, beside: Against) -> list[str]:
         [one.table.assign(column=section, code=one.codes) for section, one in found.items()],
         ignore_index=True,
     )
-    row = tables.ratio_table(table, "value", key=f"cues_{beside.key}", base=beside.head, rows=ROWS)
+    row = tables.ratio_table(
+        table, "value", key=f"cues_{lacking}_{beside.key}", base=beside.head, rows=ROWS
+    )
     picked: list[str] = []
     if row is not None:
         marked = table.iloc[row]
@@ -139,12 +142,14 @@ def _cues(bundle: Bundle, choice: Choice, beside: Against) -> list[str]:
     return picked
 
 
-def _topics(bundle: Bundle, choice: Choice, beside: Against, order: str) -> list[str]:
+def _topics(
+    bundle: Bundle, choice: Choice, beside: Against, order: str, lacking: bool
+) -> list[str]:
     """One category per example, as the paper's topic tables; any column can be read as topics."""
     own = {columns.own_name(bundle, name) for name in ("label", "prediction", columns.ARROW)}
     found = {
         one.name: one
-        for one in columns.compared(beside.key, bundle, beside)
+        for one in columns.compared(beside.key, bundle, beside, lacking)
         if one.column.numbers is None and one.name not in own
     }
     if not found:
@@ -167,7 +172,7 @@ def _topics(bundle: Bundle, choice: Choice, beside: Against, order: str) -> list
         f"{text.count(one.looked_at)} over all columns looked at; p is adjusted for the latter. Mean loss is "
         "over all examples of the topic. Mark a row to see its members."
     )
-    return columns.show_values(bundle, choice, [one], beside, order)
+    return columns.show_values(bundle, choice, [one], beside, order, lacking)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -184,12 +189,14 @@ def text_cues_of(key: str, _job: object) -> TextCues:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _compared(key: str, length: int, _index: WordIndex, _against: Against) -> Compared:
-    return _index.compare(_against.comparison, length=length, top=SHOWN)
+def _compared(
+    key: str, length: int, _index: WordIndex, _against: Against, lacking: bool
+) -> Compared:
+    return _index.compare(_against.comparison, length=length, top=SHOWN, lacking=lacking)
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
 def _cues_compared(
-    key: str, _cues: TextCues, _against: Against
+    key: str, _cues: TextCues, _against: Against, lacking: bool
 ) -> tuple[dict[str, Compared], pd.DataFrame]:
-    return cue_tables(_cues, _against.comparison)
+    return cue_tables(_cues, _against.comparison, lacking=lacking)

@@ -288,3 +288,27 @@ def test_same_label_weights_follow_the_definition_with_soft_weights():
 def test_a_comparison_is_not_a_weight():
     with pytest.raises(InputError, match="got a comparison"):
         compare_with(compare_with([1, 0]))
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+@pytest.mark.parametrize("n_labels", [1, 3])
+def test_what_a_group_lacks_is_what_it_has_of_the_opposite(baseline, n_labels):
+    rng = np.random.default_rng(n_labels)
+    documents = random_documents(rng)
+    weights = np.where(rng.random(70) < 0.4, 1.0, 0.0)
+    labels = rng.integers(0, n_labels, 70)
+    beside = compare_with(weights, baseline=baseline, labels=labels, n=70)
+    index = index_words(documents, lambda document, _: document)
+    lacks = index.compare(beside, top=None, smoothing=0.0, lacking=True)
+    opposite = [
+        [f"t{word}" for word in range(11) if f"t{word}" not in document] for document in documents
+    ]
+    has = index_words(opposite, lambda document, _: document).compare(beside, top=None)
+    p = dict(zip(has.table["token"], has.table["p"], strict=True))
+    np.testing.assert_allclose(lacks.table["p"], [p[token] for token in lacks.table["token"]])
+    ratios = lacks.table["ratio"].to_numpy()
+    assert (np.diff(ratios) >= -1e-12).all() and ratios[0] < 1
+    if baseline != "same label":
+        inside, count = lacks.table["group_count"], lacks.table["count"]
+        exact = stats.hypergeom.cdf(inside, 70, count, int(weights.sum()))
+        np.testing.assert_allclose(lacks.table["p"], exact, rtol=1e-7)

@@ -204,6 +204,9 @@ def test_scripts_topics_and_columns(bundle: Bundle) -> None:
     at = opened(bundle.digest, view="Words", words="Topics", order="mean_loss")
     topics = tables_of(at)[0].value
     assert topics["value"][0] == "returns" and topics["mean_loss"].is_monotonic_decreasing
+    at = opened(bundle.digest, view="Columns", side="Lacks", order="ratio")
+    lacking = tables_of(at)[0].value["ratio"].dropna()
+    assert lacking.is_monotonic_increasing and lacking.iloc[0] < 1
     at = opened(bundle.digest, view="Columns")
     shown = tables_of(at)[0].value
     tables = attribute_tables(columns.columns_of(bundle), HARD, bundle.losses)

@@ -62,12 +62,14 @@ def compare_things(
     top: int | None = None,
     exclude: NDArray[np.bool_] | None = None,
     lacking: bool = False,
+    by_p: bool = False,
 ) -> Compared:
     """The things a group holds more often than its baseline; with ``lacking`` less often.
 
     Columns: ``name``, ``ratio``, ``group_share``, ``base_share``, ``count``, ``group_count``,
     ``small``, ``p``, ``p_adjusted`` (Benjamini-Hochberg over all things looked at).
-    Highest ratio first, with ``lacking`` lowest; p is of that side.
+    Highest ratio first, with ``lacking`` lowest; p is of that side. ``by_p`` puts the lowest p first,
+    and orders equal ones by ratio.
     """
     tally = presence.tally(comparison, lacking=lacking)
     codes = np.arange(len(tally))
@@ -77,9 +79,12 @@ def compare_things(
     group, count = tally["group_share"].to_numpy(), tally["count"].to_numpy()
     ratio = ratio_of(group, tally["base_share"].to_numpy(), smoothing)
     height = np.where(np.isnan(ratio), -np.inf, -ratio) if lacking else ratio
-    order = ranked(
-        height, group, count, lambda places: (str(one) for one in texts(codes[places])), top
-    )
+    if by_p:
+        order = np.lexsort((-count, -height, tally["p"].to_numpy()))[:top]
+    else:
+        order = ranked(
+            height, group, count, lambda places: (str(one) for one in texts(codes[places])), top
+        )
     adjusted = adjust_p(tally["p"].to_numpy())
     table = tally.assign(ratio=ratio, p_adjusted=adjusted).iloc[order]
     table.insert(0, name, pd.Series(list(texts(codes[order])), index=table.index, dtype=object))
@@ -129,10 +134,11 @@ class WordIndex:
         top: int | None = 20,
         exclude: Iterable[Hashable] = (),
         lacking: bool = False,
+        by_p: bool = False,
     ) -> Compared:
         """The tokens or n-grams a group holds more often than its baseline; see ``token_table``.
 
-        With ``lacking`` those that it holds less often.
+        With ``lacking`` those that it holds less often; ``by_p`` orders by p before the ratio.
         """
         if top is not None and top < 1:
             raise InputError(f"top must be 1 or more, or None for all: got {top}.")
@@ -152,6 +158,7 @@ class WordIndex:
             top=top,
             exclude=mask,
             lacking=lacking,
+            by_p=by_p,
         )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:

@@ -20,6 +20,7 @@ from pages.components.shared.waiting import show_progress
 PART = "words"  # also its name in the address
 LENGTHS = {"Words": 1, "Pairs": 2, "Triples": 3}
 CUES, TOPICS = "Script and marks", "Topics"
+RANK, SUREST, BY_RATIO = "rank", "Surest first", "By ratio"  # the first also in the address
 TOPIC = "topic"  # which column is read as topics; in the address
 SHOWN = 20
 ROWS = 10
@@ -43,7 +44,10 @@ def show_words(bundle: Bundle, choice: Choice) -> list[str]:
             )
         )
         baseline = against.choose_baseline(bundle)
-        order = columns.choose_order() if part == TOPICS else ""
+        if part == TOPICS:
+            order = columns.choose_order()
+        else:
+            order = _choose_rank() if part in LENGTHS else ""
         lacking = against.choose_side()
     try:
         beside = against.compare(bundle, choice, baseline)
@@ -51,13 +55,30 @@ def show_words(bundle: Bundle, choice: Choice) -> list[str]:
             return _topics(bundle, choice, beside, order, lacking)
         if part == CUES:
             return _cues(bundle, choice, beside, lacking)
-        return _tokens(bundle, choice, beside, part, lacking)
+        return _tokens(bundle, choice, beside, part, lacking, order == SUREST)
     except BackendError as error:
         st.info(text.plain(error, limit=400))
         return []
 
 
-def _tokens(bundle: Bundle, choice: Choice, beside: Against, part: str, lacking: bool) -> list[str]:
+def _choose_rank() -> str:
+    """By p, or by the ratio as in the paper."""
+    return str(
+        st.selectbox(
+            "Order",
+            [SUREST, BY_RATIO],
+            help="Surest: lowest p first, of equal ones the highest ratio. By ratio, as in d'Eon et al. "
+            "2021, rare words come first, which may be accidents.",
+            label_visibility="collapsed",
+            width=150,
+            **link.bound(RANK, [SUREST, BY_RATIO]),
+        )
+    )
+
+
+def _tokens(
+    bundle: Bundle, choice: Choice, beside: Against, part: str, lacking: bool, by_p: bool
+) -> list[str]:
     job = services.ask("words", bundle.digest)
     if not show_progress(job, what="Reading the words of all texts, once", key="words"):
         return []
@@ -68,12 +89,12 @@ def _tokens(bundle: Bundle, choice: Choice, beside: Against, part: str, lacking:
             "were read."
         )
         return []
-    found = _compared(beside.key, length, index, beside, lacking)
+    found = _compared(beside.key, length, index, beside, lacking, by_p)
     rare = "" if length == 1 else f" that at least {job.options['min_count']} documents hold"
     said = (
         f"{beside.sentence} Of {text.count(found.looked_at)} {part.lower()} looked at{rare}, "
-        f"{text.count(found.told_apart)} have an adjusted p of at most {text.level(LEVEL)}; the {len(found.table)} of "
-        f"{'lowest' if lacking else 'highest'} ratio are listed."
+        f"{text.count(found.told_apart)} have an adjusted p of at most {text.level(LEVEL)}; the {len(found.table)} "
+        f"{_listed(lacking, by_p)} are listed."
     )
     st.caption(f"{said} Mark a row to see its members.")
     if choice.found:
@@ -84,7 +105,7 @@ def _tokens(bundle: Bundle, choice: Choice, beside: Against, part: str, lacking:
     row = tables.ratio_table(
         found.table,
         "token",
-        key=f"tokens_{length}_{lacking}_{beside.key}",
+        key=f"tokens_{length}_{lacking}_{by_p}_{beside.key}",
         base=beside.head,
         rows=ROWS,
         formula=RATIO,
@@ -101,6 +122,13 @@ def _tokens(bundle: Bundle, choice: Choice, beside: Against, part: str, lacking:
         rule=words_rule(token),
         key=f"{beside.key}_{length}",
     )
+
+
+def _listed(lacking: bool, by_p: bool) -> str:
+    """Which of the words are in the table."""
+    if by_p:
+        return "surest"
+    return f"of {'lowest' if lacking else 'highest'} ratio"
 
 
 def _cues(bundle: Bundle, choice: Choice, beside: Against, lacking: bool) -> list[str]:
@@ -190,9 +218,9 @@ def text_cues_of(key: str, _job: object) -> TextCues:
 
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _compared(
-    key: str, length: int, _index: WordIndex, _against: Against, lacking: bool
+    key: str, length: int, _index: WordIndex, _against: Against, lacking: bool, by_p: bool
 ) -> Compared:
-    return _index.compare(_against.comparison, length=length, top=SHOWN, lacking=lacking)
+    return _index.compare(_against.comparison, length=length, top=SHOWN, lacking=lacking, by_p=by_p)
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)

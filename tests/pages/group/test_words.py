@@ -114,7 +114,9 @@ def mark(at: AppTest, row: int, then: Callable[[], Any] | None = None, table: in
 
 
 def test_words_are_those_of_the_table(bundle: Bundle) -> None:
-    at = opened(bundle.digest, view="Words")
+    p = tables_of(opened(bundle.digest, view="Words"))[0].value["p"]
+    assert p.is_monotonic_increasing and p.iloc[0] < p.iloc[-1]
+    at = opened(bundle.digest, view="Words", rank="By ratio")
     wanted = token_table(bundle.examples["text"].tolist(), HARD)
     shown = tables_of(at)[0].value
     assert shown["token"].tolist() == wanted["token"].tolist()
@@ -133,7 +135,7 @@ def test_words_are_those_of_the_table(bundle: Bundle) -> None:
     ],
 )
 def test_the_baseline_can_be_chosen(bundle: Bundle, against: str, sentence: str) -> None:
-    at = opened(bundle.digest, view="Words", words="Pairs", against=against)
+    at = opened(bundle.digest, view="Words", words="Pairs", against=against, rank="By ratio")
     wanted = token_table(
         bundle.examples["text"].tolist(),
         HARD,

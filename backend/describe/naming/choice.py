@@ -10,7 +10,7 @@ import numpy as np
 from backend.describe.naming.examples import Examples
 from backend.describe.naming.outcome import HALF, GroupOutcome, outcome_of
 from backend.describe.naming.reference import Mask, Reference, Rows, refer
-from backend.describe.naming.traits import PLAINLY, Trait, telling
+from backend.describe.naming.traits import PLAINLY, Source, Trait, telling
 
 MAX_PARTS = 3
 LENGTH = 60
@@ -66,19 +66,9 @@ def sayings_of(examples: Examples, members: Rows, bound: Sequence[str]) -> Sayin
     reference = refer(members, examples.strata, np.arange(examples.n), everybody=True)
     outcome = outcome_of(examples.answers, examples.errors, reference, bound)
     chance = MAX_CHANCE / examples.searched
-    found = [
-        trait
-        for source in examples.sources
-        for trait in source.traits(reference, MIN_SHARE, MIN_LEAD)
-        if _stands_out(trait, chance)
-    ]
+    found = _telling(examples.sources, reference, MIN_SHARE, MIN_LEAD, chance)
     facts = _joined([], found, reference)[:MAX_PARTS]
-    ranges = [
-        trait
-        for source in examples.ranges
-        for trait in source.traits(reference, PLAINLY, MIN_LEAD)
-        if _stands_out(trait, chance)
-    ][:1]
+    ranges = _telling(examples.ranges, reference, PLAINLY, MIN_LEAD, chance)[:1]
     more = _joined(facts, ranges, reference)[len(facts) :]
     if ranges and not more and ranges[0].telling > _all_telling(facts, reference):
         more, facts = ranges, _joined(ranges, found, reference)[1:MAX_PARTS]
@@ -92,6 +82,18 @@ def sayings_of(examples: Examples, members: Rows, bound: Sequence[str]) -> Sayin
     return Sayings(reference, outcome, facts, more[0] if more else None, sought)
 
 
+def _telling(
+    sources: Sequence[Source], reference: Reference, share: float, lead: float, chance: float
+) -> list[Trait]:
+    """Traits of at least this share and lead that are no accident."""
+    return [
+        trait
+        for source in sources
+        for trait in source.traits(reference, share, lead)
+        if _stands_out(trait, chance)
+    ]
+
+
 def _of_mistakes(examples: Examples, reference: Reference) -> list[Trait]:
     """What sets the wrong members apart from right examples of their labels, though less plainly."""
     answers = examples.answers
@@ -103,12 +105,7 @@ def _of_mistakes(examples: Examples, reference: Reference) -> list[Trait]:
         return []
     against = refer(wrong, examples.strata, np.flatnonzero(right))
     chance = MAX_CHANCE / examples.searched
-    found = [
-        trait
-        for source in examples.sources
-        for trait in source.traits(against, LOOSE_SHARE, APART)
-        if _stands_out(trait, chance)
-    ]
+    found = _telling(examples.sources, against, LOOSE_SHARE, APART, chance)
     words = _words(examples, against)
     return words or sorted(found, key=lambda trait: (-trait.telling, trait.text(LENGTH)))[:1]
 

@@ -31,7 +31,7 @@ from backend.views.sharpening import (
 from pages.components.gallery import keyboard
 from pages.components.gallery.shown import OpenQuestion, Shown
 from pages.components.gallery.tiles import items_of, mount
-from pages.components.group import history
+from pages.components.group import history, tagging
 from pages.components.shared import frame, keys, services, text
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import show_progress
@@ -333,17 +333,7 @@ def _keep(
         return
     record = record_of(question, used, cut=cut, meta=ranked.meta)
     ids = bundle.ids[ranked.members(cut)].tolist()
-    try:
-        services.store().tag(
-            bundle.digest, ids, name, author=frame.who(), source=record.to_source()
-        )
-    except BackendError as error:
-        history.notify(text.plain(error, limit=400), ":material/error:")
-        return
-    history.notify(
-        f"Tagged {text.counted(len(ids), 'example')} “{text.plain(name)}”. Ctrl+Z takes it back.",
-        ":material/sell:",
-    )
+    tagging.put_tag(bundle.digest, name, ids, record.to_source())
 
 
 def _show_effect(bundle: Bundle, question: Question, ranked: Ranked, cut: int) -> None:

@@ -104,6 +104,11 @@ def _tag(digest: str, ids: list[str], source: dict[str, Any]) -> None:
             "Type a name for the tag first, then press the button again.", ":material/info:"
         )
         return
+    put_tag(digest, name, ids, source)
+
+
+def put_tag(digest: str, name: str, ids: list[str], source: dict[str, Any]) -> None:
+    """Tag these examples, and say that it is done or why not."""
     try:
         services.store().tag(digest, ids, name, author=frame.who(), source=source)
     except BackendError as error:

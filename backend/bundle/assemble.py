@@ -275,10 +275,12 @@ def derive(contents: Contents) -> None:
             losses, clipped = cross_entropy_of_probabilities(arrays["probabilities"], codes)
             arrays["losses"] = losses
             floor = np.finfo(arrays["probabilities"].dtype).tiny
-            notes.append(
-                "losses: cross-entropy of probabilities against labels, in nats; probabilities "
-                f"clipped at {floor:.3g}, which changed {clipped}."
+            held = (
+                f"; probabilities clipped at {floor:.3g}, which changed {clipped}"
+                if clipped
+                else ""
             )
+            notes.append(f"losses: cross-entropy of probabilities against labels, in nats{held}.")
     elif labels is not None:
         predictions = arrays["predictions"]
         if names is not None:

@@ -235,7 +235,7 @@ def test_a_region_set_aside_makes_room_for_everybody_and_is_taken_back(
         return seen.locator(".st-key-set_aside_list")
 
     page.goto(address)
-    offered = page.get_by_role("button", name="Set region 1 aside")
+    offered = page.get_by_role("button", name="Set 1 aside")
     expect(offered).to_be_visible(timeout=60_000)
     named = page.locator(".st-key-group_list [data-testid=stRadioOption]").first
     before = named.inner_text()

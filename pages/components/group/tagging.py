@@ -37,7 +37,7 @@ def show_bar(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
 def rename_form(bundle: Bundle, choice: Choice) -> None:
     """Give a region a name of one's own; an empty one brings back the description. Undo works."""
     with (
-        st.popover(f"Rename region {choice.number}", icon=":material/edit:", type="tertiary"),
+        st.popover(f"Rename {choice.number}", icon=":material/edit:", type="tertiary"),
         st.form("rename", border=False),
     ):
         st.text_input("Name", value=choice.name, max_chars=80, key=f"name_{choice.key}")

@@ -96,7 +96,7 @@ def offer_more(digest: str, regions: Sequence[Facts], shown: int) -> None:
     rest = len(regions) - shown
     if rest > 0 or digest in _opened():
         st.button(
-            f"More regions · {text.count(rest)} further" if rest > 0 else "Fewer regions",
+            text.counted(rest, "more region") if rest > 0 else "Fewer regions",
             key="more_regions",
             type="tertiary",
             icon=":material/expand_more:" if rest > 0 else ":material/expand_less:",

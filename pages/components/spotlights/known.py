@@ -22,7 +22,7 @@ def offer(bundle: Bundle, choice: Choice) -> None:
     """Set this region aside, for everybody who looks at the bundle: with a reason and a note."""
     with (
         st.popover(
-            f"Set region {choice.number} aside",
+            f"Set {choice.number} aside",
             icon=":material/remove_circle_outline:",
             type="tertiary",
             help="The list closes ranks and the search goes on to further failures. Everybody who "

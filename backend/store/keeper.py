@@ -123,6 +123,13 @@ class LogKeeper:
                     found += [event_of(row, fold.undone) for row in rows]
         return found
 
+    def _cards(self, bundle: Any, kind: str) -> dict[str, Event]:
+        """Key -> the event that made it what it is now, of one kind of card, the first first."""
+        with self._fold(bundle) as fold:
+            seqs = dict(fold.cards(kind))
+        found = {event.seq: event for event in self.events_at(bundle, seqs.values())}
+        return {key: found[seq] for key, seq in seqs.items()}
+
     def _change(
         self,
         kind: str,

@@ -106,9 +106,6 @@ class KnownRegions(LogKeeper):
 
     def known_regions(self, bundle: Any) -> list[KnownRegion]:
         """What is set aside now, by whomever, the first first."""
-        with self._fold(bundle) as fold:
-            seqs = fold.cards("known")
-        found = {event.seq: event for event in self.events_at(bundle, seqs.values())}
         return [
             KnownRegion(
                 key,
@@ -120,8 +117,7 @@ class KnownRegions(LogKeeper):
                 event.author,
                 event.author_key,
                 event.time,
-                seq,
+                event.seq,
             )
-            for key, seq in seqs.items()
-            for event in [found[seq]]
+            for key, event in self._cards(bundle, "known").items()
         ]

@@ -141,10 +141,7 @@ class Store(SavedViews, KnownRegions, Questions, CarriesTags, LogKeeper):
 
     def hypotheses(self, bundle: Any) -> list[Event]:
         """The event of every hypothesis as it stands now, the first written first."""
-        with self._fold(bundle) as fold:
-            cards = fold.cards("hypothesis")
-        found = {event.seq: event for event in self.events_at(bundle, cards.values())}
-        return [found[seq] for seq in cards.values()]
+        return list(self._cards(bundle, "hypothesis").values())
 
     def record_blind_check(
         self, bundle: Any, check: dict[str, Any], *, author: Who = "local"

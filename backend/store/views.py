@@ -67,15 +67,16 @@ class SavedViews(LogKeeper):
 
     def views(self, bundle: Any) -> list[SavedView]:
         """The saved views of a bundle, by whomever, the first saved first."""
-        with self._fold(bundle) as fold:
-            seqs = fold.cards("view")
-        found = {event.seq: event for event in self.events_at(bundle, seqs.values())}
         return [
             SavedView(
-                key, event.payload["name"], event.payload["state"], event.author, event.time, seq
+                key,
+                event.payload["name"],
+                event.payload["state"],
+                event.author,
+                event.time,
+                event.seq,
             )
-            for key, seq in seqs.items()
-            for event in [found[seq]]
+            for key, event in self._cards(bundle, "view").items()
         ]
 
     def _view(self, bundle: Any, view: str) -> SavedView:

@@ -108,7 +108,7 @@ def room_of(module: str) -> str:
 
 # --- who may import what --------------------------------------------------------------------------
 
-TOPICS = ("spotlight", "slices", "populations", "difficulty", "sharpen", "describe", "map")
+TOPICS = ("spotlight", "slices", "populations", "difficulty", "sharpen", "describe", "repair", "map")
 ARROWS = {
     # Each room with the rooms that it uses, every one of which stands in a row above.
     "backend.core": "",
@@ -119,33 +119,37 @@ ARROWS = {
     "backend.difficulty": "core",
     "backend.sharpen": "core",
     "backend.describe": "core",
+    "backend.repair": "core",
     "backend.map": "core",
     "backend.store": "core",
     "backend.demo": "core",
     "backend.bundle": "core difficulty",
     "backend.cache": "core",
-    "backend.rules": "core bundle describe",
-    "backend.views": "core bundle rules sharpen map",
+    "backend.scores": "core bundle difficulty populations",
+    "backend.rules": "core bundle describe scores",
+    "backend.views": "core bundle scores rules sharpen map",
     "backend.export": "backend core bundle cache store rules spotlight sharpen",
     "backend.report": "backend core bundle store rules export spotlight describe map",
-    "backend.tasks": "core bundle cache store report spotlight slices populations sharpen describe map",
+    "backend.tasks": "core bundle cache store scores report spotlight slices populations sharpen describe map",
     "backend.jobs": "core bundle cache tasks",
     "backend.cli": "core bundle cache store demo export report tasks spotlight sharpen difficulty describe",
     "backend.__main__": "cli",
     "pages.components": "",
+    "pages.components.door": "",
     "pages.components.shared": "",
     "pages.components.view": "shared",
     "pages.components.gallery": "shared",
     "pages.components.group": "shared gallery",
     "pages.components.map": "shared gallery view",
     "pages.components.bundles": "shared gallery",
+    "pages.components.hardest": "shared gallery group view",
     "pages.components.compression": "shared gallery group",
     "pages.components.subgroups": "shared",
     "pages.components.stress": "shared gallery group",
     "pages.components.spotlights": "shared gallery",
     "pages.components.flagged": "shared gallery group spotlights",
-    "pages": "shared view gallery group map bundles compression stress subgroups spotlights flagged",
-    "app": "shared bundles gallery",
+    "pages": "shared view gallery group map bundles hardest compression stress subgroups spotlights flagged",
+    "app": "door shared bundles gallery",
 }
 NO_PAGE_USES = {"backend.cli", "backend.__main__"}
 """Everything else of the backend is open to pages, as far as it loads no torch."""

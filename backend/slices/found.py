@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
@@ -55,7 +56,7 @@ class FoundGroups:
     scores : float64 array of shape (r, n)
         Ranking of the members, higher first: finer than the weights where those tie.
     names, kinds : tuple of r str
-        What to call each group, and what it is bound to ("class", "all", ...).
+        What to call each group, no two the same, and what it is bound to ("class", "all", ...).
     sizes, effective_sizes : float64 array of shape (r,)
         Total weight, and ``(sum w)^2 / sum w^2``, in examples.
     mean_losses : float64 array of shape (r,)
@@ -185,7 +186,7 @@ def found_groups(
     ``ranked`` takes the place of the rule on the examples that found the groups, or on all. Else
     those kept aside get their weights from the rule, which then reads predictions in place of
     probabilities: how sure the model was is another name for the loss. ``asked`` is how many groups
-    there should be, and why there may be fewer.
+    there should be, and why there may be fewer. A name that an earlier group has gets a number.
     """
     known = inputs.known
     weights, scores = rule(known) if ranked is None else ranked
@@ -201,7 +202,7 @@ def found_groups(
         method=method,
         weights=weights,
         scores=scores,
-        names=tuple(names),
+        names=told_apart(names),
         kinds=tuple(kinds),
         sizes=sizes,
         effective_sizes=effective,
@@ -216,6 +217,18 @@ def found_groups(
         refit=refit,
         **more,
     )
+
+
+def told_apart(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, those that come again with a number: "Shirt", "Shirt (2)"."""
+    apart: list[str] = []
+    taken = set(names)
+    for at, name in enumerate(names):
+        if name in names[:at]:
+            name = next(one for number in count(2) if (one := f"{name} ({number})") not in taken)
+            taken.add(name)
+        apart.append(name)
+    return tuple(apart)
 
 
 def _with_kept_aside(

@@ -35,6 +35,7 @@ from backend.tasks.regions import LISTED, count_shown, region_names, search_regi
 from backend.tasks.regions import TASK as REGIONS_TASK
 from backend.tasks.results import padded_rows
 from backend.tasks.spotlights import TASK as SPOTLIGHTS_TASK
+from backend.tasks.spotlights import of_search, untested
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart, completed
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ HOW = (
 """How groups are found, measured, tested and ordered in a comparison."""
 
 
+GEORGE: Options = {"reduction": "pca", "max_k": 10, "overcluster": False}
+"""What may be asked of clusters within each class, with defaults; None in options for these."""
+MOST_CLUSTERS = 50
+
+
 def run_methods(
     bundle: Bundle | None,
     options: Options,
@@ -76,7 +82,7 @@ def run_methods(
     Every method but spotlights, and those that are defined by the loss, finds and chooses its groups
     without the examples that the bundle keeps aside; these say what is printed of all
     (``backend.slices.compare_groups``). ``regions`` and ``spotlights`` are options of the tasks of
-    these names; what those find is listed as those list it, numbered and named alike, and
+    these names, and ``george`` some of ``GEORGE``; what those find is listed as those list it, numbered and named alike, and
     ``meta["keys"]`` holds the keys of their results.
     """
     from backend.core.device import choose_device
@@ -163,7 +169,9 @@ class _Data:
             return self._regions(progress)
         if method == "spotlights":
             return self._spotlights(progress)
-        sized = {"size": self.options["size"]} if METHODS[method].takes_size else {}
+        own: Options = {"size": self.options["size"]} if METHODS[method].takes_size else {}
+        if method == "george":
+            own |= GEORGE | (self.options["george"] or {})
         return find_groups(
             method,
             self.bundle.embeddings,
@@ -173,7 +181,7 @@ class _Data:
             kept_aside=self.aside,
             seed=self.options["seed"],
             progress=progress,
-            **sized,
+            **own,
         )
 
     def _regions(self, progress: Progress) -> FoundGroups:
@@ -196,9 +204,11 @@ class _Data:
         from backend.tasks.compared import spotlight_groups
 
         asked = own_options("spotlights", self.options)
-        said = {name: value for name, value in asked.items() if name != "layer"}
+        if why := untested(asked):
+            raise InputError(why)
+        said = SearchOptions(**of_search(asked))
         found = spotlight_groups(
-            self._inputs(None), SearchOptions(**said), device=self.device, progress=progress
+            self._inputs(None), said, device=self.device, progress=progress
         )
         names = name_all_in_bundle(
             self.bundle, [found.members(group) for group in range(len(found))]
@@ -221,18 +231,31 @@ class _Data:
         self.keys[task] = key_of(task, self.bundle.digest, asked, _OWN[task].version)
 
 
-def comparison_options(task: str, options: Mapping[str, Any]) -> Options:
+def comparison_options(
+    task: str, options: Mapping[str, Any], *, size: float, george: Options | None = None
+) -> Options:
     """Options that compare what a search of regions or spotlights lists with other methods.
 
     Parameters
     ----------
     task : {"regions", "spotlights"}
         The search, whose complete ``options`` the comparison takes over.
+    size : float
+        Of a group, where the search takes none.
+    george : dict, optional
+        As ``george_options`` gives them.
     """
-    asked = {task: dict(options), "seed": options["seed"] % 2**32}
+    asked: Options = {task: dict(options), "seed": options["seed"] % 2**32}
+    asked |= {"size": size, "george": george}
     if task == "spotlights":
         asked |= {"n_groups": options["n_spotlights"], "size": options["size"]}
     return asked
+
+
+def george_options(reduction: str, max_k: int, overcluster: bool) -> Options | None:
+    """The option ``george``: None for the defaults, so that one choice has one form."""
+    asked = {"reduction": reduction, "max_k": int(max_k), "overcluster": bool(overcluster)}
+    return None if asked == GEORGE else asked
 
 
 def own_options(task: str, options: Options) -> Options:
@@ -339,15 +362,31 @@ def _check_methods(options: Options) -> None:
     check_count("n_groups", options["n_groups"], 1, 50)
     check_count("seed", options["seed"], 0, 2**32 - 1)
     check_number("size", options["size"], above=0)
+    _check_george(options["george"])
     for task in _OWN_METHODS:
         if options[task] is not None and not isinstance(options[task], Mapping):
             raise InputError(f"{task} must be options or None: got {options[task]!r}.")
         own_options(task, options)
 
 
+def _check_george(given: Any) -> None:
+    """Refuse what are no options of clusters within each class."""
+    from backend.slices.methods import REDUCTIONS
+
+    if given is None:
+        return
+    if not isinstance(given, Mapping) or not set(given) <= set(GEORGE):
+        raise InputError(f"george must hold some of {', '.join(GEORGE)}, or be None: got {given!r:.80}.")
+    asked = GEORGE | given
+    check_choice("reduction", asked["reduction"], REDUCTIONS)
+    check_count("max_k", asked["max_k"], 2, MOST_CLUSTERS)
+    if not isinstance(asked["overcluster"], bool):
+        raise InputError(f"overcluster must be true or false: got {asked['overcluster']!r}.")
+
+
 TASK = Task(
     "backend.tasks.methods:run_methods",
-    version=6,
+    version=7,
     defaults={
         "methods": [
             "regions",
@@ -364,6 +403,7 @@ TASK = Task(
         "held_out": True,
         "regions": None,
         "spotlights": None,
+        "george": None,
         "layer": "",
     },
     check=_check_methods,

@@ -17,6 +17,7 @@ from backend.slices import (
     mixture_slices,
 )
 from backend.slices.axes import principal_axes
+from backend.slices.found import told_apart
 from tests.bundles import planted
 
 SHARP = ("george", "directions", "error_clusters", "highest_loss")
@@ -132,6 +133,26 @@ def test_awkward_data_gives_groups_or_none(method, odd):
     ].takes_size else find_groups(method, embeddings, losses, labels, predictions)  # fmt: skip
     assert np.isfinite(found.weights).all() and np.isfinite(found.scores).all()
     assert np.isfinite(found.mean_losses).all()
+
+
+@pytest.mark.parametrize(
+    ("names", "apart"),
+    [
+        ([], ()),
+        (["Bag", "Shirt"], ("Bag", "Shirt")),
+        (["Shirt", "Bag", "Shirt", "Shirt"], ("Shirt", "Bag", "Shirt (2)", "Shirt (3)")),
+        (["Shirt", "Shirt", "Shirt (2)"], ("Shirt", "Shirt (3)", "Shirt (2)")),
+        (["Shirt (2)", "Shirt", "Shirt"], ("Shirt (2)", "Shirt", "Shirt (3)")),
+    ],
+)
+def test_no_two_groups_of_a_list_have_one_name(names, apart):
+    assert told_apart(names) == apart
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_tells_its_groups_apart(method, given):
+    names = find_groups(method, **fields(given), n_groups=12).names
+    assert len(set(names)) == len(names)
 
 
 def test_unknown_methods_are_refused():

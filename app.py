@@ -59,8 +59,9 @@ else:
     from streamlit.runtime.pages_manager import PagesManager
 
     from pages.components.bundles import streamed
+    from pages.components.door import leaving, wall
     from pages.components.gallery import media
-    from pages.components.shared import leaving, routes, wall
+    from pages.components.shared import routes
 
     # Until the first run of st.navigation Streamlit takes a folder called pages for its older kind
     # of multipage app: the first visitor who follows a link to a page would get it without a frame.

@@ -6,6 +6,7 @@ from backend.store.known import KnownRegion
 from backend.store.log import Event, clean_author, clean_tag
 from backend.store.questions import GivenAnswer, Question
 from backend.store.reader import Reader
+from backend.store.sign_ins import SignIn
 from backend.store.store import Store
 from backend.store.views import SavedView
 
@@ -18,6 +19,7 @@ __all__ = [
     "Question",
     "Reader",
     "SavedView",
+    "SignIn",
     "Store",
     "Who",
     "author_of",

@@ -16,7 +16,7 @@ from backend.core.errors import HomeError, StoreError
 from backend.core.home import home_folder
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-HEAD = "0003"
+HEAD = "0004"
 """Revision this version of Errorscope reads and writes; the newest file in ``migrations``."""
 
 _ADVISORY_LOCK = 0x4572_7273  # any fixed number, the same in every process
@@ -51,6 +51,17 @@ events = sa.Table(
         "events_once", "bundle", "operation", unique=True
     ),  # those without a name are not bound
     sqlite_autoincrement=True,  # a number is never given out twice
+)
+
+sign_ins = sa.Table(
+    "sign_ins",
+    metadata,
+    sa.Column("id", sa.String(80), primary_key=True),
+    sa.Column("author_key", sa.String(200), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("began", sa.Float, nullable=False),
+    sa.Column("ended", sa.Float),
+    sa.Index("sign_ins_of_person", "author_key"),
 )
 
 

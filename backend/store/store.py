@@ -18,10 +18,11 @@ from backend.store.known import KnownRegions
 from backend.store.log import KINDS, Event, clean_name
 from backend.store.questions import Questions
 from backend.store.rows import event_of
+from backend.store.sign_ins import SignIns
 from backend.store.views import SavedViews
 
 
-class Store(SavedViews, KnownRegions, Questions, CarriesTags, LogKeeper):
+class Store(SavedViews, KnownRegions, Questions, CarriesTags, SignIns, LogKeeper):
     """Tags, region names, hypotheses, views and answers of all bundles, in a log that only grows.
 
     >>> store = Store(home=folder)                                            # doctest: +SKIP

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pages.components.shared.wall import Wall
+from pages.components.door.wall import Wall
 
 
 def answer(host: str, path: str = "/", own: dict[str, str] | None = None) -> tuple[int, Any]:
@@ -52,7 +52,7 @@ def test_foreign_hosts_are_refused(
     monkeypatch: pytest.MonkeyPatch, hosts: str, address: str, host: str, status: int
 ) -> None:
     monkeypatch.setenv("ERRORSCOPE_HOSTS", hosts)
-    monkeypatch.setattr("pages.components.shared.wall.st.get_option", lambda name: address)
+    monkeypatch.setattr("pages.components.door.wall.st.get_option", lambda name: address)
     got, headers = answer(host)
     assert got == status
     assert headers["x-content-type-options"] == "nosniff"

@@ -9,7 +9,7 @@ import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from pages.components.shared.leaving import Leaving
+from pages.components.door.leaving import Leaving
 
 
 def asked(page: str, part: str = "") -> bytes:

@@ -108,7 +108,7 @@ def room_of(module: str) -> str:
 
 # --- who may import what --------------------------------------------------------------------------
 
-TOPICS = ("spotlight", "slices", "populations", "difficulty", "sharpen", "describe", "repair", "map")
+TOPICS = ("spotlight", "slices", "populations", "difficulty", "sharpen", "describe", "repair", "attribution", "map")
 ARROWS = {
     # Each room with the rooms that it uses, every one of which stands in a row above.
     "backend.core": "",
@@ -120,6 +120,7 @@ ARROWS = {
     "backend.sharpen": "core",
     "backend.describe": "core",
     "backend.repair": "core",
+    "backend.attribution": "core",
     "backend.map": "core",
     "backend.store": "core",
     "backend.demo": "core",
@@ -142,7 +143,7 @@ ARROWS = {
     "pages.components.group": "shared gallery",
     "pages.components.map": "shared gallery view",
     "pages.components.bundles": "shared gallery",
-    "pages.components.hardest": "shared gallery group view",
+    "pages.components.hardest": "shared gallery group",
     "pages.components.compression": "shared gallery group",
     "pages.components.subgroups": "shared",
     "pages.components.stress": "shared gallery group",

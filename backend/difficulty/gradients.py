@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.core.arrays import as_numpy
+from backend.core.arrays import as_numpy, check_vector
 from backend.core.errors import InputError
 
 BLOCK = 2**22  # values read at once, so that a memory-mapped array stays on disk
@@ -93,6 +93,49 @@ def variance_of_gradients(
         raw[start : start + step] = block.std(0).reshape(block.shape[1], -1).mean(1)
     normalized, flagged = _normalize(raw, classes)
     return GradientVariance(raw, normalized, flagged, checkpoints)
+
+
+def stage_windows(checkpoints: int) -> dict[str, slice]:
+    """Which checkpoints are "early", "middle" and "late": the first, second and last third.
+
+    Parameters
+    ----------
+    checkpoints : int
+        How many there are.
+
+    Returns
+    -------
+    dict of {str: slice}
+        Only thirds of two checkpoints or more; where they cannot be equal, earlier ones are longer.
+
+    References
+    ----------
+    Agarwal, D'souza, Hooker, CVPR 2022, arXiv:2008.11600, whose released script divides 15 epochs
+    into three blocks of five.
+    """
+    ends = np.cumsum([len(part) for part in np.array_split(np.arange(max(checkpoints, 0)), 3)])
+    starts = [0, *ends[:2].tolist()]
+    found = zip(("early", "middle", "late"), starts, ends.tolist(), strict=True)
+    return {name: slice(start, end) for name, start, end in found if end - start > 1}
+
+
+def normalize_within(values: Any, labels: Any = None) -> NDArray[np.float64]:
+    """Scores as standard deviations from the mean of their class, shape (n,).
+
+    Parameters
+    ----------
+    values : array-like of shape (n,)
+    labels : array-like of shape (n,), optional
+        Numbers or names; without them all examples are one class.
+
+    Returns
+    -------
+    float array of shape (n,)
+        ``(value - mean) / deviation`` with the population deviation; 0 where that is 0, as in
+        a class of one member.
+    """
+    array = check_vector("values", values)
+    return _normalize(array, _classes(labels, len(array)))[0]
 
 
 def _channel_axis(axis: int | None, ndim: int) -> int | None:

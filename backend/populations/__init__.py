@@ -51,6 +51,7 @@ from backend.populations.pies import (
     surest_first,
 )
 from backend.populations.review import review_order, review_summary
+from backend.populations.split import split_votes
 from backend.populations.stress.loadings import (
     LoadingTrend,
     is_measured,
@@ -132,6 +133,7 @@ __all__ = [
     "sampling_sd",
     "scored_models",
     "select_pies",
+    "split_votes",
     "stress_columns",
     "stress_report",
     "strongest_rows",

@@ -12,9 +12,14 @@ that it names were set by:
 ``prediction`` alone                  allowed and marked: the answer is known before the truth, so
                                       "its answer Shirt is seldom right" can be false; but it is no
                                       property of an example, and says nothing of why
+``confidence over training``          as ``loss``: it is the probability of the label
+``disagreement``, ``taxicab`` or      as ``prediction``: they compare answers of models
+``pie`` of a population
 ``tagged``, set from a filter         as the rules of that filter
 ``tagged``, set on the highest        as ``loss``
 losses
+``tagged``, set on the hardest by     as that score
+another score
 ``tagged``, set on a mixture slice    as ``prediction`` beside ``label``: by these and the embedding
                                       an example belongs to it
 ``tagged``, set where several models  as ``correct``
@@ -35,6 +40,7 @@ from typing import Any
 
 from backend.rules.mentions import Mentions, mentions
 from backend.rules.syntax import Rule, RuleError
+from backend.scores import behind_score
 
 SET_BY = {
     "high loss": "loss",
@@ -92,7 +98,7 @@ def reliance(rule: Rule | str, sources_of: SourcesOf = lambda tag: ()) -> Relian
     Reliance(circular='', note='')
     """
     found = mentions(rule)
-    by = {_plain(column): "The rule" for column in found.columns}
+    by = {_behind(column): "The rule" for column in found.columns}
     for tag in sorted(found.tags):
         for column in _behind_tag(tag, sources_of, frozenset()):
             by.setdefault(column, f"The tag '{tag}'")
@@ -127,7 +133,7 @@ def columns_behind(
     ``seen`` are tags that are being looked at already.
     """
     found = said_by(source)
-    columns = set(map(_plain, found.columns))
+    columns = set(map(_behind, found.columns))
     for tag in found.tags:
         columns |= _behind_tag(tag, sources_of, seen)
     return frozenset(columns)
@@ -155,6 +161,9 @@ def gone_by(source: Mapping[str, Any] | None) -> frozenset[str]:
     """The columns that say by themselves who is in a set, by what kind of set it is."""
     source = source or {}
     kind = source.get("kind")
+    if kind == "hardest":
+        behind = behind_score(str(source.get("score")))
+        return frozenset() if behind is None else frozenset({behind})
     if kind == "method":
         return METHODS_GO_BY.get(str(source.get("method")), frozenset())
     by = SET_BY.get(str(source.get("of") if kind == "review" else kind))
@@ -190,6 +199,6 @@ def _texts(given: Any) -> list[str]:
     return [one for one in given if isinstance(one, str)] if isinstance(given, list | tuple) else []
 
 
-def _plain(column: str) -> str:
-    """``label (attribute)`` speaks of the label as ``label`` does."""
-    return column.removesuffix(ATTRIBUTE)
+def _behind(column: str) -> str:
+    """``label (attribute)`` speaks of the label as ``label`` does; a score, of what it goes by."""
+    return behind_score(column) or column.removesuffix(ATTRIBUTE)

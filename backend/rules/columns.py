@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.rules.parser import unknown_column
 from backend.rules.syntax import RuleError
+from backend.scores import known_scores, pie_columns, score_values
 
 _KINDS = {"b": "truth", "i": "number", "u": "number", "f": "number"}
 
@@ -55,9 +56,11 @@ def columns_of(bundle: Bundle) -> dict[str, str]:
     """Names that a rule on this bundle can use, each with its kind: number, truth or text.
 
     The bundle's own ``label``, ``prediction``, ``correct``, ``loss``, ``target`` and ``id`` as far
-    as they are given, ``text``, then the attributes under their ``attribute_name``.
+    as they are given, ``text``, then the attributes under their ``attribute_name``, then
+    the scores of difficulty (``backend.scores``), which are not worked out for it.
     """
-    return {name: _kind(make()) for name, make in columns_by_name(bundle).items()}
+    kinds = {name: _kind(make()) for name, make in _given_columns(bundle).items()}
+    return kinds | {name: kind for name, (kind, _) in _score_columns(bundle).items()}
 
 
 def read_column(bundle: Bundle, name: str) -> Column:
@@ -81,12 +84,27 @@ def attribute_name(bundle: Bundle, name: str) -> str:
 
 def columns_by_name(bundle: Bundle) -> dict[str, Callable[[], NDArray[Any]]]:
     """Every column by name, made when it is asked for."""
+    scores = {name: make for name, (_, make) in _score_columns(bundle).items()}
+    return _given_columns(bundle) | scores
+
+
+def _given_columns(bundle: Bundle) -> dict[str, Callable[[], NDArray[Any]]]:
     made = _own_columns(bundle)
     attributes = {
         attribute_name(bundle, name): partial(_column_values, bundle.examples[name])
         for name in bundle.attributes
     }
     return made | attributes
+
+
+def _score_columns(bundle: Bundle) -> dict[str, tuple[str, Callable[[], NDArray[Any]]]]:
+    """Scores of difficulty, and who is a PIE: name -> (kind, what makes it)."""
+    found: dict[str, tuple[str, Callable[[], NDArray[Any]]]] = {
+        name: ("number", partial(score_values, bundle, name))
+        for name in known_scores(bundle)
+        if name != "loss"
+    }
+    return found | {name: ("truth", make) for name, make in pie_columns(bundle).items()}
 
 
 def _own_columns(bundle: Bundle) -> dict[str, Callable[[], NDArray[Any]]]:

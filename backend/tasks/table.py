@@ -8,6 +8,7 @@ from typing import Any
 from backend.core.errors import InputError
 from backend.tasks import (
     assess,
+    difficulty,
     imports,
     methods,
     populations,
@@ -87,6 +88,7 @@ TASKS: dict[str, Task] = {
     ),
     "cues": Task("backend.tasks.words:run_cues", version=1, defaults={}),
     "assess": assess.TASK,
+    "difficulty": difficulty.TASK,
     "components": sharpen.COMPONENTS,
     "sharpen": sharpen.TASK,
 }

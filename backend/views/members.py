@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.groups import Group
+from backend.scores import known_scores, score_values
 
 MARGIN = "label margin"
 
@@ -26,8 +27,9 @@ def member_table(bundle: Bundle, group: Group, tags: pd.DataFrame) -> pd.DataFra
     -------
     DataFrame
         ``id``; ``label`` and ``prediction`` by name, ``loss`` and ``label margin`` (see
-        ``Bundle.label_margins``) as far as there are any; ``weight``; ``tags``, joined by commas; then
-        the user's columns. One of those that is called like ours gets " (column)" behind its name.
+        ``Bundle.label_margins``) as far as there are any; the other scores of difficulty
+        (``backend.scores``) under their names; ``weight``; ``tags``, joined by commas; then the
+        user's columns. One of those that is called like ours gets " (column)" behind its name.
     """
     rows = group.rows
     frame = pd.DataFrame({"id": bundle.ids[rows]})
@@ -39,6 +41,9 @@ def member_table(bundle: Bundle, group: Group, tags: pd.DataFrame) -> pd.DataFra
     margins = bundle.label_margins(rows)
     if margins is not None:
         frame[MARGIN] = margins
+    for name in known_scores(bundle):
+        if name not in frame:
+            frame[name] = score_values(bundle, name)[rows]
     frame["weight"] = np.asarray(group.weights[rows], dtype=float)
     joined = tags.groupby("id")["tag"].agg(", ".join).to_dict() if len(tags) else {}
     frame["tags"] = [joined.get(example, "") for example in frame["id"]]

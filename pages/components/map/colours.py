@@ -14,6 +14,7 @@ from plotly.colors import sample_colorscale
 from backend.bundle import Bundle
 from backend.map.coding import group_codes, kind_codes, step_codes
 from backend.rules import attribute_name, read_column
+from backend.scores import known_scores, pie_columns
 from pages.components.shared import palette, text
 from pages.components.shared.choice import Choice
 
@@ -47,7 +48,7 @@ class Coding:
 
 def offered(bundle: Bundle, tags: Sequence[str]) -> list[str]:
     """What the map can be coloured by, in the order offered."""
-    choices = [REGION, "loss", WEIGHT]
+    choices = [REGION, *scores(bundle), WEIGHT]
     if bundle.labels is not None:
         choices.append("label")
     if bundle.predictions is not None:
@@ -56,6 +57,11 @@ def offered(bundle: Bundle, tags: Sequence[str]) -> list[str]:
         choices.append(RIGHT)
     choices += [f"{COLUMN}{name}" for name in bundle.attributes]
     return choices + [f"{TAG}{name}" for name in tags]
+
+
+def scores(bundle: Bundle) -> list[str]:
+    """Scores of difficulty, the loss first, and who is a PIE."""
+    return [*known_scores(bundle), *pie_columns(bundle)]
 
 
 def coding(
@@ -80,7 +86,7 @@ def coding(
     if colour_by == RIGHT and bundle.correct is not None:
         codes = (~bundle.correct).astype(np.uint8)
         return Coding(codes, (palette.context_colour(), palette.HUES[4]), ("right", "wrong"))
-    if colour_by == "loss" or colour_by in ("label", "prediction") or colour_by.startswith(COLUMN):
+    if colour_by in ("label", "prediction", *scores(bundle)) or colour_by.startswith(COLUMN):
         return _column(bundle.digest, colour_by, bundle, dark=dark)
     return by_region(bundle.n, choices)
 

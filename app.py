@@ -4,12 +4,13 @@ Streamlit reads this file twice: as the server's definition (``app`` below), and
 runs on every interaction. No numbers are made here.
 """
 
+import os
 from pathlib import Path
 
 import streamlit as st
 
 from backend.core.errors import BackendError
-from pages.components.shared import frame, trouble
+from pages.components.shared import frame, palette, trouble
 
 HERE = Path(__file__).parent
 PAGES = {
@@ -35,6 +36,9 @@ def run_page() -> None:
         page_title="Errorscope", page_icon=str(HERE / "assets" / "icon.svg"), layout="wide"
     )
     st.html(HERE / "assets" / "style.css")
+    # Popovers and dialogs stand beside the app in the page and take their colours from its root.
+    scheme = "dark" if palette.is_dark() else "light"
+    st.html(f"<style>:root {{ color-scheme: {scheme}; }}</style>")
     start = st.Page(open_first, title="Start", default=True, visibility="hidden")
     page = st.navigation(
         # url_path must equal the file's stem, or a link straight to the page shows "not found". The
@@ -55,13 +59,17 @@ def run_page() -> None:
 if __name__ == "__main__":
     run_page()
 else:
+    # Cookies of people in many groups are longer than the 8 KB that a channel's request may have by
+    # default; read by the library once, when it is loaded.
+    os.environ.setdefault("WEBSOCKETS_MAX_LINE_LENGTH", "65536")
+
     from starlette.middleware import Middleware
     from streamlit.runtime.pages_manager import PagesManager
 
     from pages.components.bundles import streamed
-    from pages.components.door import leaving, wall
+    from pages.components.door import door, leaving, wall
     from pages.components.gallery import media
-    from pages.components.shared import routes
+    from pages.components.shared import routes, services
 
     # Until the first run of st.navigation Streamlit takes a folder called pages for its older kind
     # of multipage app: the first visitor who follows a link to a page would get it without a frame.
@@ -70,5 +78,9 @@ else:
     app = st.App(
         __file__,
         routes=routes.below(base, [*streamed.ROUTES, *media.ROUTES]),
-        middleware=[Middleware(wall.Wall), Middleware(leaving.Leaving)],
+        middleware=[
+            Middleware(wall.Wall),
+            Middleware(door.Door, store=services.store),
+            Middleware(leaving.Leaving),
+        ],
     )

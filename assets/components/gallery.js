@@ -31,7 +31,35 @@ const ANSWER_SHEET = [
   ["?", "this sheet"],
 ];
 
-function tileOf(item) {
+// The cells of an example, each with its column's name: lines of a card, or columns of a row.
+function cellsOf(columns, cells) {
+  const holder = element("div", "cells");
+  columns.forEach((name, at) => {
+    const cell = element("div", "cell");
+    cell.title = `${name}: ${cells[at]}`;
+    cell.append(element("span", "name", name), element("span", "value", cells[at] || "–"));
+    if (/^[+-]?[\d.,]+(e[+-]?\d+)?$/i.test(cells[at])) cell.classList.add("number");
+    holder.append(cell);
+  });
+  return holder;
+}
+
+// The names of the columns above rows, in places like those of a row.
+function headOf(columns) {
+  const row = element("div", "line");
+  const cells = element("div", "cells");
+  for (const name of columns) {
+    const cell = element("div", "cell", name);
+    cell.title = name;
+    cells.append(cell);
+  }
+  const numbers = element("div", "numbers");
+  numbers.append(element("span", "", "loss"));
+  row.append(element("div", "id", "id"), cells, numbers);
+  return row;
+}
+
+function tileOf(item, columns) {
   const tile = element("div", "tile");
   tile.setAttribute("role", "option");
   tile.tabIndex = -1;
@@ -50,6 +78,7 @@ function tileOf(item) {
   tile.append(media);
   if (item.text) tile.append(element("p", "text", item.text));
   tile.append(element("div", item.src || item.text ? "id" : "id alone", item.id));
+  if (columns.length) tile.append(cellsOf(columns, item.cells));
   const outcomes = element("div", "outcomes");
   if (item.label !== null) outcomes.append(element("span", "label", item.label));
   if (item.prediction !== null) {
@@ -76,6 +105,7 @@ function sheetOf() {
 
 class Gallery {
   constructor(parent) {
+    this.head = parent.querySelector(".head");
     this.grid = parent.querySelector(".grid");
     this.sheet = sheetOf();
     parent.append(this.sheet);
@@ -127,7 +157,14 @@ class Gallery {
     }
     document.addEventListener("keydown", this.outside);
     if (this.key !== data.key) this.rebuild(data, had);
-    this.grid.className = `grid ${data.density}${data.texts ? " texts" : ""}${data.pictures ? " pictures" : ""}${data.tagging ? "" : " untagged"}${data.answering ? " answering" : ""}`;
+    const marks = {
+      texts: data.texts, pictures: data.pictures, columned: data.columns.length,
+      unnamed: data.items.every((item) => item.label === null && item.prediction === null),
+      untagged: !data.tagging, answering: data.answering,
+    };
+    const look = [data.density, ...Object.keys(marks).filter((name) => marks[name])].join(" ");
+    this.grid.className = `grid ${look}`;
+    this.head.className = `head ${look}`;
     this.grid.setAttribute("aria-label", data.label);
     this.showTags();
     this.showPicked();
@@ -141,7 +178,8 @@ class Gallery {
     this.key = data.key;
     this.picked = new Set();
     this.base = null;
-    this.tiles = data.items.map(tileOf);
+    this.tiles = data.items.map((item) => tileOf(item, data.columns));
+    this.head.replaceChildren(...(data.columns.length ? [headOf(data.columns)] : []));
     if (data.answering) for (const tile of this.tiles) tile.append(this.answersOf(tile));
     this.grid.replaceChildren(...this.tiles);
     this.settle(back ? this.tiles.length - 1 : 0);

@@ -6,6 +6,7 @@ stands in a link.
 """
 
 from backend.views.breakdown import column_bars, confusion_table, pair_rule
+from backend.views.cards import card_cells, card_columns, is_tabular, shown_columns
 from backend.views.differs import what_differs
 from backend.views.example import ClassChance, likely_classes, share_below
 from backend.views.links import MAX_INLINE, decode, encode
@@ -26,15 +27,19 @@ __all__ = [
     "SelectionStep",
     "View",
     "ViewError",
+    "card_cells",
+    "card_columns",
     "column_bars",
     "confusion_table",
     "decode",
     "encode",
+    "is_tabular",
     "likely_classes",
     "member_table",
     "pair_rule",
     "resolve",
     "rows_by_tag",
     "share_below",
+    "shown_columns",
     "what_differs",
 ]

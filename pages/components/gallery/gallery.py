@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.content import content_key
 from backend.core.groups import Group
-from pages.components.gallery import keyboard
+from pages.components.gallery import cards, keyboard
 from pages.components.gallery.known import source_of
 from pages.components.gallery.shown import Shown
 from pages.components.gallery.tiles import is_graded, items_of, mount
@@ -19,11 +19,7 @@ from pages.components.shared import keys, text
 
 PAGE_SIZES = (24, 48, 96, 192)
 PAGE_SIZE = 48
-DENSITIES = {
-    "small": ":material/apps:",
-    "large": ":material/grid_view:",
-    "rows": ":material/view_list:",
-}
+DENSITIES = {"small": "Small", "large": "Large", "rows": "Rows"}
 GROUP_ORDER = "In order"
 ORDERS = (
     GROUP_ORDER,
@@ -36,22 +32,25 @@ ORDERS = (
 """Orders of the members; ``offered_orders`` leaves out those that a bundle or group does not have."""
 
 
-def show_gallery(bundle: Bundle, group: Group, *, key: str = keys.GALLERY) -> list[str]:
+def show_gallery(
+    bundle: Bundle, group: Group, *, key: str = keys.GALLERY, about: str = ""
+) -> list[str]:
     """A group's members page by page, most typical first; returns the ids picked on the page.
 
-    Order, density and page change without running the rest of the page; picks do run it, because
+    ``about`` is what the group is called: cards begin with the columns that it speaks of. Order, density and page change without running the rest of the page; picks do run it, because
     what is picked can be tagged by the bar above.
     """
-    return list(_members(bundle, group, key) or [])
+    return list(_members(bundle, group, key, about) or [])
 
 
 @st.fragment
-def _members(bundle: Bundle, group: Group, key: str) -> list[str]:
+def _members(bundle: Bundle, group: Group, key: str, about: str) -> list[str]:
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", key=f"{key}_controls"
     ):
         words = st.empty()
         density, ordered_by, size = _controls(offered_orders(bundle, group), key)
+        cards.columns_popover(bundle, key, about)
         keyboard.keys_popover(bundle, key)
     order = ordered(bundle, group, ordered_by)
     n_pages = max(1, -(-len(order) // size))
@@ -69,6 +68,7 @@ def _members(bundle: Bundle, group: Group, key: str) -> list[str]:
         page=(page, n_pages),
         order=order,
         first=first,
+        about=about,
     )
     if st.session_state.pop(f"{keys.PICKS_CHANGED}_{key}", False):
         st.rerun()
@@ -155,6 +155,7 @@ def tiles(
     page: tuple[int, int] = (1, 1),
     order: NDArray[np.int64] | None = None,
     first: int = 0,
+    about: str = "",
 ) -> list[str]:
     """Tiles of these rows, and the line of keys that tag them; returns the ids picked on them.
 
@@ -172,8 +173,11 @@ def tiles(
     order : int array, optional
         Rows of the whole group, in which ``rows`` begin at ``first``: what one example's view walks
         through. Default: ``rows``.
+    about : str
+        What the examples are called, for the columns on their cards.
     """
-    items = items_of(bundle, rows, weights=weights, hide_loss=hide_loss)
+    columns = cards.columns(bundle, about, blind=hide_loss)
+    items = items_of(bundle, rows, weights=weights, columns=columns, hide_loss=hide_loss)
     whole = rows if order is None else order
     result = mount(
         bundle,
@@ -181,6 +185,7 @@ def tiles(
         key=key,
         content=content_key(bundle.digest, label, rows),
         label=label,
+        columns=columns,
         density=density,
         page=page,
         tagging=not hide_loss,

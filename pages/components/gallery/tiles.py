@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,15 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.content import content_key
 from backend.core.neighbours import Neighbours
-from pages.components.gallery import media
+from backend.views import card_cells
+from pages.components.gallery import cards, media
 from pages.components.gallery.known import names_of
 from pages.components.gallery.shown import ASSETS, SHARED_JS, channel
 from pages.components.shared import keys, text
 
 _gallery = st.components.v2.component(
     "errorscope_gallery",
-    html='<div class="grid" role="listbox" aria-label="Examples" aria-multiselectable="true"></div>\n',
+    html='<div class="head" aria-hidden="true"></div><div class="grid" role="listbox" aria-label="Examples" aria-multiselectable="true"></div>\n',
     css=(ASSETS / "gallery.css").read_text(encoding="utf-8"),
     js=SHARED_JS + (ASSETS / "gallery.js").read_text(encoding="utf-8"),
 )
@@ -39,6 +41,7 @@ def mount(
     key: str,
     content: str,
     label: str,
+    columns: Sequence[str] = (),
     density: str = "small",
     page: tuple[int, int] = (1, 1),
     tagging: bool = False,
@@ -47,13 +50,15 @@ def mount(
 ) -> Any:
     """The tiles in the browser. ``content`` names what they show: without a new name they stay.
 
+    ``columns`` are the names of the cells that the items hold; they are part of what is shown.
     With ``opening`` a click opens an example instead of picking it; with ``answering`` keys and
     buttons say whether it belongs, and nothing opens.
     """
     return _gallery(
         key=key,
         data={
-            "key": content,
+            "key": content_key(content, list(columns)) if columns else content,
+            "columns": list(columns),
             "gallery": channel(bundle, key),
             "bundle": bundle.digest,
             "label": label,
@@ -86,14 +91,16 @@ def items_of(
     rows: NDArray[np.int64],
     *,
     weights: NDArray[Any] | None = None,
+    columns: Sequence[str] = (),
     hide_loss: bool = False,
 ) -> list[dict[str, Any]]:
-    """What the tiles of these rows show."""
+    """What the tiles of these rows show; ``columns`` are those whose cells stand on them."""
     prefix = media.item_url(bundle.digest) if bundle.has_images else ""
     texts = bundle.examples["text"].iloc[rows].tolist() if bundle.has_text else [None] * len(rows)
     graded = weights is not None and is_graded(weights, rows)
+    cells = card_cells(bundle, columns, rows)
     found = []
-    for row, words in zip(rows.tolist(), texts, strict=True):
+    for row, words, own in zip(rows.tolist(), texts, cells, strict=True):
         label, prediction = names_of(bundle, row)
         if hide_loss:
             prediction = None
@@ -102,6 +109,7 @@ def items_of(
                 "id": str(bundle.ids[row]),
                 "src": f"{prefix}/{row}/thumbnail" if prefix else None,
                 "text": None if words is None else text.shorten(words, 400),
+                "cells": [text.cell(one) for one in own],
                 "label": label,
                 "prediction": prediction,
                 "wrong": prediction is not None and label != prediction,
@@ -116,7 +124,8 @@ def items_of(
 
 def neighbour_tiles(bundle: Bundle, found: Neighbours, *, key: str) -> int | None:
     """Tiles of neighbours with their distances; the row of the one that was just clicked."""
-    items = items_of(bundle, found.rows)
+    columns = cards.columns(bundle)
+    items = items_of(bundle, found.rows, columns=columns)
     for item, distance in zip(items, found.distances.tolist(), strict=True):
         item["weight"] = f"d {text.number(distance)}"
     result = mount(
@@ -125,6 +134,7 @@ def neighbour_tiles(bundle: Bundle, found: Neighbours, *, key: str) -> int | Non
         key=key,
         content=content_key("near", bundle.digest, bundle.layer, found.rows),
         label="Nearest examples",
+        columns=columns,
         opening=True,
     )
     opened = result.opened

@@ -86,6 +86,7 @@ def show_holders(
             key=f"tiles_{key}",
             weights=group.weights,
             order=mine,
+            about=f"{what} {choice.about}",
         )
 
 

@@ -28,7 +28,7 @@ from backend.views.sharpening import (
     tally_of,
     task_options,
 )
-from pages.components.gallery import keyboard
+from pages.components.gallery import cards, keyboard
 from pages.components.gallery.shown import OpenQuestion, Shown
 from pages.components.gallery.tiles import items_of, mount
 from pages.components.group import history, tagging
@@ -244,12 +244,14 @@ def _show_round(
     st.markdown("**Does it belong?** Press y, n or s, or click.")
     st.caption(BLIND)
     rows = bundle.rows_of(list(batch))
+    columns = cards.columns(bundle, question.name, blind=True)
     mount(
         bundle,
-        items_of(bundle, rows, hide_loss=True),
+        items_of(bundle, rows, columns=columns, hide_loss=True),
         key=GALLERY,
         content=content_key("answers", bundle.digest, question.key, rows),
         label="Examples to answer",
+        columns=columns,
         density="large",
         tagging=True,
         answering=True,

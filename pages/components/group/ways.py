@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from backend.bundle import Bundle
-from backend.views import MARGIN, member_table
-from pages.components.gallery import gallery
+from backend.views import MARGIN, is_tabular, member_table
+from pages.components.gallery import cards, gallery
 from pages.components.group import columns, tagging, words
 from pages.components.shared import keys, tables, text
 from pages.components.shared.choice import Choice
@@ -22,10 +22,12 @@ STRIP = 12
 
 
 def choose_view(bundle: Bundle, *, without: tuple[str, ...] = ()) -> str:
-    """Which view is open; kept in the URL."""
+    """Which view is open; kept in the URL. Where columns are all there is to see the table is first."""
     offered = [
         view for view in VIEWS if view not in without and (view != "Words" or bundle.has_text)
     ]
+    if is_tabular(bundle):
+        offered.sort(key="Table".__ne__)
     if st.session_state.get(keys.VIEW) not in (None, *offered):
         st.session_state[keys.VIEW] = offered[0]
     view = st.segmented_control(
@@ -43,7 +45,7 @@ def choose_view(bundle: Bundle, *, without: tuple[str, ...] = ()) -> str:
 def show_view(bundle: Bundle, view: str, choice: Choice, choices: list[Choice]) -> list[str]:
     """The chosen way to look at a group; returns the ids picked in it."""
     if view == "Members":
-        return gallery.show_gallery(bundle, choice.group)
+        return gallery.show_gallery(bundle, choice.group, about=choice.about)
     if view == "Side by side":
         return show_beside(bundle, choices)
     if view == "Table":
@@ -63,7 +65,12 @@ def show_beside(bundle: Bundle, choices: list[Choice]) -> list[str]:
         )
         rows = group.rows[:STRIP]
         picked += gallery.tiles(
-            bundle, rows, label=choice.name, key=f"strip_{choice.key}", weights=group.weights
+            bundle,
+            rows,
+            label=choice.name,
+            key=f"strip_{choice.key}",
+            weights=group.weights,
+            about=choice.about,
         )
     return picked
 
@@ -71,14 +78,19 @@ def show_beside(bundle: Bundle, choices: list[Choice]) -> list[str]:
 def show_table(bundle: Bundle, choice: Choice) -> list[str]:
     """All members as a table; the ids of the rows marked in it."""
     frame = member_table(bundle, choice.group, tagging.tags_of(bundle))
+    apart = {name: f"{name} (column)" for name in bundle.attributes}
+    own = {name: apart[name] if apart[name] in frame else name for name in apart}
+    first = ["id", *(own[one] for one in cards.columns(bundle, choice.about) if one in own)]
+    shown, full = tables.full_columns(frame, list(own.values()))
     event = st.dataframe(
-        frame,
+        shown,
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
         key=f"table_{choice.key}",
         height=420,
-        column_config=tables.number_columns(frame) | {MARGIN: margin_column()},
+        column_order=[*first, *(name for name in frame if name not in first)],
+        column_config=tables.number_columns(frame) | full | {MARGIN: margin_column()},
         lazy=False,
     )
     return frame["id"].iloc[event.selection.rows].tolist()

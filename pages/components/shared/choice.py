@@ -28,6 +28,12 @@ class Choice:
     """Labels among which a region was looked for; empty where among all examples."""
 
     @property
+    def about(self) -> str:
+        """What it is called and, where filters made it, what they say: the columns both speak of."""
+        parts = [one for name in ("rules", "filters", "steps") for one in self.source.get(name, ())]
+        return " ".join([self.name, *(str(one["what"].get("rule", "")) for one in parts)])
+
+    @property
     def sampled(self) -> bool:
         """Whether it is a region of a sample, shown while the whole is searched."""
         return self.source["kind"] == SAMPLED

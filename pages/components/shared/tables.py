@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,31 @@ from pages.components.shared import text
 
 LONGEST = 120
 """Characters of a word or value that a cell shows."""
+
+
+EXACT = 2**53
+"""Whole numbers from here on are not all told apart by a browser, which is given their text instead."""
+
+
+def full_columns(frame: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Columns of a user's with every digit that says something: the frame to show, and its settings.
+
+    Whole numbers are whole, without separators, for they may be years or ids; fractions have up to
+    fifteen digits, which is what any of them can be told apart by.
+    """
+    settings: dict[str, Any] = {}
+    texts: dict[str, Any] = {}
+    for name in names:
+        kind = frame[name].dtype.kind
+        if kind == "f":
+            settings[name] = st.column_config.NumberColumn(format="%.15g")
+        elif kind in "iu":
+            ends = (int(frame[name].min()), int(frame[name].max())) if len(frame) else (0, 0)
+            if max(map(abs, ends)) >= EXACT:
+                texts[name] = frame[name].astype(str)
+            else:
+                settings[name] = st.column_config.NumberColumn(format="%d")
+    return frame.assign(**texts), settings
 
 
 def number_columns(frame: pd.DataFrame) -> dict[str, Any]:

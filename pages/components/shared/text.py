@@ -9,6 +9,7 @@ from html import escape
 from backend.core.plural import counted
 
 __all__ = [
+    "cell",
     "chart",
     "count",
     "counted",
@@ -24,6 +25,9 @@ __all__ = [
 ]
 
 DASH = "–"
+LONG_CELL = 10
+"""Characters of a number on a card; a longer one loses digits after its seventh."""
+_DECIMAL = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=@/\"'])")
 _LINK = re.compile(r"(?i)(?<=http:)(?=//)|(?<=https:)(?=//)|(?<=www)(?=\.)|(?=@)")
 _JOINER = "\u2060"  # no width, no line break
@@ -53,6 +57,13 @@ def number(value: float | None) -> str:
         return f"{value:.2e}"
     digits = max(0, 2 - math.floor(math.log10(size)))
     return f"{value:,.{digits}f}"
+
+
+def cell(written: str, *, limit: int = 60) -> str:
+    """A cell of a user's column as a card shows it: as it came, with long decimals cut to seven digits."""
+    if len(written) > LONG_CELL and _DECIMAL.fullmatch(written):
+        return f"{float(written):.7g}"
+    return shorten(written, limit)
 
 
 def percent(share: float | None, *, digits: int = 1) -> str:

@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from backend.bundle import import_bundle
 from backend.core.groups import sharp_group, weighted_group
 from backend.store import Store
+from backend.views import cards
 from pages.components.gallery import example, gallery, keyboard, known
 from pages.components.shared import services, text
 from tests.bundles import npz, planted
@@ -177,6 +178,36 @@ def test_digits_are_chosen_in_the_popover(digest: str, store: Store) -> None:
     at.button(key="FormSubmitter:gallery_keys_form-Keep").click().run()
     assert "control characters" in at.error[0].value
     assert line(at)["keys"] == {"4": "coat-like"}
+
+
+def test_columns_of_cards_are_chosen_for_a_bundle_and_kept(
+    home: Path, store: Store, tmp_path: Path
+) -> None:
+    fields = planted(60, 4, seed=77)
+    fields.pop("planted")
+    columns = {name: np.arange(60) * 1.00001234567 for name in ("one", "two", "$cost$", "four")}
+    path = tmp_path / "tabular.npz"
+    path.write_bytes(npz(**fields, **{f"examples/{name}": held for name, held in columns.items()}))
+    digest = import_bundle(path).digest
+    at = opened(digest)
+    assert at.segmented_control(key="view").value == "Table"  # nothing else to look at
+    at.segmented_control(key="view").set_value("Members").run()
+    gallery_data = data_of(at, "errorscope_gallery")
+    assert gallery_data["columns"] == ["one", "two", "$cost$"]
+    [item] = [item for item in gallery_data["items"] if item["id"] == tiles(at)[0]]
+    row = int(item["id"])
+    assert item["cells"] == [f"{row * 1.00001234567:.7g}"] * 3
+    at.session_state["gallery_columns_popover"] = True
+    at.run()
+    at.multiselect(key="gallery_columns").set_value(["four", "one"]).run()
+    assert not at.exception
+    assert store.setting(digest, cards.SETTING) == ["four", "one"]
+    for again in (at, opened(digest)):  # and after a reload
+        again.segmented_control(key="view").set_value("Members").run()
+        assert data_of(again, "errorscope_gallery")["columns"] == ["four", "one"]
+    at.button(key="gallery_columns_follow").click().run()
+    assert store.setting(digest, cards.SETTING) is None
+    assert data_of(at, "errorscope_gallery")["columns"] == ["one", "two", "$cost$"]
 
 
 def test_order_and_page_size(digest: str) -> None:

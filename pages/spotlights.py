@@ -9,6 +9,7 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.cache import Entry
+from backend.tasks.spotlights import untested
 from backend.views import Looked
 from pages.components.group import groups, tagging
 from pages.components.group.panel import show_group
@@ -41,6 +42,9 @@ def page() -> None:
         method = search.choose_method()
         options = search.options_of(bundle, method, set_aside)
         drawn = mapview.controls(bundle, tags)
+    if fault := search.fault_of(bundle, method, options):
+        st.warning(text.plain(fault, limit=600), icon=":material/tune:")
+        return
     job = services.ask(method, bundle.digest, **options)
     map_place, list_place = st.columns([7, 5])
     done = job.state == "done"  # read once: it may end between two looks
@@ -61,7 +65,10 @@ def page() -> None:
             st.rerun()  # it ended just now, and nothing polls any more
         if listed and not result:
             claims.show_sample(listed, bundle.n, coming=job.state in RUNNING)
-    looked = selection.look(bundle, mapview.layouts(bundle))
+    with map_place:
+        looked = selection.look(bundle, mapview.layouts(bundle))
+    if looked is None:
+        return
     choices = offered_groups(bundle, regions, looked, options) if regions or done else []
     with map_place:
         mapview.show_map(
@@ -133,7 +140,8 @@ class Trusted:
         self._choices = choices
         self._facts = facts
         self._job = None
-        if result is not None and method == search.SPOTLIGHTS:
+        self._untested = untested(options) if method == search.SPOTLIGHTS else ""
+        if result is not None and method == search.SPOTLIGHTS and not self._untested:
             self._job = trust.ask(bundle, options)
 
     def verdicts(self) -> dict[str, str]:
@@ -151,6 +159,8 @@ class Trusted:
         """The numbers behind the verdicts."""
         if self._job is not None:
             trust.show_trust(self._job, self._choices)
+        elif self._untested:
+            st.info(self._untested)
         elif self._meta is not None:
             claims.show_claims(self._choices, self._meta)
 

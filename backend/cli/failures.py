@@ -113,6 +113,7 @@ def region_options(bundle: Bundle, options: Namespace) -> dict[str, Any]:
         {
             "n_regions": max(LISTED, options.regions),
             "sizes": None if options.size is None else [options.size],
+            "views": options.views,
             "groups": options.groups,
             "known": _known(bundle, options),
             "seed": options.seed,

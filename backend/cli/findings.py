@@ -45,6 +45,7 @@ from backend.report import (
     render_report,
 )
 from backend.report.contents import ReportContents
+from backend.spotlight.options import usual_size
 from backend.store import Store
 
 
@@ -124,12 +125,19 @@ def _contents(bundle: Bundle, options: Namespace) -> ReportContents:
     if options.spotlights is None:
         searched: dict[str, Any] = {"regions": {"seed": options.seed}}
     else:
-        size = {} if options.size is None else {"size": options.size}
         searched = {
-            "spotlights": {"n_spotlights": options.spotlights, "seed": options.seed, **size}
+            "spotlights": {
+                "n_spotlights": options.spotlights,
+                "seed": options.seed,
+                "size": _size(options.size, bundle),
+            }
         }
     asked = complete_options("report", {**searched, "layer": options.layer})
     return report_contents(bundle, asked, StderrProgress(), home=options.home)
+
+
+def _size(given: float | None, bundle: Bundle) -> float:
+    return usual_size(bundle.has_images) if given is None else given
 
 
 def hypothesis(options: Namespace) -> Report:
@@ -217,21 +225,28 @@ def compare(options: Namespace) -> Report:
     """Groups of several methods in one table, with what examples kept aside say of each."""
     from backend.tasks import complete_options
     from backend.tasks.kept import kept_result
-    from backend.tasks.methods import HOW, comparison_table, fewer_groups, named_rows
+    from backend.tasks.methods import (
+        HOW,
+        comparison_table,
+        fewer_groups,
+        george_options,
+        named_rows,
+    )
 
     if options.out:
         check_target(options.out)
+    bundle = find_bundle(options.bundle, home=options.home, layer=options.layer)
     asked = complete_options(
         "methods",
         {
             **({"methods": options.methods} if options.methods else {}),
             "n_groups": options.groups,
-            "size": options.size,
+            "size": _size(options.size, bundle),
             "seed": options.seed,
             "layer": options.layer,
+            "george": george_options(options.reduction, options.max_k, options.overcluster),
         },
     )
-    bundle = find_bundle(options.bundle, home=options.home, layer=options.layer)
     meta = kept_result(
         "methods", bundle, asked, progress=StderrProgress(), cache=Cache(options.home)
     ).meta

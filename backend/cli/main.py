@@ -148,6 +148,11 @@ def _check(add: Adder, add_map: Mapper) -> None:
 
     add("list", "bundles:list_all", "List the imported bundles, newest first.")
 
+    people = add("sign-ins", "people:sign_ins", "List who signed in, or end somebody's sign-ins.")
+    people.add_argument(
+        "--end", metavar="PERSON", help="end all sign-ins of this person, by name or key"
+    )
+
     demo_options(add("demo", "demo:demo", "Say where a demo bundle is, copy it, or train it anew."))
 
 
@@ -158,13 +163,22 @@ def _fit(add: Adder, add_map: Mapper) -> None:
     fit.add_argument(
         "--size",
         type=float,
-        default=0.02,
-        help="share of the examples below 1, else their number (default: 0.02)",
+        help="share of the examples below 1, else their number (default: 0.02 with pictures, else 0.05)",
     )
     fit.add_argument("--spotlights", type=int, default=5, help="how many regions (default: 5)")
     fit.add_argument("--solver", choices=("fast", "adam"), default="fast")
     fit.add_argument("--kernel", choices=("gaussian", "squared_distance"), default="gaussian")
     fit.add_argument("--precision", choices=("spherical", "diagonal", "full"), default="spherical")
+    fit.add_argument("--flip", action="store_true", help="where the model does best instead")
+    fit.add_argument(
+        "--barrier-scale",
+        type=float,
+        metavar="A",
+        help="with --solver adam: penalty at the smallest size, in loss units (default: 1)",
+    )
+    fit.add_argument(
+        "--counts", metavar="COLUMN", help="how often each example counts: a column of numbers"
+    )
     fit.add_argument(
         "--mode",
         choices=("successive", "distinct"),
@@ -208,6 +222,13 @@ def _fit(add: Adder, add_map: Mapper) -> None:
         type=float,
         metavar="SHARE",
         help="regions of this share of all examples only, as in 0.02 (default: .5, 1, 2 and 5 %%)",
+    )
+    regions.add_argument(
+        "--views",
+        choices=("all", "embedding", "beside_answer"),
+        default="all",
+        help="look at the embeddings in every way, as they are, or without the directions of the "
+        "model's outputs (default: all)",
     )
     regions.add_argument(
         "--groups", metavar="COLUMN", help="examples of one value stay in one part of the data"
@@ -295,7 +316,7 @@ def _findings(add: Adder) -> None:
     report.add_argument(
         "--size",
         type=float,
-        help="with --spotlights: of one of them, as in fit (default: 0.02). Regions of one size come "
+        help="with --spotlights: of one of them, as in fit. Regions of one size come "
         "from 'regions --size', with --out and then --regions here",
     )
     report.add_argument("--seed", type=int, default=0)
@@ -311,7 +332,21 @@ def _findings(add: Adder) -> None:
         "--methods", nargs="+", metavar="METHOD", help="which (default: all that the data allow)"
     )
     compare.add_argument("--groups", type=int, default=5, help="per method (default: 5)")
-    compare.add_argument("--size", type=float, default=0.02, help="of a group, as in fit")
+    compare.add_argument("--size", type=float, help="of a group, as in fit")
+    compare.add_argument(
+        "--reduction",
+        choices=("pca", "umap", "none", "hardness"),
+        default="pca",
+        help="clusters within each class: how embeddings are reduced (default: pca)",
+    )
+    compare.add_argument(
+        "--max-k", type=int, default=10, help="clusters within each class: at most (default: 10)"
+    )
+    compare.add_argument(
+        "--overcluster",
+        action="store_true",
+        help="clusters within each class: split each further and keep the pieces that stand apart",
+    )
     compare.add_argument("--seed", type=int, default=0)
     _layer(compare)
     compare.add_argument("--out", metavar="FILE.csv", help="also write the table")

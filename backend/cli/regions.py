@@ -15,6 +15,7 @@ from backend.bundle import Bundle
 from backend.cli.bundles import column_map, find_bundle
 from backend.cli.region_files import read_regions
 from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
+from backend.core.counts import counts_of
 from backend.core.effects import Effect
 from backend.core.errors import InputError
 from backend.core.groups import Group, sharp_group, weighted_group
@@ -47,7 +48,8 @@ def fit(options: Namespace) -> Report | None:
     found = search_spotlights(
         bundle.embeddings,
         bundle.losses,
-        search_options(options),
+        search_options(options, bundle),
+        counts=counts_of(bundle, options.counts),
         device=options.device,
         progress=StderrProgress(),
     )
@@ -58,8 +60,9 @@ def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
     """Write what was found, and say it."""
     from backend.spotlight import members
 
+    counts = counts_of(bundle, options.counts)
     rows_of = [
-        members(weights, float(total))
+        members(weights, float(total), counts)
         for weights, total in zip(found.weights, found.total_weights, strict=True)
     ]
     names = name_all_in_bundle(bundle, rows_of)

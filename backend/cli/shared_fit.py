@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from backend.bundle import Bundle, import_bundle
 from backend.cli.bundles import column_map, find_bundle
 from backend.cli.report import StderrProgress, check_target
+from backend.core.counts import counts_of
 from backend.core.errors import BundleError, InputError
 from backend.core.progress import Progress, ignore_progress
-from backend.spotlight.options import SearchOptions
+from backend.spotlight.options import SearchOptions, usual_size
 
 if TYPE_CHECKING:
     from backend.spotlight import Spotlights
@@ -23,10 +24,10 @@ def started_together() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
 
 
-def search_options(options: Namespace) -> SearchOptions:
-    """What ``fit`` was asked to search for."""
+def search_options(options: Namespace, bundle: Bundle) -> SearchOptions:
+    """What ``fit`` was asked to search for in this bundle."""
     return SearchOptions(
-        size=options.size,
+        size=usual_size(bundle.has_images) if options.size is None else options.size,
         n_spotlights=options.spotlights,
         kernel=options.kernel,
         precision=options.precision,
@@ -35,6 +36,8 @@ def search_options(options: Namespace) -> SearchOptions:
         mode=options.mode,
         prepare=options.prepare,
         components=options.components,
+        flip=options.flip,
+        barrier_scale=options.barrier_scale,
     )
 
 
@@ -64,11 +67,13 @@ def fit_together(options: Namespace) -> tuple[Bundle, Spotlights] | None:
     with meeting(device, options.patience) as control:
         bundle = _opened(first_does(digest, control, options.patience, progress), options.home)
         bundle = bundle.at_layer(options.layer)
+        counts = counts_of(bundle, options.counts)
         own = slice(*even_cuts(bundle.n, bundle.embeddings.shape[1], world)[rank : rank + 2])
         found = search_together(
             bundle.embeddings[own],
             bundle.losses[own],
-            search_options(options),
+            search_options(options, bundle),
+            counts=None if counts is None else counts[own],
             device=device,
             progress=progress,
             control=control,

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from backend.core.counts import counts_of
 from backend.core.errors import BundleError, InputError, StoreError
 from backend.core.found import FoundRegion
 from backend.core.progress import Progress, ignore_progress
@@ -27,6 +29,9 @@ _REFIT_OPTIONS: dict[str, tuple[type, ...]] = {
     "prepare": (str,),
     "components": (int, type(None)),
     "mode": (str,),
+    "flip": (bool,),
+    "barrier_scale": (int, float, type(None)),
+    "counts": (str, type(None)),
 }
 _MOST = {"n_spotlights": 100, "starts": 1000}
 
@@ -113,7 +118,7 @@ def _refit(bundle: Any, manifest: Manifest, progress: Progress) -> pd.DataFrame:
             "or their options were not kept. Replay it without refitting."
         )
     # Fitting needs torch, which nothing else here does.
-    from backend.spotlight import find_spotlights, members
+    from backend.spotlight import find_spotlights
 
     fold = Fold()
     fold.advance(manifest.steps)
@@ -124,7 +129,8 @@ def _refit(bundle: Any, manifest: Manifest, progress: Progress) -> pd.DataFrame:
         key = (shape.layer, tuple(sorted(options.items())))
         if key not in fits:
             embeddings = bundle.at_layer(shape.layer).embeddings
-            fits[key] = find_spotlights(embeddings, losses, progress=progress, **options)
+            asked = options | {"counts": counts_of(bundle, options.get("counts"))}
+            fits[key] = find_spotlights(embeddings, losses, progress=progress, **asked)
         found, index = fits[key], source["index"]
         if not 0 <= index < len(found.weights):
             raise InputError(
@@ -133,7 +139,8 @@ def _refit(bundle: Any, manifest: Manifest, progress: Progress) -> pd.DataFrame:
             )
         before, after = shape.weights_in(bundle), found.weights[index]
         total = float(before.sum())
-        then, now = (set(members(w, float(w.sum())).tolist()) for w in (before, after))
+        counts = counts_of(bundle, options.get("counts"))
+        then, now = (_members(w, counts) for w in (before, after))
         rows.append(
             {
                 "region": FoundRegion.from_source(source).label(fold.names),
@@ -142,10 +149,17 @@ def _refit(bundle: Any, manifest: Manifest, progress: Progress) -> pd.DataFrame:
                 "shared": len(then & now),
                 "jaccard": len(then & now) / max(1, len(then | now)),
                 "weighted_loss": float(before @ losses) / total if total > 0 else float("nan"),
-                "weighted_loss_refit": float(found.weighted_losses[index]),
+                "weighted_loss_refit": float(after @ losses) / float(after.sum()),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _members(weights: NDArray[np.float64], counts: NDArray[np.float64] | None) -> set[int]:
+    from backend.spotlight import members
+
+    total = float(weights.sum() if counts is None else weights @ counts)
+    return set(members(weights, total, counts).tolist())
 
 
 def _region_sources(manifest: Manifest) -> list[dict[str, Any]]:
@@ -166,7 +180,7 @@ def _fit_options(source: dict[str, Any]) -> dict[str, Any]:
         if name not in given:
             continue
         value = given[name]
-        if not isinstance(value, kinds) or isinstance(value, bool):
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise InputError(f"option '{name}' of a region cannot be {str(value)[:40]!r}.")
         if name in _MOST and not 1 <= given[name] <= _MOST[name]:
             raise InputError(f"option '{name}' of a region must be 1 to {_MOST[name]}: {value}.")

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+REDUCTIONS = ("pca", "umap", "none", "hardness")
+"""How clusters within each class bring embeddings to few coordinates."""
+PIECES = 5
+"""Into so many overclustering splits each of them."""
+
 
 @dataclass(frozen=True)
 class Method:

@@ -11,23 +11,19 @@ from numpy.typing import NDArray
 
 from backend.core.arrays import check_matrix, check_vector
 from backend.core.device import choose_device
-from backend.core.errors import InputError
 from backend.core.preparation import Preparation, check_preparation, prepare_embeddings
 from backend.core.progress import Progress, ignore_progress
 from backend.spotlight.objective import check_counts
-from backend.spotlight.options import SearchOptions
+from backend.spotlight.options import SearchOptions, full_note, size_in_examples
 from backend.spotlight.solver.names import Kernel, check_kernel
 from backend.spotlight.solver.ranks import ALONE, Processes
-
-# A full precision is refused with fewer examples per dimension, or more dimensions.
-_FULL_EXAMPLES, _FULL_DIMENSIONS = 5, 2000
 
 
 @dataclass(frozen=True)
 class Search:
     """A checked call of ``find_spotlights``; ``min_weight`` is S, the size in examples.
 
-    Where processes share the search, ``values`` are the rows of this one; ``losses`` and ``counts``
+    ``warning`` says what a reader of the result should know of the options, "" for nothing. Where processes share the search, ``values`` are the rows of this one; ``losses`` and ``counts``
     are those of all rows.
     """
 
@@ -41,6 +37,7 @@ class Search:
     progress: Progress
     ranks: Processes = ALONE
     preparation: Preparation | None = None
+    warning: str = ""
 
     @property
     def barrier_scale(self) -> float:
@@ -79,9 +76,8 @@ def check_search(
     loss = check_vector("losses", losses, n)
     count = check_counts(counts, n)
     options = options.checked()
-    min_weight = _check_size(options.size, float(n if count is None else count.sum()))
-    if options.precision == "full":
-        _check_full(min_weight, d)
+    min_weight = size_in_examples(options.size, float(n if count is None else count.sum()))
+    warning = full_note(options.precision, options.solver, min_weight, d)
     report = progress or ignore_progress
     prepared = None
     if options.prepare != "none" and ranks.world == 1:
@@ -103,31 +99,5 @@ def check_search(
         progress=report,
         ranks=ranks,
         preparation=None if prepared is None else prepared.preparation,
+        warning=warning,
     )
-
-
-def _check_size(size: float, whole: float) -> float:
-    """The size in examples, of a total of ``whole``."""
-    examples = float(size) * whole if 0 < size < 1 else float(size)
-    if not 0 < examples < whole:
-        raise InputError(
-            f"size must be a share in (0, 1), or a number of examples from 1 to below the total "
-            f"of {whole:g}: got {size}."
-        )
-    return examples
-
-
-def _check_full(min_weight: float, d: int) -> None:
-    """Refuse ellipsoids that could single out any few examples."""
-    if d > _FULL_DIMENSIONS:
-        raise InputError(
-            f"precision 'full' takes at most {_FULL_DIMENSIONS} dimensions: got {d}. "
-            "Project the embeddings first, for instance on principal components."
-        )
-    if min_weight < _FULL_EXAMPLES * d:
-        raise InputError(
-            f"precision 'full' needs a size of at least {_FULL_EXAMPLES} examples per dimension: "
-            f"got size {min_weight:g} and {d} dimensions. Take 'diagonal' or 'spherical', a size "
-            f"of {_FULL_EXAMPLES * d}, or project on at most {int(min_weight) // _FULL_EXAMPLES} "
-            "dimensions first."
-        )

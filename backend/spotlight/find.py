@@ -55,7 +55,8 @@ def find_spotlights(
         ``max(0, 1 - q)``, which leaves examples outside the region at exactly 0.
     precision : {"spherical", "diagonal", "full"}
         Round regions, regions stretched along the axes of the embedding, or any ellipsoid. With
-        the fast solver no axis is more than 10 times as long as another.
+        the fast solver no axis is more than 10 times as long as another, and ellipsoids need a size
+        of 5 examples a dimension; with "adam" fewer are allowed, and the notes say so.
     solver : {"fast", "adam"}
         "fast" solves the size constraint exactly and climbs from many starts. "adam" repeats the
         published optimiser: one start at the origin of the embeddings, 5000 steps, in their units.
@@ -97,7 +98,8 @@ def find_spotlights(
     ------
     InputError
         If an argument has the wrong shape or value; if the size is not above 0 and below the
-        total count; if a full precision is asked for with fewer than 5 examples per dimension.
+        total count; if the fast solver is asked for a full precision with fewer than 5 examples
+        per dimension.
 
     Notes
     -----
@@ -193,4 +195,5 @@ def collected(search: Search) -> Spotlights:
         mean_loss=float(np.average(search.losses, weights=search.counts)),
         options=search.told(),
         preparation=search.preparation,
+        warning=search.warning,
     )

@@ -13,8 +13,11 @@ from backend.core.arrays import check_vector
 from backend.core.errors import InputError
 
 
-def members(weights: Any, total_weight: float) -> NDArray[np.int64]:
+def members(weights: Any, total_weight: float, counts: Any = None) -> NDArray[np.int64]:
     """Rows of a region's members: its ``round(total_weight)`` heaviest examples.
+
+    Where rows count more than once, or less, they are the heaviest whose counts first add up to so
+    many, as if each row stood there as often as it counts.
 
     Parameters
     ----------
@@ -22,11 +25,14 @@ def members(weights: Any, total_weight: float) -> NDArray[np.int64]:
         Weight of each example, never negative.
     total_weight : float
         The region's size in examples. Halves round to the even number.
+    counts : array-like of shape (n,), optional
+        How often each row counts; 1 by default. Rows that count 0 times are no members.
 
     Returns
     -------
-    int array of shape (min(n, round(total_weight)),)
-        Rows from the heaviest down. Equal weights: the lower row first.
+    int array of shape (m,)
+        Rows from the heaviest down, ``min(n, round(total_weight))`` of them without counts. Equal
+        weights: the lower row first.
 
     Raises
     ------
@@ -36,6 +42,8 @@ def members(weights: Any, total_weight: float) -> NDArray[np.int64]:
     weights = check_vector("weights", weights)
     if not np.isfinite(total_weight) or total_weight < 0:
         raise InputError(f"total_weight must be a number of at least 0: got {total_weight}.")
+    if counts is not None:
+        return _counted(weights, check_vector("counts", counts, len(weights)), total_weight)
     count = min(len(weights), round(float(total_weight)))
     if count == 0:
         return np.empty(0, dtype=np.int64)
@@ -48,6 +56,15 @@ def members(weights: Any, total_weight: float) -> NDArray[np.int64]:
         tied = np.flatnonzero(weights == border)[: count - len(above)]
         rows = np.union1d(above, tied)
     return rows[np.argsort(-weights[rows], kind="stable")].astype(np.int64)
+
+
+def _counted(
+    weights: NDArray[np.float64], counts: NDArray[np.float64], total_weight: float
+) -> NDArray[np.int64]:
+    rows = np.flatnonzero(counts > 0)
+    rows = rows[np.argsort(-weights[rows], kind="stable")]
+    before = np.cumsum(counts[rows]) - counts[rows]
+    return rows[before < round(float(total_weight))].astype(np.int64)
 
 
 def effective_size(weights: Any) -> float:

@@ -72,6 +72,8 @@ class Spotlights:
     preparation : Preparation, optional
         What was done to the embeddings before the search: ``preparation.apply(rows)`` gives the
         coordinates that centers and precisions refer to.
+    warning : str
+        What a reader should know of the options that were asked for; "" for nothing.
     """
 
     weights: NDArray[np.float64]
@@ -84,11 +86,13 @@ class Spotlights:
     mean_loss: float
     options: dict[str, Any]
     preparation: Preparation | None = None
+    warning: str = ""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was done to the embeddings, and why there are fewer than asked for, as sentences."""
+        """What was done to the embeddings, a warning, and why there are fewer, as sentences."""
         done = () if self.preparation is None else (self.preparation.note,)
+        done = (*done, self.warning) if self.warning else done
         asked = int(self.options.get("n_spotlights", len(self)))
         fewer = fewer_words(len(self), asked, NO_MORE_OPTIMA)
         return (*done, fewer) if fewer else done

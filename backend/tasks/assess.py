@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from backend.core.errors import InputError
 from backend.core.progress import Progress
 from backend.tasks.checks import check_count, check_number, chosen_layer
-from backend.tasks.spotlights import SEARCH_OPTIONS, check_spotlights, prepared
+from backend.tasks.spotlights import SEARCH_OPTIONS, check_spotlights, prepared, untested
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
 
 if TYPE_CHECKING:
@@ -37,12 +37,13 @@ def run_assess(
 
     embeddings, asked, _ = prepared(bundle, options, progress)
     known: dict[str, Any] = {}
-    if asked.pop("mode") == "distinct":  # there may be fewer than asked for
+    del asked["counts"], asked["flip"]
+    if asked["mode"] == "distinct" or asked["barrier_scale"] is not None:
         search = {name: asked[name] for name in SEARCH_OPTIONS if name in asked}
-        found = find_spotlights(
-            embeddings, bundle.losses, mode="distinct", **search, progress=progress
-        )
+        found = find_spotlights(embeddings, bundle.losses, **search, progress=progress)
+        # Of distinct ones there may be fewer than asked for.
         known, asked["n_spotlights"] = {"found": found}, len(found)
+    del asked["mode"], asked["barrier_scale"]
     said = assess_spotlights(
         embeddings,
         bundle.losses,
@@ -58,6 +59,8 @@ def run_assess(
 
 def _check_assess(options: Options) -> None:
     check_spotlights(options)
+    if why := untested(options):
+        raise InputError(why)
     check_count("n_permutations", options["n_permutations"], 0, 10_000)
     check_count("n_bootstrap", options["n_bootstrap"], 0, 1000)
     check_number("level", options["level"], above=0)

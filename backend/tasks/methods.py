@@ -207,9 +207,7 @@ class _Data:
         if why := untested(asked):
             raise InputError(why)
         said = SearchOptions(**of_search(asked))
-        found = spotlight_groups(
-            self._inputs(None), said, device=self.device, progress=progress
-        )
+        found = spotlight_groups(self._inputs(None), said, device=self.device, progress=progress)
         names = name_all_in_bundle(
             self.bundle, [found.members(group) for group in range(len(found))]
         )
@@ -376,8 +374,10 @@ def _check_george(given: Any) -> None:
     if given is None:
         return
     if not isinstance(given, Mapping) or not set(given) <= set(GEORGE):
-        raise InputError(f"george must hold some of {', '.join(GEORGE)}, or be None: got {given!r:.80}.")
-    asked = GEORGE | given
+        raise InputError(
+            f"george must hold some of {', '.join(GEORGE)}, or be None: got {given!r:.80}."
+        )
+    asked = GEORGE | dict(given)
     check_choice("reduction", asked["reduction"], REDUCTIONS)
     check_count("max_k", asked["max_k"], 2, MOST_CLUSTERS)
     if not isinstance(asked["overcluster"], bool):

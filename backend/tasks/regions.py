@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.parts import bundle_aside, group_codes
 from backend.core.progress import Progress, share_of
@@ -16,7 +17,7 @@ from backend.describe.naming.bundle import name_in_bundle
 from backend.spotlight.regions.settings import Settings
 from backend.tasks.checks import check_count, check_layer, chosen_layer
 from backend.tasks.results import padded_rows, searched_with
-from backend.tasks.sampled import find_quickly, sample_of, taken
+from backend.tasks.sampled import QUICK, find_as, sample_of, taken
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart, no_parts
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 SIZES = Settings().sizes
 """Shares of all examples that regions are searched at."""
+ALL_VIEWS, AS_IS, BESIDE = "all", "embedding", "beside_answer"
+VIEWS = (ALL_VIEWS, AS_IS, BESIDE)
+"""How a search looks at the embeddings: in every way, as they are, or without the directions of the
+model's outputs, in which what it answers is all there is to see."""
 LISTED = 12
 """Regions that are searched for: what people need is often the sixth to eighth."""
 SHOWN = 5
@@ -46,7 +51,8 @@ def run_regions(
     region with its name, ``meta["notes"]`` what a reader should know. Labels count where they are
     classes; ``groups`` names a column whose rows of one value stay in one part of the data. What is
     kept aside follows from the bundle alone (``backend.core.parts.bundle_aside``). ``known`` are
-    lists of rows, one for each region that was set aside before (``known_rows``).
+    lists of rows, one for each region that was set aside before (``known_rows``). ``views`` is one of
+    ``VIEWS``.
 
     Of a large bundle a part comes first: the list that a sample of its rows gives. It holds ``members``
     (r, max), rows of the bundle padded with -1, the facts with names, and ``meta["sample"]``, how
@@ -120,10 +126,9 @@ def search_regions(
     Raises
     ------
     InputError
-        If ``groups`` is no column of the bundle.
+        If ``groups`` is no column of the bundle, or the bundle lacks the model's answer that
+        ``views`` asks to be left out.
     """
-    from backend.spotlight import find_regions
-
     groups = None if options["groups"] is None else group_codes(bundle, options["groups"])
     if groups is not None:
         alone = groups < 0  # a row without a value goes by itself
@@ -145,8 +150,25 @@ def search_regions(
         "device": device,
         "progress": progress,
     }
-    search = find_quickly if quick else find_regions
-    return search(bundle.embeddings, bundle.losses, **given)
+    changed = dict(QUICK) if quick else {}
+    changed |= _looked_at(options["views"], answered=given["predictions"] is not None)
+    return find_as(bundle.embeddings, bundle.losses, changed, **given)
+
+
+def _looked_at(views: str, *, answered: bool) -> dict[str, Any]:
+    """Settings of the search that make it look only so."""
+    if views == ALL_VIEWS:
+        return {}
+    if views == BESIDE and not answered:
+        raise InputError(
+            "views 'beside_answer' leaves out the directions of the model's outputs: the bundle has no "
+            "predictions or probabilities. Take 'all' or 'embedding'."
+        )
+    usual = Settings()
+    return {
+        name: tuple(one for one in getattr(usual, name) if one.startswith("o") == (views == BESIDE))
+        for name in ("views", "views_few")
+    }
 
 
 def region_names(
@@ -223,6 +245,7 @@ def _check_regions(options: Options) -> None:
     check_count("seed", options["seed"], 0, 2**63 - 1)
     check_sizes(options["sizes"])
     check_known(options["known"])
+    check_choice("views", options["views"], VIEWS)
     if options["groups"] is not None and not isinstance(options["groups"], str):
         raise InputError(f"groups must name a column or be None: got {options['groups']!r}.")
 
@@ -236,6 +259,7 @@ TASK = Task(
         "seed": 0,
         "groups": None,
         "known": None,
+        "views": ALL_VIEWS,
         "layer": "",
     },
     check=_check_regions,

@@ -37,6 +37,7 @@ from backend.tasks.kept import kept_result
 from backend.tasks.methods import comparison_table, named_rows
 from backend.tasks.regions import SHOWN, count_shown, known_rows
 from backend.tasks.results import fewer_listed
+from backend.tasks.spotlights import untested
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
@@ -107,7 +108,7 @@ def report_contents(
     compared_meta: Mapping[str, Any] | None = None
     if options["claim"] and search == "regions":
         assessment = claims_of_regions(found.meta, shown=shown)
-    elif options["claim"]:
+    elif options["claim"] and not untested(wanted):
         asked = complete_options("assess", wanted)
         assessment = kept_result(
             "assess", bundle, asked, progress=share_of(progress, 0.1, 0.5), cache=cache

@@ -22,8 +22,9 @@ from backend.slices.george.one_class import (
     prepare_class,
 )
 from backend.slices.george.options import Options, sample
-from backend.slices.george.reductions import REDUCTIONS, head_normal, unit_rows
+from backend.slices.george.reductions import head_normal, unit_rows
 from backend.slices.inputs import Inputs, check_groups, check_inputs, check_least, needed
+from backend.slices.methods import REDUCTIONS
 
 CLUSTERERS = ("gmm", "kmeans")
 # Small classes are fitted at once, so many at a time.

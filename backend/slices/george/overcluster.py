@@ -12,8 +12,8 @@ from sklearn.cluster import KMeans
 
 from backend.slices.george.options import Options, compact, sample
 from backend.slices.george.silhouette import silhouettes
+from backend.slices.methods import PIECES
 
-_SPLIT = 5
 _KEEP_SHARE, _KEEP_ROWS = 0.005, 25
 
 
@@ -27,10 +27,10 @@ def overcluster_class(
 ) -> tuple[Callable[[NDArray[np.float64]], NDArray[np.int64]], NDArray[np.int64]]:
     """Clusters after splitting each in 5 and merging back what does not earn its keep."""
     splits: dict[int, Any] = {}
-    pieces = clusters * _SPLIT
+    pieces = clusters * PIECES
     for cluster in range(int(clusters.max()) + 1):
         rows = np.flatnonzero(clusters == cluster)
-        parts = min(_SPLIT, len(np.unique(points[rows].round(12), axis=0)))
+        parts = min(PIECES, len(np.unique(points[rows].round(12), axis=0)))
         if parts >= 2:
             model = KMeans(parts, n_init=options.restarts, random_state=options.seed)
             splits[cluster] = model.fit(points[rows])
@@ -43,8 +43,8 @@ def overcluster_class(
     kept: list[int] = []
     for piece in np.unique(pieces).tolist():
         rows, held = np.flatnonzero(pieces == piece), pieces[seen] == piece
-        parent = clusters == piece // _SPLIT
-        if piece // _SPLIT in splits and len(rows) >= least and held.any():
+        parent = clusters == piece // PIECES
+        if piece // PIECES in splits and len(rows) >= least and held.any():
             better = after[held].mean() > max(before[held].mean(), 0.0)
             if better and losses[rows].mean() >= losses[parent].mean():
                 kept.append(piece)
@@ -59,7 +59,7 @@ def _predict_split(
     points: NDArray[np.float64],
 ) -> NDArray[np.int64]:
     clusters = assign(points)
-    pieces = clusters * _SPLIT
+    pieces = clusters * PIECES
     for cluster, model in splits.items():
         rows = np.flatnonzero(clusters == cluster)
         if len(rows):

@@ -13,7 +13,6 @@ from backend.core.errors import InputError
 from backend.slices.axes import principal_axes
 from backend.slices.inputs import Inputs, needed
 
-REDUCTIONS = ("pca", "umap", "none", "hardness")
 _UNIT_FLOOR = 1e-6
 
 Reduce = Callable[[NDArray[Any]], NDArray[np.float64]]

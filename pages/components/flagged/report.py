@@ -9,9 +9,8 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.core.errors import BackendError
-from backend.tasks.methods import comparison_options
 from pages.components.shared import services, text, waiting
-from pages.components.spotlights import trust
+from pages.components.spotlights import methods, trust
 
 ASKED = "_report_asked"
 CLAIM = "report_claim"
@@ -32,7 +31,7 @@ def show_report(bundle: Bundle) -> None:
             type="primary",
             icon=":material/description:",
             on_click=_ask,
-            args=(bundle.digest, task, search),
+            args=(bundle, task, search),
         )
         st.toggle(
             "Say whether the regions are real",
@@ -74,8 +73,8 @@ def _words(task: str, search: dict[str, Any]) -> str:
     )
 
 
-def _ask(digest: str, task: str, search: dict[str, Any]) -> None:
-    compared = comparison_options(task, search)
+def _ask(bundle: Bundle, task: str, search: dict[str, Any]) -> None:
+    digest, compared = bundle.digest, methods.asked_of(bundle, task, search)
     options = {
         task: search,
         "claim": bool(st.session_state.get(CLAIM, True)),

@@ -30,6 +30,40 @@ def bound(key: str, options: Sequence[str], *, final: bool = True) -> dict[str, 
     return {"key": key, "on_change": _took, "args": (key,)}
 
 
+def bound_number(key: str, usual: float, low: float, high: float) -> dict[str, Any]:
+    """The same for a number: ``st.number_input(..., **bound_number(...))``, which takes no ``value``.
+
+    Where nothing was chosen it is ``usual``, which may be another for another bundle and does not
+    stand in the address. What lies outside the limits counts as not chosen. Whole numbers where
+    ``usual`` is one.
+    """
+    kind, value = type(usual), number(key, usual, low, high)
+    st.session_state[key] = value
+    if value != usual:
+        st.query_params[key] = str(value)
+    else:
+        st.query_params.pop(key, None)
+    return {
+        "key": key,
+        "on_change": _took,
+        "args": (key,),
+        "min_value": kind(low),
+        "max_value": kind(high),
+    }
+
+
+def number(key: str, usual: float, low: float, high: float) -> Any:
+    """What ``bound_number`` binds now, whether or not its widget is on screen."""
+    value = usual
+    for wanted in (st.query_params.get(key), st.session_state.get(_chosen(key))):
+        try:
+            given = type(usual)(wanted)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            continue
+        value = given if low <= given <= high else value
+    return value
+
+
 def put(key: str, value: str | None) -> None:
     """Choose this at the next run, whether or not the widget is on screen; None for the default."""
     if value is None:

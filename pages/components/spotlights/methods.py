@@ -19,16 +19,21 @@ from backend.core.effects import Effect
 from backend.core.groups import Group, weighted_group
 from backend.slices import METHODS
 from backend.slices.agreement import FOLD_SHARE, count_folded
+from backend.slices.methods import PIECES, REDUCTIONS
+from backend.spotlight.options import usual_size
 from backend.tasks.methods import (
+    GEORGE,
     HOW,
+    MOST_CLUSTERS,
     comparison_options,
     comparison_table,
     fewer_groups,
+    george_options,
     group_source,
     named_rows,
 )
 from pages.components.gallery import gallery
-from pages.components.shared import palette, services, text, twin
+from pages.components.shared import keys, link, palette, services, text, twin
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import RUNNING, show_progress
 from pages.components.spotlights import agreement
@@ -36,6 +41,22 @@ from pages.components.spotlights import agreement
 ASKED = "_methods_asked"
 FOLDED = "methods_folded"
 TABLE = "methods_table"
+WHOLE, SPLIT = "off", "on"
+_PAPER = "Sohoni et al. 2020 (arXiv:2011.12945)"
+REDUCTION_HELP = (
+    "How the embeddings of a class are brought to two coordinates before they are clustered. pca: "
+    f"principal components. umap: a neighbour embedding, as in {_PAPER}; slower. none: all dimensions. "
+    "hardness: first the direction in which the model decides between two classes, then principal "
+    "components of the rest; with more classes the method is left out, and the reason said."
+)
+MAX_K_HELP = (
+    "Each class is cut into every number of clusters up to this; the number with the highest mean "
+    f"silhouette is kept ({_PAPER}, section 4)."
+)
+OVERCLUSTER_HELP = (
+    f"Splits every cluster in {PIECES} and keeps the pieces that stand apart better than the cluster did and "
+    f"have a mean loss at least as high ({_PAPER}, appendix B)."
+)
 _OURS = {"spotlights": "Spotlights", "regions": "Regions"}
 
 
@@ -47,7 +68,9 @@ def show_methods(
     With the group come the ids picked in its gallery. ``regions`` are those of
     the page, and ``ours`` the search that found them, with these ``options``.
     """
-    asked = comparison_options(ours, options)
+    if bundle.label_codes is not None:
+        _choose_george()
+    asked = asked_of(bundle, ours, options)
     wanted = (bundle.digest, bundle.layer, json.dumps(asked, sort_keys=True))
     if st.session_state.get(ASKED) != wanted:
         st.caption(
@@ -103,6 +126,40 @@ def show_methods(
                 st.markdown(f"**{text.plain(title_of(method))}** {text.plain(note, limit=300)}")
     show_definitions()
     return chosen
+
+
+def asked_of(bundle: Bundle, task: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a comparison with what a search lists, as they are chosen on this page."""
+    reduction = link.chosen(keys.REDUCTION) or st.query_params.get(keys.REDUCTION)
+    max_k = link.number(keys.MAX_K, GEORGE["max_k"], 2, MOST_CLUSTERS)
+    split = link.chosen(keys.OVERCLUSTER) or st.query_params.get(keys.OVERCLUSTER)
+    george = george_options(
+        reduction if reduction in REDUCTIONS else GEORGE["reduction"], max_k, split == SPLIT
+    )
+    return comparison_options(task, options, size=usual_size(bundle.has_images), george=george)
+
+
+def _choose_george() -> None:
+    """How clusters within each class are made; ``asked_of`` reads it."""
+    with st.popover(f"Options of {METHODS['george'].title.lower()}", icon=":material/tune:"):
+        st.selectbox(
+            "Few coordinates by",
+            REDUCTIONS,
+            help=REDUCTION_HELP,
+            **link.bound(keys.REDUCTION, REDUCTIONS),
+        )
+        st.number_input(
+            "Clusters in a class, at most",
+            help=MAX_K_HELP,
+            **link.bound_number(keys.MAX_K, GEORGE["max_k"], 2, MOST_CLUSTERS),
+        )
+        st.segmented_control(
+            "Overclustering",
+            [WHOLE, SPLIT],
+            required=True,
+            help=OVERCLUSTER_HELP,
+            **link.bound(keys.OVERCLUSTER, [WHOLE, SPLIT]),
+        )
 
 
 def _ask(wanted: tuple[Any, ...]) -> None:
@@ -216,7 +273,7 @@ def show_members(
             "total_weight": group.total_weight,
         },
     )
-    picked = gallery.show_gallery(bundle, group, key=f"gallery_{method}_{at}")
+    picked = gallery.show_gallery(bundle, group, key=f"gallery_{method}_{at}", about=name)
     return choice, picked
 
 

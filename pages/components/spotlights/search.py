@@ -8,16 +8,38 @@ from typing import Any
 import streamlit as st
 
 from backend.bundle import Bundle
+from backend.core.errors import BackendError
 from backend.core.wording import HOW
 from backend.store import KnownRegion
-from backend.tasks import default_options
-from backend.tasks.regions import LISTED, SHOWN, SIZES, known_rows
+from backend.tasks import complete_options, default_options
+from backend.tasks.regions import (
+    ALL_VIEWS,
+    AS_IS,
+    BESIDE,
+    LISTED,
+    SHOWN,
+    SIZES,
+    VIEWS,
+    known_rows,
+)
+from backend.tasks.spotlights import checked_for
 from pages.components.shared import keys, link, text
 from pages.components.spotlights import fitting
 
 REGIONS, SPOTLIGHTS = "regions", "spotlights"
 NAMES = {REGIONS: "Regions", SPOTLIGHTS: "Spotlights"}
 NOBODY, ANY = "-", "all"
+VIEW_NAMES = {
+    ALL_VIEWS: "every way",
+    AS_IS: "as they are",
+    BESIDE: "without the outputs' directions",
+}
+VIEWS_HELP = (
+    "How the search looks at the embeddings. As they are: distances of the embedding, also made round by "
+    "whitening. Without the outputs' directions: what the model answers is taken out by least squares "
+    "first, so that examples lie together for what they are, not for what the model said (d'Eon et al. "
+    "2021, arXiv:2107.00758, look at the embedding alone). Every way: candidates of all compete."
+)
 
 
 def choose_method() -> str:
@@ -68,6 +90,15 @@ def options_of(bundle: Bundle, method: str, known: Sequence[KnownRegion] = ()) -
             help="A column that names the patient, the video, the original of a copy: its rows stay on "
             "one part of the data, or near-duplicates would vouch for one another.",
         )
+        views = ALL_VIEWS
+        if bundle.predictions is not None or bundle.probabilities is not None:
+            views = st.selectbox(
+                "Prepare the embeddings",
+                VIEWS,
+                format_func=VIEW_NAMES.__getitem__,
+                help=VIEWS_HELP,
+                **link.bound(keys.VIEWS, VIEWS),
+            )
         seed = st.number_input(
             "Seed",
             min_value=0,
@@ -83,4 +114,16 @@ def options_of(bundle: Bundle, method: str, known: Sequence[KnownRegion] = ()) -
         "seed": int(seed),
         "groups": None if together == NOBODY else together,
         "known": known_rows(bundle, known),
+        "views": views,
     }
+
+
+def fault_of(bundle: Bundle, method: str, options: dict[str, Any]) -> str:
+    """Why this bundle cannot be searched so, and what to do; "" where it can."""
+    if method != SPOTLIGHTS:
+        return ""
+    try:
+        checked_for(bundle, complete_options(method, options))
+    except BackendError as error:
+        return str(error)
+    return ""

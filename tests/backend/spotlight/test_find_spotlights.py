@@ -564,6 +564,18 @@ def test_says_what_is_wrong(change, text):
         find_spotlights(**arguments)
 
 
+def test_adam_finds_ellipsoids_of_few_examples_and_warns():
+    x, losses, _ = planted(n=60, d=3, spots=1)
+    adam = {"precision": "full", "solver": "adam", "max_steps": 200, "n_spotlights": 1}
+    small = find_spotlights(x, losses, size=14, **adam)
+    assert small.notes == (
+        "An ellipsoid of 14 examples in 3 dimensions can single out any few examples: trust it from a "
+        "size of 15 on.",
+    )
+    assert small.precisions.shape == (1, 3, 3) and small.to_dict()["warning"] == small.warning
+    assert find_spotlights(x, losses, size=15, **adam).notes == ()
+
+
 def test_too_many_dimensions_for_a_full_precision():
     with pytest.raises(InputError, match="at most 2000 dimensions: got 2001"):
         find_spotlights(np.ones((3, 2001)), np.arange(3.0), size=2, precision="full")

@@ -56,8 +56,7 @@ def test_a_large_bundle_is_first_told_by_a_sample(
     assert len({fact["name"] for fact in told["regions"]}) == len(told["regions"])
 
     # What the whole gives has nothing of the sample in it, and nobody who waits pays for one.
-    monkeypatch.setattr(sampled, "find_quickly", None)
-    monkeypatch.setattr(regions, "find_quickly", None)
+    monkeypatch.setattr(regions, "taken", None)
     again, meta_again = run(large, no_parts)
     assert [one["name"] for one in meta["regions"]] == [
         one["name"] for one in meta_again["regions"]

@@ -103,6 +103,34 @@ def test_spotlights_are_those_of_the_function(jobs, imported):
     assert set(meta["versions"]) == {"torch", "numpy"} and meta["device"]
 
 
+def test_counts_are_copies_of_rows(jobs, tmp_path):
+    """A row that counts three times is found with as three of it are; numbers count it once."""
+    embeddings, losses = planted()
+    copies = np.ones(800, int)
+    copies[:400:4] = 3
+    told = {"copies": copies, "change": copies - 2}
+    write_bundle(tmp_path / "run.npz", embeddings=embeddings, losses=losses, examples=told)
+    digest = run(jobs, "import", "", path=str(tmp_path / "run.npz")).result().meta["digest"]
+    options = {"size": 60, "n_spotlights": 1, "starts": 4}
+    result = run(jobs, "spotlights", digest, **options, counts="copies").result()
+    many = np.repeat(np.arange(800), copies)
+    same = find_spotlights(embeddings[many], losses[many], **options)
+    np.testing.assert_allclose(result["centers"], same.centers, rtol=1e-3, atol=1e-3)
+    rows = result["members"][0]
+    repeated = set(many[members(same.weights[0], float(same.total_weights[0]))])
+    assert set(rows) == repeated and copies[rows].sum() >= 60 > copies[rows[:-1]].sum()
+    fact, weights = result.meta["regions"][0], result["weights"][0].astype(float)
+    assert fact["total_weight"] == pytest.approx(weights.sum(), rel=1e-5)
+    assert fact["weighted_loss"] == pytest.approx(weights @ losses / weights.sum(), rel=1e-5)
+    assert "as often as column 'copies' says, 1,000 in all" in result.meta["notes"][0]
+    easy = run(jobs, "spotlights", digest, **options, flip=True).result()
+    assert easy["weighted_losses"][0] < losses.mean() < result["weighted_losses"][0]
+    assert "the model does best" in easy.meta["notes"][0]
+    for column, text in (("change", "holds -1 in row 1"), ("none", "can be: 'copies'")):
+        job = jobs.submit("spotlights", digest, {**options, "counts": column})
+        assert job.wait(LIMIT_S) and job.state == "failed" and text in job.error, job.error
+
+
 def test_the_numbers_of_a_region_are_its_own(jobs, imported):
     digest = imported.result().meta["digest"]
     result = run(jobs, "spotlights", digest, **OPTIONS).result()
@@ -211,6 +239,15 @@ def test_defaults_are_complete_and_a_copy():
         ("spotlights", {"solver": "sgd"}, "solver must be one of 'fast', 'adam'"),
         ("spotlights", {"kernel": "box"}, "kernel must be one of"),
         ("spotlights", {"precision": "none"}, "precision must be one of"),
+        ("spotlights", {"barrier_scale": 2.0}, "barrier_scale belongs to solver 'adam'"),
+        ("spotlights", {"counts": 3}, "counts must name a column or be None: got 3"),
+        ("spotlights", {"flip": 1}, "flip must be true or false: got 1"),
+        ("assess", {"flip": True}, "lowest losses are not tested"),
+        ("assess", {"counts": "copies"}, "Let each example count once to test"),
+        ("regions", {"views": "both"}, "views must be one of 'all', 'embedding', 'beside_answer'"),
+        ("methods", {"george": {"k": 3}}, "george must hold some of reduction, max_k, overcluster"),
+        ("methods", {"george": {"max_k": 1}}, "max_k must be a whole number from 2"),
+        ("methods", {"george": {"reduction": "tsne"}}, "reduction must be one of 'pca', 'umap'"),
         ("assess", {"size": 0}, "size must be a number above 0: got 0"),
         ("assess", {"n_permutations": -1}, "n_permutations must be a whole number from 0"),
         ("assess", {"n_bootstrap": 1.5}, "n_bootstrap must be a whole number from 0"),

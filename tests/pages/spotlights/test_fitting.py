@@ -7,16 +7,36 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from backend.tasks import complete_options
+from backend.tasks.spotlights import untested
 
 
-def options_page(d: int) -> None:
+def options_page(d: int, pictures: bool = False) -> None:
     from types import SimpleNamespace
 
+    import numpy as np
+    import pandas as pd
     import streamlit as st
 
-    from pages.components.spotlights.fitting import fit_options
+    from pages.components.spotlights import search
 
-    st.session_state["asked"] = fit_options(SimpleNamespace(n=400, d=d))
+    bundle = SimpleNamespace(
+        n=400,
+        d=d,
+        digest=f"{d} {pictures}",
+        has_images=pictures,
+        attributes=["name", "copies", "change", "empty"],
+        examples=pd.DataFrame(
+            {
+                "name": ["a"] * 400,
+                "copies": np.arange(400) % 3,
+                "change": np.arange(400) - 5,
+                "empty": np.zeros(400),
+            }
+        ),
+    )
+    options = search.options_of(bundle, "spotlights")
+    st.session_state["asked"] = options
+    st.session_state["fault"] = search.fault_of(bundle, "spotlights", options)
 
 
 def overlap_page(names: list[str], shared: int) -> None:
@@ -59,6 +79,60 @@ def test_options_as_they_come_and_as_they_are_chosen():
     # Adam has one start: there is nothing distinct to choose.
     app.selectbox(key="solver").select("adam").run()
     assert asked(app)["mode"] == "successive"
+
+
+def test_what_the_paper_has_can_be_chosen_and_stands_in_the_address():
+    app = AppTest.from_function(options_page, kwargs={"d": 12}).run()
+    first = asked(app)
+    assert (first["kernel"], first["precision"], first["flip"]) == ("gaussian", "spherical", False)
+    assert first["barrier_scale"] is None and first["counts"] is None
+    # Only a column of numbers that are not negative can say how often an example counts.
+    assert app.selectbox(key="counts").options == ["once each", "copies"]
+    app.selectbox(key="counts").select("copies")
+    app.selectbox(key="kernel").select("squared_distance")
+    app.toggle(key="best").set_value(True)
+    app.selectbox(key="solver").select("adam").run()
+    app.number_input(key="barrier").set_value(10.0).run()
+    chosen = asked(app)
+    assert (chosen["kernel"], chosen["flip"], chosen["counts"]) == (
+        "squared_distance",
+        True,
+        "copies",
+    )
+    assert chosen["barrier_scale"] == 10.0 and app.query_params["barrier"] == "10.0"
+    assert untested(chosen).startswith("Regions of the lowest losses are not tested")
+    assert app.session_state["fault"] == ""
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_a_size_is_that_of_the_paper_until_somebody_chooses(pictures):
+    app = AppTest.from_function(options_page, kwargs={"d": 6, "pictures": pictures}).run()
+    assert asked(app)["size"] == (0.02 if pictures else 0.05)
+    assert "share" not in app.query_params
+    app.number_input(key="share").set_value(3.5).run()
+    assert asked(app)["size"] == pytest.approx(0.035) and app.query_params["share"] == "3.5"
+    again = AppTest.from_function(options_page, kwargs={"d": 6, "pictures": pictures})
+    again.query_params["share"] = "3.5"
+    assert asked(again.run())["size"] == pytest.approx(0.035)
+
+
+@pytest.mark.parametrize(
+    ("d", "chosen", "words"),
+    [
+        (12, {"precision": "full"}, "a size of 60, solver 'adam', which runs with a warning"),
+        (12, {"precision": "full", "solver": "adam"}, ""),
+        (3, {"precision": "full"}, ""),
+        (2500, {"precision": "full", "solver": "adam"}, "Project the embeddings first"),
+        (12, {"precision": "diagonal"}, ""),
+    ],
+)
+def test_what_does_not_go_together_says_what_to_do(d, chosen, words):
+    app = AppTest.from_function(options_page, kwargs={"d": d}).run()
+    for key, value in chosen.items():
+        app.selectbox(key=key).select(value).run()
+    asked(app)
+    fault = app.session_state["fault"]
+    assert words in fault and bool(fault) == bool(words)
 
 
 @pytest.mark.parametrize(

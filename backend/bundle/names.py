@@ -50,6 +50,12 @@ EXTRAS = (
 PER_ROW = ("losses", "labels", "predictions", "probabilities", "logits", "targets", "vog")
 """Array fields, besides the embeddings, with one row per example."""
 
+ATTRIBUTION = "attribution/"
+"""What the fields of attribution may have before their names, as in ``attribution/train_features``."""
+
+NOTES = "collected/notes"
+"""An array of sentences on how a bundle was collected: they become its first notes."""
+
 SWITCHES: tuple[tuple[str, str], ...] = (
     ("labels", "accuracy, regions within a class, class change, audits by outcome"),
     ("predictions", "accuracy, confusions, audits by outcome"),

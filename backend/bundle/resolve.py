@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.bundle.entry import UploadEntry
+from backend.bundle.entry import UploadEntry, text_of
 from backend.bundle.faults import Faults
 from backend.bundle.names import (
+    ATTRIBUTION,
     COLUMNS,
+    EXTRAS,
+    NOTES,
     PER_ROW,
     SYNONYMS,
     canonical_column,
@@ -152,7 +155,28 @@ def _place_as(entry: UploadEntry, wanted: str, result: Resolved) -> bool:
     return True
 
 
+MOST_NOTES = 100
+"""Notes of one upload that are taken, and characters of each: ten lines of text."""
+MOST_NOTE_LETTERS = 1000
+
+
+def _notes(entry: UploadEntry, result: Resolved) -> None:
+    """Take sentences that whoever collected the bundle left, for people to read."""
+    if len(entry.shape or ()) != 1 or entry.dtype != "str" or (entry.shape or (0,))[0] > MOST_NOTES:
+        result.others.append(entry)
+        return
+    for note in text_of(entry.load(), entry.file, entry.field):
+        told = "".join(letter for letter in str(note) if letter.isprintable())
+        result.notes.append(told[:MOST_NOTE_LETTERS])
+
+
 def _place(entry: UploadEntry, result: Resolved, faults: Faults) -> None:
+    if entry.name == NOTES and not entry.cells:
+        _notes(entry, result)
+        return
+    inner = entry.name.removeprefix(ATTRIBUTION)
+    if inner != entry.name and canonical_field(inner) in EXTRAS:
+        entry = replace(entry, name=inner)
     group, name = split_group(entry.name)
     column = entry.cells
     if column and group and (not entry.lists or group not in ("layers", "msp")):

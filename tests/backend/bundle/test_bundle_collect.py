@@ -52,7 +52,7 @@ def test_values_are_those_of_the_model() -> None:
         progress=lambda fraction, message: told.append(fraction),
     )
     assert model.training and not model.head._forward_hooks
-    assert told == [1 / 3, 2 / 3, 1.0]
+    assert told[:3] == [1 / 3, 2 / 3, 1.0] and set(told[3:]) == {1.0}  # files are written
     model.eval()
     hidden = torch.relu(model.first(x))
     assert np.allclose(bundle.embeddings, hidden.detach().numpy(), atol=1e-6)

@@ -57,13 +57,15 @@ class Item {
     back.addEventListener("click", () => this.step(-1));
     on.addEventListener("click", () => this.step(1));
     this.tags = element("div", "tags");
+    this.note = element("span", "note");
+    this.note.setAttribute("role", "status");
     const keys = element("div", "keys");
-    for (const [digit, name] of Object.entries(this.channel.said.keys)) {
+    for (const [digit, name] of Object.entries(this.channel.keys)) {
       const key = element("span", "key");
       key.append(element("kbd", "", digit), element("span", "", name));
       keys.append(key);
     }
-    top.append(back, on, element("span", "place", data.place), element("code", "id", data.id), this.tags, keys);
+    top.append(back, on, element("span", "place", data.place), element("code", "id", data.id), this.tags, this.note, keys);
     const left = element("div", "left");
     if (data.src) {
       const picture = element("img");
@@ -120,11 +122,12 @@ class Item {
 
   tag(digit, off) {
     const { data, channel } = this;
-    const name = channel.said.keys[digit];
+    const name = channel.keys[digit];
+    if (!name) this.note.textContent = `Key ${digit} has no tag. Close this (Esc) and press ${digit} to name one.`;
     const id = data.elsewhere && this.at === data.at ? data.id : data.ids[this.at - data.first];
     if (!name || !id) return;
     if (channel.has(id, name) === off) {
-      channel.push({ kind: off ? "untag" : "tag", bundle: data.bundle, ids: [id], tag: name });
+      channel.push({ kind: off ? "untag" : "tag", bundle: data.bundle, ids: [id], tag: name, digit });
     }
     this.step(1);
   }

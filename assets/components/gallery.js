@@ -14,10 +14,10 @@ const SHEET = [
   ["Shift with an arrow", "pick a range"],
   ["Ctrl A", "pick the page"],
   ["Esc", "drop all picks; without any, clear the selection"],
-  ["1 to 9", "tag and go on; what is picked, when several are"],
+  ["1 to 9", "tag and go on; what is picked, when several are. A digit without a tag asks for its name"],
   ["Shift with 1 to 9", "take the tag off"],
   ["u, Shift U", "undo, redo"],
-  ["t", "type a tag’s name"],
+  ["t", "type a tag’s name; Enter comes back here"],
   ["Enter", "open the example; there ← → go on, 1 to 9 tag"],
   ["?", "this sheet"],
 ];
@@ -103,12 +103,50 @@ function sheetOf() {
   return sheet;
 }
 
+// Asks for the name of the tag that a digit is to set.
+function namerOf(done) {
+  const namer = element("dialog", "sheet namer");
+  const form = element("form");
+  const label = element("label");
+  const said = element("span");
+  const box = element("input");
+  box.type = "text";
+  box.maxLength = 80;
+  box.required = true;
+  box.autocomplete = "off";
+  label.append(said, box);
+  const make = element("button", "close make", "Make it and tag");
+  const cancel = element("button", "close", "Cancel");
+  cancel.type = "button";
+  cancel.addEventListener("click", () => namer.close());
+  form.append(label, make, cancel);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const name = box.value.trim();
+    if (!name) return;
+    namer.close();
+    done(namer.dataset.digit, name);
+  });
+  namer.append(form);
+  namer.addEventListener("keydown", (event) => event.stopPropagation());
+  namer.ask = (digit) => {
+    namer.dataset.digit = digit;
+    namer.setAttribute("aria-label", `Name the tag of key ${digit}`);
+    said.textContent = `Key ${digit} has no tag yet. The name of a new tag:`;
+    box.value = "";
+    namer.showModal();
+    box.focus();
+  };
+  return namer;
+}
+
 class Gallery {
   constructor(parent) {
     this.head = parent.querySelector(".head");
     this.grid = parent.querySelector(".grid");
     this.sheet = sheetOf();
-    parent.append(this.sheet);
+    this.namer = namerOf((digit, name) => this.name(digit, name));
+    parent.append(this.sheet, this.namer);
     this.tiles = [];
     this.picked = new Set();
     this.base = null; // what was picked before a range was begun, and where it began
@@ -129,7 +167,9 @@ class Gallery {
       if (index >= 0) this.settle(index);
       window.errorscopeActive = this;
     });
-    this.sheet.addEventListener("close", () => this.focus(this.at));
+    for (const dialog of [this.sheet, this.namer]) {
+      dialog.addEventListener("close", () => this.focus(this.at));
+    }
     this.outside = (event) => this.pressedOutside(event);
   }
 
@@ -287,21 +327,30 @@ class Gallery {
   tag(digit, off) {
     const channel = this.channel;
     if (!channel || !this.tiles.length) return;
-    const name = channel.said.keys[digit];
+    const name = channel.keys[digit];
     if (!name) {
-      channel.say(`Key ${digit} has no tag yet. Open “Keys” above to give it one.`);
+      if (off) channel.say(`Key ${digit} has no tag to take off.`);
+      else this.namer.ask(digit);
       return;
     }
     const here = this.tiles[this.at].dataset.id;
     const wanted = this.picked.size > 1 ? [...this.picked] : [here];
     const ids = wanted.filter((id) => channel.has(id, name) === off);
     if (ids.length) {
-      channel.push({ kind: off ? "untag" : "tag", bundle: this.data.bundle, ids, tag: name });
+      channel.push({ kind: off ? "untag" : "tag", bundle: this.data.bundle, ids, tag: name, digit });
     }
     if (wanted.length === 1) {
       if (this.picked.delete(here)) this.sendPicked();
       this.move(1, false);
     }
+  }
+
+  // A digit gets a tag by this name, and sets it. A tag that has a digit keeps that one.
+  name(digit, name) {
+    const { channel } = this;
+    const known = Object.entries(channel.keys).find(([, tag]) => tag === name);
+    if (!known) channel.named[digit] = name;
+    this.tag(known ? known[0] : digit, false);
   }
 
   answersOf(tile) {
@@ -369,7 +418,7 @@ class Gallery {
     else if (this.channel && digit) this.tag(digit, off);
     else if (this.channel && (key === "u" || key === "U")) {
       this.channel.push({ kind: key === "U" ? "redo" : "undo", bundle: this.data.bundle });
-    } else if (key === "t") return typeTag();
+    } else if (key === "t") return typeTag(() => this.focus(this.at));
     else if (key === "?") this.showSheet();
     else return false;
     return true;
@@ -443,9 +492,9 @@ class Gallery {
     ]);
     this.sheet.querySelector(".all").replaceChildren(...lines);
     for (const part of this.sheet.querySelectorAll(".tags, .assigned")) part.hidden = answering;
-    const keys = Object.entries((this.channel && this.channel.said.keys) || {});
+    const keys = Object.entries((this.channel && this.channel.keys) || {});
     const rows = keys.flatMap(([digit, name]) => [element("dt", "", digit), element("dd", "", name)]);
-    const none = [element("dt", "", "–"), element("dd", "", "No key has a tag yet. Open “Keys”.")];
+    const none = [element("dt", "", "–"), element("dd", "", "No key has a tag yet. Press one to name its tag.")];
     this.sheet.querySelector(".assigned").replaceChildren(...(rows.length ? rows : none));
     this.sheet.showModal();
   }
@@ -471,9 +520,23 @@ function pressOf(event) {
   };
 }
 
-function typeTag() {
+// Type a name into the tag box; what is chosen with Enter, or given up with Esc, leads back.
+function typeTag(back) {
   const box = document.querySelector(".st-key-tag_name input");
   if (!box) return false;
+  const end = () => {
+    box.removeEventListener("keyup", ends);
+    box.removeEventListener("blur", leaves);
+  };
+  const ends = (event) => {
+    if (event.key !== "Enter" && event.key !== "Escape") return;
+    end();
+    back();
+  };
+  // The box loses the focus for a moment whenever its list opens.
+  const leaves = () => setTimeout(() => document.activeElement === box || end(), 500);
+  box.addEventListener("keyup", ends);
+  box.addEventListener("blur", leaves);
   box.focus();
   return true;
 }

@@ -60,7 +60,7 @@ class Line {
     this.back.disabled = page <= 1;
     this.on.disabled = page >= pages;
     const { items, said, note } = this.channel;
-    const keys = JSON.stringify([said.keys, said.answering]);
+    const keys = JSON.stringify([this.channel.keys, said.answering]);
     if (this.keys !== keys && !this.quiet) {
       this.keys = keys;
       const answers = said.answering ? Object.entries(ANSWERS) : [];
@@ -77,7 +77,7 @@ class Line {
         undo.append(element("kbd", "", "u"), element("span", "", "undo"));
         answerChips.push(undo);
       }
-      const chips = Object.entries(said.keys).map(([digit, name]) => {
+      const chips = Object.entries(this.channel.keys).map(([digit, name]) => {
         const chip = element("button", "key");
         chip.type = "button";
         chip.tabIndex = -1;

@@ -17,6 +17,7 @@ class Channel {
     this.items = [];
     this.said = { tags: {}, keys: {}, acknowledged: 0 };
     this.note = "";
+    this.named = {}; // tags given to digits here, until the server says them too
     this.watchers = new Set();
     this.send = null;
     this.open = null;
@@ -67,6 +68,8 @@ class Channel {
 
   hear(said) {
     this.said = said;
+    for (const digit of Object.keys(said.keys)) delete this.named[digit];
+    if (said.problem) this.named = {};
     if (said.instance === this.instance) {
       this.items = this.items.filter((item) => item.n > said.acknowledged);
       clearTimeout(this.waiting);
@@ -80,6 +83,11 @@ class Channel {
   say(note) {
     this.note = note;
     this.tell();
+  }
+
+  // Digit -> tag, as the server says, with what was just named here.
+  get keys() {
+    return { ...this.named, ...this.said.keys };
   }
 
   tell() {

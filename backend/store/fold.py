@@ -125,6 +125,10 @@ class Fold:
         sizes = {tag: int(np.count_nonzero(held)) for tag, held in sorted(self._held.items())}
         return {tag: size for tag, size in sizes.items() if size}
 
+    def names_of_tags(self) -> list[str]:
+        """Every tag that was ever set, those that no example carries now included, oldest first."""
+        return list(self._by_tag)
+
     def tags_of(self, example: str) -> list[str]:
         """Tags of one example, in alphabetical order."""
         code = self._codes.get(example)

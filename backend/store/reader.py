@@ -46,6 +46,9 @@ class Reader:
     def tag_counts(self, bundle: Any) -> dict[str, int]:
         return self._read(bundle, lambda: self._store.tag_counts(bundle), dict)
 
+    def names_of_tags(self, bundle: Any) -> list[str]:
+        return self._read(bundle, lambda: self._store.names_of_tags(bundle), list)
+
     def tags_on(self, bundle: Any, examples: Iterable[str]) -> dict[str, list[str]]:
         return self._read(bundle, lambda: self._store.tags_on(bundle, examples), dict)
 

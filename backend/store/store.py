@@ -218,6 +218,11 @@ class Store(SavedViews, KnownRegions, Questions, CarriesTags, SignIns, LogKeeper
         with self._fold(bundle) as fold:
             return fold.counts()
 
+    def names_of_tags(self, bundle: Any) -> list[str]:
+        """Every tag that was ever set in this bundle, whether or not it stands, oldest first."""
+        with self._fold(bundle) as fold:
+            return fold.names_of_tags()
+
     def tags_of(self, bundle: Any, example: str) -> list[str]:
         """Tags of the example with this id, in alphabetical order."""
         with self._fold(bundle) as fold:

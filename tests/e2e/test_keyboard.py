@@ -161,6 +161,46 @@ def test_the_sheet_opens_and_closes_and_focus_comes_back(page: Page, server: Ser
     expect(tiles.nth(3)).to_be_focused()
 
 
+def test_a_free_digit_asks_for_a_name_and_the_tag_box_leads_back(
+    page: Page, server: Server
+) -> None:
+    digest, ids = prepared(server.home, 9)
+    tiles = opened(page, server, digest)
+    tiles.nth(2).focus()
+    page.keyboard.press("4")
+    namer = page.get_by_role("dialog", name="Name the tag of key 4")
+    expect(namer).to_contain_text("Key 4 has no tag yet")
+    page.keyboard.type("blurred 4u?")
+    page.keyboard.press("Enter")
+    expect(namer).to_be_hidden()
+    expect(tiles.nth(3)).to_be_focused()
+    page.keyboard.press("4")  # at once, whatever the server has heard
+    expect(tiles.nth(4)).to_be_focused()
+    page.keyboard.press("5")
+    page.keyboard.press("Escape")
+    expect(tiles.nth(4)).to_be_focused()
+    page.keyboard.press("t")
+    page.keyboard.type("an earlier name")
+    page.keyboard.press("Enter")
+    expect(tiles.nth(4)).to_be_focused()
+    expect(page.locator(".st-key-gallery_keys .key")).to_have_text(
+        ["1an earlier name", "4blurred 4u?"]
+    )
+    page.keyboard.press("1")
+    page.keyboard.press("4")
+    saved(page)
+    assert [(event.tag, event.ids) for event in log_of(server.home, digest)] == [
+        ("blurred 4u?", (ids[2],)),
+        ("blurred 4u?", (ids[3],)),
+        ("an earlier name", (ids[4],)),
+        ("blurred 4u?", (ids[5],)),
+    ]
+    page.reload()
+    expect(page.locator(".st-key-gallery_keys .key")).to_have_text(
+        ["1an earlier name", "4blurred 4u?"]
+    )
+
+
 def test_what_is_typed_into_a_box_is_no_key(page: Page, server: Server) -> None:
     digest, _ = prepared(server.home, 0)
     tiles = opened(page, server, digest)

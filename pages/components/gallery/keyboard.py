@@ -14,11 +14,10 @@ from backend.bundle import Bundle
 from backend.core.errors import BackendError, InputError
 from backend.store import Event, clean_tag
 from pages.components.gallery import example
-from pages.components.gallery.keyqueue import ANSWER, TAGGING, Action, remember, take
+from pages.components.gallery.keyqueue import ANSWER, DIGITS, TAGGING, Action, remember, take
 from pages.components.gallery.shown import ASSETS, SHARED_JS, Shown, channel, is_open, open_at
 from pages.components.shared import frame, keys, services, text
 
-DIGITS = "123456789"
 SETTING = "digit tags"
 
 
@@ -140,7 +139,7 @@ def _do(shown: Shown, action: Action) -> Event | None:
     else:
         known(services.bundle_of(action.bundle), action.ids)
     act_on = store.tag if action.kind == "tag" else store.untag
-    return act_on(
+    event = act_on(
         action.bundle,
         action.ids,
         action.tag,
@@ -148,6 +147,9 @@ def _do(shown: Shown, action: Action) -> Event | None:
         source=source,
         operation=action.operation,
     )
+    if action.digit:
+        _bind(action.bundle, action.digit, clean_tag(action.tag))
+    return event
 
 
 def _answer(shown: Shown, action: Action) -> Event:
@@ -188,31 +190,55 @@ def known(bundle: Bundle, ids: Sequence[str]) -> None:
 
 
 def digit_tags(digest: str) -> dict[str, str]:
-    """Digit -> tag: what this author chose, then the tags of the bundle on digits that are free.
+    """Digit -> tag: what this author bound, then the tags of the bundle on digits that are free.
 
-    A digit keeps its tag for the session, whatever tags come and go, unless the author moves it. The
-    name in the tag box has a digit too, so that typing it once is enough.
+    A digit that was pressed or chosen is bound and stays. The others follow from the order in which
+    the tags came into the bundle, which no new tag changes; a tag that nothing carries any more
+    gives up its digit only when a new one finds none free. What this session sees never moves, and
+    the name in the tag box has a digit too, so that typing it once is enough.
     """
     store = services.known()
-    chosen = store.setting(digest, SETTING, author=frame.who())
-    typed = str(st.session_state.get(keys.TAG_NAME) or "").strip()
-    counts = store.tag_counts(digest)
-    held = st.session_state.get(f"{keys.DIGITS}_{digest}")
+    held = st.session_state.get(_field(digest))
     if held is not None and store.trouble(digest):
         return dict(sorted(held["table"].items()))  # what was typed meanwhile is done later
-    if held is None or held["chosen"] != chosen:
-        table = {d: str(name) for d, name in (chosen or {}).items() if d in DIGITS and name}
-    else:
-        table = dict(held["table"])
-        given_up = held["typed"] not in ("", typed, *counts, *(chosen or {}).values())
-        if given_up:
-            table = {d: name for d, name in table.items() if name != held["typed"]}
-    for name in [*counts, typed]:
+    bound = _bound(digest)
+    typed = str(st.session_state.get(keys.TAG_NAME) or "").strip()
+    names, counts = store.names_of_tags(digest), store.tag_counts(digest)
+    table = dict(bound if held is None else held["table"])
+    if held is not None and held["typed"] not in ("", typed, *names, *bound.values()):
+        table = {d: name for d, name in table.items() if name != held["typed"]}
+    for name in [*names, typed]:
+        if not name or name in table.values():
+            continue
         free = [d for d in DIGITS if d not in table]
-        if name and free and name not in table.values():
+        if not free and (name in counts or name == typed):
+            free = [d for d, one in table.items() if one not in counts and d not in bound]
+        if free:
             table[free[0]] = name
-    st.session_state[f"{keys.DIGITS}_{digest}"] = {"chosen": chosen, "typed": typed, "table": table}
+    st.session_state[_field(digest)] = {"typed": typed, "table": table}
     return dict(sorted(table.items()))
+
+
+def _field(digest: str) -> str:
+    return f"{keys.DIGITS}_{digest}"
+
+
+def _bound(digest: str) -> dict[str, str]:
+    """The digits that this author chose or pressed, with their tags."""
+    kept = services.known().setting(digest, SETTING, author=frame.who())
+    given = kept if isinstance(kept, dict) else {}
+    return {d: str(name) for d, name in given.items() if d in DIGITS and name}
+
+
+def _bind(digest: str, digit: str, tag: str) -> None:
+    """Keep the tag that a digit set, so that the digit means it in every later session."""
+    held = st.session_state.get(_field(digest))
+    if held is not None:
+        held["table"] = {d: name for d, name in held["table"].items() if name != tag} | {digit: tag}
+    bound = _bound(digest)
+    if digit in bound or tag in bound.values():
+        return
+    services.store().write_setting(digest, SETTING, bound | {digit: tag}, author=frame.who())
 
 
 def keys_popover(bundle: Bundle, key: str) -> None:
@@ -223,8 +249,8 @@ def keys_popover(bundle: Bundle, key: str) -> None:
         type="tertiary",
         key=f"{key}_keys_popover",
         on_change="rerun",
-        help="Digits 1 to 9 tag the example in focus and go on to the next. New tags take the next "
-        "free digit. Press ? in the gallery for all keys.",
+        help="Digits 1 to 9 tag the example in focus and go on to the next. A digit keeps its tag; new "
+        "tags take the next free one, and a free digit asks for a name. ? in the gallery lists all keys.",
     )
     if not place.open:
         return
@@ -250,5 +276,6 @@ def _keep_digits(digest: str, key: str) -> None:
     try:
         chosen = {digit: clean_tag(name) for digit, name in wanted.items() if name}
         services.store().write_setting(digest, SETTING, chosen, author=frame.who())
+        st.session_state.pop(_field(digest), None)
     except BackendError as error:
         st.session_state[f"{key}_digits_problem"] = text.plain(error, limit=300)

@@ -17,6 +17,7 @@ from typing import Any
 TAGGING = ("tag", "untag")
 ANSWER = "answer"
 KINDS = (*TAGGING, ANSWER, "undo", "redo")
+DIGITS = tuple("123456789")
 LONGEST_QUEUE = 2000
 INSTANCES_KEPT = 16
 
@@ -39,6 +40,8 @@ class Action:
         Examples to tag, untag or answer; empty for undo and redo.
     tag : str
         The tag, or the answer; empty for undo and redo.
+    digit : str
+        The key that set the tag, "1" to "9"; empty where none did.
     """
 
     n: int
@@ -47,6 +50,7 @@ class Action:
     bundle: str
     ids: tuple[str, ...] = ()
     tag: str = ""
+    digit: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def take(message: Any, done: Mapping[str, int]) -> Taken:
     Parameters
     ----------
     message : object
-        ``{"instance": str, "items": [{"n", "operation", "kind", "bundle", "ids", "tag"}, ...]}`` as
+        ``{"instance": str, "items": [{"n", "operation", "kind", "bundle", "ids", "tag", "digit"}, ...]}`` as
         a browser sends it; anything else is an empty queue. Items may stand in any order, several
         times.
     done : dict of {str: int}
@@ -138,4 +142,6 @@ def _action(n: int, item: Mapping[str, Any]) -> Action | str:
         return "There is no tag or answer, or no example for it."
     if not all(isinstance(one, str) for one in ids):
         return "Ids must be text."
-    return Action(n, operation, str(kind), bundle, tuple(ids), tag)
+    digit = item.get("digit")
+    pressed = digit if isinstance(digit, str) and digit in DIGITS and kind == "tag" else ""
+    return Action(n, operation, str(kind), bundle, tuple(ids), tag, pressed)

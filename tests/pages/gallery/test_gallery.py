@@ -159,6 +159,27 @@ def test_digits_keep_their_tags_and_new_ones_take_the_next(digest: str, store: S
     assert line(at)["keys"] == {"1": "b", "2": "a"}
 
 
+def test_a_digit_that_was_pressed_means_its_tag_ever_after(digest: str, store: Store) -> None:
+    store.tag(digest, ["0"], "zebra", author="Bob")
+    store.tag(digest, ["0"], "ant", author="Bob")
+    at = opened(digest)
+    assert line(at)["keys"] == {"1": "zebra", "2": "ant"}  # as they came, not by the alphabet
+    press(at, digest, tag("3", name="new") | {"digit": "7"}, tag("4") | {"digit": "77"})
+    keys = {"1": "zebra", "2": "ant", "3": "x", "7": "new"}
+    assert line(at)["keys"] == keys
+    store.undo(digest, "Bob")
+    store.untag(digest, ["3"], "new")
+    store.tag(digest, ["5"], "aaa", author="Bob")
+    for again in (at, opened(digest)):  # and after a reload
+        again.run()
+        assert line(again)["keys"] == {**keys, "4": "aaa"}
+    assert store.setting(digest, keyboard.SETTING) == {"7": "new"}
+    for name in "cdefg":
+        store.tag(digest, ["5"], name, author="Bob")
+    at.run()  # nine have a digit; of those nothing carries only an unbound one gives it up
+    assert line(at)["keys"] == {**keys, "2": "g", "4": "aaa", **dict(zip("5689", "cdef"))}
+
+
 def test_chosen_digits_are_kept_per_author(digest: str, store: Store) -> None:
     store.write_setting(digest, keyboard.SETTING, {"5": "five", "x": "no digit"}, author="local")
     store.tag(digest, ["0"], "b", author="Bob")

@@ -79,7 +79,9 @@ def mixture_slices(
     k-means++ seeds.
 
     What all methods take is told in ``find_groups``. Probabilities take the place of one-hot
-    predictions.
+    predictions as in the authors' code: a part's likelihood of them is its expected one,
+    ``log sum_j yhat_j p_j``, and its shares of answers are means of them. That is no exact
+    maximisation, so that the likelihood can also fall from one step to the next.
 
     Parameters
     ----------
@@ -89,8 +91,8 @@ def mixture_slices(
         Principal axes kept.
     label_weight, prediction_weight : float
     max_steps, tolerance : int, float
-        Stops when the mean log-likelihood gains less than ``tolerance``; the notes say when it did
-        not.
+        Stops when the mean log-likelihood changes by less than ``tolerance``; the notes say when it
+        did not.
     max_fit : int
         With more examples the mixture is fitted on a seeded sample; all of them get weights.
 
@@ -169,12 +171,12 @@ def _fit(
         joint = _log_joint(mixture, points, labels, predicted, options)
         every = logsumexp(joint, axis=1)
         mixture = _maximise(points, labels, predicted, np.exp(joint - every[:, None]))
-        if every.mean() - before < options.tolerance:
+        if abs(every.mean() - before) < options.tolerance:
             settled = True
             break
         before = every.mean()
     if not settled:
-        notes.append(f"The fit was still improving after {options.max_steps} steps.")
+        notes.append(f"The fit was still changing after {options.max_steps} steps.")
     everything = partial(_rule, mixture, axes, options, None)
     weights, scores = everything(known)
     kept = worst_first(weights, needed(known.losses), options.n_groups, MIN_MEMBERS)
@@ -245,8 +247,17 @@ def _log_joint(
         mixture.log_shares
         - 0.5 * (squared + constant)
         + options.label_weight * (labels @ mixture.log_labels.T)
-        + options.prediction_weight * (predicted @ mixture.log_predictions.T)
+        + options.prediction_weight * _log_answers(mixture, predicted)
     )
+
+
+def _log_answers(mixture: _Mixture, predicted: Columns) -> NDArray[np.float64]:
+    """(n, k): log-likelihood of the answers, of soft ones ``log sum_j yhat_j p_j``."""
+    if isinstance(predicted, csr_array):  # one answer each
+        hard: NDArray[np.float64] = predicted @ mixture.log_predictions.T
+        return hard
+    expected = predicted @ np.exp(mixture.log_predictions).T
+    return np.log(np.maximum(expected, np.finfo(np.float64).tiny))
 
 
 def _maximise(

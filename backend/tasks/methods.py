@@ -386,7 +386,7 @@ def _check_george(given: Any) -> None:
 
 TASK = Task(
     "backend.tasks.methods:run_methods",
-    version=7,
+    version=8,
     defaults={
         "methods": [
             "regions",

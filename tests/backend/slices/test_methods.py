@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from backend.core.errors import InputError, JobCancelled
 from backend.core.home import PROJECT
@@ -187,6 +189,34 @@ def test_probabilities_take_the_place_of_predictions(given):
         mixture_slices(*data, probabilities=2 * hot)
 
 
+def test_parts_weigh_answers_as_a_plain_loop_does():
+    mixture = import_module("backend.slices.mixture")
+    random = np.random.default_rng(3)
+    n, k, axes, classes = 7, 3, 2, 4
+    part = mixture._Mixture(
+        np.log(random.dirichlet(np.ones(k))),
+        random.standard_normal((k, axes)),
+        random.random((k, axes)) + 0.5,
+        np.log(random.dirichlet(np.ones(classes), k)),
+        np.log(random.dirichlet(np.ones(classes), k)),
+    )
+    points = random.standard_normal((n, axes))
+    labels = np.eye(classes)[random.integers(classes, size=n)]
+    options = mixture._MixtureOptions(1, k, axes, 3.0, 2.0, 1, 0.0, n, 0)
+    for answers in (random.dirichlet(np.ones(classes), n), labels, csr_array(labels)):
+        made = mixture._log_joint(part, points, labels, answers, options)
+        hat = answers.toarray() if isinstance(answers, csr_array) else answers
+        for i in range(n):
+            for s in range(k):
+                spread = part.variances[s]
+                density = np.exp(-0.5 * np.square(points[i] - part.means[s]) / spread)
+                density = density / np.sqrt(2 * np.pi * spread)
+                label = sum(labels[i, j] * np.exp(part.log_labels[s, j]) for j in range(classes))
+                answer = sum(hat[i, j] * np.exp(part.log_predictions[s, j]) for j in range(classes))
+                whole = np.exp(part.log_shares[s]) * density.prod() * label**3 * answer**2
+                assert made[i, s] == pytest.approx(np.log(whole))
+
+
 def test_a_mixture_does_not_depend_on_units_or_origin(given):
     data = given["losses"], given["labels"], given["predictions"]
     plain = mixture_slices(given["embeddings"].astype(float), *data)
@@ -205,7 +235,7 @@ def test_a_mixture_says_what_it_cut_short(given):
     found = mixture_slices(**fields(given), max_steps=1, max_fit=150, n_components=25)
     text = " ".join(found.notes)
     assert "sample of 150 of 1,200" in text
-    assert "15 parts instead of 25" in text and "still improving after 1 steps" in text
+    assert "15 parts instead of 25" in text and "still changing after 1 steps" in text
 
 
 # --- directions -----------------------------------------------------------------------------------

@@ -1,19 +1,29 @@
 """What a cheap repair would buy: contexts of failures, and the last layer refitted with more weight on them."""
 
+from backend.repair.coherence import Coherence, coherence
 from backend.repair.contexts import PickedContexts, draw_contexts, pick_contexts
+from backend.repair.contrast import absent_combinations, contrast_failures
+from backend.repair.gain import GroupRepair, repair_group, repair_verdict
 from backend.repair.head import RetrainedHead, retrain_head
 from backend.repair.splits import FailureSplit, split_failures
 from backend.repair.sweep import DebugSet, Resolved, head_accuracy, resolved_share, sweep_heads
 
 __all__ = [
+    "Coherence",
     "DebugSet",
     "FailureSplit",
+    "GroupRepair",
     "PickedContexts",
     "Resolved",
     "RetrainedHead",
+    "absent_combinations",
+    "coherence",
+    "contrast_failures",
     "draw_contexts",
     "head_accuracy",
     "pick_contexts",
+    "repair_group",
+    "repair_verdict",
     "resolved_share",
     "retrain_head",
     "split_failures",

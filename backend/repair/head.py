@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,8 @@ STRENGTH = 0.5
 """How much the debug examples count beside the original ones: the paper's lambda."""
 WEIGHT_DECAY = 5e-4
 _STEPS = 300
-_SLOPE = 1e-5
+SLOPE = 1e-5
+"""Where a head has converged, by its gradient in whitened coordinates."""
 
 Floats = NDArray[Any]
 
@@ -200,7 +201,14 @@ class HeadProblem:
         gram[np.diag_indices(d + 1)] += 1e-6 * np.trace(gram) / (d + 1)
         self._root = linalg.cholesky(gram, lower=True)
 
-    def solve(self, weights: Any, start: RetrainedHead | None = None) -> RetrainedHead:
+    def solve(
+        self,
+        weights: Any,
+        start: RetrainedHead | None = None,
+        *,
+        slope: float = SLOPE,
+        tick: Callable[[], None] = lambda: None,
+    ) -> RetrainedHead:
         """The head that minimises ``sum(weights * CE) + weight_decay / 2 * |head|^2``.
 
         Parameters
@@ -209,6 +217,10 @@ class HeadProblem:
             Never negative; rows of weight 0 take no part.
         start : RetrainedHead, optional
             A head near by. Where it ends does not depend on it, to the solver's tolerance.
+        slope : float
+            Largest entry of the gradient, in whitened coordinates, at which it has converged.
+        tick : callable
+            Called at every step; may raise to stop.
         """
         weights = np.asarray(weights, dtype=self.x.dtype)
         rows = np.flatnonzero(weights)
@@ -221,9 +233,10 @@ class HeadProblem:
             return linalg.solve_triangular(self._root, point.reshape(shape), lower=True, trans="T")
 
         def value(point: Floats) -> tuple[float, Floats]:
+            tick()
             head = outward(point)
-            loss, slope = _slope(x, y, own, head.astype(x.dtype))
-            full = slope.astype(np.float64) + self.decay * head
+            loss, steep = _slope(x, y, own, head.astype(x.dtype))
+            full = steep.astype(np.float64) + self.decay * head
             inward = linalg.solve_triangular(self._root, full, lower=True)
             return loss + self.decay / 2 * float(np.square(head).sum()), inward.ravel()
 
@@ -235,12 +248,12 @@ class HeadProblem:
             first.ravel(),
             jac=True,
             method="L-BFGS-B",
-            options={"maxiter": _STEPS, "gtol": _SLOPE, "ftol": 1e-11, "maxcor": 12},
+            options={"maxiter": _STEPS, "gtol": slope, "ftol": 1e-11, "maxcor": 12},
         )
         head = outward(found.x)
         if not np.isfinite(head).all():
             return _head(head, "not finite", int(found.nfev), float("nan"))
-        settled = found.success or float(np.abs(found.jac).max()) < 100 * _SLOPE
+        settled = found.success or float(np.abs(found.jac).max()) < 10 * slope
         loss = float(found.fun) - self.decay / 2 * float(np.square(head).sum())
         return _head(
             head.astype(x.dtype),

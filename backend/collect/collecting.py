@@ -17,7 +17,7 @@ from backend.collect.checks import RANDOM, told_of_loader
 from backend.collect.errors import CollectError
 from backend.collect.estimators import Estimator, Function
 from backend.collect.gathering import TRAIN, Collected, Gathering, is_table
-from backend.collect.seen import Source
+from backend.collect.seen import ModelSource
 from backend.collect.spool import Spool, spooled
 from backend.collect.torch_gradients import TorchGradients, loaded
 from backend.collect.torch_model import TorchModel
@@ -251,14 +251,14 @@ def other_source(
 
 def population_sources(
     model: Any,
-    source: Source,
+    source: ModelSource,
     populations: Mapping[str, Sequence[Any]] | None,
     device: Any,
     classes: Sequence[str] | None,
     columns: Sequence[str],
-) -> dict[str, list[Source]]:
+) -> dict[str, list[ModelSource]]:
     """The models of every population, each as a source."""
-    made: dict[str, list[Source]] = {}
+    made: dict[str, list[ModelSource]] = {}
     for name, several in (populations or {}).items():
         if not name.strip() or "/" in name or "\\" in name:
             raise CollectError(f"a population needs a plain name: got {name!r}.")

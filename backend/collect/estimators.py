@@ -112,7 +112,7 @@ class Estimator:
         if strange.any():
             raise CollectError(
                 f"labels must be among the {len(self.codes)} classes of the model: got "
-                f"{labels[strange][0]!r}, which it was not fitted on."
+                f"{labels[strange].tolist()[0]!r}, which it was not fitted on."
             )
         return np.asarray(found, dtype=np.int64)
 

@@ -32,7 +32,7 @@ from backend.collect.outputs import (
     names_to_write,
     rows_of,
 )
-from backend.collect.seen import Seen, Source, inputs_and_labels
+from backend.collect.seen import ModelSource, Seen, inputs_and_labels
 from backend.collect.spool import Spool
 
 TRAIN = "train/"
@@ -84,7 +84,7 @@ class Gathering:
     Parameters
     ----------
     spool : Spool
-    source : Source
+    source : ModelSource
     members : dict of {population: sources}
     classes : sequence of str, optional
         Names of the classes that the caller gave.
@@ -98,8 +98,8 @@ class Gathering:
     def __init__(
         self,
         spool: Spool,
-        source: Source,
-        members: Mapping[str, Sequence[Source]],
+        source: ModelSource,
+        members: Mapping[str, Sequence[ModelSource]],
         classes: Sequence[str] | None,
         first: int | None,
         columns: Sequence[str],

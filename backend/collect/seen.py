@@ -22,7 +22,7 @@ class Seen:
     ----------
     embeddings : array of shape (b, d)
     output : array of shape (b, C) or (b,)
-        Logits, probabilities, one number, or predicted codes: what ``Source.kind`` says.
+        Logits, probabilities, one number, or predicted codes: what ``ModelSource.kind`` says.
     labels : array of shape (b,)
         Codes, or the numbers of a regression.
     losses : array of shape (b,), or None
@@ -47,14 +47,14 @@ class Seen:
     scored: bool = True
 
 
-class Source(Protocol):
+class ModelSource(Protocol):
     """A model of any kind, ready to be asked batch by batch inside its ``with`` block."""
 
     kind: str
     classes: tuple[str, ...] | None
     notes: list[str]
 
-    def __enter__(self) -> Source: ...
+    def __enter__(self) -> ModelSource: ...
 
     def __exit__(
         self,

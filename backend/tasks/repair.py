@@ -1,0 +1,265 @@
+"""The task "repair": what counting a group more in refitting the last layer would buy."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backend.core.errors import InputError
+from backend.core.parts import bundle_aside, group_codes
+from backend.core.progress import Progress
+from backend.core.sampling import random_rows
+from backend.tasks.checks import check_count, check_layer, check_number, chosen_layer
+from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
+
+if TYPE_CHECKING:
+    from backend.bundle import Bundle
+    from backend.cache import Entry
+
+MOST_ROWS = 60_000
+"""Examples of a bundle that take part; of more, all members of the group and others by lot."""
+MOST_TRAIN = 100_000
+"""Training examples that refit; of more, a sample."""
+MOST_GROUPS = 1_000
+"""Values of a column of which the worst is told."""
+FEWEST_MEASURED = 10
+"""Members that no loss has chosen, from which on only such are measured."""
+
+
+def run_repair(
+    bundle: Bundle | None, options: Options, progress: Progress, part: WritePart
+) -> tuple[Arrays, Meta]:
+    """What ``repair_group`` finds of rows ``members`` of a bundle.
+
+    Arrays: ``right`` (arms, n) float32, in the order of ``meta["arms"]``. ``table`` and ``gains`` are
+    records of the frames of ``GroupRepair``; ``verdicts`` has one per strength; ``chosen_by_loss``
+    says that the members were chosen by how the model did and are measured all the same.
+    """
+    from backend.repair import repair_group, repair_verdict
+
+    bundle = chosen_layer("repair", bundle, options)
+    began = time.perf_counter()
+    progress(0.0, "reading the embeddings")
+    why = repair_needs(bundle)
+    if why:
+        raise InputError(why)
+    members = np.unique(np.asarray(options["members"], np.int64))
+    if members[-1] >= bundle.n:
+        raise InputError(f"members must be rows below {bundle.n}: got {members[-1]}.")
+    measurable, by_loss = _measurable(bundle, options, members)
+    rows = np.arange(bundle.n)
+    if bundle.n > MOST_ROWS:
+        kept = random_rows(len(members), MOST_ROWS // 2, among=members)
+        others = random_rows(bundle.n, MOST_ROWS - len(kept), among=np.setdiff1d(rows, members))
+        rows = np.sort(np.concatenate([kept, others]))
+    together = options["groups"]
+    worst = options["worst_of"]
+    found = repair_group(
+        np.asarray(bundle.embeddings[rows], np.float32),
+        _codes(bundle.label_codes)[rows],
+        np.flatnonzero(np.isin(rows, members)),
+        predictions=_codes(bundle.prediction_codes)[rows],
+        train=training_part(bundle) if options["train"] else None,
+        measurable=None if measurable is None else measurable[rows],
+        together=None if together is None else group_codes(bundle, together)[rows],
+        worst_of=None if worst is None else worst_codes(bundle, worst)[rows],
+        strengths=options["strengths"],
+        seeds=options["seeds"],
+        key=bundle.digest,
+        progress=progress,
+    )
+    right = np.full((len(found.right), bundle.n), np.nan, np.float32)
+    for line, held in zip(right, found.right.values(), strict=True):
+        line[rows] = held
+    return {"right": right}, {
+        "version": TASK.version,
+        "arms": [list(arm) for arm in found.right],
+        "table": records(found.table),
+        "gains": records(found.gains),
+        "verdicts": {f"{one:g}": repair_verdict(found, one) for one in options["strengths"]},
+        "sizes": {
+            "rows": len(rows),
+            "refit": found.n_refit,
+            "counted": found.n_counted,
+            "measured": found.n_measured,
+            "balanced": found.n_balanced,
+        },
+        "chosen_by_loss": by_loss,
+        "aside": measurable is not None,
+        "outcomes": found.outcomes,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def repair_needs(bundle: Bundle) -> str:
+    """Why nothing can be repaired here; "" where it can."""
+    if bundle.label_codes is None or bundle.prediction_codes is None:
+        return (
+            "A repair refits the last layer and counts what comes out right: it needs labels and "
+            "predictions that are classes, beside the embeddings."
+        )
+    if len(np.unique(_codes(bundle.label_codes))) < 2:
+        return "A repair needs two classes or more among the labels: there is one."
+    return ""
+
+
+def has_training_part(bundle: Bundle) -> bool:
+    """Whether the training set is there to refit on: its embeddings and labels, of this layer."""
+    return (
+        not bundle.layer
+        and {"embeddings", "labels"} <= set(bundle.train)
+        and bundle.class_names is not None
+    )
+
+
+def training_part(bundle: Bundle) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Embeddings and label codes of the training set; a sample of a large one.
+
+    Raises
+    ------
+    InputError
+        If it is not there, or a label is none of the bundle's classes.
+    """
+    from backend.bundle.losses import codes_of
+
+    if not has_training_part(bundle) or bundle.class_names is None:
+        raise InputError(
+            "to refit on the training set a bundle needs train/embeddings and train/labels: this one "
+            "does not have both, for this layer."
+        )
+    given = bundle.train["labels"]
+    codes, unknown = codes_of(given, bundle.class_names)
+    if unknown is not None:
+        raise InputError(
+            f"train/labels must be classes of the bundle: {str(given[unknown])[:60]!r} is none."
+        )
+    embeddings = bundle.train["embeddings"]
+    rows = np.sort(random_rows(len(embeddings), MOST_TRAIN))
+    return np.asarray(embeddings[rows], np.float32), np.asarray(codes[rows], np.int64)
+
+
+def worst_codes(bundle: Bundle, name: str) -> NDArray[np.int64]:
+    """A column as groups, from 0; those of numbers are ranges."""
+    from backend.tasks.populations import category_column
+
+    codes, values = pd.factorize(category_column(bundle, name).astype(str))
+    if len(values) > MOST_GROUPS:
+        raise InputError(f"worst_of must name a column of groups: {name!r} has {len(values):,}.")
+    return codes.astype(np.int64)
+
+
+def worst_label(bundle: Bundle) -> NDArray[np.int64]:
+    """The label that fails most among the rows that are not kept aside: all its rows.
+
+    Kept-aside rows then measure it, so that it was not chosen by what measures it.
+    """
+    labels, wrong = _codes(bundle.label_codes), ~np.asarray(bundle.correct)
+    looked = ~bundle_aside(bundle)
+    counts = np.bincount(labels[looked])
+    rates = np.bincount(labels[looked], weights=wrong[looked]) / np.maximum(counts, 1)
+    rates[counts < min(FEWEST_MEASURED, counts.max())] = -1
+    return np.flatnonzero(labels == int(rates.argmax()))
+
+
+def repair_frames(kept: Entry) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """``table`` and ``gains`` of a result; undefined numbers are NaN."""
+    frames = []
+    for name in ("table", "gains"):
+        frame = pd.DataFrame(kept.meta[name])
+        numbers = [one for one in frame if one not in ("arm", "part", "against")]
+        frames.append(frame.astype(dict.fromkeys(numbers, float)))
+    return frames[0], frames[1]
+
+
+def changed_rows(kept: Entry, strength: float) -> dict[str, NDArray[np.int64]]:
+    """Examples that come out otherwise when the group counts more, beside the plain refit.
+
+    Returns
+    -------
+    dict
+        ``repaired``: wrong in most splits of the plain refit, right in most when the group counts
+        more; ``broken``: the other way round. Largest change first, ties by row.
+    """
+    from backend.repair.gain import REFIT, TARGETED
+
+    arms = [tuple(arm) for arm in kept.meta["arms"]]
+    after = kept["right"][arms.index((TARGETED, strength))].astype(np.float64)
+    base = kept["right"][arms.index((REFIT, 0.0))].astype(np.float64)
+    change = np.nan_to_num(after - base)
+    order = np.argsort(-np.abs(change), kind="stable")
+    up = (base < 0.5) & (after > 0.5)
+    down = (base > 0.5) & (after < 0.5)
+    return {"repaired": order[up[order]], "broken": order[down[order]]}
+
+
+def _measurable(
+    bundle: Bundle, options: Options, members: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_] | None, bool]:
+    """Rows that may measure, None for all; and whether members chosen by losses measure, too."""
+    measurable = np.ones(bundle.n, bool)
+    if options["aside"]:
+        measurable = bundle_aside(bundle, options["groups"])
+    used = np.asarray(options["used"], np.int64)
+    measurable[used[used < bundle.n]] = False
+    if measurable.all():
+        return None, False
+    if int(measurable[members].sum()) >= FEWEST_MEASURED:
+        return measurable, False
+    return None, True
+
+
+def _codes(codes: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    if codes is None:
+        raise InputError("labels and predictions must be classes.")
+    return codes
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The lines of a frame for JSON, None where a number is undefined."""
+    plain = frame.astype(object).where(frame.notna(), None)
+    return [{str(name): value for name, value in one.items()} for one in plain.to_dict("records")]
+
+
+def _check_repair(options: Options) -> None:
+    check_layer(options)
+    for name in ("members", "used", "strengths"):
+        if not isinstance(options[name], list | tuple):
+            raise InputError(f"{name} must be a list: got {type(options[name]).__name__}.")
+    if not options["members"]:
+        raise InputError("members must name at least one row: got none.")
+    for name in ("members", "used"):
+        for row in options[name]:
+            check_count(f"a row of {name}", row, 0, 2**40)
+    if not 1 <= len(options["strengths"]) <= 12:
+        raise InputError(f"strengths must be 1 to 12 numbers: got {len(options['strengths'])}.")
+    for strength in options["strengths"]:
+        check_number("a strength", strength, above=0)
+    for name in ("aside", "train"):
+        if not isinstance(options[name], bool):
+            raise InputError(f"{name} must be true or false: got {options[name]!r}.")
+    for name in ("groups", "worst_of"):
+        if options[name] is not None and not isinstance(options[name], str):
+            raise InputError(f"{name} must name a column or be None: got {options[name]!r}.")
+    check_count("seeds", options["seeds"], 2, 20)
+
+
+TASK = Task(
+    "backend.tasks.repair:run_repair",
+    version=1,
+    defaults={
+        "members": [],
+        "aside": False,
+        "used": [],
+        "groups": None,
+        "worst_of": None,
+        "train": False,
+        "strengths": [0.1, 0.25, 0.5, 1.0, 2.0],
+        "seeds": 5,
+        "layer": "",
+    },
+    check=_check_repair,
+)

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
         rank_agreement,
     )
     from backend.attribution.alignment import GroupAlignment, group_alignment
+    from backend.attribution.factored import (
+        Factored,
+        factored_influence,
+        factored_scores,
+        factored_trak,
+    )
     from backend.attribution.gauss_newton import GaussNewton, gauss_newton_influence
     from backend.attribution.gradients import margin_gradients
     from backend.attribution.head import Head, refit_head
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
     from backend.attribution.trak import default_regularizer, trak_scores
 
 _HOMES = {
+    "Factored": "factored",
     "GaussNewton": "gauss_newton",
     "GroupAlignment": "alignment",
     "Head": "head",
@@ -45,6 +52,9 @@ _HOMES = {
     "Removal": "removal",
     "column_halves": "agreement",
     "default_regularizer": "trak",
+    "factored_influence": "factored",
+    "factored_scores": "factored",
+    "factored_trak": "factored",
     "gauss_newton_influence": "gauss_newton",
     "group_alignment": "alignment",
     "last_layer_features": "last_layer",
@@ -62,6 +72,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Factored",
     "GaussNewton",
     "GroupAlignment",
     "Head",
@@ -70,6 +81,9 @@ __all__ = [
     "Removal",
     "column_halves",
     "default_regularizer",
+    "factored_influence",
+    "factored_scores",
+    "factored_trak",
     "gauss_newton_influence",
     "group_alignment",
     "last_layer_features",

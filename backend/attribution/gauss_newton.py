@@ -111,18 +111,6 @@ class GaussNewton:
             scores[rows] = -(own @ solved.T)
         return scores
 
-    def gradient_gram(self, progress: Progress = ignore_progress) -> Floats:
-        """Sum over the training examples of the products of their loss gradients, (p, p)."""
-        n_train, size = len(self.embeddings), len(self.factor[0])
-        found = np.zeros((size, size))
-        step = max(1, _STEP // size)
-        for start in range(0, n_train, step):
-            progress(start / n_train, "Reading the training examples")
-            rows = slice(start, start + step)
-            own = outer(self.contrasts[rows], with_bias(self.embeddings[rows], self.bias))
-            found += own.T @ own
-        return found
-
 
 def gauss_newton_influence(
     train_embeddings: Any,

@@ -57,6 +57,8 @@ def show_page(bundle: Bundle) -> None:
     with chart_place:
         show_spread(bundle, ranked, choice.group.rows)
     looked = selection.look(bundle, mapview.layouts(bundle))
+    if looked is None:
+        return
     bar = show_acting_bar(bundle, looked)
     parts: dict[str, Callable[[], None]] = {
         "The hardest": lambda: show_set(bundle, choice, looked, bar),

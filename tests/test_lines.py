@@ -132,7 +132,7 @@ ARROWS = {
     "backend.views": "core bundle scores rules sharpen map",
     "backend.export": "backend core bundle cache store rules spotlight sharpen",
     "backend.report": "backend core bundle store rules export spotlight describe map",
-    "backend.tasks": "core bundle cache store scores report spotlight slices populations sharpen describe map",
+    "backend.tasks": "core bundle cache store scores rules report spotlight slices populations sharpen describe map",
     "backend.jobs": "core bundle cache tasks",
     "backend.cli": "core bundle cache store demo export report tasks spotlight sharpen difficulty describe",
     "backend.__main__": "cli",

@@ -28,7 +28,7 @@ from backend.report.origin import (
     units_of,
 )
 from backend.rules import attribute_name, evaluate, parse
-from backend.rules.evaluate import nearest_to
+from backend.rules.pieces import nearest_to
 from backend.rules.syntax import MAX_TOP, And, Or, Rule, Tagged, Value, to_text
 from backend.rules.write import joined, level_rule, near_rule, value_rule
 

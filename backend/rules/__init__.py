@@ -15,8 +15,10 @@ from backend.rules.columns import Column, attribute_name, columns_of, read_colum
 from backend.rules.complete import complete, with_suggestion
 from backend.rules.evaluate import evaluate
 from backend.rules.examples import example_rules, suggested_values
+from backend.rules.here import left_to_worker
 from backend.rules.kept import Budget
 from backend.rules.parser import parse
+from backend.rules.pieces import keep_pieces
 from backend.rules.syntax import Rule, RuleError, to_text
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "complete",
     "evaluate",
     "example_rules",
+    "keep_pieces",
+    "left_to_worker",
     "parse",
     "read_column",
     "suggested_values",

@@ -20,6 +20,7 @@ that it names were set by:
 losses
 ``tagged``, set on the hardest by     as that score
 another score
+``tagged``, set on the long tails     as ``loss``: low confidence in the label is a high loss
 ``tagged``, set on a mixture slice    as ``prediction`` beside ``label``: by these and the embedding
                                       an example belongs to it
 ``tagged``, set where several models  as ``correct``
@@ -46,6 +47,7 @@ SET_BY = {
     "high loss": "loss",
     "shared failures": "correct",
     "component": "correct",
+    "long tails": "loss",
     "pie": "prediction",
 }
 """Kinds of a set, as the source of a tag has them, each with the column that says who is in it."""

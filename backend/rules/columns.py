@@ -17,6 +17,27 @@ from backend.rules.syntax import RuleError
 from backend.scores import known_scores, pie_columns, score_values
 
 _KINDS = {"b": "truth", "i": "number", "u": "number", "f": "number"}
+TEXT_STEPS, SCORE_STEPS = 300, 200
+"""What reading a text cell, or working out a score of an example, takes beside comparing a number."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A column that was not read yet.
+
+    Attributes
+    ----------
+    kind : str
+        ``number``, ``truth`` or ``text``.
+    make : callable
+        Gives the values (n,).
+    steps : int
+        What that takes for each example, as many comparisons of a number.
+    """
+
+    kind: str
+    make: Callable[[], NDArray[Any]] = field(repr=False)
+    steps: int = 1
 
 
 @dataclass(frozen=True)
@@ -57,10 +78,9 @@ def columns_of(bundle: Bundle) -> dict[str, str]:
 
     The bundle's own ``label``, ``prediction``, ``correct``, ``loss``, ``target`` and ``id`` as far
     as they are given, ``text``, then the attributes under their ``attribute_name``, then
-    the scores of difficulty (``backend.scores``), which are not worked out for it.
+    the scores of difficulty (``backend.scores``). No column is read or worked out for it.
     """
-    kinds = {name: _kind(make()) for name, make in _given_columns(bundle).items()}
-    return kinds | {name: kind for name, (kind, _) in _score_columns(bundle).items()}
+    return {name: source.kind for name, source in columns_by_name(bundle).items()}
 
 
 def read_column(bundle: Bundle, name: str) -> Column:
@@ -74,7 +94,7 @@ def read_column(bundle: Bundle, name: str) -> Column:
     columns = columns_by_name(bundle)
     if name not in columns:
         raise RuleError(unknown_column(name, columns), columns=columns)
-    return Column.of(columns[name]())
+    return Column.of(columns[name].make())
 
 
 def attribute_name(bundle: Bundle, name: str) -> str:
@@ -82,61 +102,68 @@ def attribute_name(bundle: Bundle, name: str) -> str:
     return f"{name} (attribute)" if name in _own_columns(bundle) else name
 
 
-def columns_by_name(bundle: Bundle) -> dict[str, Callable[[], NDArray[Any]]]:
+def columns_by_name(bundle: Bundle) -> dict[str, Source]:
     """Every column by name, made when it is asked for."""
-    scores = {name: make for name, (_, make) in _score_columns(bundle).items()}
-    return _given_columns(bundle) | scores
-
-
-def _given_columns(bundle: Bundle) -> dict[str, Callable[[], NDArray[Any]]]:
-    made = _own_columns(bundle)
     attributes = {
-        attribute_name(bundle, name): partial(_column_values, bundle.examples[name])
-        for name in bundle.attributes
+        attribute_name(bundle, name): _cells(bundle.examples[name]) for name in bundle.attributes
     }
-    return made | attributes
+    return _own_columns(bundle) | attributes | _score_columns(bundle)
 
 
-def _score_columns(bundle: Bundle) -> dict[str, tuple[str, Callable[[], NDArray[Any]]]]:
-    """Scores of difficulty, and who is a PIE: name -> (kind, what makes it)."""
-    found: dict[str, tuple[str, Callable[[], NDArray[Any]]]] = {
-        name: ("number", partial(score_values, bundle, name))
+def _score_columns(bundle: Bundle) -> dict[str, Source]:
+    """Scores of difficulty, and who is a PIE."""
+    found = {
+        name: Source("number", partial(score_values, bundle, name), SCORE_STEPS)
         for name in known_scores(bundle)
         if name != "loss"
     }
-    return found | {name: ("truth", make) for name, make in pie_columns(bundle).items()}
+    pies = pie_columns(bundle)
+    return found | {name: Source("truth", make, SCORE_STEPS) for name, make in pies.items()}
 
 
-def _own_columns(bundle: Bundle) -> dict[str, Callable[[], NDArray[Any]]]:
+def _own_columns(bundle: Bundle) -> dict[str, Source]:
     """What a bundle has beside its attributes."""
-    made: dict[str, Callable[[], NDArray[Any]]] = {}
+    made: dict[str, Source] = {}
     if bundle.labels is not None:
-        made["label"] = lambda: _named(bundle.labels, bundle.label_names)
+        named = bundle.class_names is not None and bundle.label_codes is not None
+        made["label"] = _labels(bundle.labels, lambda: bundle.label_names, named=named)
     if bundle.predictions is not None:
-        made["prediction"] = lambda: _named(bundle.predictions, bundle.prediction_names)
+        named = bundle.class_names is not None and bundle.prediction_codes is not None
+        made["prediction"] = _labels(
+            bundle.predictions, lambda: bundle.prediction_names, named=named
+        )
     if bundle.correct is not None:
-        made["correct"] = lambda: np.asarray(bundle.correct)
-    made["loss"] = lambda: bundle.losses
+        made["correct"] = Source("truth", lambda: np.asarray(bundle.correct))
+    made["loss"] = Source("number", lambda: bundle.losses)
     if bundle.targets is not None:
-        made["target"] = lambda: np.asarray(bundle.targets)
-    made["id"] = lambda: _column_values(bundle.examples["id"])
+        made["target"] = Source(_kind(bundle.targets), lambda: np.asarray(bundle.targets))
+    made["id"] = _cells(bundle.examples["id"])
     if bundle.has_text:
-        made["text"] = lambda: _column_values(bundle.examples["text"])
+        made["text"] = _cells(bundle.examples["text"])
     return made
 
 
-def _kind(values: NDArray[Any]) -> str:
+def _kind(values: Any) -> str:
     return _KINDS.get(values.dtype.kind, "text")
 
 
-def _named(values: Any, names: NDArray[np.object_] | None) -> NDArray[Any]:
+def _labels(values: Any, names: Callable[[], Any], *, named: bool) -> Source:
     """Labels by their class names; the numbers themselves for a regression."""
-    return np.asarray(values) if names is None else names
+    if named:
+        return Source("text", names)
+    return Source(_kind(values), lambda: np.asarray(values))
 
 
-def _column_values(column: pd.Series) -> NDArray[Any]:
-    values = column.to_numpy()
-    if values.dtype.kind in "biuf":
-        return np.asarray(values)
+def _cells(column: pd.Series) -> Source:
+    kind = "text"
+    if pd.api.types.is_bool_dtype(column.dtype):
+        kind = "truth"
+    elif pd.api.types.is_numeric_dtype(column.dtype):
+        kind = "number"
+    values = partial(_text_cells if kind == "text" else pd.Series.to_numpy, column)
+    return Source(kind, values, TEXT_STEPS if kind == "text" else 1)
+
+
+def _text_cells(column: pd.Series) -> NDArray[Any]:
     filled = column.astype(object).where(column.notna(), "")
     return np.array([str(value) for value in filled], dtype=object)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
-from backend.core.blocks import row_blocks
 from backend.describe import tokenize
-from backend.rules.columns import Column, columns_by_name
-from backend.rules.kept import Budget, kept_of
-from backend.rules.mentions import mentions
+from backend.rules.columns import columns_by_name
+from backend.rules.kept import Budget
 from backend.rules.parser import parse, unknown_column
+from backend.rules.pieces import TRUTHS, Piece, Working, first_of
 from backend.rules.syntax import (
     And,
     Between,
@@ -30,27 +29,18 @@ from backend.rules.syntax import (
     RuleError,
     Tagged,
     Value,
-    to_text,
 )
 
 Mask = NDArray[np.bool_]
-Rows = NDArray[np.int64]
-TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-_COMPARED: dict[str, Callable[[Any, Any], Any]] = {
-    "=": np.equal,
-    "!=": np.not_equal,
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-}
+Tags: TypeAlias = Mapping[str, Any] | pd.DataFrame
+NEAR_ANSWERS = 20
+"""Choosing the nearest takes as much as answering so many clauses."""
 
 
 def evaluate(
     rule: Rule | str,
     bundle: Bundle,
-    tags: Mapping[str, Any] | pd.DataFrame | None = None,
+    tags: Tags | None = None,
     budget: Budget | None = None,
 ) -> Mask:
     """The examples that a rule means.
@@ -85,162 +75,162 @@ def evaluate(
         If a column, tag or id does not exist, a value does not fit its column, or the rule looks at
         more numbers than its budget has.
     """
-    source = rule if isinstance(rule, str) else None
+    budget = budget or Budget()
+    return _Evaluation(bundle, tags, budget).mask(checked(rule, bundle, tags))
+
+
+def checked(rule: Rule | str, bundle: Bundle, tags: Tags | None = None) -> Rule:
+    """A rule that fits a bundle, read but not worked out; arguments and errors as for ``evaluate``.
+
+    Without ``tags``, any tag fits where a rule was read already.
+    """
     columns = columns_by_name(bundle)
     tree = parse(rule, columns) if isinstance(rule, str) else rule
-    return _Evaluation(bundle, columns, tags, source, budget or Budget()).mask(tree)
+    kinds = {name: source.kind for name, source in columns.items()}
+    source = rule if isinstance(rule, str) else None
+    _Check(bundle, kinds, tags, source).rule(tree)
+    return tree
 
 
-class _Evaluation:
+class _Check:
+    """Refuses what does not fit, without reading a column."""
+
     def __init__(
-        self,
-        bundle: Bundle,
-        columns: Mapping[str, Callable[[], NDArray[Any]]],
-        tags: Mapping[str, Any] | pd.DataFrame | None,
-        source: str | None,
-        budget: Budget,
+        self, bundle: Bundle, kinds: Mapping[str, str], tags: Tags | None, source: str | None
     ) -> None:
-        self._bundle, self._columns, self._tags, self._source = bundle, columns, tags, source
-        self._budget, self._kept = budget, kept_of(bundle)
+        self._bundle, self._kinds, self._tags, self._source = bundle, kinds, tags, source
 
-    def mask(self, rule: Rule) -> Mask:
-        """The answer; that of a clause which names no tag is worked out once for a bundle."""
-        if isinstance(rule, And | Or | Not | Tagged) or mentions(rule).tags:
-            return self._mask(rule)
-        key = f"{self._bundle.layer}\n{to_text(rule)}"
-        return self._kept.mask(key, self._bundle.n, lambda: self._mask(rule))
-
-    def _mask(self, rule: Rule) -> Mask:
+    def rule(self, rule: Rule) -> None:
         match rule:
-            case And(rules):
-                return np.logical_and.reduce([self.mask(one) for one in rules])
-            case Or(rules):
-                return np.logical_or.reduce([self.mask(one) for one in rules])
+            case And(rules) | Or(rules):
+                for one in rules:
+                    self.rule(one)
             case Not(inner):
-                return ~self.mask(inner)
+                self.rule(inner)
             case Compare(name, sign, right):
+                kind = self._kind(name)
                 if isinstance(right, Name):
-                    return self._between_columns(name, sign, right)
-                column = self._column(name)
-                return self._compared(column, sign, self._constant(name, column, right), name)
-            case OneOf(name, values, negated):
-                column = self._column(name)
-                wanted = [self._constant(name, column, value) for value in values]
-                found = (
-                    np.asarray(pd.Index(column.values).isin(wanted))
-                    if column.kind == "text"
-                    else np.logical_or.reduce([column.values == one for one in wanted])
-                )
-                return column.known & (found != negated)
-            case Between(name, low, high, negated):
-                column = self._column(name)
-                over = self._compared(column, ">=", self._constant(name, column, low), name)
-                under = self._compared(column, "<=", self._constant(name, column, high), name)
-                return column.known & ((over & under) != negated)
-            case Contains(name, words, negated):
-                return self._contains(name, words, negated)
+                    self._alike(name, right)
+                else:
+                    self._constant(name, right)
+                self._ordered(name, kind, sign)
+            case OneOf(name, values):
+                for value in values:
+                    self._constant(name, value)
+            case Between(name, low, high):
+                self._constant(name, low)
+                self._constant(name, high)
+                self._ordered(name, self._kind(name), ">=")
+            case Contains(name, words):
+                if self._kind(name) != "text":
+                    raise self._wrong(f"'contains' needs text: '{name.name}' holds none.", name.at)
+                if not tokenize(words.raw):
+                    raise self._wrong("'contains' needs at least one word.", words.at)
             case Tagged(tag):
-                return self._tagged(tag)
-            case Near(ids, top, within):
-                return self._near(ids, top, within)
+                self._tag(tag)
+            case Near(ids, _, within):
+                if within is not None:
+                    self.rule(within)
+                places = self._bundle.places([one.raw for one in ids])
+                for chosen, place in zip(ids, places, strict=True):
+                    if place < 0:
+                        raise self._wrong(
+                            f"there is no example with id '{chosen.raw[:80]}'.", chosen.at
+                        )
 
     def _wrong(self, problem: str, at: int) -> RuleError:
-        return RuleError(problem, source=self._source, at=at, columns=self._columns)
+        return RuleError(problem, source=self._source, at=at, columns=self._kinds)
 
-    def _column(self, name: Name) -> Column:
-        if name.name not in self._columns:
-            raise self._wrong(unknown_column(name.name, self._columns), name.at)
-        self._budget.spend(self._bundle.n)
-        known = self._kept.columns
-        if name.name not in known:
-            known[name.name] = Column.of(self._columns[name.name]())
-        return known[name.name]
+    def _kind(self, name: Name) -> str:
+        if name.name not in self._kinds:
+            raise self._wrong(unknown_column(name.name, self._kinds), name.at)
+        return self._kinds[name.name]
 
-    def _constant(self, name: Name, column: Column, value: Value) -> Any:
-        if column.kind == "text":
-            return value.raw
-        if column.kind == "truth":
-            if value.raw.lower() in TRUTHS:
-                return TRUTHS[value.raw.lower()]
+    def _constant(self, name: Name, value: Value) -> None:
+        kind, got = self._kind(name), value.raw[:40]
+        if kind == "truth" and value.raw.lower() not in TRUTHS:
+            raise self._wrong(f"column '{name.name}' is true or false: got '{got}'.", value.at)
+        if kind == "number" and not value.number:
             raise self._wrong(
-                f"column '{name.name}' is true or false: got '{value.raw[:40]}'.", value.at
+                f"column '{name.name}' holds numbers: got the text '{got}'.", value.at
             )
-        if not value.number:
-            raise self._wrong(
-                f"column '{name.name}' holds numbers: got the text '{value.raw[:40]}'.", value.at
-            )
-        # Whole numbers stay whole: float64 cannot tell neighbours above 2^53 apart.
-        digits = value.raw.removeprefix("-").removeprefix("+")
-        return int(value.raw) if digits.isdigit() else float(value.raw)
 
-    def _compared(self, column: Column, sign: str, other: Any, name: Name) -> Mask:
-        if sign not in ("=", "!=") and column.kind != "number":
+    def _ordered(self, name: Name, kind: str, sign: str) -> None:
+        if sign not in ("=", "!=") and kind != "number":
             raise self._wrong(
                 f"'{sign}' needs a column of numbers: '{name.name}' holds "
-                f"{'text' if column.kind == 'text' else 'true and false'}. Use =, != or in.",
+                f"{'text' if kind == 'text' else 'true and false'}. Use =, != or in.",
                 name.at,
             )
-        return column.known & np.asarray(_COMPARED[sign](column.values, other), dtype=bool)
 
-    def _between_columns(self, name: Name, sign: str, other: Name) -> Mask:
-        left, right = self._column(name), self._column(other)
-        if left.kind != right.kind:
+    def _alike(self, name: Name, other: Name) -> None:
+        kinds = self._kind(name), self._kind(other)
+        if kinds[0] != kinds[1]:
             raise self._wrong(
-                f"'{name.name}' ({left.kind}) and '{other.name}' ({right.kind}) cannot be "
-                "compared.",
+                f"'{name.name}' ({kinds[0]}) and '{other.name}' ({kinds[1]}) cannot be compared.",
                 other.at,
             )
-        return right.known & self._compared(left, sign, right.values, name)
 
-    def _contains(self, name: Name, words: Value, negated: bool) -> Mask:
-        column = self._column(name)
-        if column.kind != "text":
-            raise self._wrong(f"'contains' needs text: '{name.name}' holds none.", name.at)
-        wanted = set(tokenize(words.raw))
-        if not wanted:
-            raise self._wrong("'contains' needs at least one word.", words.at)
-
-        found = self._kept.words_of(name.name, column).holds(wanted)
-        return column.known & (found != negated)
-
-    def _tagged(self, tag: Value) -> Mask:
-        given = self._tags
-        if given is None:
-            given = {}
-        if isinstance(given, pd.DataFrame):
-            ids = given.loc[given["tag"] == tag.raw, "id"].tolist()
-            names = sorted(set(given["tag"]))
-        else:
-            ids, names = list(given.get(tag.raw, ())), sorted(given)
+    def _tag(self, tag: Value) -> None:
+        names = tag_names(self._tags)
         if tag.raw not in names:
             told = ", ".join(f"'{name}'" for name in names[:20]) or "none"
             raise self._wrong(f"no example is tagged '{tag.raw[:80]}'. Tags: {told}.", tag.at)
-        return np.isin(self._bundle.ids, np.asarray(ids, dtype=str))
 
-    def _near(self, ids: tuple[Value, ...], top: int, within: Rule | None) -> Mask:
-        bundle = self._bundle
-        among = np.arange(bundle.n) if within is None else np.flatnonzero(self.mask(within))
-        rows = []
-        for one in ids:
-            found = np.flatnonzero(bundle.ids == one.raw)
-            if not len(found):
-                raise self._wrong(f"there is no example with id '{one.raw[:80]}'.", one.at)
-            rows.append(int(found[0]))
-        self._budget.spend(bundle.n * bundle.d * len(rows))
-        mask = np.zeros(bundle.n, dtype=bool)
-        mask[nearest_to(bundle, np.array(rows), among)[:top]] = True
+
+def tag_names(tags: Tags | None) -> list[str]:
+    """The tags there are, sorted."""
+    return sorted(set(tags["tag"])) if isinstance(tags, pd.DataFrame) else sorted(tags or {})
+
+
+class _Evaluation:
+    """Puts pieces together; the rule fits the bundle."""
+
+    def __init__(self, bundle: Bundle, tags: Tags | None, budget: Budget) -> None:
+        self._bundle, self._tags, self._budget = bundle, tags, budget
+        self._working = Working(bundle, budget)
+
+    def mask(self, rule: Rule) -> Mask:
+        match rule:
+            case And(rules):
+                mask = self.mask(rules[0])
+                for one in rules[1:]:
+                    mask &= self.mask(one)
+                return mask
+            case Or(rules):
+                mask = self.mask(rules[0])
+                for one in rules[1:]:
+                    mask |= self.mask(one)
+                return mask
+            case Not(inner):
+                return ~self.mask(inner)
+            case Tagged(tag):
+                self._budget.answer(self._bundle.n)
+                return self._tagged(tag)
+            case Near(ids, top, within):
+                self._budget.answer(NEAR_ANSWERS * self._bundle.n)
+                return self._near(Near(ids, top=1), top, within)
+            case _:
+                self._budget.answer(self._bundle.n)
+                return self._bits(rule)
+
+    def _bits(self, piece: Piece) -> Mask:
+        packed = self._working.get(piece)
+        return np.unpackbits(packed, count=self._bundle.n).view(bool)
+
+    def _tagged(self, tag: Value) -> Mask:
+        given: Any = {} if self._tags is None else self._tags
+        if isinstance(given, pd.DataFrame):
+            ids = given.loc[given["tag"] == tag.raw, "id"].tolist()
+        else:
+            ids = list(given.get(tag.raw, ()))
+        mask = np.zeros(self._bundle.n, dtype=bool)
+        mask[self._bundle.rows_of(ids)] = True
         return mask
 
-
-def nearest_to(bundle: Bundle, rows: Rows, among: Rows) -> Rows:
-    """The rows ``among``, ascending, by their distance to the closest of ``rows``.
-
-    Euclidean; of equal distances the lower row comes first.
-    """
-    chosen = np.asarray(bundle.embeddings[rows], dtype=np.float64)
-    closest = np.empty(bundle.n)
-    for start, block in row_blocks(bundle.embeddings):
-        # Differences, not the expanded square: it loses its digits far from the origin.
-        distances = [np.square(block - center).sum(axis=1) for center in chosen]
-        closest[start : start + len(block)] = np.minimum.reduce(distances)
-    return np.asarray(among[np.argsort(closest[among], kind="stable")])
+    def _near(self, piece: Near, top: int, within: Rule | None) -> Mask:
+        n = self._bundle.n
+        among = np.arange(n) if within is None else np.flatnonzero(self.mask(within))
+        mask = np.zeros(n, dtype=bool)
+        mask[first_of(self._working.get(piece), among, top)] = True
+        return mask

@@ -14,6 +14,7 @@ from backend.tasks import (
     populations,
     projection,
     regions,
+    rules,
     sharpen,
     spotlights,
 )
@@ -91,6 +92,7 @@ TASKS: dict[str, Task] = {
     "difficulty": difficulty.TASK,
     "components": sharpen.COMPONENTS,
     "sharpen": sharpen.TASK,
+    "rules": rules.TASK,
 }
 
 PRELOAD: dict[str, tuple[str, ...]] = {

@@ -15,7 +15,7 @@ from backend.core.errors import BackendError
 from backend.core.groups import by_loss
 from backend.map.geometry import rows_in_box, rows_in_polygon
 from backend.rules import Budget, evaluate
-from backend.views.state import Drawn, Ids, Query, Some, View, ViewError
+from backend.views.state import Drawn, Ids, Operation, Query, Some, View, ViewError
 
 Mask = NDArray[np.bool_]
 Layouts = Callable[[str], tuple[str, NDArray[Any]] | None]
@@ -81,13 +81,7 @@ class Scene:
         """
         mask = np.zeros(self.bundle.n, dtype=bool)
         for step in view.steps:
-            found = self.mask(step.what)
-            if step.operation == "new":
-                mask = found
-            elif step.operation == "add":
-                mask = mask | found
-            else:
-                mask = mask & ~found
+            mask = _changed(mask, self.mask(step.what), step.operation)
         return mask & self.shown(view)
 
     def mask(self, what: Some) -> Mask:
@@ -137,18 +131,31 @@ def resolve(view: View, scene: Scene) -> Looked:
     """
     problems: list[str] = []
 
-    def fits(what: Some) -> bool:
+    def tried(what: Some) -> Mask | None:
         try:
-            scene.mask(what)
+            return scene.mask(what)
         except BackendError as error:
             told = str(error).split("\n", 1)[0]
             problems.append(f"Left out: {what.words()[:80]} ({told})")
-            return False
-        return True
+            return None
 
-    filters = tuple(one for one in view.filters if not one.on or fits(one.what))
-    usable = View(filters, tuple(one for one in view.steps if fits(one.what)))
-    shown = scene.shown(usable)
-    selected = by_loss(scene.selected(usable), scene.bundle.losses)
-    shown.flags.writeable = selected.flags.writeable = False
-    return Looked(view, shown, selected, tuple(problems))
+    shown = np.ones(scene.bundle.n, dtype=bool)
+    for one in view.filters:
+        mask = tried(one.what) if one.on else None
+        if mask is not None:
+            shown &= mask
+    selected = np.zeros(scene.bundle.n, dtype=bool)
+    for step in view.steps:
+        mask = tried(step.what)
+        if mask is not None:
+            selected = _changed(selected, mask, step.operation)
+    rows = by_loss(selected & shown, scene.bundle.losses)
+    shown.flags.writeable = rows.flags.writeable = False
+    return Looked(view, shown, rows, tuple(problems))
+
+
+def _changed(selected: Mask, found: Mask, operation: Operation) -> Mask:
+    """The selection after one more step."""
+    if operation == "new":
+        return found
+    return selected | found if operation == "add" else selected & ~found

@@ -8,6 +8,7 @@ from backend.jobs import Job
 from pages.components.shared import services, text
 
 RUNNING = ("queued", "running")
+POLL_S, SLOWEST_POLL_S = 0.5, 3.0
 
 
 def show_progress(job: Job, *, what: str, key: str) -> bool:
@@ -19,7 +20,7 @@ def show_progress(job: Job, *, what: str, key: str) -> bool:
     if job.state == "done":
         return True
     if job.state in RUNNING and not job.left(services.watcher()):
-        _poll(job.key, what, key)
+        st.fragment(_poll, run_every=_pace(job))(job.key, what, key)
         return False
     if job.state in RUNNING:
         st.info(f"{what}: you stopped waiting. It goes on for somebody else.")
@@ -44,7 +45,11 @@ def _retry(job: Job) -> None:
     services.jobs().retry(job, watcher=services.watcher())
 
 
-@st.fragment(run_every=0.5)
+def _pace(job: Job) -> float:
+    """Seconds between two looks at a job: longer where many wait, who would leave it no time."""
+    return min(SLOWEST_POLL_S, max(POLL_S, len(job.waiting) / 10))
+
+
 def _poll(job_key: str, what: str, key: str) -> None:
     job = services.jobs().get(job_key)
     if job is None or job.state not in RUNNING or job.left(services.watcher()):

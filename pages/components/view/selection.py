@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.content import content_key
 from backend.core.errors import HomeError
+from backend.rules import Budget
+from backend.rules.here import HERE_S
 from backend.views import (
     Drawn,
     Filter,
@@ -31,7 +33,7 @@ from backend.views import (
     resolve,
 )
 from backend.views.state import MAX_IDS, Operation, Some
-from pages.components.shared import keys, link, services, text
+from pages.components.shared import keys, link, ruled, services, text
 
 
 def current(bundle: Bundle) -> View:
@@ -86,17 +88,29 @@ def write_link(bundle: Bundle) -> None:
             del st.query_params[keys.STATE]
 
 
-def look(bundle: Bundle, layouts: Callable[[str], tuple[str, NDArray[Any]] | None]) -> Looked:
-    """The rows that the current view shows and selects."""
+def look(
+    bundle: Bundle, layouts: Callable[[str], tuple[str, NDArray[Any]] | None]
+) -> Looked | None:
+    """The rows that the current view shows and selects.
+
+    None while a worker finds out: then its filters stand here, to be switched off or removed, with
+    how far it is, and the page shows nothing that depends on them.
+    """
     view = current(bundle)
-    named = [one.what for one in view.filters] + [one.what for one in view.steps]
+    named = [one.what for one in view.filters if one.on] + [one.what for one in view.steps]
+    rules = [what.rule for what in named if isinstance(what, Query)]
+    if not ruled.ready(bundle, rules, key="view"):
+        with st.container(horizontal=True, gap="small"):
+            _chips(bundle, view)
+        write_link(bundle)
+        return None
     drawn = {what.projection for what in named if isinstance(what, Drawn)}
     placed = {name: layouts(name) for name in sorted(drawn)}
     tagged = any(isinstance(what, Query) and "tagged" in what.rule for what in named)
     tags = services.known().tags(bundle.digest) if tagged else None
     laid_out = {name: layout and layout[0] for name, layout in placed.items()}
     key = content_key(bundle.digest, bundle.layer, view.to_dict(), laid_out, tags)
-    return _looked(key, view, Scene(bundle, tags, placed.get))
+    return _looked(key, view, Scene(bundle, tags, placed.get, Budget(seconds=HERE_S)))
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
@@ -110,7 +124,8 @@ def _looked(key: str, _view: View, _scene: Scene) -> Looked:
 def show_bar(bundle: Bundle, looked: Looked, *more: Callable[[], None]) -> None:
     """How many examples are there, pass and are selected; the rules that say so, each with a switch.
 
-    ``more`` draws what else belongs into the bar.
+    ``more`` draws what else belongs into the bar. The rules stand last, in a place that scrolls
+    sideways, so that however many there are nothing below them moves.
     """
     view = looked.view
     with st.container(
@@ -121,41 +136,36 @@ def show_bar(bundle: Bundle, looked: Looked, *more: Callable[[], None]) -> None:
         width="content",
     ):
         st.markdown(_counts(bundle, looked), width="content")
-        for at, one in enumerate(view.filters):
-            _chip(bundle, at, one)
-        if len(view.filters) > 1:
-            st.button(
-                "Clear filters",
-                key="clear_filters",
-                icon=":material/filter_alt_off:",
-                type="tertiary",
-                on_click=_change,
-                args=(bundle, lambda one: View(steps=one.steps)),
-            )
-        if view.steps:
-            with st.container(horizontal=True, gap=None, width="content", key="chip_selection"):
-                st.button(
-                    "Keep only",
-                    key="filter_selection",
-                    icon=":material/filter_alt:",
-                    on_click=_keep_selection,
-                    args=(bundle, view, looked.selected),
-                    disabled=not len(looked.selected),
-                    help="The selection becomes a filter: everything else is set aside.",
-                )
-                st.button(
-                    "Clear",
-                    key="clear_selection",
-                    icon=":material/close:",
-                    type="tertiary",
-                    on_click=clear,
-                    args=(bundle,),
-                    help="Nothing is selected any more. Esc on the map does the same.",
-                )
         for draw in more:
             draw()
-    for problem in looked.problems:
-        st.warning(text.plain(problem, limit=300), icon=":material/filter_alt_off:")
+        with st.container(
+            key="view_chips", horizontal=True, vertical_alignment="center", gap="small"
+        ):
+            _chips(bundle, view)
+            if view.steps:
+                _selection_chip(bundle, view, looked)
+
+
+def _selection_chip(bundle: Bundle, view: View, looked: Looked) -> None:
+    with st.container(horizontal=True, gap=None, width="content", key="chip_selection"):
+        st.button(
+            "Keep only",
+            key="filter_selection",
+            icon=":material/filter_alt:",
+            on_click=_keep_selection,
+            args=(bundle, view, looked.selected),
+            disabled=not len(looked.selected),
+            help="The selection becomes a filter: everything else is set aside.",
+        )
+        st.button(
+            "Clear",
+            key="clear_selection",
+            icon=":material/close:",
+            type="tertiary",
+            on_click=clear,
+            args=(bundle,),
+            help="Nothing is selected any more. Esc on the map does the same.",
+        )
 
 
 def _counts(bundle: Bundle, looked: Looked) -> str:
@@ -163,6 +173,20 @@ def _counts(bundle: Bundle, looked: Looked) -> str:
     parts.append(f"filtered **{text.count(looked.n_shown)}**")
     parts.append(f"selected **{text.count(len(looked.selected))}**")
     return " · ".join(parts)
+
+
+def _chips(bundle: Bundle, view: View) -> None:
+    for at, one in enumerate(view.filters):
+        _chip(bundle, at, one)
+    if len(view.filters) > 1:
+        st.button(
+            "Clear filters",
+            key="clear_filters",
+            icon=":material/filter_alt_off:",
+            type="tertiary",
+            on_click=_change,
+            args=(bundle, lambda one: View(steps=one.steps)),
+        )
 
 
 def _chip(bundle: Bundle, at: int, one: Filter) -> None:

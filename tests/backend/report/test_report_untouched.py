@@ -13,7 +13,7 @@ from backend.core.parts import bundle_aside
 from backend.core.progress import ignore_progress
 from backend.demo import demo_path
 from backend.report.confirmation import MIN_SIDE
-from backend.rules.evaluate import nearest_to
+from backend.rules.pieces import nearest_to
 from backend.spotlight import find_spotlights, members, region_arrays, region_facts
 from backend.store import Store
 from backend.tasks import complete_options

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from backend.bundle import read_bundle, write_bundle
 from backend.core.errors import InputError
 from backend.describe import tokenize
-from backend.rules import Budget, columns_of, complete, evaluate, kept, parse, to_text
+from backend.rules import Budget, columns_of, complete, evaluate, kept, parse, pieces, to_text
 from backend.rules.syntax import (
     FIELDS,
     KEYWORDS,
@@ -430,13 +429,14 @@ def test_texts_are_read_once_and_a_clause_is_answered_once(bundle, monkeypatch):
     monkeypatch.setattr(kept, "KEPT_CHARACTERS", 0)  # and the same where words are not kept
     assert np.array_equal(evaluate(rule, replace(bundle)), evaluate(rule, fresh))
     measured = []
-    evaluate_module = sys.modules["backend.rules.evaluate"]  # the package has its function
-    nearest = evaluate_module.nearest_to
+    measure = pieces.distances_to
     monkeypatch.setattr(
-        evaluate_module, "nearest_to", lambda *given: measured.append(1) or nearest(*given)
+        pieces, "distances_to", lambda *given: measured.append(1) or measure(*given)
     )
-    for _ in range(3):
-        evaluate('near "e1" top 3 or (near "e1" top 3 and width > 0)', fresh)
+    for top in range(3, 6):  # the same distances, however many are taken of what
+        evaluate(
+            f'near "e1" top {top} or (near "e1" top 3 within (tagged a))', fresh, {"a": ["e2"]}
+        )
     assert len(measured) == 1
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,12 @@ from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle
 from backend.difficulty import high_loss
+from backend.jobs.job import SILENCE_S
+from backend.rules import evaluate, here, pieces
 from backend.store import Store
 from backend.tasks import default_options
 from backend.views import Drawn, Ids, Query, View, decode, encode
-from pages.components.shared import services
+from pages.components.shared import services, waiting
 from tests.bundles import npz, planted
 from tests.pages.test_pages import APP, ended, texts
 
@@ -236,3 +240,31 @@ def test_the_hardest_page_takes_filters_and_says_what_they_leave(bundle: Any) ->
     at.button(key="chip_remove_0").click().run()
     assert not at.exception and "The filters keep" not in texts(at)
     assert "state" not in at.query_params
+
+
+def test_a_link_whose_rules_take_long_is_worked_out_by_a_worker(
+    bundle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run of the page only asks; what is shown waits, and the filters can be switched off."""
+    rule = "near 5, 6, 7 top 20 within (label = dog)"
+    expected = int(evaluate(rule, replace(bundle)).sum())
+    assert expected == 20
+    services.bundle_of.clear()  # nothing of it is known yet
+    monkeypatch.setattr(here, "HERE_STEPS", 0)
+    monkeypatch.setattr(pieces, "distances_to", lambda *given: pytest.fail("in the server"))
+    at = AppTest.from_file(APP, default_timeout=60)
+    at.query_params["bundle"] = bundle.digest[:12]
+    at.query_params["state"] = encode(View().filtered(Query(rule)))
+    at.run()
+    at.switch_page("pages/hardest.py").run()
+    if at.get("progress"):
+        assert at.button(key="chip_remove_0") and not at.tabs
+    assert counts(ended(at)) == (expected, 0)
+    monkeypatch.undo()
+
+
+def test_the_more_wait_for_a_job_the_less_often_each_looks() -> None:
+    for n, pace in [(1, 0.5), (12, 1.2), (50, 3.0), (500, 3.0)]:
+        job: Any = SimpleNamespace(waiting=[str(k) for k in range(n)])
+        assert waiting._pace(job) == pace
+        assert pace < SILENCE_S

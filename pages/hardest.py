@@ -14,12 +14,13 @@ from pages.components.group import groups
 from pages.components.group.panel import show_group
 from pages.components.hardest.ends import show_ends
 from pages.components.hardest.score import (
-    Ranked,
+    RankedBy,
     border_of,
     choose_score,
     hardest_choice,
     show_spread,
 )
+from pages.components.hardest.tails import show_tails
 from pages.components.hardest.worth import show_worth
 from pages.components.map import mapview
 from pages.components.shared import frame, keys, text
@@ -59,21 +60,27 @@ def show_page(bundle: Bundle) -> None:
     looked = selection.look(bundle, mapview.layouts(bundle))
     if looked is None:
         return
+    show_parts(bundle, ranked, choice, looked)
+    selection.write_link(bundle)
+
+
+def show_parts(bundle: Bundle, ranked: RankedBy, choice: Choice, looked: Looked) -> None:
+    """The bar that acts on what is below it, and the ways to look."""
     bar = show_acting_bar(bundle, looked)
     parts: dict[str, Callable[[], None]] = {
         "The hardest": lambda: show_set(bundle, choice, looked, bar),
         "Errors by score": lambda: show_worth(bundle, ranked, looked.shown),
         "Ends of a class": lambda: show_ends(bundle, ranked, looked.shown, bar),
+        "Two long tails": lambda: show_tails(bundle, looked),
     }
     tabs = st.tabs(list(parts), key=keys.HARD_PART, on_change="rerun", bind="query-params")
     for tab, show in zip(tabs, parts.values(), strict=True):
         if tab.open:  # only what is looked at is computed
             with tab:
                 show()
-    selection.write_link(bundle)
 
 
-def choose_share(bundle: Bundle, ranked: Ranked) -> Choice:
+def choose_share(bundle: Bundle, ranked: RankedBy) -> Choice:
     """How many of the hardest are taken, and what they are."""
     share = st.slider(
         "Hardest share, in percent",

@@ -23,8 +23,9 @@ import pytest
 import torch
 from torch import nn
 
-from backend.bundle import list_bundles, open_bundle, read_bundle
+from backend.bundle import import_bundle, read_bundle
 from backend.cli.main import main
+from backend.collect import SNIPPET
 from backend.core import statistics
 from backend.slices import METHODS
 
@@ -108,7 +109,17 @@ def room_of(module: str) -> str:
 
 # --- who may import what --------------------------------------------------------------------------
 
-TOPICS = ("spotlight", "slices", "populations", "difficulty", "sharpen", "describe", "repair", "attribution", "map")
+TOPICS = (
+    "spotlight",
+    "slices",
+    "populations",
+    "difficulty",
+    "sharpen",
+    "describe",
+    "repair",
+    "attribution",
+    "map",
+)
 ARROWS = {
     # Each room with the rooms that it uses, every one of which stands in a row above.
     "backend.core": "",
@@ -132,9 +143,9 @@ ARROWS = {
     "backend.views": "core bundle scores rules sharpen map",
     "backend.export": "backend core bundle cache store rules spotlight sharpen",
     "backend.report": "backend core bundle store rules export spotlight describe map",
-    "backend.tasks": "core bundle cache store scores rules report spotlight slices populations sharpen describe map",
+    "backend.tasks": "core bundle cache store scores rules report spotlight slices populations sharpen describe repair map attribution",
     "backend.jobs": "core bundle cache tasks",
-    "backend.cli": "core bundle cache store demo export report tasks spotlight sharpen difficulty describe",
+    "backend.cli": "core collect bundle cache store demo export report tasks spotlight sharpen difficulty describe",
     "backend.__main__": "cli",
     "pages.components": "",
     "pages.components.door": "",
@@ -524,15 +535,18 @@ def test_the_readmes_lines_for_ones_own_data_and_model_run(tmp_path, monkeypatch
     exec(own_data, dict(given))
     read = read_bundle("bundle.npz")
     assert (read.n, read.accuracy) == (40, 1.0)
+    assert own_model == SNIPPET
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "collector", raising=False)
+    assert main(["collect", "--standalone", "collector.py"]) == 0
     model = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
     inputs, codes = torch.from_numpy(embeddings), torch.from_numpy(labels)
-    loader = [(inputs[:25], codes[:25]), (inputs[25:], codes[25:])]
-    exec(own_model, {"model": model, "loader": loader, "names": ["cat", "dog", "fox"]})
-    [kept] = list_bundles()
+    held_out = torch.utils.data.TensorDataset(inputs, codes)
+    exec(own_model, {"model": model, "held_out": held_out, "names": ["cat", "dog", "fox"]})
+    kept = import_bundle("bundle.npz", name="my model")
     assert (kept.name, kept.n, kept.d) == ("my model", 40, 4)
-    np.testing.assert_allclose(
-        open_bundle(kept.digest).embeddings, model[:2](inputs).detach(), rtol=1e-6
-    )
+    np.testing.assert_allclose(kept.embeddings, model[:2](inputs).detach(), rtol=1e-6)
+    monkeypatch.delitem(sys.modules, "collector")
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=place)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backend.bundle.losses import codes_of, softmax
 from backend.bundle.media import Media, MediaError, prepared
-from backend.bundle.names import COLUMNS, SWITCHES
+from backend.bundle.names import COLUMNS, SWITCHES, USED
 from backend.core.blocks import rows_per_step
 from backend.core.errors import BundleError, Fault, InputError
 from backend.difficulty import label_margin
@@ -317,13 +317,24 @@ class Bundle:
             "attributes": any(name not in COLUMNS for name in self.attributes),
             "populations": bool(self.populations),
             "stress": self.stress is not None,
+            "vog": "vog" in self.extras or "gradients" in self.extras,
+            "msp": bool(self.msp) or any(name.startswith("msp") for name in self.train),
         }
         return [(part, effect) for part, effect in SWITCHES if not has[part]]
 
     def unused(self) -> list[str]:
-        """Parts that are kept and can be read from Python, and that no page or command uses."""
-        parts = {"msp": self.msp, "train": self.train}
-        return [*self.extras, *(part for part, held in parts.items() if held)]
+        """Parts that are kept and can be read from Python, and that no page or command uses.
+
+        Fields of the training set each by its name; its columns of one value a row are used where
+        its confidence over training is, since they may say what is known of it.
+        """
+        followed = [name for name in self.train if name.replace("_", "-").split("-")[0] == "msp"]
+        train = [
+            f"train/{name}"
+            for name, array in self.train.items()
+            if name not in followed and not (followed and array.ndim == 1)
+        ]
+        return [name for name in (*self.extras, *train) if name not in USED]
 
 
 @dataclass(frozen=True)

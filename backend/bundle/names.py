@@ -65,8 +65,23 @@ SWITCHES: tuple[tuple[str, str], ...] = (
     ("attributes", "attribute tables and the subgroup audit"),
     ("populations", "who pays for compression (PIE and CIE)"),
     ("stress", "the underspecification stress tests"),
+    ("vog", "which examples are hardest by variance of gradients; gradients give it, too"),
+    ("msp", "the two long tails: which hard examples are atypical, which noise; or train/msp"),
 )
 """Optional parts that a page uses, and what their absence switches off."""
+
+
+USED: Mapping[str, str] = MappingProxyType(
+    {
+        "vog": "Hardest",
+        "gradients": "Hardest",
+        "msp": "Hardest",
+        "train/msp": "Hardest",
+        "stress_scores": "Stress",
+    }
+)
+"""Fields that only one page reads, and which; what is neither here nor an array every page reads is
+kept for Python alone."""
 
 
 def canonical_field(name: str) -> str | None:

@@ -54,6 +54,11 @@ class LongTails:
     curves: pd.DataFrame
     separation: pd.DataFrame
 
+    @property
+    def n_epochs(self) -> int:
+        """How many epochs were followed."""
+        return int(self.curves["epoch"].max()) + 1
+
 
 def long_tails(
     msp: Mapping[str, Any],

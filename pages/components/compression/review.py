@@ -11,11 +11,10 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
-from backend.core.errors import BackendError
 from backend.populations import PopulationPair, review_order, review_summary
 from backend.populations.review import ANSWERS
-from pages.components.group import tagging
-from pages.components.shared import charts, frame, keys, palette, services, text
+from pages.components.group import judging, tagging
+from pages.components.shared import charts, frame, palette, services, text
 
 MEANINGS = {
     "noisy": "Mislabelled, badly corrupted, or several objects: one label cannot be right.",
@@ -34,18 +33,16 @@ def show_review(bundle: Bundle, held: PopulationPair) -> None:
     answers = answers_of(bundle, held)
     rows = order_of(held, bundle.digest)
     done = {answer["id"] for answer in answers if answer["author_key"] == frame.who().key}
-    skipped = st.session_state.get(keys.REVIEW_SKIPPED, set())
     left = [int(row) for row in rows if bundle.ids[row] not in done]
-    fresh = [row for row in left if bundle.ids[row] not in skipped] or left
     st.progress(
         1 - len(left) / len(rows),
         text=f"{text.count(len(rows) - len(left))} of {text.count(len(rows))} reviewed by "
         f"{text.plain(frame.author(), limit=30)}: {held.word} and random other examples, mixed",
     )
-    if not fresh:
+    if not left:
         st.info("You have reviewed every example.", icon=":material/check:")
     else:
-        show_one(bundle, held, fresh[0])
+        show_one(bundle, held, judging.fresh(bundle, left)[0])
     tagging.show_notice()
     if st.toggle(
         "Show what was answered so far",
@@ -68,76 +65,21 @@ def order_of(held: PopulationPair, digest: str) -> NDArray[np.int64]:
 def show_one(bundle: Bundle, held: PopulationPair, row: int) -> None:
     """One example with its true label; nothing of what any model said."""
     picture, words = st.columns([5, 7], gap="large")
-    with picture, st.container(height=330, key="review_item"):
-        image = bundle.image(row) if bundle.has_images else None
-        if image:
-            st.image(image, width=290)
-        elif bundle.has_text:
-            st.text(str(bundle.examples["text"].iloc[row]))
-        else:
-            st.text("No picture or text; these are its columns.")
-            st.dataframe(
-                pd.DataFrame(
-                    {
-                        "column": bundle.attributes,
-                        "value": bundle.examples[bundle.attributes].iloc[row].astype(str).tolist(),
-                    }
-                ),
-                hide_index=True,
-            )
+    with picture:
+        judging.show_example(bundle, row, key="review_item")
     with words:
         st.text(str(bundle.ids[row]))
         if held.ensemble.labels is not None:
             name = held.ensemble.names[held.ensemble.labels[row]]
             st.markdown(f"labelled **{text.plain(name)}**")
-        st.markdown("What is it?")
-        with st.container(horizontal=True, key="review_answers"):
-            for at, answer in enumerate(ANSWERS, start=1):
-                st.button(
-                    answer.capitalize(), key=f"review_{answer}", shortcut=str(at),
-                    on_click=_answer, args=(bundle, held, row, answer), help=MEANINGS[answer],
-                )  # fmt: skip
-        with st.container(horizontal=True):
-            st.button(
-                "Skip", key="review_skip", shortcut="S", type="tertiary", on_click=_skip,
-                args=(str(bundle.ids[row]),), help="Comes back at the end.",
-            )  # fmt: skip
-            change = services.known().undoable(bundle.digest, frame.who())
-            st.button(
-                "Undo", key="review_undo", shortcut="U", type="tertiary", icon=":material/undo:",
-                disabled=change is None, on_click=_undo, args=(bundle.digest,),
-                help=text.plain(change.summary, limit=120) if change else None,
-            )  # fmt: skip
+        of = "pie" if held.mask[row] else "random"
+        judging.show_answers(
+            bundle, row, MEANINGS, {**held.source(), "kind": "review", "of": of}, key="review"
+        )
         st.caption(
-            "Answers become tags of these names. "
-            + " ".join(f"**{name.capitalize()}**: {words}" for name, words in MEANINGS.items())
-            + " (Hooker et al. 2019, arXiv:1911.05248; ordinary is our addition: random examples "
-            "are mostly that.)"
+            "Noisy and atypical are Hooker et al. 2019, arXiv:1911.05248; ordinary is our addition: "
+            "random examples are mostly that."
         )
-
-
-def _answer(bundle: Bundle, held: PopulationPair, row: int, answer: str) -> None:
-    source = {**held.source(), "kind": "review", "of": "pie" if held.mask[row] else "random"}
-    try:
-        services.store().tag(
-            bundle.digest, [str(bundle.ids[row])], answer, author=frame.who(), source=source
-        )
-    except BackendError as error:
-        st.session_state[keys.NOTICE] = (text.plain(error, limit=300), ":material/error:")
-
-
-def _skip(example: str) -> None:
-    st.session_state[keys.REVIEW_SKIPPED] = {
-        *st.session_state.get(keys.REVIEW_SKIPPED, set()),
-        example,
-    }
-
-
-def _undo(digest: str) -> None:
-    try:
-        services.store().undo(digest, frame.who())
-    except BackendError as error:
-        st.session_state[keys.NOTICE] = (text.plain(error, limit=300), ":material/error:")
 
 
 def answers_of(bundle: Bundle, held: PopulationPair) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from backend.difficulty import class_extremes
 from backend.difficulty.ranked import PER_CLASS
 from pages.components.gallery import gallery
 from pages.components.group import tagging
-from pages.components.hardest.score import Ranked
+from pages.components.hardest.score import RankedBy
 from pages.components.shared import keys, link, text
 from pages.components.shared.choice import Choice
 
@@ -21,7 +21,7 @@ EVERYTHING = "every class"
 
 
 def show_ends(
-    bundle: Bundle, ranked: Ranked, shown: NDArray[np.bool_], bar: DeltaGenerator
+    bundle: Bundle, ranked: RankedBy, shown: NDArray[np.bool_], bar: DeltaGenerator
 ) -> None:
     """Two galleries of one class, or of all; what is picked in them can be tagged."""
     names = list(bundle.class_names or ()) if bundle.label_codes is not None else []

@@ -29,7 +29,7 @@ BARS = 80
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedBy:
     """A score of the bundle with its values; ``difficulty`` (n,) is higher for what is harder."""
 
     score: Score
@@ -50,7 +50,7 @@ class Ranked:
         )
 
 
-def choose_score(bundle: Bundle) -> Ranked | None:
+def choose_score(bundle: Bundle) -> RankedBy | None:
     """The list of scores; None while a worker works out the chosen one."""
     known = known_scores(bundle)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -71,7 +71,7 @@ def choose_score(bundle: Bundle) -> Ranked | None:
         if not waiting.show_progress(job, what=f"Working out {score.title}", key="difficulty"):
             return None
         keep_values(bundle, score.name, job.result()["values"])
-    return Ranked(score, score_values(bundle, score.name))
+    return RankedBy(score, score_values(bundle, score.name))
 
 
 def _show_missing(bundle: Bundle) -> None:
@@ -83,7 +83,7 @@ def _show_missing(bundle: Bundle) -> None:
             st.markdown(f"**{text.plain(title)}** needs `{needed}`")
 
 
-def hardest_choice(bundle: Bundle, ranked: Ranked, quantile: float) -> Choice:
+def hardest_choice(bundle: Bundle, ranked: RankedBy, quantile: float) -> Choice:
     """The hardest examples by the score, hardest first."""
     rows = hardest_rows(bundle, ranked.score.name, quantile)
     if ranked.score.name == "loss":
@@ -99,12 +99,12 @@ def hardest_choice(bundle: Bundle, ranked: Ranked, quantile: float) -> Choice:
     )
 
 
-def border_of(ranked: Ranked, rows: NDArray[np.int64]) -> float:
+def border_of(ranked: RankedBy, rows: NDArray[np.int64]) -> float:
     """The value at which the set begins, its easiest member's."""
     return float(ranked.values[rows[-1]])
 
 
-def show_spread(bundle: Bundle, ranked: Ranked, rows: NDArray[np.int64]) -> None:
+def show_spread(bundle: Bundle, ranked: RankedBy, rows: NDArray[np.int64]) -> None:
     """How the score is spread, with the border of the set that these rows are."""
     border, high = border_of(ranked, rows), ranked.score.hard == "high"
     every, in_set = np.ones(bundle.n, dtype=bool), np.zeros(bundle.n, dtype=bool)
@@ -151,7 +151,7 @@ def show_spread(bundle: Bundle, ranked: Ranked, rows: NDArray[np.int64]) -> None
     twin.show_twin(bars.table(), key="loss_histogram")
 
 
-def score_column(ranked: Ranked) -> dict[str, object]:
+def score_column(ranked: RankedBy) -> dict[str, object]:
     """How tables show its values."""
     return {
         ranked.score.name: st.column_config.NumberColumn(

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.scores import ScoreWorth, score_worth
-from pages.components.hardest.score import Ranked
+from pages.components.hardest.score import RankedBy
 from pages.components.shared import charts, palette, text
 
 HEIGHT = 300
 
 
-def show_worth(bundle: Bundle, ranked: Ranked, shown: NDArray[np.bool_]) -> None:
+def show_worth(bundle: Bundle, ranked: RankedBy, shown: NDArray[np.bool_]) -> None:
     """Both charts side by side, of the examples that the filters show."""
     worth = score_worth(bundle, ranked.score.name, shown)
     left, right = st.columns(2, gap="large")
@@ -34,7 +34,7 @@ def show_worth(bundle: Bundle, ranked: Ranked, shown: NDArray[np.bool_]) -> None
         st.caption(ranked.construction)
 
 
-def show_deciles(ranked: Ranked, worth: ScoreWorth) -> None:
+def show_deciles(ranked: RankedBy, worth: ScoreWorth) -> None:
     """Error rate, or mean loss without predictions, from the easiest tenth to the hardest."""
     table, rates = worth.deciles, worth.error is not None
     name, title = ("error", "error rate, %") if rates else ("mean_loss", "mean loss")
@@ -79,7 +79,7 @@ def spans(table: pd.DataFrame) -> list[str]:
     return [str(end) if start == end else f"{start}–{end}" for start, end in ends]
 
 
-def show_left_out(table: pd.DataFrame, ranked: Ranked) -> None:
+def show_left_out(table: pd.DataFrame, ranked: RankedBy) -> None:
     """Accuracy of what is left, against the share that is left out."""
     share, accuracy, low, high = (
         100 * table[name].to_numpy() for name in ("share", "accuracy", "low", "high")

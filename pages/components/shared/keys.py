@@ -38,6 +38,12 @@ STATE = "state"
 METHOD = "search"
 TOGETHER = "together"
 QUESTION = "question"
+REPAIR_SOURCE = "repair"
+REPAIR_TAG = "repair_tag"
+REPAIR_RULE = "repair_rule"
+REPAIR_PART = "repair_part"
+REPAIR_VIEW = "repair_view"
+REPAIR_WORST = "repair_worst"
 
 # widgets of one session
 AUTHOR = "author"
@@ -51,6 +57,8 @@ ASIDE_REASON = "aside_reason"
 ASIDE_WORD = "aside_word"
 ASIDE_NOTE = "aside_note"
 BRUSH_DOES = "brush_does"
+REPAIR_STRENGTH = "repair_strength"
+REPAIR_TRAIN = "repair_train"
 HIDE_FILTERED = "hide_filtered"
 
 # fields of one session

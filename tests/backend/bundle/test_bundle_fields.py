@@ -181,9 +181,29 @@ def test_missing_parts_say_what_they_switch_off(tmp_path: Path) -> None:
         images=np.zeros((4, 2, 2), np.uint8),
         examples={"text": ["a"] * 4, "age": [1, 2, 3, 4]},
     )
-    assert {part for part, _ in full.missing()} == {"populations", "stress"}
-    assert full.unused() == ["vog"]
+    assert {part for part, _ in full.missing()} == {"populations", "stress", "msp"}
+    assert full.unused() == []
     assert full.has_text and full.has_images and full.attributes == ["age"]
+
+
+@pytest.mark.parametrize(
+    ("given", "unused"),
+    [
+        ({"vog": np.zeros(4), "gradients": np.zeros((2, 4, 3)), "msp": {"none": X / 100}}, []),
+        ({"stress_scores": np.zeros((3, 4))}, []),
+        ({"train": {"msp": np.ones((5, 2)) / 2, "flipped": np.arange(5) == 1}}, []),
+        ({"train": {"labels": np.arange(5)}}, ["train/labels"]),
+        (
+            {"train": {"msp": np.ones((5, 2)) / 2, "heat": np.ones((5, 3))}},
+            ["train/heat"],
+        ),
+    ],
+    ids=["difficulty", "stress", "long tails", "labels alone", "one field too many"],
+)
+def test_what_no_page_reads_is_said_to_be_kept_alone(
+    tmp_path: Path, given: dict[str, Any], unused: list[str]
+) -> None:
+    assert made(tmp_path, losses=[0.0] * 4, **given).unused() == unused
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "u1", "?", "longdouble"])

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from backend.cli.collecting import add_options as collect_options
 from backend.cli.demo import add_options as demo_options
 from backend.cli.report import Report, printable
 from backend.core.errors import BackendError, BundleError
@@ -125,6 +126,13 @@ def _layer(command: argparse.ArgumentParser) -> None:
 
 
 def _check(add: Adder, add_map: Mapper) -> None:
+    collect_options(
+        add(
+            "collect",
+            "collecting:collect",
+            "Collect a bundle from a model and a loader of yours, batch by batch.",
+        )
+    )
     check = add("check", "bundles:check", "Say what a bundle holds, or list every fault in it.")
     check.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
     add_map(check)

@@ -7,7 +7,16 @@ that ``standalone`` can hand all of them out as one file.
 from backend.collect.collecting import collect
 from backend.collect.errors import CollectError
 from backend.collect.gathering import Collected
-from backend.collect.standalone import standalone
+from backend.collect.standalone import FILE_NAME, SNIPPET, standalone
 from backend.collect.training import Confidence, Indexed
 
-__all__ = ["CollectError", "Collected", "Confidence", "Indexed", "collect", "standalone"]
+__all__ = [
+    "FILE_NAME",
+    "SNIPPET",
+    "CollectError",
+    "Collected",
+    "Confidence",
+    "Indexed",
+    "collect",
+    "standalone",
+]

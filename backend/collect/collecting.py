@@ -144,6 +144,7 @@ def collect(
     """
     target = Path(out)
     torch_only = {
+        "device": None if device == "auto" else device,
         "layer": layer,
         "layers": layers,
         "tokens": tokens,

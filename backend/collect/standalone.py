@@ -24,6 +24,16 @@ MODULES = (
 """The modules of this package that go into the file, each after those that it imports."""
 FILE_NAME = "collector.py"
 
+SNIPPET = """\
+from torch.utils.data import DataLoader
+
+from collector import collect
+
+loader = DataLoader(held_out, batch_size=256)
+print(collect(model, loader, out="bundle.npz", classes=names))
+"""
+"""What to write beside the training code, once the file lies there."""
+
 HEAD = '''"""Collects a bundle for Errorscope from a model and a loader, beside your training code.
 
 Needs numpy, and torch for torch models; nothing of Errorscope.

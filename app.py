@@ -4,7 +4,6 @@ Streamlit reads this file twice: as the server's definition (``app`` below), and
 runs on every interaction. No numbers are made here.
 """
 
-import os
 from pathlib import Path
 
 import streamlit as st
@@ -19,6 +18,8 @@ PAGES = {
     "compression": ("Compression", ":material/compress:"),
     "subgroups": ("Subgroups", ":material/groups:"),
     "stress": ("Stress", ":material/casino:"),
+    "repair": ("Repair", ":material/build:"),
+    "training_data": ("Training data", ":material/school:"),
     "flagged": ("Flagged", ":material/sell:"),
     "bundles": ("Bundles", ":material/database:"),
 }
@@ -59,10 +60,6 @@ def run_page() -> None:
 if __name__ == "__main__":
     run_page()
 else:
-    # Cookies of people in many groups are longer than the 8 KB that a channel's request may have by
-    # default; read by the library once, when it is loaded.
-    os.environ.setdefault("WEBSOCKETS_MAX_LINE_LENGTH", "65536")
-
     from starlette.middleware import Middleware
     from streamlit.runtime.pages_manager import PagesManager
 

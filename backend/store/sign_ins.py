@@ -60,10 +60,9 @@ class SignIns(LogKeeper):
         asked = sa.select(sign_ins).where(sign_ins.c.id.in_((sign_in.id, sign_in.key)))
         with self._reading() as connection:
             found = {row.id: row for row in connection.execute(asked)}
-        everywhere = found.get(sign_in.key)
-        if everywhere is not None and everywhere.ended is not None:
-            if sign_in.began <= everywhere.ended:
-                return False
+        all_of_them = found.get(sign_in.key)
+        if all_of_them is not None and sign_in.began <= (all_of_them.ended or 0.0):
+            return False
         if sign_in.id in found:
             return found[sign_in.id].ended is None
         with self._writing() as connection:

@@ -11,6 +11,7 @@ from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.demo import demo_path
 from backend.store.authors import LOCAL, Author, key_of
+from pages.components.door import identity
 from pages.components.shared import keys, link, services, text, trouble, waiting
 
 MAIN_LAYER = "Layer: embeddings"
@@ -75,15 +76,33 @@ def _chosen_bundle() -> Bundle | None:
         bundle = _at_chosen_layer(bundle, place)
         facts.markdown(_facts(bundle))
         with person.popover(_author_label(), icon=":material/person:", width="stretch"):
-            st.text_input(
-                "Your name",
-                key=keys.AUTHOR,
-                persist_state="session",
-                max_chars=80,
-                help="Written beside every tag you set. Empty means 'local'.",
-            )
+            _show_person()
     trouble.show_trouble(bundle.digest)
     return bundle
+
+
+def _show_person() -> None:
+    """Who tags here: the signed-in person with a way out, else a box for a name."""
+    if identity.present() is None:
+        st.text_input(
+            "Your name",
+            key=keys.AUTHOR,
+            persist_state="session",
+            max_chars=80,
+            help="Written beside every tag you set. Empty means 'local'.",
+        )
+        return
+    address = st.user.get("email")
+    st.markdown(
+        f"Signed in as **{text.plain(author(), limit=80)}**"
+        + (f"  \n{text.plain(str(address), limit=80)}" if address else "")
+    )
+    st.button(
+        "Sign out",
+        icon=":material/logout:",
+        on_click=st.logout,
+        help="Ends this sign-in, in all tabs of this browser and wherever its cookie was copied to.",
+    )
 
 
 def _at_chosen_layer(bundle: Bundle, place: DeltaGenerator) -> Bundle:
@@ -139,6 +158,8 @@ def author() -> str:
 
 def who() -> Author:
     """Who tags: the name that is shown, and the key by which people are told apart."""
-    signed_in = st.user.get("name") if getattr(st.user, "is_logged_in", False) else None
-    name = str(signed_in or st.session_state.get(keys.AUTHOR, "").strip() or LOCAL)
+    signed_in = identity.present()
+    if signed_in is not None:
+        return signed_in
+    name = str(st.session_state.get(keys.AUTHOR, "").strip() or LOCAL)
     return Author(name, key_of(name))

@@ -19,6 +19,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
+from pages.components.door import identity
+from pages.components.door.door import WHO
+
 TICKET_S = 12 * 3600
 MAX_TICKETS = 4_096
 
@@ -37,11 +40,14 @@ class Ticket(Generic[Leave]):
         What may be asked, in a form that the routes understand: bundles to read, a folder to fill.
     expires : float
         In seconds of ``time.monotonic``.
+    owner : str
+        Key of who is signed in in that session; empty where nobody signs in.
     """
 
     key: str
     leave: Leave
     expires: float
+    owner: str = ""
 
 
 class Tickets(Generic[Leave]):
@@ -66,7 +72,13 @@ class Tickets(Generic[Leave]):
     def issue(self) -> Ticket[Leave]:
         """A new ticket; where there are too many, the one unused for longest goes."""
         self.sweep(MAX_TICKETS - 1)
-        ticket = Ticket(secrets.token_urlsafe(24), self._make(), time.monotonic() + TICKET_S)
+        owner = identity.present()
+        ticket = Ticket(
+            secrets.token_urlsafe(24),
+            self._make(),
+            time.monotonic() + TICKET_S,
+            "" if owner is None else owner.key,
+        )
         with self._lock:
             self._tickets[ticket.key] = ticket
         return ticket
@@ -112,10 +124,10 @@ class Tickets(Generic[Leave]):
         Raises
         ------
         HTTPException
-            403, if it is none of these or has expired.
+            403, if it is none of these, has expired, or was given to another person.
         """
         ticket = self.get(request.path_params["ticket"])
-        if ticket is None:
+        if ticket is None or ticket.owner != request.scope.get(WHO, ""):
             raise HTTPException(403, "This page's session has ended. Reload the page.")
         return ticket
 

@@ -13,6 +13,7 @@ from backend.core.errors import BackendError
 from backend.demo import DEMOS, demo_path
 from backend.jobs import Job
 from pages.components.bundles import arrived, mapping, uploads
+from pages.components.bundles.collector import offer_collector
 from pages.components.bundles.streamed import streamed_upload
 from pages.components.group import tagging
 from pages.components.shared import frame, keys, link, services, text
@@ -83,6 +84,7 @@ def add_bundle() -> None:
             st.rerun()
     show_problem()
     show_import()
+    offer_collector()
     offer_demos()
 
 

@@ -1,0 +1,37 @@
+"""From a live model to a bundle: the collector to download, and the lines to write beside it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from backend.collect import FILE_NAME, SNIPPET, standalone
+
+
+def offer_collector() -> None:
+    """The collector as one file, and what to write beside the training code."""
+    st.markdown("**Or from your own model**")
+    st.caption(
+        f"Put `{FILE_NAME}` beside your training code: it needs numpy, and torch for torch models, and "
+        "nothing of Errorscope. scikit-learn models and plain functions are taken as well."
+    )
+    st.download_button(
+        f"Download {FILE_NAME}",
+        data=_file,
+        file_name=FILE_NAME,
+        mime="text/x-python",
+        key="collector",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    with st.expander("What to write", icon=":material/code:"):
+        st.code(SNIPPET, language="python", wrap_lines=True)
+        st.caption("Or, for a function of yours that returns (model, loader):")
+        st.code(f"python {FILE_NAME} train:evaluated --out bundle.npz", language="sh", wrap_lines=True)
+        st.caption(
+            "Then import bundle.npz above. Tables, texts, pictures, layers, other models, checkpoints and "
+            "the training set are options: help(collect) says which."
+        )
+
+
+def _file() -> bytes:
+    return standalone().encode()

@@ -8,6 +8,7 @@ from backend.describe.attributes import (
     compare_columns,
     read_columns,
 )
+from backend.describe.beside import words_beside
 from backend.describe.bins import bin_column, bin_labels
 from backend.describe.comparison import BASELINES, Comparison, compare_with
 from backend.describe.cues import SECTIONS, TextCues, cue_tables, text_cues
@@ -51,4 +52,5 @@ __all__ = [
     "tokens_of",
     "value_table",
     "weighted_summary",
+    "words_beside",
 ]

@@ -103,7 +103,7 @@ def compare(bundle: Bundle, choice: Choice, baseline: str) -> Against:
     return Against(comparison, key, sentence, HEADS[baseline])
 
 
-@st.cache_resource(show_spinner=False, max_entries=16)
+@st.cache_resource(show_spinner=False, max_entries=48)
 def _comparison(key: str, _bundle: Bundle, _group: Group, _baseline: str) -> Comparison:
     labels: Any = _bundle.label_codes if _baseline == "same label" else None
     return compare_with(

@@ -50,8 +50,9 @@ def show_view(bundle: Bundle, view: str, choice: Choice, choices: list[Choice]) 
         return show_beside(bundle, choices)
     if view == "Table":
         return show_table(bundle, choice)
-    show = words.show_words if view == "Words" else columns.show_columns
-    return show(bundle, choice)
+    if view == "Words":
+        return words.show_words(bundle, choice, choices)
+    return columns.show_columns(bundle, choice)
 
 
 def show_beside(bundle: Bundle, choices: list[Choice]) -> list[str]:

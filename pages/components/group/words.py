@@ -10,8 +10,9 @@ from backend.core.errors import BackendError
 from backend.describe import Compared, TextCues, WordIndex, cue_tables
 from backend.describe.cues import SURE
 from backend.describe.words import LEVEL, SMOOTHING
+from backend.jobs import Job
 from backend.rules.write import words_rule
-from pages.components.group import against, columns, holders
+from pages.components.group import against, columns, holders, words_beside
 from pages.components.group.against import Against
 from pages.components.shared import link, services, tables, text
 from pages.components.shared.choice import Choice
@@ -19,7 +20,7 @@ from pages.components.shared.waiting import show_progress
 
 PART = "words"  # also its name in the address
 LENGTHS = {"Words": 1, "Pairs": 2, "Triples": 3}
-CUES, TOPICS = "Script and marks", "Topics"
+BESIDE, CUES, TOPICS = "All groups", "Script and marks", "Topics"
 RANK, SUREST, BY_RATIO = "rank", "Surest first", "By ratio"  # the first also in the address
 TOPIC = "topic"  # which column is read as topics; in the address
 SHOWN = 20
@@ -30,9 +31,12 @@ RATIO = (
 )
 
 
-def show_words(bundle: Bundle, choice: Choice) -> list[str]:
-    """What the group's texts hold more often than others; the ids picked below a row."""
-    parts = [*LENGTHS, CUES, TOPICS]
+def show_words(bundle: Bundle, choice: Choice, choices: list[Choice]) -> list[str]:
+    """What the group's texts hold more often than others; the ids picked below a row.
+
+    ``choices`` are the groups that its words can stand beside.
+    """
+    parts = [*LENGTHS, *([BESIDE] if len(choices) > 1 else []), CUES, TOPICS]
     with st.container(horizontal=True, vertical_alignment="center"):
         part = str(
             st.segmented_control(
@@ -47,7 +51,7 @@ def show_words(bundle: Bundle, choice: Choice) -> list[str]:
         if part == TOPICS:
             order = columns.choose_order()
         else:
-            order = _choose_rank() if part in LENGTHS else ""
+            order = _choose_rank() if part in LENGTHS or part == BESIDE else ""
         lacking = against.choose_side()
     try:
         beside = against.compare(bundle, choice, baseline)
@@ -55,6 +59,12 @@ def show_words(bundle: Bundle, choice: Choice) -> list[str]:
             return _topics(bundle, choice, beside, order, lacking)
         if part == CUES:
             return _cues(bundle, choice, beside, lacking)
+        if part == BESIDE:
+            job = _read(bundle)
+            if job is not None:
+                index = word_index(job.key, job)
+                words_beside.show(bundle, choices, baseline, index, lacking, order == SUREST)
+            return []
         return _tokens(bundle, choice, beside, part, lacking, order == SUREST)
     except BackendError as error:
         st.info(text.plain(error, limit=400))
@@ -79,8 +89,8 @@ def _choose_rank() -> str:
 def _tokens(
     bundle: Bundle, choice: Choice, beside: Against, part: str, lacking: bool, by_p: bool
 ) -> list[str]:
-    job = services.ask("words", bundle.digest)
-    if not show_progress(job, what="Reading the words of all texts, once", key="words"):
+    job = _read(bundle)
+    if job is None:
         return []
     index, length = word_index(job.key, job), LENGTHS[part]
     if length not in index.presence:
@@ -122,6 +132,13 @@ def _tokens(
         rule=words_rule(token),
         key=f"{beside.key}_{length}",
     )
+
+
+def _read(bundle: Bundle) -> Job | None:
+    """The job that read the words of all texts; None while it does."""
+    job = services.ask("words", bundle.digest)
+    done = show_progress(job, what="Reading the words of all texts, once", key="words")
+    return job if done else None
 
 
 def _listed(lacking: bool, by_p: bool) -> str:

@@ -149,6 +149,18 @@ def test_the_baseline_can_be_chosen(bundle: Bundle, against: str, sentence: str)
     assert tables_of(at)[0].value["base_share"].tolist() == pytest.approx(wanted["base_share"])
 
 
+def test_the_words_of_all_groups_stand_side_by_side(bundle: Bundle) -> None:
+    asked = {"search": "spotlights", "share": "20.0", "view": "Words", "rank": "By ratio"}
+    at = opened(bundle.digest, "spotlights", words="All groups", **asked)
+    [shown] = [table.value for table in tables_of(at) if "H highest losses" in table.value]
+    assert set(shown["H highest losses"][:2]) == {"refund", "please"}
+    assert len(shown) == 10 and "R random sample" in shown
+    alone = token_table(bundle.examples["text"].tolist(), HARD, top=10)["token"].tolist()
+    assert [word for word in shown["H highest losses"] if word] == alone
+    assert "Words that each group has more often than all examples" in said(at)
+    assert at.get("download_button")
+
+
 def test_a_marked_word_shows_its_members_and_tags_them(bundle: Bundle, store: Store) -> None:
     at = opened(bundle.digest, view="Words")
     token = tables_of(at)[0].value["token"][0]

@@ -14,15 +14,40 @@ from backend.core.pca import principal_components
 from backend.core.sampling import random_rows
 
 DIMENSIONS = (16, 48)
-"""Whitened principal components that the classifiers see, one classifier for each."""
+"""Principal components that the classifiers see, one classifier for each."""
 _SAMPLE = 8192
 _WEAK = 300
 _WEAK_WEIGHT = 0.03
 _SPREAD = 2.0
 _STEPS = 300
+_FEW = 20.0
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a version of the method makes its ranking.
+
+    Attributes
+    ----------
+    whiteness : float
+        How far principal components are whitened: divided by this power of their deviations.
+    within : bool
+        Whether components are those of an example beside the mean of its label, which the label says.
+    strength : float
+        Inverse of the weight of the ridge.
+    """
+
+    whiteness: float
+    within: bool
+    strength: float
+
+
+RECIPES = {1: Recipe(1.0, False, 1.0), 2: Recipe(0.75, True, 3.0)}
+"""By version; answers that were given under an earlier one are ranked by it again."""
+LATEST = max(RECIPES)
 
 
 @dataclass(frozen=True)
@@ -32,7 +57,7 @@ class Features:
     Attributes
     ----------
     parts : tuple of float32 arrays of shape (n, k)
-        Whitened principal components, each part with the same total spread.
+        Principal components, each part with the same total spread before means were taken off.
     labels : int64 array of shape (n,)
         Label codes, all 0 where there are none.
     prior : float64 array of shape (n,)
@@ -40,15 +65,20 @@ class Features:
         scope. The first ten differ as much as the next hundred.
     weak : int64 array
         Random rows, taken for members of nothing until somebody says otherwise.
+    strength : float
+        As in ``Recipe``.
     """
 
     parts: tuple[NDArray[np.float32], ...]
     labels: Rows
     prior: Floats
     weak: Rows
+    strength: float
 
 
-def principal_parts(embeddings: Any, *, seed: int = 0) -> tuple[NDArray[np.float32], ...]:
+def principal_parts(
+    embeddings: Any, *, seed: int = 0, version: int = LATEST
+) -> tuple[NDArray[np.float32], ...]:
     """What the classifiers see of the embeddings: all that takes long, and the same in every round.
 
     Parameters
@@ -56,21 +86,27 @@ def principal_parts(embeddings: Any, *, seed: int = 0) -> tuple[NDArray[np.float
     embeddings : array-like of shape (n, d)
     seed : int
         Of the rows that the components are found on.
+    version : int
+        Of the method.
 
     Returns
     -------
     tuple of float32 arrays of shape (n, k)
-        Whitened principal components, each part with the same total spread; the widest comes last.
+        Principal components, whitened as far as the recipe says, each part with the same total
+        spread; the widest comes last.
     """
     n = len(embeddings)
     sample = np.sort(random_rows(n, _SAMPLE, seed=seed))
     found = principal_components(embeddings, max(DIMENSIONS), rows=sample, seed=seed)
     spread = found.deviations > 1e-6 * max(float(found.deviations[0]), 1e-300)
     axes, deviations = found.axes[spread], found.deviations[spread]
+    white = RECIPES[version].whiteness
     parts = []
     for k in sorted({min(k, max(len(axes), 1)) for k in DIMENSIONS}):
         part = np.zeros((n, k), np.float32)
-        scaled = (axes[:k] / (deviations[:k, None] * np.sqrt(k) / _SPREAD)).astype(np.float32)
+        left = np.square(deviations[:k] ** (1 - white)).sum()
+        divided = deviations[:k, None] ** white * np.sqrt(left) / _SPREAD
+        scaled = (axes[:k] / divided).astype(np.float32)
         if len(scaled):
             for start, block in row_blocks(embeddings):
                 wide = block.astype(np.promote_types(block.dtype, np.float32), copy=False)
@@ -81,16 +117,35 @@ def principal_parts(embeddings: Any, *, seed: int = 0) -> tuple[NDArray[np.float
 
 
 def describe_examples(
-    parts: tuple[NDArray[np.float32], ...], prior: Floats, labels: Rows | None, seed: int
+    parts: tuple[NDArray[np.float32], ...],
+    prior: Floats,
+    labels: Rows | None,
+    seed: int,
+    version: int = LATEST,
 ) -> Features:
     """What the classifiers see: made from the same arguments it is always the same."""
-    n = len(prior)
+    n, recipe = len(prior), RECIPES[version]
+    if recipe.within and labels is not None:
+        parts = tuple(_beside_mean(part, labels) for part in parts)
     return Features(
         parts,
         np.zeros(n, np.int64) if labels is None else labels,
         _steepened(prior),
         random_rows(n, _WEAK, seed=seed + 1),
+        recipe.strength,
     )
+
+
+def _beside_mean(part: NDArray[np.float32], labels: Rows) -> NDArray[np.float32]:
+    """Rows without the mean of their label, which is drawn to 0 where a label has few rows."""
+    from scipy.sparse import csr_array
+
+    n, counts = len(labels), np.bincount(labels)
+    shares = csr_array(
+        (1 / (counts[labels] + _FEW), labels, np.arange(n + 1)), shape=(n, len(counts))
+    )
+    means = (shares.T @ part.astype(np.float64)).astype(np.float32)
+    return np.asarray(part - means[labels])
 
 
 def _steepened(prior: Floats) -> Floats:
@@ -135,7 +190,8 @@ def membership(
     odds = np.zeros(len(features.prior))
     for part in features.parts:
         seen = np.column_stack([part[fitted], _SPREAD * features.prior[fitted], one_hot])
-        model = LogisticRegression(max_iter=_STEPS).fit(seen, truth, sample_weight=weights)
+        model = LogisticRegression(C=features.strength, max_iter=_STEPS)
+        model.fit(seen, truth, sample_weight=weights)
         k, slopes = part.shape[1], model.coef_[0]
         odds += part @ slopes[:k].astype(np.float32)
         odds += slopes[k] * _SPREAD * features.prior + model.intercept_[0]

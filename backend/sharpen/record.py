@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from backend.core.content import content_key
 from backend.core.errors import InputError
 from backend.sharpen.answers import ANSWERS, Tally, tally
-from backend.sharpen.learner import principal_parts
+from backend.sharpen.learner import LATEST, RECIPES, principal_parts
 from backend.sharpen.sharpen import Sharpened, ranking, sharpen
 from backend.sharpen.start import start_ranking
 
 KIND = "sharpened"
-VERSION = 1
-"""Raised whenever the same answers give another ranking."""
+VERSION = LATEST
+"""Raised whenever the same answers give another ranking; see ``RECIPES``."""
+_QUESTIONS = 1
 MOST_ANSWERS = 100_000
 
 Parts = tuple[NDArray[np.float32], ...]
@@ -119,7 +120,7 @@ class Record:
         if source.get("kind") != KIND:
             raise InputError(f"{told} must be of kind '{KIND}': got {source.get('kind')!r:.60}.")
         version = _whole(source, "version", told)
-        if version != VERSION:
+        if version not in RECIPES:
             raise InputError(
                 f"{told} was ranked by version {version} of the method, this is {VERSION}. "
                 "Install the Errorscope version that wrote it."
@@ -175,17 +176,26 @@ def evaluate(record: Record, bundle: Any, parts: Parts | None = None) -> tuple[S
     bundle : Bundle
         Of any layer: the record names its own.
     parts : tuple of arrays, optional
-        ``principal_parts`` of that layer with the record's seed.
+        ``principal_parts`` of that layer with the record's seed and version.
     """
     if parts is None:
-        parts = principal_parts(bundle.at_layer(record.layer).embeddings, seed=record.seed)
+        embeddings = bundle.at_layer(record.layer).embeddings
+        parts = principal_parts(embeddings, seed=record.seed, version=record.version)
     told = record.tally(bundle)
     start = start_ranking(parts, record.start_rows(bundle), ranked=record.ranked)
-    return rank(parts, start, told, labels=bundle.label_codes, seed=record.seed), told
+    labels = bundle.label_codes
+    ranked = rank(parts, start, told, labels=labels, seed=record.seed, version=record.version)
+    return ranked, told
 
 
 def rank(
-    parts: Parts, start: NDArray[np.float64], told: Tally, *, labels: Any, seed: int
+    parts: Parts,
+    start: NDArray[np.float64],
+    told: Tally,
+    *,
+    labels: Any,
+    seed: int,
+    version: int = LATEST,
 ) -> Sharpened:
     """``sharpen`` for answers that were counted by ``tally``."""
     return sharpen(
@@ -198,6 +208,7 @@ def rank(
         labels=labels,
         seed=seed,
         parts=parts,
+        version=version,
     )
 
 
@@ -208,7 +219,7 @@ def members_of(scores: NDArray[np.float64], cut: int) -> NDArray[np.int64]:
 
 def question_key(start: Sequence[str], layer: str, seed: int, *, ranked: bool = False) -> str:
     """The key of a question: the same wherever answers start from the same examples."""
-    return content_key("sharpen", VERSION, list(start) if ranked else sorted(start), layer, seed)
+    return content_key("sharpen", _QUESTIONS, list(start) if ranked else sorted(start), layer, seed)
 
 
 def library_versions() -> dict[str, str]:

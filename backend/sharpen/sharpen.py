@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from backend.core.arrays import as_numpy, check_matrix
 from backend.core.errors import InputError
 from backend.sharpen.counting import FEWEST, count_members, draw
-from backend.sharpen.learner import Features, describe_examples, membership, principal_parts
+from backend.sharpen.learner import (
+    LATEST,
+    Features,
+    describe_examples,
+    membership,
+    principal_parts,
+)
 
 _DRAWN = 0.3
 ROUND = 10
@@ -85,11 +91,12 @@ def sharpen(
     n_next: int = ROUND,
     seed: int = 0,
     parts: tuple[NDArray[np.float32], ...] | None = None,
+    version: int = LATEST,
 ) -> Sharpened:
     """Rank all examples by a person's answers, and say whom to ask next.
 
-    Ridge logistic regressions on whitened principal components, label and prior, with a few hundred
-    random examples as weak negatives. Neither losses nor predictions are features: the group stays
+    Ridge logistic regressions on principal components (half whitened, beside the mean of the label),
+    label and prior, with a few hundred random examples as weak negatives. Neither losses nor predictions are features: the group stays
     defined by what its examples are, so its effect on kept-aside examples stays honest. The next
     examples are, in equal parts, those that are surest and those that are least sure to belong, and
     three in ten that are drawn with known chances: only these can say how many members there are.
@@ -116,6 +123,8 @@ def sharpen(
     parts : tuple of arrays, optional
         What ``principal_parts`` made of the same embeddings with the same seed, kept from an
         earlier round; the embeddings are not read then.
+    version : int
+        Of the method, 1 or 2; ``parts`` must be of the same.
 
     Returns
     -------
@@ -132,7 +141,7 @@ def sharpen(
     Zrnic and Candes, Active Statistical Inference, 2024, arXiv:2403.03208.
     """
     if parts is None:
-        parts = principal_parts(check_matrix("embeddings", embeddings), seed=seed)
+        parts = principal_parts(check_matrix("embeddings", embeddings), seed=seed, version=version)
     n = len(parts[0])
     start = _prior(prior, n)
     rows, told, passed = _answers(answered, answers, skipped, n)
@@ -140,7 +149,7 @@ def sharpen(
     if isinstance(n_next, bool) or int(n_next) != n_next or n_next < 0:
         raise InputError(f"n_next must be a whole number, 0 or more: got {n_next!r}.")
     apart = np.union1d(rows, passed)
-    features = describe_examples(parts, start, _codes(labels, n), seed)
+    features = describe_examples(parts, start, _codes(labels, n), seed, version)
     odds, probabilities = membership(features, rows, told, apart)
     scores = _told_first(odds, rows, told)
     still_open = np.ones(n, bool)

@@ -20,6 +20,7 @@ from backend.sharpen import (
     tally,
 )
 from backend.sharpen.counting import count_members, draw
+from backend.sharpen.learner import describe_examples
 
 N, D = 1500, 12
 
@@ -64,6 +65,38 @@ def test_answers_sharpen_the_ranking_and_stand_where_they_were_told(planted: Any
     )
     for name in ("scores", "probabilities", "next", "chances", "audit", "audit_weights"):
         np.testing.assert_array_equal(getattr(told, name), getattr(again, name))
+
+
+def test_a_label_s_mean_is_taken_off_and_a_rare_label_keeps_its_place() -> None:
+    random = np.random.default_rng(1)
+    part = random.normal(3, 1, size=(90, 4)).astype(np.float32)
+    labels = np.r_[np.zeros(60, int), np.ones(29, int), 2]
+    seen = describe_examples((part,), np.zeros(90), labels, 0).parts[0]
+    for label in range(3):
+        mine = part[labels == label].astype(float)
+        mean = mine.sum(axis=0) / (len(mine) + 20)
+        np.testing.assert_allclose(seen[labels == label], mine - mean, atol=1e-5)
+    for kept in (
+        describe_examples((part,), np.zeros(90), None, 0),
+        describe_examples((part,), np.zeros(90), labels, 0, version=1),
+    ):
+        np.testing.assert_array_equal(kept.parts[0], part)
+
+
+def test_an_earlier_version_ranks_as_it_did(planted: Any) -> None:
+    x, members, prior, labels = planted
+    rows = ranking(prior)[:30]
+    now, then = (
+        sharpen(x, prior, rows, members[rows], labels=labels, version=version).scores
+        for version in (2, 1)
+    )
+    assert not np.array_equal(now, then)
+    parts = principal_parts(x, version=1)
+    np.testing.assert_allclose(
+        [one.std(axis=0).mean() * one.shape[1] ** 0.5 for one in parts], 2, rtol=0.05
+    )
+    again = sharpen(None, prior, rows, members[rows], labels=labels, parts=parts, version=1)
+    np.testing.assert_array_equal(again.scores, then)
 
 
 def test_the_count_holds_the_truth_on_even_draws_and_on_noise(planted: Any) -> None:

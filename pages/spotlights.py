@@ -93,18 +93,21 @@ def page() -> None:
             st.info("No region stands out from the rest: the losses are equal, or too few.")
         choice = groups.choose_group(choices, final=done, verdicts=trusted.verdicts())
         if facts is not None:
-            claims.show_detail(choice, facts)
-            claims.show_explained(facts, len(regions))
-        if method == search.SPOTLIGHTS and result is not None and result.meta.get("notes"):
-            st.caption(" ".join(text.plain(note, limit=300) for note in result.meta["notes"]))
-        if result is not None and regions:
-            claims.show_fewer(method, result.meta["regions"])
-        with st.container(horizontal=True, vertical_alignment="center"):
+            with st.container(key="list_detail"):  # as high for every group: nothing below moves
+                claims.show_detail(choice, facts)
+        with st.container(horizontal=True, vertical_alignment="center", key="list_notes"):
             if facts is not None:
-                claims.offer_more(bundle.digest, facts, len(regions))
+                claims.show_explained(facts, len(regions))
+            if method == search.SPOTLIGHTS and result is not None and result.meta.get("notes"):
+                st.caption(" ".join(text.plain(note, limit=300) for note in result.meta["notes"]))
+            if result is not None and regions:
+                claims.show_fewer(method, result.meta["regions"])
             if regions:
                 groups.explain_numbers(method)
             trusted.follow()
+        with st.container(horizontal=True, vertical_alignment="center", key="list_acts"):
+            if facts is not None:
+                claims.offer_more(bundle.digest, facts, len(regions))
             if choice.found and not choice.sampled:
                 tagging.rename_form(bundle, choice)
                 if method == search.REGIONS:

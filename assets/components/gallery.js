@@ -171,6 +171,7 @@ class Gallery {
       dialog.addEventListener("close", () => this.focus(this.at));
     }
     this.outside = (event) => this.pressedOutside(event);
+    this.skipped = (event) => this.skipTo(event);
   }
 
   tileFrom(event) {
@@ -196,6 +197,7 @@ class Gallery {
       }
     }
     document.addEventListener("keydown", this.outside);
+    document.addEventListener("click", this.skipped);
     if (this.key !== data.key) this.rebuild(data, had);
     const marks = {
       texts: data.texts, pictures: data.pictures, columned: data.columns.length,
@@ -445,6 +447,14 @@ class Gallery {
     if (this.act(press)) event.preventDefault();
   }
 
+  // The link at the head of the page leads to the first gallery on it.
+  skipTo(event) {
+    if (event.defaultPrevented || this.data.opening || !event.target.closest?.('a[href="#examples"]')) return;
+    if (!this.tiles.length || !this.grid.isConnected) return;
+    event.preventDefault();
+    this.focus(this.at);
+  }
+
   clicked(event) {
     const tile = this.tileFrom(event);
     if (!tile || event.detail > 1) return;
@@ -501,6 +511,7 @@ class Gallery {
 
   leave() {
     document.removeEventListener("keydown", this.outside);
+    document.removeEventListener("click", this.skipped);
     clearTimeout(this.turning);
     if (this.channel) this.channel.watchers.delete(this.watch);
   }

@@ -24,8 +24,8 @@ def show_group(
     """Look at the chosen group and tag it; ``choices`` are the groups it can stand beside.
 
     ``more`` are views only this page has: name and what shows it. One that shows a group of its own
-    returns it, with the ids picked in it: that is what is tagged then. ``bar`` is where tagging
-    goes; beside the views by default.
+    returns it, with the ids picked in it: that is what is tagged then. ``bar`` is where undo and
+    history go; beside the tags by default.
     """
     tagging.follow_others(bundle)
     known.know_groups(bundle, choices)
@@ -39,10 +39,10 @@ def show_group(
     if len(choices) < 2:
         without.append("Side by side")
     with st.container(horizontal=True, vertical_alignment="center", key="group_bar"):
-        with st.container(width="content"):
+        with st.container(width="content", key="group_views"):
             view = ways.choose_view(bundle, without=tuple(without))
-        asking = st.container(width="content")
-        bar = bar or st.container(width="stretch")
+        acts = st.container(horizontal=True, vertical_alignment="center", key="group_acts")
+        st.html('<span id="examples" tabindex="-1"></span>')
     picked: list[str] = []
     if view in more:
         own = more[view]()
@@ -50,9 +50,8 @@ def show_group(
             choice, picked = own
     else:
         picked = ways.show_view(bundle, view, choice, choices)
-    with bar:
-        tagging.show_bar(bundle, choice, picked)
-    if not choice.sampled:
-        with asking, st.container(horizontal=True, gap="small"):
+    with acts:
+        if not choice.sampled:
             ask.start_form(bundle, choice)
             sharpening.start_button(bundle, choice, picked)
+        tagging.show_bar(bundle, choice, picked, end=bar)

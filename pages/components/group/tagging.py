@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
@@ -24,14 +25,19 @@ FOLLOW_S = 3.0
 REST_S = 1.5
 
 
-def show_bar(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
-    """Tag what is picked, or the whole group; a region of a sample is not one to keep."""
+def show_bar(
+    bundle: Bundle, choice: Choice, picked: list[str], *, end: DeltaGenerator | None = None
+) -> None:
+    """Tag what is picked, or the whole group; a region of a sample is not one to keep.
+
+    ``end`` is where undo, history and the file go; behind the buttons by default.
+    """
     ids = [] if choice.sampled else bundle.ids[choice.group.rows].tolist()
     words = f"group {choice.number}" if choice.number else choice.name
     targets = [(words, ids, choice.source)]
     if picked:
         targets.insert(0, ("picked", picked, {"kind": "picked", "from": choice.source}))
-    tag_bar(bundle, targets)
+    tag_bar(bundle, targets, end=end)
 
 
 def rename_form(bundle: Bundle, choice: Choice) -> None:
@@ -52,7 +58,12 @@ def _rename(digest: str, choice: Choice) -> None:
         st.session_state[keys.NOTICE] = (text.plain(error, limit=300), ":material/error:")
 
 
-def tag_bar(bundle: Bundle, targets: Sequence[tuple[str, list[str], dict[str, Any]]]) -> None:
+def tag_bar(
+    bundle: Bundle,
+    targets: Sequence[tuple[str, list[str], dict[str, Any]]],
+    *,
+    end: DeltaGenerator | None = None,
+) -> None:
     """Name a tag and put it on one of the targets: (words for the button, ids, where they come from)."""
     counts = services.known().tag_counts(bundle.digest)
     with st.container(
@@ -83,10 +94,18 @@ def tag_bar(bundle: Bundle, targets: Sequence[tuple[str, list[str], dict[str, An
                 args=(bundle.digest, ids, source),
                 help=_why_not(ids, source, name),
             )
-        history_buttons(bundle)
-        if counts:
-            download_button(bundle)
+        if end is None:
+            _show_end(bundle, counts)
+    if end is not None:
+        with end:
+            _show_end(bundle, counts)
     show_notice()
+
+
+def _show_end(bundle: Bundle, counts: Mapping[str, int]) -> None:
+    history_buttons(bundle)
+    if counts:
+        download_button(bundle)
 
 
 def _why_not(ids: list[str], source: dict[str, Any], name: str | None) -> str | None:

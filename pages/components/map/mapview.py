@@ -73,11 +73,7 @@ def controls(bundle: Bundle, tags: pd.DataFrame) -> MapOptions:
         help="PCA keeps large distances, UMAP (McInnes et al. 2018) keeps neighbours. "
         "Regions are found in the full space, never on the map.",
     )
-    hide = st.toggle(
-        "Hide filtered",
-        key=keys.HIDE_FILTERED,
-        help="Off: what the filters set aside stays on the map in grey. On: it is not drawn.",
-    )
+    hide = bool(st.session_state.get(keys.HIDE_FILTERED, False))
     return MapOptions(colour_by or offered[0], method or METHODS[0], hide)
 
 
@@ -152,8 +148,14 @@ def _take(bundle: Bundle, gesture: pointmap.Gesture, job: Job, method: str) -> N
 
 
 def _notes(meta: Mapping[str, Any], waiting: Job | None) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", key="map_notes"):
         st.caption(text.plain(meta.get("note", ""), limit=500), width="stretch")
+        st.toggle(
+            "Hide filtered",
+            key=keys.HIDE_FILTERED,
+            persist_state="session",
+            help="Off: what the filters set aside stays on the map in grey. On: it is not drawn.",
+        )
         if waiting is not None:
             follow(waiting, what="UMAP layout")
 

@@ -31,6 +31,7 @@ def choose_bundle() -> Bundle | None:
     that what is below keeps its place, and with it files that are just being uploaded.
     """
     with st.container():
+        st.html('<a class="skip" href="#examples">Skip to the examples</a>')
         return _chosen_bundle()
 
 

@@ -252,6 +252,23 @@ class Bundle:
             margins[start : start + step] = label_margin(chances, self.label_codes[taken])
         return margins
 
+    def class_chances(self, name: str) -> NDArray[np.float64] | None:
+        """Probability that the model gives to one class, shape (n,).
+
+        None without probabilities and logits, and for a class that they have no column of.
+        """
+        scores = self.probabilities if self.probabilities is not None else self.logits
+        names = self.class_names or ()
+        if scores is None or name not in names or len(names) != scores.shape[1]:
+            return None
+        place, chances = names.index(name), np.empty(self.n)
+        step = rows_per_step(scores.shape[1])
+        for start in range(0, self.n, step):
+            block = scores[start : start + step]
+            own = softmax(block) if self.probabilities is None else block
+            chances[start : start + step] = own[:, place]
+        return chances
+
     @cached_property
     def accuracy(self) -> float | None:
         """Share of correct predictions, a fraction in [0, 1]."""

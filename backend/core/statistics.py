@@ -216,3 +216,17 @@ def mean_of(values: NDArray[Any]) -> float:
     if peak < 1e290:  # the sum of that many is a number
         return float(held.mean()) if len(held) else float("nan")
     return peak * float((held / peak).mean())
+
+
+def average_precision(scores: NDArray[np.float64], hits: NDArray[np.bool_]) -> float:
+    """Area under the precision-recall steps of a ranking, highest score first.
+
+    Equal scores enter together. NaN when nothing is to be found.
+    """
+    if not hits.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    found = np.cumsum(hits[order])
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+    gained = np.diff(found[ends], prepend=0)
+    return float((gained * found[ends] / (ends + 1)).sum() / found[-1])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from backend.core.arrays import as_numpy, check_matrix
 from backend.core.errors import InputError
+from backend.core.statistics import average_precision
 
 
 @dataclass(frozen=True)
@@ -131,20 +132,6 @@ def long_tails(
         curves=_curves(values, subsets),
         separation=_separation(values, subsets),
     )
-
-
-def average_precision(scores: NDArray[np.float64], hits: NDArray[np.bool_]) -> float:
-    """Area under the precision-recall steps of a ranking, highest score first.
-
-    Equal scores enter together. NaN when nothing is to be found.
-    """
-    if not hits.any():
-        return float("nan")
-    order = np.argsort(-scores, kind="stable")
-    found = np.cumsum(hits[order])
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-    gained = np.diff(found[ends], prepend=0)
-    return float((gained * found[ends] / (ends + 1)).sum() / found[-1])
 
 
 def _check_variants(msp: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:

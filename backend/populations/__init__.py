@@ -1,13 +1,6 @@
 """Populations of models: who pays for compression, whom a model serves worst, seed to seed."""
 
-from backend.populations.answers import (
-    OWN,
-    Answer,
-    Evaluation,
-    answer,
-    cie_mask,
-    most_divergent,
-)
+from backend.populations.answers import answer, cie_mask, most_divergent
 from backend.populations.audit import (
     audit,
     audit_gaps,
@@ -25,6 +18,7 @@ from backend.populations.ensemble import (
     compression_levels,
     make_ensemble,
 )
+from backend.populations.evaluation import OWN, Answer, Evaluation
 from backend.populations.modal import modal_label, taxicab
 from backend.populations.overlap import (
     SharedCounts,
@@ -50,8 +44,12 @@ from backend.populations.pies import (
     select_pies,
     surest_first,
 )
+from backend.populations.rates.pairs import counterfactual_pairs
+from backend.populations.rates.shades import shades_table
+from backend.populations.rates.split import split_votes
+from backend.populations.rates.thresholds import rates_at, score_quality, threshold_curves
+from backend.populations.rates.worst import GroupAccuracies, group_accuracies
 from backend.populations.review import review_order, review_summary
-from backend.populations.split import split_votes
 from backend.populations.stress.loadings import (
     LoadingTrend,
     is_measured,
@@ -87,6 +85,7 @@ __all__ = [
     "Ensemble",
     "Evaluation",
     "ExampleVotes",
+    "GroupAccuracies",
     "LoadingTrend",
     "PairCounts",
     "Payer",
@@ -106,6 +105,7 @@ __all__ = [
     "compare_populations",
     "compression_levels",
     "count_shared",
+    "counterfactual_pairs",
     "deviation_pca",
     "disaggregate",
     "disagreement",
@@ -113,6 +113,7 @@ __all__ = [
     "failure_iou",
     "family_overlap",
     "fisher_interval",
+    "group_accuracies",
     "group_losses",
     "group_rows",
     "group_tests",
@@ -127,12 +128,15 @@ __all__ = [
     "pie_accuracy",
     "pie_representation",
     "rate_intervals",
+    "rates_at",
     "read_stress_table",
     "review_order",
     "review_summary",
     "sampling_sd",
+    "score_quality",
     "scored_models",
     "select_pies",
+    "shades_table",
     "split_votes",
     "stress_columns",
     "stress_report",
@@ -141,5 +145,6 @@ __all__ = [
     "table_robustness",
     "target_audit",
     "taxicab",
+    "threshold_curves",
     "who_pays",
 ]

@@ -7,7 +7,6 @@ code. Everything is asked by name and options of plain JSON.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,51 +29,27 @@ from backend.populations.class_change import class_change
 from backend.populations.compare import compare_populations
 from backend.populations.disaggregate import disaggregate
 from backend.populations.ensemble import Ensemble
+from backend.populations.evaluation import (
+    Answer,
+    Evaluation,
+    chosen_in,
+    ensemble_in,
+    labelled_in,
+    one_model,
+    pair_in,
+)
 from backend.populations.modal import modes, taxicab
 from backend.populations.overlap import failure_iou, family_overlap, pair_disagreements
 from backend.populations.payers import accuracy_change
 from backend.populations.pies import pie_representation
+from backend.populations.rates.questions import pairs, shades, thresholds, worst
 from backend.populations.stress.report import deviation_pca
 from backend.populations.stress.table import group_tests
 
 MODAL, TAXICAB = "modal", "taxicab"
-OWN = "the bundle's predictions"
 MOST_COMPONENTS = 3
 MOST_MODELS = 80
 """Models compared pair by pair at most: more make no readable heat map."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What is known of n examples.
-
-    Attributes
-    ----------
-    ensemble : Ensemble or None
-        Populations of models.
-    labels, predictions : array of shape (n,) or None
-        Names of the true classes, and of those one model predicts.
-    losses : float array of shape (n,)
-    attributes : {name: array of shape (n,)}
-        Categories.
-    scores : float array of shape (m, e) or None
-        Scores of m models on e examples, for the principal components.
-    """
-
-    ensemble: Ensemble | None
-    labels: NDArray[Any] | None
-    predictions: NDArray[Any] | None
-    losses: NDArray[np.float64]
-    attributes: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    scores: NDArray[Any] | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Arrays and tables by name."""
-
-    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def answer(
@@ -130,50 +105,21 @@ def most_divergent(divergence: NDArray[np.float64], share: float) -> NDArray[np.
     return chosen & (divergence > 0)
 
 
-def _ensemble(data: Evaluation) -> Ensemble:
-    if data.ensemble is None:
-        raise InputError("this needs populations of models: the bundle has none.")
-    return data.ensemble
-
-
-def _labelled(data: Evaluation) -> tuple[Ensemble, NDArray[np.int32]]:
-    ensemble = _ensemble(data)
-    if ensemble.labels is None:
-        raise InputError("this compares answers with true labels: the bundle has none.")
-    return ensemble, ensemble.labels
-
-
-def _pair(
-    ensemble: Ensemble, options: Mapping[str, Any]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    for role in ("baseline", "compressed"):
-        if options[role] not in ensemble.populations:
-            raise InputError(
-                f"{role} must be one of {', '.join(map(repr, ensemble.populations))}: "
-                f"got {options[role]!r}."
-            )
-    return ensemble.populations[options["baseline"]], ensemble.populations[options["compressed"]]
-
-
-def _chosen(data: Evaluation, options: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    return {name: data.attributes[name] for name in options["attributes"]}
-
-
 def compare(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
     """All populations beside the baseline.
 
     Arrays and tables of ``BaselineComparison``.
     """
     found = compare_populations(
-        _ensemble(data), options["baseline"], tie=options["tie"], progress=progress
+        ensemble_in(data), options["baseline"], tie=options["tie"], progress=progress
     )
     return Answer(found.arrays, {"counts": found.counts, "accuracy": found.accuracy})
 
 
 def classes(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
     """``class_change`` with the classes' names, and the change of accuracy as ``overall``."""
-    ensemble, labels = _labelled(data)
-    pair = _pair(ensemble, options)
+    ensemble, labels = labelled_in(data)
+    pair = pair_in(ensemble, options)
     table = class_change(*pair, labels)
     change = accuracy_change(*pair, labels)
     names = np.asarray(ensemble.names, dtype=object)
@@ -184,11 +130,11 @@ def classes(data: Evaluation, options: Mapping[str, Any], progress: Progress) ->
 
 def subgroups(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
     """``disaggregate`` for a positive class given by name."""
-    ensemble, labels = _labelled(data)
+    ensemble, labels = labelled_in(data)
     table = disaggregate(
-        *_pair(ensemble, options),
+        *pair_in(ensemble, options),
         labels,
-        _chosen(data, options),
+        chosen_in(data, options),
         positive=_position(ensemble, options["positive"]),
         order=options["order"],
     )
@@ -204,9 +150,9 @@ def _position(ensemble: Ensemble, name: str) -> int:
 
 def representation(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
     """``pie_representation`` over the chosen attributes."""
-    first, second = _pair(_ensemble(data), options)
+    first, second = pair_in(ensemble_in(data), options)
     mask = cie_mask(first, second, kind=options["kind"], share=options["share"], tie=options["tie"])
-    table = pie_representation(mask, _chosen(data, options))
+    table = pie_representation(mask, chosen_in(data, options))
     return Answer(tables={"representation": table.assign(value=table["value"].astype(str))})
 
 
@@ -219,8 +165,8 @@ def served(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> 
     labels or predictions only losses are compared.
     In target mode the rows have a class, and no mean loss.
     """
-    attributes = _chosen(data, options)
-    labels, predictions = _one_model(data, options)
+    attributes = chosen_in(data, options)
+    labels, predictions = one_model(data, options)
     order, min_n = options["order"], options["min_n"]
     if options["mode"] == "target":
         if labels is None or predictions is None:
@@ -269,25 +215,13 @@ def _any_error(
     return {"error": found["mean_loss"].to_numpy(), "error_low": low, "error_high": high}
 
 
-def _one_model(
-    data: Evaluation, options: Mapping[str, Any]
-) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-    """Labels and predictions by name."""
-    if options["source"] == OWN:
-        return data.labels, data.predictions
-    ensemble, truth = _labelled(data)
-    names = np.asarray(ensemble.names, dtype=object)
-    models = ensemble.populations[options["source"]]
-    return names[truth], names[models[int(options["model"])]]
-
-
 def robustness(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
     """Accuracy of every population on every test.
 
     Table ``robustness``: ``population``, ``metric``, ``n_models``, ``accuracy`` (mean over models)
     with its t interval ``low`` and ``high``.
     """
-    ensemble, _ = _labelled(data)
+    ensemble, _ = labelled_in(data)
     rows = []
     for at, name in enumerate(ensemble.populations):
         progress(at / len(ensemble.populations), f"measuring {name}")
@@ -308,7 +242,7 @@ def tests(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> A
     ``metric``, ``n``, ``disagreement`` (the mean over pairs of models) and ``low`` and ``high``,
     the pairs that agree most and least; NaN for one model.
     """
-    ensemble, _ = _labelled(data)
+    ensemble, _ = labelled_in(data)
     name = options["population"]
     groups = _groups(data, options)
     metrics, sizes = group_tests(ensemble.correct(name), groups, min_n=options["min_n"])
@@ -326,7 +260,7 @@ def tests(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> A
 def _groups(data: Evaluation, options: Mapping[str, Any]) -> dict[str, NDArray[np.bool_]]:
     """Each value of the chosen attributes, and each tag: {name: rows}."""
     groups = {}
-    for name, values in _chosen(data, options).items():
+    for name, values in chosen_in(data, options).items():
         texts = pd.Series(values, dtype=object)
         texts = texts.mask(texts.isna() | (texts == ""), "unknown").astype(str)
         codes, levels = pd.factorize(texts)
@@ -348,7 +282,7 @@ def components(data: Evaluation, options: Mapping[str, Any], progress: Progress)
     Arrays: ``explained`` (k,), ``loadings`` (3 at most, e), ``scores`` (M, 3 at most).
     """
     if options["population"]:
-        ensemble, _ = _labelled(data)
+        ensemble, _ = labelled_in(data)
         values: Any = ensemble.correct(options["population"]).astype(np.float64)
     elif data.scores is not None:
         values = data.scores[options["models"]] if options["models"] else data.scores
@@ -373,7 +307,7 @@ def overlap(data: Evaluation, options: Mapping[str, Any], progress: Progress) ->
     Tables: ``models`` (``population``, ``model`` counted from 1 within it, ``n_failed``) and
     ``families`` as ``family_overlap``.
     """
-    ensemble, _ = _labelled(data)
+    ensemble, _ = labelled_in(data)
     chosen = options["populations"] or list(ensemble.populations)
     each = max(1, MOST_MODELS // len(chosen))
     failed, owners = [], []
@@ -398,6 +332,10 @@ QUESTIONS: dict[str, Callable[[Evaluation, Mapping[str, Any], Progress], Answer]
     "subgroups": subgroups,
     "representation": representation,
     "audit": served,
+    "worst": worst,
+    "thresholds": thresholds,
+    "pairs": pairs,
+    "shades": shades,
     "tests": tests,
     "robustness": robustness,
     "components": components,

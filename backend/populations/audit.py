@@ -69,6 +69,18 @@ def audit(
     encoded = encode(labels=labels, predictions=predictions)
     is_positive = positive_mask(encoded.names, positive)
     truth, said = (is_positive[part] for part in encoded.parts)
+    return confusion(truth, said, attributes, order=order, min_n=min_n)
+
+
+def confusion(
+    truth: NDArray[np.bool_],
+    said: NDArray[np.bool_],
+    attributes: Mapping[str, Any],
+    *,
+    order: int = 2,
+    min_n: int = 30,
+) -> pd.DataFrame:
+    """``audit`` of who is positive and who is called so, both bool arrays of shape (n,)."""
     tables = []
     for cells in attribute_cells(attributes, len(truth), order):
         counts = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
@@ -44,8 +45,9 @@ def attribute_cells(attributes: Mapping[str, Any], n: int, order: int) -> Iterat
     Parameters
     ----------
     attributes : {name: array-like of shape (n,)}
-        Categories. A missing value, or an empty text, is the level "unknown", which sorts last; other levels are in
-        sorted order. Attributes combine in the order given.
+        Categories. A missing value, or an empty text, is the level "unknown", which sorts last;
+        other levels are in sorted order, ranges such as "5–10" by where they begin. Attributes
+        combine in the order given.
     order : int
         Attributes combined at most: 1, 2 or 3.
 
@@ -86,10 +88,7 @@ def _levels(name: str, values: Any, n: int) -> tuple[NDArray[np.int64], list[str
             f"and {n} examples."
         )
     codes, found = pd.factorize(column)
-    try:
-        order = sorted(range(len(found)), key=lambda code: found[code])
-    except TypeError:  # numbers beside names have no order of their own
-        order = sorted(range(len(found)), key=lambda code: str(found[code]))
+    order = level_order(found)
     # Values that read alike are one group: a level called "unknown" and missing values, 1 and "1".
     texts = list(dict.fromkeys(str(found[code]) for code in order if str(found[code]) != UNKNOWN))
     if (codes < 0).any() or any(str(level) == UNKNOWN for level in found):
@@ -97,6 +96,37 @@ def _levels(name: str, values: Any, n: int) -> tuple[NDArray[np.int64], list[str
     place = {text: code for code, text in enumerate(texts)}
     lookup = np.array([place[str(level)] for level in found] + [place.get(UNKNOWN, -1)])
     return lookup[codes].astype(np.int64), texts
+
+
+_RANGE = re.compile(r"([−-]?[\d.]+(?:e[+−-]?\d+)?)(?:–[−-]?[\d.]+(?:e[+−-]?\d+)?)?")
+"""A number, or a range as numeric columns are cut into: 0.12–0.34, −5–2."""
+
+
+def level_order(found: Sequence[Any]) -> list[int]:
+    """Positions of the different values of an attribute in the order in which they are listed.
+
+    Sorted; ranges of numbers by where they begin ("5–10" before "10–20", which as text it is not);
+    numbers beside names, which have no order of their own, as text.
+    """
+    places = range(len(found))
+    begins = [_begin(value) for value in found if str(value) != UNKNOWN]
+    if any("–" in str(value) for value in found) and None not in begins:
+        # A missing value that stands as "unknown" comes last.
+        ends = [_begin(value) for value in found]
+        return sorted(places, key=lambda code: (ends[code] is None, ends[code] or 0.0))
+    try:
+        return sorted(places, key=lambda code: found[code])
+    except TypeError:
+        return sorted(places, key=lambda code: str(found[code]))
+
+
+def _begin(value: Any) -> float | None:
+    """Where a range begins, or the number; None for other text."""
+    match = _RANGE.fullmatch(str(value))
+    try:
+        return float(match.group(1).replace("−", "-")) if match else None
+    except ValueError:
+        return None
 
 
 def positive_mask(names: NDArray[Any], positive: Any) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from scipy.special import gammaln
 from backend.core.errors import InputError
 from backend.core.sampling import random_rows
 from backend.core.statistics import adjust_p, wilson_interval
+from backend.populations.cells import level_order
 from backend.populations.encode import check_mask, check_populations
 from backend.populations.modal import modes
 
@@ -191,10 +192,7 @@ def pie_representation(mask: Any, attributes: Mapping[str, Any]) -> pd.DataFrame
                 f"and {n} examples."
             )
         codes, found = pd.factorize(column)
-        try:
-            order = sorted(range(len(found)), key=lambda code: found[code])
-        except TypeError:  # numbers beside names have no order of their own
-            order = sorted(range(len(found)), key=lambda code: str(found[code]))
+        order = level_order(found)
         levels = [*(found[code] for code in order), *(["unknown"] if (codes < 0).any() else [])]
         place = np.empty(len(found) + 1, dtype=np.int64)  # the last one is for a missing value
         place[order] = np.arange(len(order))

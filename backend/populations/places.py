@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backend.core.errors import InputError
-from backend.populations.audit import group_rows
+from backend.populations.audit import RATES, WORSE_WHEN_HIGH, group_rows
 from backend.populations.cells import EVERYBODY, attribute_cells
 
 
@@ -92,13 +92,18 @@ def out_of(table: pd.DataFrame, metric: str) -> NDArray[np.int64]:
     return table[name if name in table else "n"].to_numpy(np.int64)
 
 
-def worst_first(table: pd.DataFrame, metric: str, *, min_n: int = 1) -> pd.DataFrame:
-    """Groups in which a rate is defined, the highest first; everybody is left out.
+def worse_when_low(metric: str) -> bool:
+    """Whether a low value of this rate means that a group is served badly."""
+    return metric in RATES and metric not in WORSE_WHEN_HIGH
 
-    Those that are out of fewer than ``min_n`` examples come after all others. Ties stay in order.
+
+def worst_first(table: pd.DataFrame, metric: str, *, min_n: int = 1) -> pd.DataFrame:
+    """Groups in which a rate is defined, the worst served first; everybody is left out.
+
+    Worst is highest for rates of failure and losses, lowest for accuracy, PPV, TPR and TNR. Those that are out of fewer than ``min_n`` examples come after all others. Ties stay in order.
     """
     held = table[table[metric].notna() & (table["group"] != EVERYBODY)]
-    held = held.sort_values(metric, ascending=False, kind="stable")
+    held = held.sort_values(metric, ascending=worse_when_low(metric), kind="stable")
     small = out_of(held, metric) < min_n
     return pd.concat([held[~small], held[small]])
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 TRUE_CLASS = "true class"
 """Stands for the label where columns are named, unless the bundle has a column called so."""
+PAIR_ID = "pair_id"
+"""The column that says which examples are versions of one: counterfactual pairs."""
 MOST_VALUES = 60
 """Columns of text with more different values are names or texts, not groups."""
 _TABLE = "table."
@@ -113,6 +115,8 @@ def evaluation_of(bundle: Bundle, attributes: Sequence[str] = ()) -> Evaluation:
         bundle.losses,
         {name: category_column(bundle, name) for name in attributes},
         bundle.extras.get("stress_scores"),
+        bundle.class_chances,
+        bundle.examples[PAIR_ID].to_numpy() if PAIR_ID in bundle.attributes else None,
     )
 
 
@@ -164,7 +168,7 @@ def _check_populations(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.populations:run_populations",
-    version=3,
+    version=4,
     defaults={"what": "compare", "options": {}},
     check=_check_populations,
 )

@@ -34,6 +34,11 @@ ASKED: list[tuple[str, dict[str, Any]]] = [
     ("representation", {**PAIR, "attributes": ["place"], "kind": "modal", "share": 0.1, "tie": "largest"}),
     ("audit", {**AUDIT, "mode": "generic"}),
     ("audit", {**AUDIT, "mode": "target"}),
+    ("worst", AUDIT),
+    ("thresholds", AUDIT),
+    ("pairs", {**AUDIT, "attributes": ["version"]}),
+    ("shades", {**AUDIT, "mode": "target"}),
+    ("shades", {**AUDIT, "mode": "generic"}),
     ("tests", {"population": "pruned", "attributes": ["place"], "tags": {"odd": [1, 3]}, "min_n": 2}),
     ("robustness", {"attributes": ["place"], "tags": {}, "min_n": 2}),
     ("components", {"population": "pruned", "models": []}),
@@ -47,14 +52,16 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     labels = random.integers(0, 2, 120)
     said = np.where(random.random((2, 4, 120)) < 0.8, labels, 1 - labels)
     place = np.where(random.random(120) < 0.3, "", "near")  # a missing text makes a group too
+    paired = {"pair_id": np.arange(120) // 2, "version": ["light", "dark"] * 60}
     path = write_bundle(
         tmp_path_factory.mktemp("bundle") / "b",
         embeddings=random.normal(size=(120, 3)),
         losses=random.random(120),
         labels=labels,
         predictions=said[0, 0],
+        probabilities=np.eye(3)[said[0, 0]] * 0.7 + 0.1,
         classes=["a", "b <b>", "never"],
-        examples=pd.DataFrame({"id": np.arange(120).astype(str), "place": place}),
+        examples=pd.DataFrame({"id": np.arange(120).astype(str), "place": place, **paired}),
         populations={"baseline": said[0], "pruned": said[1]},
     )
     return read_bundle(path)

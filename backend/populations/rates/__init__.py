@@ -1,0 +1,1 @@
+"""How one or more models serve groups: worst groups, thresholds, counterfactual pairs, one table."""

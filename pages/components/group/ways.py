@@ -91,7 +91,7 @@ def show_table(bundle: Bundle, choice: Choice) -> list[str]:
         key=f"table_{choice.key}",
         height=420,
         column_order=[*first, *(name for name in frame if name not in first)],
-        column_config=tables.number_columns(frame) | full | {MARGIN: margin_column()},
+        column_config=tables.number_columns(shown) | full | {MARGIN: margin_column()},
         lazy=False,
     )
     return frame["id"].iloc[event.selection.rows].tolist()

@@ -16,6 +16,7 @@ from backend.core.content import content_key
 from backend.jobs import Job
 from backend.map.coding import count_codes
 from backend.map.contours import DensityLines, member_lines
+from backend.map.framing import Framed, framed
 from backend.views import Drawn, Looked
 from backend.views.state import SHAPES
 from pages.components.gallery import media
@@ -116,24 +117,34 @@ def show_map(
             st.skeleton(height=HEIGHT)
         return
     result = job.result()
+    frame = _framed(job.key, result["xy"])
+    cut = frame is not None and not st.session_state.get(keys.MAP_WHOLE, False)
+    xy = frame.xy if cut and frame is not None else result["xy"]
+    drawn = f"{job.key}-framed" if cut else job.key
     coded = colours.coding(bundle, colour_by, choices, chosen, tags)
     state = _state(bundle.n, looked)
     gesture = pointmap.show(
         keys.MAP_CHART,
         digest=bundle.digest,
-        projection=job.key,
-        xy=result["xy"],
+        projection=drawn,
+        xy=xy,
         codes=coded.codes,
         palette=list(coded.colours),
         legend=_legend(coded, colour_by, looked),
         state=state,
-        contours=_contours(job, choices, chosen, result["xy"]),
+        contours=_contours(drawn, choices, chosen, xy),
         item_prefix=media.item_url(bundle.digest),
         height=HEIGHT,
         hide_filtered=options.hide,
         label=f"Map of {bundle.n} examples, {method}, coloured by {colour_by}.",
     )
-    _notes(result.meta, umap if umap is not job and umap is not pca else None)
+    _notes(
+        result.meta,
+        umap if umap is not job and umap is not pca else None,
+        outside=0 if frame is None else frame.outside,
+        cut=cut,
+        n=bundle.n,
+    )
     if gesture is not None:  # a pinned preview needs nothing from here
         _take(bundle, gesture, job, method)
         st.rerun()
@@ -147,9 +158,34 @@ def _take(bundle: Bundle, gesture: pointmap.Gesture, job: Job, method: str) -> N
         selection.select(bundle, drawn, gesture.op)
 
 
-def _notes(meta: Mapping[str, Any], waiting: Job | None) -> None:
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _framed(layout: str, _xy: NDArray[Any]) -> Framed | None:
+    return framed(_xy)
+
+
+def _notes(
+    meta: Mapping[str, Any],
+    waiting: Job | None,
+    *,
+    outside: int = 0,
+    cut: bool = False,
+    n: int = 0,
+) -> None:
+    """What the map says of itself; ``outside`` of the ``n`` examples lie where it is ``cut`` off."""
+    note = text.plain(meta.get("note", ""), limit=500)
+    if cut:
+        lie = "lies" if outside == 1 else "lie"
+        note += f" {text.count(outside)} of {text.counted(n, 'example')} {lie} far outside, drawn at the edge."
     with st.container(horizontal=True, vertical_alignment="center", key="map_notes"):
-        st.caption(text.plain(meta.get("note", ""), limit=500), width="stretch")
+        st.caption(note, width="stretch")
+        if outside:
+            st.toggle(
+                "Whole range",
+                key=keys.MAP_WHOLE,
+                persist_state="session",
+                help="Off: the axes follow most examples, and a few far ones stand at the edge, where no "
+                "shape selects them. On: every example stands where it is, however small that makes the rest.",
+            )
         st.toggle(
             "Hide filtered",
             key=keys.HIDE_FILTERED,
@@ -188,13 +224,13 @@ def _legend(coded: Coding, colour_by: str, looked: Looked) -> pointmap.Kinds | p
 
 
 def _contours(
-    job: Job, choices: list[Choice], chosen: Choice | None, xy: NDArray[Any]
+    layout: str, choices: list[Choice], chosen: Choice | None, xy: NDArray[Any]
 ) -> list[pointmap.Contour]:
     return [
         pointmap.Contour(
             one.number,
             one.colour,
-            outline(job.key, xy, one.group.rows),
+            outline(layout, xy, one.group.rows),
             chosen=chosen is not None and chosen.key == one.key,
         )
         for one in choices

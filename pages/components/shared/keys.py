@@ -60,6 +60,7 @@ BRUSH_DOES = "brush_does"
 REPAIR_STRENGTH = "repair_strength"
 REPAIR_TRAIN = "repair_train"
 HIDE_FILTERED = "hide_filtered"
+MAP_WHOLE = "map_whole"
 
 # fields of one session
 STATE_READ = "_state_read"

@@ -21,3 +21,15 @@ def test_the_note_of_a_sampled_map_is_not_cut() -> None:
     assert not at.exception
     (caption,) = at.caption
     assert caption.value.replace("\\", "") == SAID
+
+
+def test_the_note_says_how_many_lie_outside_and_how_to_see_them() -> None:
+    def page() -> None:
+        from pages.components.map import mapview
+
+        mapview._notes({"note": "PCA."}, None, outside=2, cut=True, n=5000)
+
+    at = AppTest.from_function(page).run(timeout=30)
+    assert not at.exception
+    assert "2 of 5,000 examples lie far outside, drawn at the edge" in at.caption[0].value
+    assert [one.label for one in at.toggle] == ["Whole range", "Hide filtered"]

@@ -66,19 +66,30 @@ def remove_harmful(scores: Any, k: int | None = None, *, labels: Any = None) -> 
         if isinstance(k, bool) or int(k) != k or not 1 <= k < len(values):
             raise InputError(f"k must be a whole number from 1 to {len(values) - 1}: got {k!r}.")
         rows = order[: int(k)]
-    keep = np.ones(len(values), bool)
+    return removal_of(rows, len(values), labels)
+
+
+def removal_of(rows: NDArray[np.int64], n_train: int, labels: Any = None) -> Removal:
+    """The removal of these rows, in this order, and what it takes from each class.
+
+    Raises
+    ------
+    InputError
+        If nothing, or nothing of a class, would be left.
+    """
+    keep = np.ones(n_train, bool)
     keep[rows] = False
     if not keep.any():
-        raise InputError("every training example would be removed: choose a smaller k.")
+        raise InputError("every training example would be removed: remove fewer.")
     classes = None
     if labels is not None:
         classes = taken_from(keep, labels)
         if emptied := classes["class"][classes["removed"] == classes["n"]].tolist():
             raise InputError(
                 f"class {emptied[0]!r} would lose all its training examples, {len(rows)} of "
-                f"{len(values)} being removed. Remove fewer: choose k, or search for it."
+                f"{n_train} being removed. Remove fewer: choose k, or search for it."
             )
-    return Removal(rows, keep, len(values), classes)
+    return Removal(rows.astype(np.int64), keep, n_train, classes)
 
 
 def taken_from(keep: NDArray[np.bool_], labels: Any) -> pd.DataFrame:

@@ -18,7 +18,7 @@ MAKING = ("data", "models", "epochs", "workers", "keep")
 def add_options(command: ArgumentParser) -> None:
     """The options of ``demo``."""
     command.add_argument(
-        "name", metavar="NAME", help="name of the demo: fashion, compression or adult"
+        "name", metavar="NAME", help="name of the demo: fashion, compression, adult or marked"
     )
     command.add_argument(
         "--rebuild",

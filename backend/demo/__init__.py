@@ -1,6 +1,6 @@
 """The demo bundles: where they lie, and how they were made from real data.
 
-Two ship with Errorscope; the third is made on request, because its data is not ours to ship.
+Two ship with Errorscope; the others are made on request.
 ``demo_path`` only names a file. Making one loads torch: its module is imported where it is called.
 """
 
@@ -61,6 +61,13 @@ DEMOS: Mapping[str, Demo] = MappingProxyType(
             "backend.demo.adult",
             shipped=False,
         ),
+        "marked": Demo(
+            "fashion-mnist-marked.zip",
+            "fashion-mnist marked",
+            "A mark that goes with one class in training, and the training images that taught it.",
+            "backend.demo.marked",
+            shipped=False,
+        ),
     }
 )
 """Demos by name, the one that opens by itself first."""
@@ -72,8 +79,9 @@ def demo_path(name: str = "fashion") -> Path:
     Parameters
     ----------
     name : str
-        ``"fashion"``, ``"compression"`` or ``"adult"``. The last is not shipped: its place is in
-        the home folder, and it is there once ``python -m backend demo adult`` has made it.
+        ``"fashion"``, ``"compression"``, ``"adult"`` or ``"marked"``. The last two are not shipped:
+        their place is in the home folder, and they are there once ``python -m backend demo adult``
+        or ``demo marked`` has made them.
 
     Raises
     ------

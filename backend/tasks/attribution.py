@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from backend.bundle import Bundle
 
 METHODS = {
-    "scores": "scores of the bundle",
-    "influence": "influence of the last layer",
+    "scores": "Scores of the bundle",
+    "influence": "Influence of the last layer",
     "trak": "TRAK",
 }
 """Ways to score, the first that a bundle has being taken unless another is asked for."""
@@ -41,6 +41,8 @@ PROJECTED = 512
 EXACT = 4096
 """Parameters of the largest last layer that is solved exactly."""
 
+FEWEST = 10
+"""Examples of a group that is named as the worst by itself."""
 _AT_ONCE = 16
 
 Codes = NDArray[np.int64]
@@ -159,6 +161,42 @@ def run_attribution(
         "n_train": source.factored.n_train,
         "seconds": time.perf_counter() - began,
     }
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Examples of one label and value of each column.
+
+    Attributes
+    ----------
+    name : str
+    rows : int64 array
+    loss : float
+        Mean loss.
+    accuracy : float or None
+    """
+
+    name: str
+    rows: NDArray[np.int64]
+    loss: float
+    accuracy: float | None
+
+
+def cells_of(bundle: Bundle, columns: list[str]) -> list[Cell]:
+    """Groups of label x columns, highest mean loss first; those under ten examples come last."""
+    codes, names = _column_codes(bundle, columns)
+    losses = _means(bundle.losses, codes, len(names))
+    right = None if bundle.correct is None else _means(bundle.correct, codes, len(names))
+    found = [
+        Cell(
+            name,
+            np.flatnonzero(codes == at),
+            float(losses[at]),
+            None if right is None else float(right[at]),
+        )
+        for at, name in enumerate(names)
+    ]
+    return sorted(found, key=lambda one: (len(one.rows) < FEWEST, -one.loss))
 
 
 @dataclass(frozen=True)

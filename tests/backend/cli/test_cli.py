@@ -315,7 +315,7 @@ def test_options_that_do_not_go_together(arguments, capsys):
 
 def test_demo_tells_where_it_is_or_how_to_make_it(run, tmp_path, monkeypatch):
     assert (
-        "demo must be one of 'fashion', 'compression', 'adult': got 'mnist'"
+        "demo must be one of 'fashion', 'compression', 'adult', 'marked': got 'mnist'"
         in run("demo", "mnist")[2]
     )
     shipped = tmp_path / "fashion.zip"

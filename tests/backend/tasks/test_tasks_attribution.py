@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from backend.attribution import default_regularizer, group_alignment, trak_scores
@@ -12,6 +16,17 @@ from backend.core.errors import InputError
 from backend.core.progress import ignore_progress
 from backend.tasks import complete_options
 from backend.tasks.attribution import attributable, run_attribution
+from backend.tasks.removal import (
+    KEPT,
+    MANIFEST,
+    REMOVED,
+    RemovalRule,
+    grouping_of_training,
+    removal_by,
+    removal_files,
+    replay_removal,
+    subpopulations,
+)
 from backend.tasks.task import no_parts
 
 N_TRAIN, N, D = 600, 300, 6
@@ -177,7 +192,7 @@ def test_training_examples_say_what_they_are(bundle):
     ("options", "said"),
     [
         ({"method": "trak"}, r"TRAK needs attribution/train_features and"),
-        ({"method": "scores"}, r"scores of the bundle needs attribution"),
+        ({"method": "scores"}, r"Scores of the bundle needs attribution"),
         ({"columns": ["age"]}, r"there is no column 'age'"),
         ({"question": "rows"}, r"rows must name at least one example"),
         ({"question": "rows", "rows": [N]}, r"rows must be below 300: got 300"),
@@ -204,3 +219,63 @@ def test_a_bundle_without_training_examples_says_what_it_needs(tmp_path):
     given["train"] = {**given["train"], "labels": np.full(N_TRAIN, "up")}
     with pytest.raises(InputError, match="row 0 is 'up'"):
         asked(read(tmp_path, **given))
+
+
+# --- removal --------------------------------------------------------------------------------------
+
+
+def test_lists_of_a_removal_can_be_made_again_from_the_manifest(bundle):
+    options = complete_options("attribution", {"columns": ["mark"]})
+    arrays, _ = asked(bundle, columns=["mark"])
+    training, scores = training_of(bundle), arrays["scores"]
+    worst = subpopulations(training, scores, "mark").iloc[0]
+    rules = [
+        RemovalRule(),
+        RemovalRule("number", number=25),
+        RemovalRule("subpopulations", column="mark", cells=((worst.label, worst.annotation),)),
+    ]
+    for rule in rules:
+        files = removal_files(bundle, scores, options, rule)
+        removed, kept = (pd.read_csv(io.BytesIO(files[name])) for name in (REMOVED, KEPT))
+        assert sorted([*removed["row"], *kept["row"]]) == list(range(N_TRAIN))
+        assert removed["score"].is_monotonic_increasing and kept["row"].is_monotonic_increasing
+        assert removed["id"].tolist() == [f"t{row}" for row in removed["row"]]
+        assert replay_removal(files[MANIFEST], bundle) == files
+    assert len(removed) == worst.n and set(removed["label"]) == {worst.label}
+    assert removed["score"].mean() == pytest.approx(worst["mean"], rel=1e-4)
+    told = json.loads(files[MANIFEST])
+    for change, words in (
+        ({"format": "x"}, "its format is 'x'"),
+        ({"bundle": {"digest": "0" * 64}}, "the manifest is of bundle 000000000000"),
+        ({"task": {**told["task"], "version": 0}}, "of version 0"),
+        ({"sha256": {}}, "come out otherwise"),
+        ({"rule": None}, "no manifest of a removal"),
+    ):
+        with pytest.raises(InputError, match=words):
+            replay_removal(json.dumps(told | change).encode(), bundle)
+
+
+def test_ids_that_a_spreadsheet_could_run_are_made_harmless(tmp_path):
+    given = fields()
+    given["train"]["ids"] = np.array([f"=cmd({row})" for row in range(N_TRAIN)])
+    bundle = read(tmp_path, **given)
+    arrays, _ = asked(bundle)
+    options = complete_options("attribution", {})
+    files = removal_files(bundle, arrays["scores"], options, RemovalRule("number", number=3))
+    lines = files[REMOVED].decode().splitlines()
+    assert len(lines) == 4 and all(",'=cmd(" in line for line in lines[1:])
+
+
+def test_no_class_is_emptied_and_numbers_are_cut_into_ranges(tmp_path):
+    given = fields()
+    given["train"]["age"] = np.arange(N_TRAIN) * 1.5
+    given["train"]["constant"] = np.zeros(N_TRAIN)
+    bundle = read(tmp_path, **given)
+    training, scores = training_of(bundle), np.linspace(-1, 1, N_TRAIN)
+    assert grouping_of_training(training) == ["mark", "age"]
+    table = subpopulations(training, scores, "age")
+    assert len(table) == 8 and table["n"].sum() == N_TRAIN
+    with pytest.raises(InputError, match="class 'left' would lose all"):
+        removal_by(training, scores, RemovalRule("subpopulations", cells=(("left", ""),)))
+    with pytest.raises(InputError, match="no column 'name' of the training"):
+        subpopulations(training, scores, "name")

@@ -32,9 +32,11 @@ def run_contexts(
 
     ``meta["contexts"]`` are the lines of ``contrast_failures`` with ``rule`` (the context within its
     label), ``n`` (its examples), ``together`` and ``together_p`` (coherence of its failures beside
-    that of random failures of its labels); ``meta["absent"]`` those of ``absent_combinations``.
+    that of random examples of its labels), what held-out failures show first; ``meta["absent"]``
+    those of ``absent_combinations``.
     """
     from backend.repair import absent_combinations, coherence, contrast_failures
+    from backend.repair.contrast import ALIKE, EXPLAINS, NOT_SHOWN, TOO_FEW
     from backend.rules.write import joined, value_rule
 
     bundle = chosen_layer("contexts", bundle, options)
@@ -66,6 +68,8 @@ def run_contexts(
             name: None if np.isnan(value) else float(value) for name, value in close_facts.items()
         }
         lines.append({**one, **known, "rule": joined([within, one["context"]]), "n": len(rows)})
+    order = (EXPLAINS, NOT_SHOWN, ALIKE, TOO_FEW)
+    lines.sort(key=lambda one: (order.index(one["verdict"]), -one["explained"]))
     progress(0.95, "combinations that are absent")
     columns = _few_valued(bundle)
     absent = absent_combinations(columns, wrong) if len(columns) > 1 else pd.DataFrame()

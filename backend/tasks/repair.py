@@ -13,6 +13,7 @@ from backend.core.errors import InputError
 from backend.core.parts import bundle_aside, group_codes
 from backend.core.progress import Progress
 from backend.core.sampling import random_rows
+from backend.core.wording import DASH, percent, percent_range
 from backend.tasks.checks import check_count, check_layer, check_number, chosen_layer
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
 
@@ -194,6 +195,92 @@ def changed_rows(kept: Entry, strength: float) -> dict[str, NDArray[np.int64]]:
     up = (base < 0.5) & (after > 0.5)
     down = (base > 0.5) & (after < 0.5)
     return {"repaired": order[up[order]], "broken": order[down[order]]}
+
+
+def repair_options(
+    bundle: Bundle,
+    members: NDArray[np.int64],
+    used: NDArray[np.bool_] | None,
+    groups: str | None = None,
+) -> Options:
+    """Options that say which group is repaired and which rows cannot measure it.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    members : int array
+        Rows of the group.
+    used : bool array of shape (n,), or None
+        Rows whose losses had a say in who is a member; None where no loss had.
+    groups : str, optional
+        A column whose rows of one value stay on one side.
+    """
+    options: Options = {"members": np.sort(members).tolist(), "groups": groups}
+    if used is None:
+        return options
+    if np.array_equal(used, ~bundle_aside(bundle, groups)):
+        return options | {"aside": True}
+    return options | {"used": np.flatnonzero(used).tolist()}
+
+
+def strength_lines(kept: Entry, strength: float) -> pd.DataFrame:
+    """The arms of a result at one strength, with what they get right as text.
+
+    Columns: ``what``, then one per part (``PARTS`` of ``backend.repair.gain``): "63 % (58 to 68 %)".
+    """
+    from backend.repair.gain import ARMS, PARTS
+
+    table = repair_frames(kept)[0]
+    lines = []
+    for arm in ARMS:
+        own = table[(table["arm"] == arm) & table["strength"].isin([0.0, strength])]
+        if own.empty:
+            continue
+        cells = {
+            str(
+                one["part"]
+            ): f"{percent(one['accuracy'])} ({percent_range(one['low'], one['high'])})"
+            for _, one in own.iterrows()
+        }
+        lines.append({"what": arm, **{part: cells.get(part, DASH) for part in PARTS}})
+    return pd.DataFrame(lines, columns=["what", *PARTS])
+
+
+def gain_words(kept: Entry, strength: float) -> dict[str, str]:
+    """What the group and the others gain at one strength, in percentage points with intervals.
+
+    Returns
+    -------
+    dict
+        ``refit`` and ``random``, of the group against these; ``others``, of the others against the
+        plain refit; ``harm``: "yes" where the interval of the others lies below 0, else "".
+    """
+    from backend.repair.gain import GROUP, RANDOM, REFIT, REST
+
+    gains = repair_frames(kept)[1]
+    gains = gains[gains["strength"] == strength]
+
+    def of(part: str, against: str) -> pd.Series:
+        return gains[(gains["part"] == part) & (gains["against"] == against)].iloc[0]
+
+    others = of(REST, REFIT)
+    return {
+        "refit": _points(of(GROUP, REFIT)),
+        "random": _points(of(GROUP, RANDOM)),
+        "others": _points(others),
+        "harm": "yes" if others["high"] < 0 else "",
+    }
+
+
+def _points(line: pd.Series) -> str:
+    """A change of accuracy: +14.2 points (7.4 to 21.0)."""
+    if not np.isfinite(line["gain"]):
+        return DASH
+    words = f"{100 * line['gain']:+.1f} points".replace("-", "\u2212")
+    if not np.isfinite(line["low"]):
+        return f"{words} (too few to give an interval)"
+    low, high = (f"{100 * line[end]:.1f}".replace("-", "\u2212") for end in ("low", "high"))
+    return f"{words} ({low} to {high})"
 
 
 def _measurable(

@@ -1,0 +1,165 @@
+"""What a repair bought: a sentence, a chart over strengths, a table of all that could be done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from backend.cache import Entry
+from backend.repair.gain import (
+    ALL,
+    BALANCED,
+    BEFORE,
+    GROUP,
+    HELPS,
+    NOT_MORE,
+    NOT_TARGETED,
+    NOTHING,
+    RANDOM,
+    REFIT,
+    REST,
+    TARGETED,
+)
+from backend.tasks.repair import gain_words, repair_frames, strength_lines
+from pages.components.shared import charts, palette, text, twin
+
+HEIGHT = 300
+LINES = (
+    # arm, part, name on the chart, symbol
+    (TARGETED, GROUP, "the group, counting more", "circle"),
+    (RANDOM, GROUP, "the group, random rows counting more", "diamond-open"),
+    (TARGETED, REST, "the others", "square"),
+)
+MEANING = {
+    HELPS: "The group gains, and more than from random rows.",
+    NOT_TARGETED: "The refit gains, but as many random rows do as much: it is not the group that matters.",
+    NOT_MORE: "Counting the group more brings nothing that a plain refit does not bring.",
+    NOTHING: "Nothing is gained.",
+}
+ADVICE = (
+    "The last layer can only use what the features tell apart. Where they do not, more weight does not "
+    "help: look at the labels of the group, collect more of it, or train the features on it."
+)
+HOW = {
+    BEFORE: "The model as it is, on the same measured examples.",
+    REFIT: "The last layer refitted by the same recipe from the same examples, nothing counting more. "
+    "Examples that were wrong before can only come out better: what this repairs is no merit of the group.",
+    TARGETED: "The mean loss of the group is added to the mean loss of all, times the strength.",
+    RANDOM: "As many random rows of the half that refits count more instead, drawn anew each time.",
+    BALANCED: "As many rows of every class inside and outside the group as the rarest of these has "
+    "(deep feature reweighting, Kirichenko et al. 2023, arXiv:2204.02937).",
+}
+
+
+def show_verdict(result: Entry, strength: float) -> None:
+    """In a few sentences: was it worth it, and who paid."""
+    verdict = result.meta["verdicts"][f"{strength:g}"]
+    said, told = gain_words(result, strength), _shares(result, strength, GROUP)
+    everybody = _shares(result, strength, ALL)
+    paid = " The others pay for it." if said["harm"] else ""
+    st.markdown(f"**{MEANING[verdict]}{paid}**")
+    before = f"{told[BEFORE]} right now, " if BEFORE in told else ""
+    st.markdown(
+        f"Of the group, {before}{told[REFIT]} after a plain refit, **{told[TARGETED]}** when it counts "
+        f"×{strength:g}. Against the plain refit **{said['refit']}**, against as many random rows "
+        f"{said['random']}. The others: {said['others']}; all together {everybody[REFIT]} after a plain "
+        f"refit, {everybody[TARGETED]} with the group counting more."
+    )
+    if verdict in (NOTHING, NOT_MORE):
+        st.caption(ADVICE)
+    sizes = result.meta["sizes"]
+    notes = [
+        f"{text.count(sizes['refit'])} examples refit, {text.count(sizes['counted'])} of them of the "
+        f"group; {text.counted(sizes['measured'], 'member')} measured in each split, never one that "
+        "refitted. Intervals of changes are over examples, of shares over splits, at 95 %."
+    ]
+    if result.meta["aside"]:
+        notes.append("Only examples that had no part in finding the group measure.")
+    if result.meta["chosen_by_loss"]:
+        notes.append(
+            "These members were chosen by how the model did on them, so what they show now is low by "
+            "choice: only the difference from the plain refit says something."
+        )
+    unsettled = [name for name in result.meta["outcomes"] if name != "converged"]
+    if unsettled:
+        notes.append(f"Some heads ended {text.plain(', '.join(unsettled))}.")
+    st.caption(" ".join(notes))
+
+
+def _shares(result: Entry, strength: float, part: str) -> dict[str, str]:
+    """What each arm gets right of a part."""
+    lines = strength_lines(result, strength)
+    return dict(zip(lines["what"], (one.split(" (")[0] for one in lines[part]), strict=True))
+
+
+def show_sweep(result: Entry, strength: float) -> None:
+    """Shares right over strengths, with their intervals; the plain refit stands at the left."""
+    table, _ = repair_frames(result)
+    figure = go.Figure()
+    hues = (palette.accent(), palette.text_colour(), palette.HUES[1])
+    shown = []
+    for (arm, part, name, symbol), hue in zip(LINES, hues, strict=True):
+        own = table[(table["part"] == part) & table["arm"].isin([REFIT, arm])]
+        own = own.sort_values("strength")
+        shown.append(own.assign(line=name))
+        figure.add_scatter(
+            x=[f"×{one:g}" if one else REFIT for one in own["strength"]],
+            y=own["accuracy"],
+            error_y=charts.error_bars(own["accuracy"], own["low"], own["high"], colour=hue),
+            mode="lines+markers",
+            line={"color": hue, "dash": "dot" if arm == RANDOM else "solid"},
+            marker={"symbol": symbol, "size": 9},
+            name=name,
+            hovertemplate=f"{name}<br>%{{x}}: %{{y:.1%}}<extra></extra>",
+        )
+    before = table[(table["arm"] == BEFORE) & (table["part"] == GROUP)]["accuracy"]
+    for value in before:
+        figure.add_hline(y=value, line={"dash": "dash", "color": palette.text_colour(), "width": 1})
+        note = {"x": 1, "xref": "paper", "xanchor": "right", "y": value, "yanchor": "top"}
+        charts.write_notes(figure, [{**note, "text": "the group, before"}])
+    figure.update_layout(
+        xaxis={"title": "how much the group's mean loss counts", "type": "category"},
+        yaxis={"title": "right", "tickformat": ".0%"},
+    )
+    charts.show_chart(
+        figure,
+        _readable(pd.concat(shown)),
+        key="repair_sweep",
+        alt=f"Share right of the group and of the others over strengths; chosen: {strength:g}.",
+        height=HEIGHT,
+        config=charts.percent_columns("right", "low", "high"),
+    )
+    names = [name for _, _, name, _ in LINES]
+    st.caption(f"● {names[0]} · ◇ {names[1]} · ■ {names[2]}. Bars: 95 % over splits.")
+
+
+def _readable(table: pd.DataFrame) -> pd.DataFrame:
+    return table.rename(columns={"accuracy": "right"})[
+        ["line", "strength", "n", "right", "low", "high"]
+    ]
+
+
+def show_arms(result: Entry, strength: float, worst: str) -> None:
+    """Everything that could be done, side by side."""
+    lines = strength_lines(result, strength)
+    config: dict[str, Any] = {
+        "what": st.column_config.TextColumn(
+            "what is done", help="  \n".join(f"{name}: {said}" for name, said in HOW.items())
+        ),
+        "worst class": st.column_config.TextColumn(
+            f"worst of {text.shorten(worst, 30)}",
+            help="The lowest share right of its groups in each split, of those with enough measured "
+            "examples.",
+        ),
+    }
+    charts.show_table(lines, key="repair_arms", config=config)
+    twin.show_twin(
+        _readable(
+            repair_frames(result)[0].assign(line=lambda one: one["arm"] + ": " + one["part"])
+        ),
+        key="repair_all",
+        label="All strengths",
+    )

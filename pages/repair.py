@@ -1,0 +1,137 @@
+"""What would a cheap repair buy? The last layer refitted with more weight on one group."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from backend.bundle import Bundle
+from backend.cache import Entry
+from backend.core.errors import BackendError
+from backend.core.groups import sharp_group
+from backend.repair.gain import SEEDS, STRENGTHS
+from backend.repair.head import STRENGTH
+from backend.tasks.repair import changed_rows, has_training_part, repair_needs
+from pages.components.group.panel import show_group
+from pages.components.repair import gained
+from pages.components.repair.choose import IN_WORDS, REPAIR, GroupAsked, choose
+from pages.components.repair.words import show_words
+from pages.components.shared import frame, keys, link, populations, services, text
+from pages.components.shared.choice import Choice
+from pages.components.shared.waiting import show_progress
+
+CLASSES = "classes"
+VIEWS = {"group": "The group", "repaired": "Repaired", "broken": "What got worse"}
+
+
+def page() -> None:
+    bundle = frame.choose_bundle()
+    if bundle is None:
+        return
+    st.header(
+        "What would a cheap repair buy?",
+        anchor=False,
+        help="Refits the last layer on frozen features with more weight on a group (Chegini, Feizi 2023, "
+        "arXiv:2312.05464, section 5) and measures it on examples that had no part in it, beside a plain "
+        "refit, random rows and a balanced set. Your model is not touched.",
+    )
+    why = repair_needs(bundle)
+    if why:
+        populations.show_empty(why, key="repair", demos=("fashion",))
+        return
+    parts = {REPAIR: show_repair, IN_WORDS: show_words}
+    tabs = st.tabs(list(parts), key=keys.REPAIR_PART, on_change="rerun", bind="query-params")
+    for tab, show in zip(tabs, parts.values(), strict=True):
+        if tab.open:
+            with tab:
+                try:
+                    show(bundle)
+                except BackendError as error:
+                    st.error(text.plain(error, limit=600))
+
+
+def show_repair(bundle: Bundle) -> None:
+    left, right = st.columns([5, 7], gap="medium")
+    with left:
+        asked = choose(bundle)
+        if asked is None:
+            return
+        show_asked(bundle, asked)
+        strength = st.select_slider(
+            "How much the group's mean loss counts",
+            STRENGTHS,
+            STRENGTH,
+            format_func=lambda one: f"×{one:g}",
+            key=keys.REPAIR_STRENGTH,
+            help="The paper's lambda: the mean loss of the group is added to the mean loss of all, times "
+            "this. All of them are tried at once.",
+        )
+        options = asked.options | settings(bundle)
+    job = services.ask("repair", bundle.digest, **options)
+    with right:
+        if not show_progress(job, what="Refitting the last layer", key="repair"):
+            return
+        gained.show_sweep(job.result(), strength)
+    with left:
+        gained.show_verdict(job.result(), strength)
+    gained.show_arms(job.result(), strength, str(options["worst_of"] or CLASSES))
+    choice, choices = looked_at(bundle, asked, job.result(), strength)
+    if choice is not None:
+        show_group(bundle, choice, choices)
+
+
+def show_asked(bundle: Bundle, asked: GroupAsked) -> None:
+    group = asked.choice.group
+    st.markdown(
+        f"**{text.plain(asked.choice.name, limit=120)}** · {text.counted(group.n_members, 'example')} · "
+        f"mean loss {text.number(group.member_loss)} ({text.times(group.ratio)} base)"
+    )
+
+
+def settings(bundle: Bundle) -> dict[str, object]:
+    """What else can be asked for: the training part, and whose worst group is told."""
+    options: dict[str, object] = {"worst_of": None}
+    with st.popover("Settings", icon=":material/tune:"):
+        columns = [CLASSES, *populations.columns_of(bundle).usable]
+        worst = st.selectbox("Worst group of", columns, **link.bound(keys.REPAIR_WORST, columns))
+        if worst != CLASSES:
+            options["worst_of"] = worst
+        if has_training_part(bundle):
+            options["train"] = st.toggle(
+                "Refit on the training part",
+                value=True,
+                key=keys.REPAIR_TRAIN,
+                help="The training examples refit, with the group's examples of one half beside them. "
+                "Without it one half of these examples refits alone.",
+            )
+        st.caption(f"{SEEDS} splits: in each, half of the examples measures.")
+    return options
+
+
+def looked_at(
+    bundle: Bundle, asked: GroupAsked, result: Entry, strength: float
+) -> tuple[Choice | None, list[Choice]]:
+    """The group, or the examples that come out otherwise than after a plain refit."""
+    changed = changed_rows(result, strength)
+    choices = {"group": asked.choice}
+    for name, rows in changed.items():
+        if len(rows):
+            group = sharp_group(name, rows, bundle.losses)
+            source = {"kind": name, "strength": strength, "from": asked.choice.source}
+            choices[name] = Choice(name, VIEWS[name].lower(), group, source)
+    shown = st.segmented_control(
+        "Look at",
+        list(VIEWS),
+        required=True,
+        format_func=lambda one: (
+            f"{VIEWS[one]} · {text.count(choices[one].group.n_members if one in choices else 0)}"
+        ),
+        **link.bound(keys.REPAIR_VIEW, list(VIEWS)),
+        help="Repaired and worse beside the plain refit, in most splits that measured an example.",
+    )
+    chosen = choices.get(shown or "group")
+    if chosen is None:
+        st.info("No example: in most splits all come out as after the plain refit.")
+    return chosen, list(choices.values())
+
+
+page()

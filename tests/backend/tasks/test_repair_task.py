@@ -1,0 +1,184 @@
+"""The tasks of repairs on a bundle: who measures, who is left out, words as rules, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backend.bundle import Bundle, read_bundle
+from backend.core.errors import InputError
+from backend.core.parts import bundle_aside
+from backend.repair.contrast import EXPLAINS
+from backend.repair.gain import BEFORE, GROUP, HELPS, REFIT, TARGETED
+from backend.rules import evaluate
+from backend.tasks import complete_options, repair
+from backend.tasks.contexts import run_contexts
+from backend.tasks.repair import (
+    changed_rows,
+    gain_words,
+    has_training_part,
+    repair_frames,
+    repair_needs,
+    repair_options,
+    run_repair,
+    strength_lines,
+    worst_label,
+)
+from tests.bundles import npz
+
+N = 900
+
+
+def fields(seed: int = 0) -> dict[str, Any]:
+    """Those photographed at night follow a rule of their own: a head cannot serve both."""
+    rng = np.random.default_rng(seed)
+    night = rng.random(N) < 0.25
+    x = rng.normal(size=(N, 5)).astype(np.float32)
+    x[:, 3] = 3 * night
+    labels = (np.where(night, -x[:, 0], x[:, 0]) + 0.3 * rng.normal(size=N) > 0).astype(int)
+    predictions = (x[:, 0] > 0).astype(int)
+    night_words = np.where(night, "night, a photo", "day, a photo")
+    return {
+        "embeddings": x,
+        "labels": labels,
+        "predictions": predictions,
+        "classes": np.array(["cat", "dog"]),
+        "losses": (labels != predictions) + 0.1 * rng.random(N),
+        "examples/caption": np.array(
+            [f"{one} of number {at}" for at, one in enumerate(night_words)]
+        ),
+        "examples/time": np.where(night, "night", "day"),
+        "examples/place": np.where(night, "road", np.where(np.arange(N) % 2, "road", "snow")),
+        "train/embeddings": x[::2],
+        "train/labels": labels[::2],
+    }
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    path = tmp_path_factory.mktemp("repair") / "b.npz"
+    path.write_bytes(npz(**fields()))
+    return read_bundle(path)
+
+
+class Kept:
+    """A result as the cache gives it."""
+
+    def __init__(self, arrays: Any, meta: Any) -> None:
+        self.arrays, self.meta = arrays, meta
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arrays[name]
+
+
+def repaired(bundle: Bundle, members: Any, **more: Any) -> Any:
+    given = {"members": np.asarray(members).tolist(), "strengths": [0.5, 1.0], "seeds": 2, **more}
+    return Kept(*run_repair(bundle, complete_options("repair", given), lambda a, b: None, None))
+
+
+def test_what_a_repair_says(bundle: Bundle) -> None:
+    night = np.flatnonzero(bundle.examples["time"] == "night")
+    kept = repaired(bundle, night, worst_of="time")
+    assert kept.meta["verdicts"]["1"] == HELPS and not kept.meta["chosen_by_loss"]
+    table, gains = repair_frames(kept)
+    own = table[table["part"] == GROUP].set_index(["arm", "strength"])["accuracy"]
+    assert own[BEFORE, 0.0] < 0.3 and own[TARGETED, 1.0] > own[REFIT, 0.0]
+    lines = strength_lines(kept, 0.5)
+    assert lines["what"].tolist()[:3] == [BEFORE, REFIT, TARGETED]
+    assert lines[GROUP].str.fullmatch(r"[\d.]+ % \([\d.]+ to [\d.]+ %\)").all()
+    words = gain_words(kept, 1.0)
+    line = gains[(gains["strength"] == 1) & (gains["part"] == GROUP)].iloc[0]
+    assert words["refit"].startswith(f"{100 * line['gain']:+.1f} points (")
+    changed = changed_rows(kept, 1.0)
+    right, arms = kept["right"], [tuple(arm) for arm in kept.meta["arms"]]
+    up = right[arms.index((TARGETED, 1.0))] > 0.5
+    base = right[arms.index((REFIT, 0.0))] < 0.5
+    assert set(changed["repaired"]) == set(np.flatnonzero(up & base)) and len(changed["repaired"])
+
+
+def test_who_may_measure(bundle: Bundle) -> None:
+    night = np.flatnonzero(bundle.examples["time"] == "night")
+    aside = bundle_aside(bundle)
+    assert repair_options(bundle, night, None)["members"] == night.tolist()
+    assert repair_options(bundle, night, ~aside)["aside"]
+    kept = repaired(bundle, night, aside=True)
+    seen = np.isfinite(kept["right"]).any(axis=0)
+    assert kept.meta["aside"] and seen.any() and not seen[~aside].any()
+    used = np.zeros(bundle.n, bool)
+    used[night] = True  # all of them were chosen by their losses: they measure, and it is said
+    options = repair_options(bundle, night, used)
+    kept = repaired(bundle, night, used=options["used"])
+    assert kept.meta["chosen_by_loss"] and not kept.meta["aside"]
+    worst = worst_label(bundle)
+    assert len(set(bundle.label_codes[worst])) == 1
+
+
+def test_the_training_part_and_a_sample_of_a_large_bundle(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = np.flatnonzero(bundle.examples["time"] == "night")
+    assert has_training_part(bundle)
+    kept = repaired(bundle, night, train=True)
+    assert kept.meta["sizes"]["refit"] == N // 2 + kept.meta["sizes"]["counted"]
+    monkeypatch.setattr(repair, "MOST_ROWS", 500)
+    sampled = repaired(bundle, night)
+    assert sampled.meta["sizes"]["rows"] == 500
+    seen = np.isfinite(sampled["right"]).any(axis=0)
+    assert set(np.flatnonzero(seen)) & set(night)
+
+
+def test_words_become_rules_that_mean_what_was_counted(bundle: Bundle) -> None:
+    options = complete_options("contexts", {})
+    _, meta = run_contexts(bundle, options, lambda a, b: None, None)
+    first = meta["contexts"][0]
+    assert first["verdict"] == EXPLAINS and first["wrong_share"] > 2 * first["right_share"]
+    assert first["together"] > first["together_expected"] and first["together_p"] <= 0.05
+    for line in meta["contexts"]:
+        assert evaluate(line["rule"], bundle).sum() == line["n"]
+    told = " ".join(line["context"] for line in meta["contexts"])
+    assert "night" in told and "number" not in told
+    pairs = [(one["first_value"], one["second_value"]) for one in meta["absent"]]
+    assert ("night", "snow") in pairs
+
+
+@pytest.mark.parametrize(
+    ("left_out", "message"),
+    [
+        (("labels",), "needs labels and predictions"),
+        (("predictions", "losses"), "needs labels and predictions"),
+    ],
+)
+def test_what_a_bundle_needs(tmp_path: Path, left_out: tuple[str, ...], message: str) -> None:
+    given = {
+        name: value
+        for name, value in fields().items()
+        if name not in left_out and not name.startswith("train")
+    }
+    given.setdefault("losses", np.arange(N, dtype=float))
+    path = tmp_path / "b.npz"
+    path.write_bytes(npz(**given))
+    bundle = read_bundle(path)
+    assert message in repair_needs(bundle)
+    with pytest.raises(InputError, match=message):
+        repaired(bundle, [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"members": []}, "at least one row"),
+        ({"members": 3}, "members must be a list"),
+        ({"members": [-1]}, "a row of members must be a whole number"),
+        ({"strengths": [0]}, "a strength must be a number above 0"),
+        ({"strengths": []}, "strengths must be 1 to 12 numbers"),
+        ({"train": 1}, "train must be true or false"),
+        ({"worst_of": 1}, "worst_of must name a column"),
+        ({"seeds": 1}, "seeds must be a whole number from 2"),
+    ],
+)
+def test_options_that_cannot_be_used(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        complete_options("repair", {"members": [1], **changed})

@@ -143,7 +143,7 @@ ARROWS = {
     "backend.views": "core bundle scores rules sharpen map",
     "backend.export": "backend core bundle cache store rules spotlight sharpen",
     "backend.report": "backend core bundle store rules export spotlight describe map",
-    "backend.tasks": "core bundle cache store scores rules report spotlight slices populations sharpen describe repair map attribution",
+    "backend.tasks": "core bundle cache store scores rules report spotlight slices populations sharpen describe repair map attribution export",
     "backend.jobs": "core bundle cache tasks",
     "backend.cli": "core collect bundle cache store demo export report tasks spotlight sharpen difficulty describe",
     "backend.__main__": "cli",
@@ -160,8 +160,10 @@ ARROWS = {
     "pages.components.subgroups": "shared",
     "pages.components.stress": "shared gallery group",
     "pages.components.spotlights": "shared gallery",
+    "pages.components.repair": "shared group spotlights",
     "pages.components.flagged": "shared gallery group spotlights",
-    "pages": "shared view gallery group map bundles hardest compression stress subgroups spotlights flagged",
+    "pages.components.training_data": "shared gallery group spotlights",
+    "pages": "shared view gallery group map bundles hardest compression stress subgroups spotlights flagged training_data repair",
     "app": "door shared bundles gallery",
 }
 NO_PAGE_USES = {"backend.cli", "backend.__main__"}

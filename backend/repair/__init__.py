@@ -6,7 +6,13 @@ from backend.repair.contrast import absent_combinations, contrast_failures
 from backend.repair.gain import GroupRepair, repair_group, repair_verdict
 from backend.repair.head import RetrainedHead, retrain_head
 from backend.repair.splits import FailureSplit, split_failures
-from backend.repair.sweep import DebugSet, Resolved, head_accuracy, resolved_share, sweep_heads
+from backend.repair.sweep import (
+    DebugSet,
+    ResolvedFailures,
+    head_accuracy,
+    resolved_share,
+    sweep_heads,
+)
 
 __all__ = [
     "Coherence",
@@ -14,7 +20,7 @@ __all__ = [
     "FailureSplit",
     "GroupRepair",
     "PickedContexts",
-    "Resolved",
+    "ResolvedFailures",
     "RetrainedHead",
     "absent_combinations",
     "coherence",

@@ -149,7 +149,7 @@ def head_accuracy(head: RetrainedHead, embeddings: Any, labels: Any) -> float:
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedFailures:
     """How much of what a model's own repair resolves a shared repair resolves, too.
 
     Attributes
@@ -168,7 +168,7 @@ class Resolved:
     n: int
 
 
-def resolved_share(individual: Any, collective: Any) -> Resolved:
+def resolved_share(individual: Any, collective: Any) -> ResolvedFailures:
     """Compare a repair made for a whole family of models with the model's own.
 
     Parameters
@@ -178,7 +178,7 @@ def resolved_share(individual: Any, collective: Any) -> Resolved:
 
     Returns
     -------
-    Resolved
+    ResolvedFailures
 
     Raises
     ------
@@ -192,7 +192,7 @@ def resolved_share(individual: Any, collective: Any) -> Resolved:
     Examples
     --------
     >>> resolved_share([True, True, False, False], [True, False, True, False])
-    Resolved(share=0.5, relative_accuracy=1.0, n=4)
+    ResolvedFailures(share=0.5, relative_accuracy=1.0, n=4)
     """
     own, shared = (np.asarray(as_numpy(one), bool) for one in (individual, collective))
     if own.shape != shared.shape or own.ndim != 1:
@@ -201,5 +201,7 @@ def resolved_share(individual: Any, collective: Any) -> Resolved:
         )
     n_own = int(own.sum())
     if not n_own:
-        return Resolved(float("nan"), float("nan"), len(own))
-    return Resolved(float((own & shared).sum() / n_own), float(shared.sum() / n_own), len(own))
+        return ResolvedFailures(float("nan"), float("nan"), len(own))
+    return ResolvedFailures(
+        float((own & shared).sum() / n_own), float(shared.sum() / n_own), len(own)
+    )

@@ -8,12 +8,15 @@ from typing import Any
 from backend.core.errors import InputError
 from backend.tasks import (
     assess,
+    attribution,
+    contexts,
     difficulty,
     imports,
     methods,
     populations,
     projection,
     regions,
+    repair,
     rules,
     sharpen,
     spotlights,
@@ -89,9 +92,12 @@ TASKS: dict[str, Task] = {
     ),
     "cues": Task("backend.tasks.words:run_cues", version=1, defaults={}),
     "assess": assess.TASK,
+    "attribution": attribution.TASK,
     "difficulty": difficulty.TASK,
     "components": sharpen.COMPONENTS,
     "sharpen": sharpen.TASK,
+    "repair": repair.TASK,
+    "contexts": contexts.TASK,
     "rules": rules.TASK,
 }
 

@@ -134,6 +134,7 @@ PAGES = {
         "&stress_part=Spread", "&stress_part=Between tests", "&stress_part=Disagreement",
         "&stress_part=Components", "&stress_part=Compression levels", "&stress_part=Failure overlap",
     ),
+    "repair": ("&repair=worst", "&repair_part=In words"),
     "flagged": ("",),
 }  # fmt: skip
 

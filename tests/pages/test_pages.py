@@ -26,7 +26,7 @@ from pages.components.shared import services
 from tests.bundles import npz, picture, planted
 
 APP = str(Path(__file__).parents[2] / "app.py")
-PAGES = ("spotlights", "hardest", "compression", "subgroups", "stress", "flagged", "bundles")
+PAGES = ("spotlights", "hardest", "compression", "subgroups", "stress", "training_data", "repair", "flagged", "bundles")
 
 
 @pytest.fixture(scope="module")

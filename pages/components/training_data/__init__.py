@@ -1,0 +1,1 @@
+"""What only the page about training examples needs: its questions, galleries, groups and removal."""

@@ -1,0 +1,139 @@
+"""Which training examples cause it? Scores of the training set, by what it does to a group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from backend.attribution.agreement import LEAST
+from backend.bundle import Bundle
+from backend.bundle.training import Training
+from backend.cache import Entry
+from backend.core.errors import BackendError
+from backend.tasks.attribution import METHODS, attributable
+from pages.components.shared import frame, keys, link, populations, services, text, waiting
+from pages.components.training_data.groups import show_extremes, show_groups, show_subpopulations
+from pages.components.training_data.harm import show_ends, show_scores
+from pages.components.training_data.questions import Asked, choose_question
+from pages.components.training_data.removal import show_removal
+
+NEEDS = (
+    "This bundle says nothing of the examples its model was trained on. It needs `train/embeddings` and "
+    "`train/labels` (`collect(..., train=loader)` writes them), and `train/images` or `train/text` to show them; "
+    "or gradients of the model, `attribution/train_features`, `attribution/target_features` and "
+    "`attribution/train_residuals` (`collect(..., train=loader, attribution=k)`); or ready scores, `attribution`."
+)
+
+
+def page() -> None:
+    bundle = frame.choose_bundle()
+    if bundle is None:
+        return
+    st.header(
+        "Which training examples cause it?",
+        anchor=False,
+        help="A score says what a training example does to the margin of other examples, the logarithm of the odds "
+        "of their true class: above 0 it raises it, below 0 it lowers it. Scores are forecasts of what "
+        "retraining without an example would do.",
+    )
+    bundle = bundle.at_layer("")
+    held = attributable(bundle)
+    if not held.methods or held.training is None:
+        populations.show_empty(NEEDS, key="training_data", demos=("marked", "fashion"))
+        return
+    try:
+        asked = choose_question(bundle, held)
+        if asked is None:
+            return
+        job = services.ask("attribution", bundle.digest, **asked.options)
+        if waiting.show_progress(job, what="Scoring the training examples", key="attribution"):
+            show_found(bundle, held.training, job.result(), asked)
+    except BackendError as error:
+        st.error(text.plain(error, limit=600))
+
+
+def show_found(bundle: Bundle, training: Training, result: Entry, asked: Asked) -> None:
+    left, right = st.columns([6, 6], gap="medium")
+    with left:
+        show_scores(result["scores"])
+    with right:
+        tell(result, asked)
+    agreement = result.meta["agreement"] or {}
+    correlation = agreement.get("correlation")
+    noise = agreement.get("of") == "projections" and (correlation is None or correlation < LEAST)
+    parts: dict[str, Callable[[], None]] = {
+        "Examples": lambda: (
+            show_noise(correlation) if noise else show_ends(bundle, training, result)
+        ),
+        "Subpopulations": lambda: subpopulations_tab(training, result),
+        "Removal": lambda: show_removal(bundle, training, result, asked, column_of(training)),
+        "Groups": lambda: show_groups(result),
+    }
+    if asked.kind == "pseudo":
+        parts = {"Both ends": lambda: show_extremes(bundle, result), **parts}
+    tabs = st.tabs(list(parts), key=keys.TRAINING_PART, on_change="rerun", bind="query-params")
+    for tab, show in zip(tabs, parts.values(), strict=True):
+        if tab.open:  # only what is looked at is computed
+            with tab:
+                show()
+
+
+def tell(result: Entry, asked: Asked) -> None:
+    """What the scores are about, how they were made and whether they repeat."""
+    groups = result.meta["groups"]
+    about = f"**{text.plain(asked.name, limit=160)}**"
+    if asked.kind == "rows":
+        [group] = groups
+        right = "" if group["accuracy"] is None else f", accuracy {text.percent(group['accuracy'])}"
+        about += f" · {text.counted(group['n'], 'example')}, mean loss {text.number(group['loss'])}{right}"
+    else:
+        about += f" · {text.counted(len(groups), 'group')}, the worst counting most"
+    st.markdown(about)
+    st.markdown(agreement_words(result))
+    st.caption(
+        f"**{METHODS[result.meta['method']]}**. "
+        + " ".join(text.plain(one, limit=300) for one in result.meta["how"])
+    )
+    for note in result.meta["notes"]:
+        st.caption(f":material/info: {text.plain(note, limit=300)}")
+
+
+def agreement_words(result: Entry) -> str:
+    """Whether the ranking repeats, as a sentence."""
+    found = result.meta["agreement"]
+    if found is None or found["correlation"] is None:
+        return "Whether the ranking repeats cannot be said: a group has a single example."
+    what = (
+        "Two projections of the gradients, each half of the stored one,"
+        if found["of"] == "projections"
+        else "Two random halves of the examples"
+    )
+    return (
+        f"{what} rank the training examples with a correlation of **{text.number(found['correlation'])}**; of the "
+        f"{found['top']} most harmful they share {text.percent(found['harmful'], digits=0)}, of the most helpful "
+        f"{text.percent(found['helpful'], digits=0)}."
+    )
+
+
+def show_noise(correlation: float | None) -> None:
+    """Why no examples are shown."""
+    st.warning(
+        f"Two projections agree to {text.number(correlation)} only, below {LEAST:g}: which examples come first is "
+        "mostly chance, so none are shown. Store more checkpoints or more dimensions, or use the last layer.",
+        icon=":material/blur_on:",
+    )
+
+
+def subpopulations_tab(training: Training, result: Entry) -> None:
+    st.caption("Mean score of the training examples of each kind, the most harmful first.")
+    show_subpopulations(training, result)
+
+
+def column_of(training: Training) -> str:
+    """The column that was chosen under Subpopulations."""
+    chosen = link.chosen(keys.TRAINING_SPLIT)
+    return chosen if chosen in training.columns else ""
+
+
+page()

@@ -33,11 +33,16 @@ def show_words(bundle: Bundle) -> None:
         return
     meta = job.result().meta
     lines = meta["contexts"]
-    if not lines:
+    if not meta["looked_at"]:
+        st.info(
+            "There is nothing to say it with: add a text, a note or columns that say what is in an "
+            "example to the examples table.",
+            icon=":material/info:",
+        )
+    elif not lines:
         st.info(
             "No word or value is more frequent among failures than among right examples: "
-            f"{text.counted(meta['looked_at'], 'word or value', 'words and values')} were compared. "
-            "Give the examples table columns or a text that say what is in an example.",
+            f"{text.counted(meta['looked_at'], 'word or value', 'words and values')} were compared.",
             icon=":material/info:",
         )
     else:

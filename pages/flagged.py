@@ -21,7 +21,7 @@ from pages.components.flagged.hypotheses import show_hypotheses
 from pages.components.flagged.report import latest, show_report
 from pages.components.gallery import gallery
 from pages.components.group import ask, history, sharpening, tagging, ways
-from pages.components.shared import frame, keys, link, services, tables, text
+from pages.components.shared import frame, keys, link, ruled, services, tables, text
 from pages.components.shared.choice import Choice
 
 SHARED = "of"  # the group whose words and columns are open; in the address
@@ -171,6 +171,9 @@ def show_shared(bundle: Bundle, chosen: list[str]) -> None:
     question = sharpening.opened(bundle)
     if question is not None:
         sharpening.show(bundle, question)
+        return
+    cards = [event.payload["card"] for event in services.store().hypotheses(bundle.digest)]
+    if not ruled.ready(bundle, [card.get("rule") or "" for card in cards], key="shared"):
         return
     choices = shared_choices(bundle, chosen)
     if not choices:

@@ -14,16 +14,19 @@ inside: ``"a ""b"" c"``); a single plain word needs none.
 from backend.rules.columns import Column, attribute_name, columns_of, read_column
 from backend.rules.complete import complete, with_suggestion
 from backend.rules.evaluate import evaluate
-from backend.rules.examples import example_rules, suggested_values
+from backend.rules.examples import example_rules
 from backend.rules.here import left_to_worker
 from backend.rules.kept import Budget
 from backend.rules.parser import parse
 from backend.rules.pieces import keep_pieces
 from backend.rules.syntax import Rule, RuleError, to_text
+from backend.rules.values import KnownValues, Problem, nearest_names, problem_of
 
 __all__ = [
     "Budget",
     "Column",
+    "KnownValues",
+    "Problem",
     "Rule",
     "RuleError",
     "attribute_name",
@@ -33,9 +36,10 @@ __all__ = [
     "example_rules",
     "keep_pieces",
     "left_to_worker",
+    "nearest_names",
     "parse",
+    "problem_of",
     "read_column",
-    "suggested_values",
     "to_text",
     "with_suggestion",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +18,7 @@ from backend.rules.syntax import RuleError
 from backend.scores import known_scores, pie_columns, score_values
 
 _KINDS = {"b": "truth", "i": "number", "u": "number", "f": "number"}
+TRUE_FALSE = ("true", "false")
 TEXT_STEPS, SCORE_STEPS = 300, 200
 """What reading a text cell, or working out a score of an example, takes beside comparing a number."""
 
@@ -68,9 +70,10 @@ class Column:
 
     def frequent(self, most: int) -> dict[str, int]:
         """The most frequent values as text, each with how many examples have it; ties by text."""
-        values, counts = np.unique(self.values[self.known].astype(str), return_counts=True)
-        order = np.argsort(-counts, kind="stable")[:most]
-        return {str(values[at]): int(counts[at]) for at in order}
+        codes, values = pd.factorize(self.values[self.known])
+        counts, names = np.bincount(codes, minlength=len(values)), [str(one) for one in values]
+        chosen = heapq.nsmallest(most, range(len(names)), key=lambda at: (-counts[at], names[at]))
+        return {names[at]: int(counts[at]) for at in chosen}
 
 
 def columns_of(bundle: Bundle) -> dict[str, str]:

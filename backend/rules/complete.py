@@ -36,7 +36,7 @@ def complete(
     cursor : int
         Position in it, 0 to its length.
     columns : mapping or iterable of str
-        Names of the columns, or each with its values.
+        Names of the columns, or each with its values, which may be read when they are asked for.
     tags : iterable of str
 
     Returns
@@ -54,7 +54,7 @@ def complete(
     >>> complete("loss > 2 ", 9, ["loss"])
     ['and', 'or']
     """
-    values = dict(columns) if isinstance(columns, Mapping) else dict.fromkeys(columns, ())
+    values = columns if isinstance(columns, Mapping) else dict.fromkeys(columns, ())
     before = text[: max(0, cursor)]
     try:
         tokens, partial = _split(before)

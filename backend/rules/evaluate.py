@@ -135,15 +135,15 @@ class _Check:
                 for chosen, place in zip(ids, places, strict=True):
                     if place < 0:
                         raise self._wrong(
-                            f"there is no example with id '{chosen.raw[:80]}'.", chosen.at
+                            f"there is no example with id '{chosen.raw[:80]}'.", chosen.at, "id"
                         )
 
-    def _wrong(self, problem: str, at: int) -> RuleError:
-        return RuleError(problem, source=self._source, at=at, columns=self._kinds)
+    def _wrong(self, problem: str, at: int, unknown: str = "") -> RuleError:
+        return RuleError(problem, source=self._source, at=at, columns=self._kinds, unknown=unknown)
 
     def _kind(self, name: Name) -> str:
         if name.name not in self._kinds:
-            raise self._wrong(unknown_column(name.name, self._kinds), name.at)
+            raise self._wrong(unknown_column(name.name, self._kinds), name.at, "column")
         return self._kinds[name.name]
 
     def _constant(self, name: Name, value: Value) -> None:
@@ -175,7 +175,9 @@ class _Check:
         names = tag_names(self._tags)
         if tag.raw not in names:
             told = ", ".join(f"'{name}'" for name in names[:20]) or "none"
-            raise self._wrong(f"no example is tagged '{tag.raw[:80]}'. Tags: {told}.", tag.at)
+            raise self._wrong(
+                f"no example is tagged '{tag.raw[:80]}'. Tags: {told}.", tag.at, "tag"
+            )
 
 
 def tag_names(tags: Tags | None) -> list[str]:

@@ -119,6 +119,8 @@ class RuleMemory:
     Attributes
     ----------
     columns : dict of {name: Column}
+    values : dict of {name: values}
+        Of columns of text, for completion.
     words : dict of {name: TextWords}
         Of columns of text that ``contains`` was asked of.
     pieces : dict of {piece: packed bits or distances}
@@ -126,6 +128,7 @@ class RuleMemory:
     """
 
     columns: dict[str, Column] = field(default_factory=dict)
+    values: dict[str, tuple[str, ...]] = field(default_factory=dict)
     words: dict[str, TextWords] = field(default_factory=dict)
     pieces: OrderedDict[str, NDArray[Any]] = field(default_factory=OrderedDict)
     lock: Any = field(default_factory=threading.RLock)

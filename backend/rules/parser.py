@@ -71,7 +71,12 @@ def parse(text: str, columns: Iterable[str] | None = None) -> Rule:
         if known is None or error.at is None:
             raise
         raise RuleError(
-            error.problem, source=text, at=error.at, expected=error.expected, columns=known
+            error.problem,
+            source=text,
+            at=error.at,
+            expected=error.expected,
+            columns=known,
+            unknown=error.unknown,
         ) from None
 
 
@@ -170,7 +175,12 @@ class Parser:
 
     def _known(self, name: Name) -> Name:
         if self.columns is not None and name.name not in self.columns:
-            raise RuleError(unknown_column(name.name, self.columns), source=self.source, at=name.at)
+            raise RuleError(
+                unknown_column(name.name, self.columns),
+                source=self.source,
+                at=name.at,
+                unknown="column",
+            )
         self.column = name.name
         return name
 

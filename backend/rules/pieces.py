@@ -195,10 +195,15 @@ class Working:
                 return column.known & (found != negated)
 
     def _column(self, name: Name) -> Column:
-        known = self._kept.columns
-        if name.name not in known:
-            known[name.name] = Column.of(self.columns[name.name].make())
-        return known[name.name]
+        return column_of(self._bundle, name.name)
+
+
+def column_of(bundle: Bundle, name: str) -> Column:
+    """A column that there is, read once for a bundle."""
+    known = kept_of(bundle).columns
+    if name not in known:
+        known[name] = Column.of(columns_by_name(bundle)[name].make())
+    return known[name]
 
 
 def compared(column: Column, sign: str, other: Any) -> Mask:

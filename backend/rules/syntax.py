@@ -32,7 +32,7 @@ class RuleError(InputError):
     """A rule cannot be read or does not fit the bundle.
 
     ``at`` is the position in the text, counted from 0, or None; ``expected`` names the kinds of
-    word that could have stood there.
+    word that could have stood there; ``unknown`` says what has no such name: ``column``, ``tag`` or ``id``.
     """
 
     def __init__(
@@ -43,8 +43,10 @@ class RuleError(InputError):
         at: int | None = None,
         expected: Iterable[str] = (),
         columns: Iterable[str] = (),
+        unknown: str = "",
     ):
         self.problem, self.at, self.expected = problem, at, tuple(expected)
+        self.unknown = unknown
         text = problem
         if source is not None and at is not None:
             text = f"rule, position {at + 1}: {problem}\n{_pointed(source, at)}"

@@ -30,7 +30,7 @@ import numpy as np
 import psutil
 from websockets.exceptions import WebSocketException
 
-from backend.bundle import list_bundles
+from backend.bundle import import_bundle, list_bundles
 from backend.store import Store
 from tests.benchmarks.wire import Client, Trouble
 from tests.bundles import npz, planted
@@ -148,9 +148,8 @@ class Person:
         client = self._tab
         await self._go("spotlights")
         await client.until(lambda: client.has("filter_rule"), "the rule box")
-        await client.type("filter_rule", self.random.choice(RULES))
-        if client.has("filter_add_rule"):
-            await client.click("filter_add_rule")
+        asked = {"instance": uuid.uuid4().hex, "n": 1, "text": self.random.choice(RULES)}
+        await client.tell("filter_rule", {"typed": None, "asked": asked})
         if client.has("chip_remove_1"):
             await client.click("chip_remove_1")
 
@@ -171,11 +170,10 @@ class Person:
         await self._go("bundles")
         self.uploads += 1
         n, d = self.random.choice(((300, 8), (800, 16), (2000, 32)))
-        fields = planted(n, d, seed=1000 * self.number + self.uploads)
-        fields.pop("planted")
+        content = small(n, d, seed=1000 * self.number + self.uploads)
         chooser = next(key for key in _keys(client) if key.startswith("uploader_"))
         before = client.query
-        await client.upload(chooser, f"of {self.number}.npz", npz(**fields))
+        await client.upload(chooser, f"of {self.number}.npz", content)
         await client.click("import")
         await client.until(lambda: client.query != before, "the import")
         await self._quiet()
@@ -201,6 +199,13 @@ class Person:
         if self.client is None:
             raise Trouble("no tab is open")
         return self.client
+
+
+def small(n: int, d: int, *, seed: int) -> bytes:
+    """A bundle with one region of high loss."""
+    fields = planted(n, d, seed=seed)
+    fields.pop("planted")
+    return npz(**fields)
 
 
 def _keys(client: Client) -> list[str]:
@@ -352,6 +357,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(options.keep or folder)
         place.mkdir(parents=True, exist_ok=True)
+        (place / "home").mkdir(exist_ok=True)
+        (place / "first.npz").write_bytes(small(2000, 32, seed=0))
+        import_bundle(place / "first.npz", place / "home")
         server = start_server(place / "home")
         try:
             began = time.monotonic()

@@ -27,7 +27,7 @@ from backend.report import (
 )
 from backend.report.confirmation import Confirmation
 from backend.report.origin import region_groups
-from backend.rules import example_rules, suggested_values, with_suggestion
+from backend.rules import KnownValues, example_rules, problem_of, with_suggestion
 from backend.rules.cards import (
     CIRCULAR,
     CONTRADICTED,
@@ -39,7 +39,7 @@ from backend.rules.cards import (
 from backend.rules.syntax import name_text
 from pages.components.group import tagging
 from pages.components.group.ask import GROUP, ORIGIN, RULE, SEEN, SENTENCE, columns_of_bundle
-from pages.components.shared import frame, keys, services, text
+from pages.components.shared import frame, keys, ruled, services, text
 
 SUGGESTION = "hypothesis_suggestion"
 LATEST = "_hypothesis_latest"
@@ -81,7 +81,8 @@ def show_hypotheses(bundle: Bundle) -> None:
         said_of_rule = st.container()
         found_by = _seen(bundle)
         with said_of_rule:
-            readable = _plan(bundle, rule, found_by) is not None
+            worked_out = ruled.ready(bundle, [rule], key="hypothesis")
+            readable = worked_out and _plan(bundle, rule, found_by) is not None
         st.button(
             "Test it on unused examples",
             key="hypothesis_test",
@@ -92,7 +93,7 @@ def show_hypotheses(bundle: Bundle) -> None:
             "studentised permutation test (Chung, Romano 2013). Every test is counted, and p is "
             "adjusted for all of them (Benjamini, Hochberg 1995).",
         )
-        if st.session_state.get(ASKED_FOR_TEST):
+        if worked_out and st.session_state.get(ASKED_FOR_TEST):
             _test(bundle, sentence, rule, found_by, readable)
             st.session_state.pop(ASKED_FOR_TEST, None)
     cards = hypotheses(bundle, services.store())
@@ -146,9 +147,9 @@ def _rule_help(bundle: Bundle) -> str:
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def values_of_columns(digest: str, _bundle: Bundle) -> dict[str, list[str]]:
+def values_of_columns(digest: str, _bundle: Bundle) -> KnownValues:
     """The columns a rule can use, each with the values worth suggesting."""
-    return suggested_values(_bundle, most=SHOWN)
+    return KnownValues(_bundle)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
@@ -196,6 +197,12 @@ def _plan(bundle: Bundle, rule: str, found_by: str) -> Confirmation | None:
     except RuleError as error:
         st.code(str(error), language=None, wrap_lines=False)
         return None
+    problem = problem_of(rule, bundle, tagging.tags_of(bundle))
+    if problem is not None:  # it can be read, so some value is one that no example has
+        nearest = f" Did you mean `{text.plain(problem.instead[0], limit=200)}`?"
+        st.caption(
+            f":orange[{text.plain(problem.told, limit=200)}]{nearest * bool(problem.instead)}"
+        )
     means = f"Means {text.count(plan.n_meant)} of {text.count(bundle.n)} examples"
     if plan.reliance.circular:
         st.caption(f"{means}.")

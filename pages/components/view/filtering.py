@@ -5,15 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from backend.bundle import Bundle
-from backend.core.errors import BackendError
-from backend.rules import columns_of, parse, read_column
+from backend.rules import columns_of, read_column
 from backend.rules.write import range_rule, value_rule
 from backend.views import Query
-from pages.components.shared import keys, text
+from pages.components.shared import text
 from pages.components.view import selection
+from pages.components.view.rulebox import show_rule_box
 
 COLUMN = "filter_column"
-RULE = "filter_rule"
 LISTED = 300
 """Values of a column that are offered, the most frequent ones."""
 
@@ -34,18 +33,11 @@ def show_popover(bundle: Bundle) -> None:
         else:
             _values(bundle, column)
         st.divider()
-        st.text_input(
-            "Or a rule",
-            key=RULE,
-            max_chars=2000,
-            placeholder="loss > 1 and label != prediction",
-            help="The language of hypotheses: \\=, \\!=, <, <=, \\>, \\>=, in (…), between … and …, "
-            "contains, tagged, near, joined by and, or, not.",
+        show_rule_box(bundle)
+        st.caption(
+            "The language of hypotheses: \\=, \\!=, <, <=, \\>, \\>=, in (…), between … and …, contains, "
+            "tagged, near, joined by and, or, not. Enter adds the rule; arrows choose what comes next."
         )
-        st.button(
-            "Add the rule", key="filter_add_rule", on_click=_add_rule, args=(bundle,),
-            icon=":material/filter_alt:",
-        )  # fmt: skip
 
 
 def _range(bundle: Bundle, column: str) -> None:
@@ -88,20 +80,6 @@ def _add_values(bundle: Bundle, column: str) -> None:
     rule = value_rule(column, chosen[0] if len(chosen) == 1 else tuple(chosen)) if chosen else None
     if rule:
         selection.keep_only(bundle, Query(rule))
-
-
-def _add_rule(bundle: Bundle) -> None:
-    rule = str(st.session_state.get(RULE) or "").strip()
-    if not rule:
-        return
-    try:
-        parse(rule, columns_of(bundle))
-    except BackendError as error:
-        told = text.plain(str(error).split("\n", 1)[0], limit=300)
-        st.session_state[keys.NOTICE] = (told, ":material/error:")
-        return
-    selection.keep_only(bundle, Query(rule))
-    st.session_state[RULE] = ""
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -22,6 +23,7 @@ from backend.store import Store
 from backend.tasks import default_options
 from backend.views import Drawn, Ids, Query, View, decode, encode
 from pages.components.shared import services, waiting
+from pages.components.view import rulebox
 from tests.bundles import npz, planted
 from tests.pages.test_pages import APP, ended, texts
 
@@ -76,6 +78,16 @@ def counts(at: AppTest) -> tuple[int, int]:
     line = next(one.value for one in at.markdown if one.value.startswith("all **"))
     numbers = [int(part.strip("*").replace(",", "")) for part in line.split() if "**" in part]
     return numbers[1], numbers[2]
+
+
+def typed_rule(at: AppTest, n: int, rule: str) -> dict[str, Any]:
+    """Press Enter in the box of rules; what the box was told."""
+    asked = {"instance": "box-of-the-test", "n": n, "text": rule}
+    at.session_state[rulebox.BOX] = {"typed": None, "asked": asked}
+    at.run()
+    ended(at)
+    held = next(one.proto for one in at.get("bidi_component") if rulebox.BOX in one.proto.id)
+    return dict(json.loads(held.json))
 
 
 def gesture(bundle: Any, key: str, number: int, low: Any, high: Any, do: str) -> dict[str, Any]:
@@ -174,12 +186,35 @@ def test_filters_are_added_by_hand(bundle: Any, fields: dict[str, Any]) -> None:
     at.button(key="filter_add_range").click().run()
     width = fields["examples/width"]
     assert counts(at)[0] == ((width >= -0.5) & (width <= 0.5)).sum()
-    at.text_input(key="filter_rule").set_value("los > 1").run()
-    at.button(key="filter_add_rule").click().run()
-    assert "no column" in at.toast[0].value or "los" in at.toast[0].value
-    at.text_input(key="filter_rule").set_value("width > 0.2").run()
-    at.button(key="filter_add_rule").click().run()
+    before = at.query_params["state"]
+    assert "no column 'los'" in typed_rule(at, 1, "los > 1")["problem"]
+    said = typed_rule(at, 2, "label = dgo")
+    assert 'no example has label = "dgo"' in said["problem"]
+    assert said["instead"][0]["whole"] == 'label = "dog"'
+    assert "expected a value" in typed_rule(at, 3, "width >")["problem"]
+    assert at.query_params["state"] == before  # none of these became a filter
+    assert not typed_rule(at, 4, "width > 0.2")["problem"]
     assert counts(at)[0] == ((width > 0.2) & (width <= 0.5)).sum()
+    assert typed_rule(at, 4, "width > 0.2")  # sent again, done once
+    assert counts(at)[0] == ((width > 0.2) & (width <= 0.5)).sum()
+
+
+@pytest.mark.parametrize(
+    ("rule", "cursor", "word", "whole"),
+    [
+        ("", 0, "label", "label "),
+        ("wi", 2, "width", "width "),
+        ("label = d", 9, '"dog"', 'label = "dog" '),
+        ("wi > 2", 2, "width", "width > 2"),
+        ("label = cat ", 12, "and", "label = cat and "),
+    ],
+)
+def test_a_rule_is_completed_at_the_cursor(
+    bundle: Any, rule: str, cursor: int, word: str, whole: str
+) -> None:
+    offered = rulebox._offered(bundle, rule, cursor)
+    assert len(offered) <= rulebox.SHOWN
+    assert next(one["whole"] for one in offered if one["word"] == word) == whole
 
 
 def test_a_filter_that_does_not_fit_is_left_out_and_said(bundle: Any) -> None:

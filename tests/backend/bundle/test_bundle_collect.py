@@ -173,3 +173,34 @@ def test_hooks_go_when_collecting_is_stopped() -> None:
         collect(model, [(torch.randn(2, 4), torch.tensor([0, 1]))], progress=stop)
     assert model.training
     assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("notes", "told"),
+    [
+        (["it was\nnoticed", "x" * 3000], ["it wasnoticed", "x" * 1000]),
+        (["one"] * 101, []),
+        ([["two", "rows"]], []),
+        ([1.0, 2.0], []),
+    ],
+)
+def test_notes_of_whoever_collected_are_shown_as_plain_text(
+    notes: Any, told: list[str], tmp_path: Path
+) -> None:
+    given = {"embeddings": np.eye(3), "losses": np.arange(3.0), "collected/notes": np.array(notes)}
+    np.savez(tmp_path / "run.npz", **given)
+    read = read_bundle(tmp_path / "run.npz")
+    assert list(read.notes[: len(told)]) == told
+    left_out = [note for note in read.notes if "'collected/notes' of run.npz" in note]
+    assert len(left_out) == (0 if told else 1) and not read.attributes
+    np.savez(tmp_path / "plain.npz", embeddings=np.eye(3), losses=np.arange(3.0))
+    assert read.digest == read_bundle(tmp_path / "plain.npz").digest  # they are no content
+
+
+def test_fields_of_attribution_may_have_its_name_before_theirs(tmp_path: Path) -> None:
+    features = np.arange(24.0).reshape(2, 3, 4)
+    given = {"embeddings": np.eye(3), "losses": np.arange(3.0), "attribution": np.ones((5, 3))}
+    np.savez(tmp_path / "run.npz", **given, **{"attribution/target_features": features})
+    read = read_bundle(tmp_path / "run.npz")
+    assert (read.extras["target_features"] == features).all()
+    assert read.extras["attribution"].shape == (5, 3)

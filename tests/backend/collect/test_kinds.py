@@ -29,6 +29,7 @@ from backend.collect.projection import (
     projected_tokens,
     signs,
 )
+from backend.tasks.attribution import attributable
 
 CLOSE = 1e-6
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
@@ -417,6 +418,7 @@ def test_projected_gradients_equal_one_big_matrix(outputs: str) -> None:
         np.testing.assert_allclose(bundle.extras["train_features"][t], features[20:], atol=1e-5)
         np.testing.assert_allclose(bundle.extras["train_residuals"][t], residuals[20:], atol=CLOSE)
     assert bundle.extras["train_features"].shape == (2, 60, k)
+    assert "trak" in attributable(bundle).methods
     assert bundle.train["labels"].tolist() == codes[20:80].tolist()
     assert f"{p} parameters of the model, projected to 12" in " ".join(bundle.notes)
     restricted = collect(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pandas as pd
 import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from pages.components.group.panel import show_group
-from pages.components.shared import frame, populations, text
+from pages.components.shared import frame, keys, populations, text
 from pages.components.subgroups.controls import Asked, choose, rate_words, sources_of
 from pages.components.subgroups.heat import show_crossed, show_target
+from pages.components.subgroups.pairs import show_pairs
+from pages.components.subgroups.shades import show_shades
 from pages.components.subgroups.table import chosen_group, show_all, show_gaps, show_worst
+from pages.components.subgroups.thresholds import show_thresholds
+from pages.components.subgroups.worst import show_worst_group
 
 TARGET = (
     "Inside each group every class takes its turn as the positive one, everybody else of the group "
@@ -78,13 +85,7 @@ def show_audit(bundle: Bundle, asked: Asked) -> None:
             show_all(table, asked)
         else:
             show_worst(table, asked, bundle)
-    if asked.mode != "target":
-        ranked, everything = st.tabs(["Groups worst first", "All groups"], key="audit_tabs")
-        with ranked:
-            if "gaps" in found.tables:
-                show_worst(table, asked, bundle)
-        with everything:
-            show_all(table, asked)
+    show_parts(bundle, asked, table, gaps="gaps" in found.tables)
     choice = chosen_group(bundle, asked, table)
     if choice is None:
         return
@@ -94,6 +95,35 @@ def show_audit(bundle: Bundle, asked: Asked) -> None:
         anchor=False,
     )
     show_group(bundle, choice, [choice])
+
+
+def show_parts(bundle: Bundle, asked: Asked, table: pd.DataFrame, *, gaps: bool) -> None:
+    """The groups of the audit as lists, then what is asked beyond it; only what is open is computed."""
+    parts: dict[str, Callable[[], None]] = {}
+    if asked.mode != "target":
+        parts["Groups worst first"] = lambda: show_worst(table, asked, bundle) if gaps else None
+        parts["All groups"] = lambda: show_all(table, asked)
+    lists = len(parts)
+    if sources_of(bundle):
+        parts["One table"] = lambda: show_shades(bundle, asked)
+        parts["Worst group"] = lambda: show_worst_group(bundle, asked)
+        parts["Thresholds"] = lambda: show_thresholds(bundle, asked)
+        parts["Pairs"] = lambda: show_pairs(bundle, asked)
+    if not parts:
+        return
+    tabs = st.tabs(list(parts), key=keys.AUDIT_PART, on_change="rerun", bind="query-params")
+    for at, (tab, show) in enumerate(zip(tabs, parts.values(), strict=True)):
+        if at < lists or tab.open:
+            with tab:
+                asked_of(show)
+
+
+def asked_of(show: Callable[[], None]) -> None:
+    """A part that the bundle or the choices cannot answer says so, and leaves the others as they are."""
+    try:
+        show()
+    except BackendError as error:
+        st.info(text.plain(error, limit=600), icon=":material/info:")
 
 
 page()

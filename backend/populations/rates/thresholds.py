@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,34 @@ def threshold_curves(
             )
         )
     return pd.concat(tables, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class ThresholdLine:
+    """One rate of one group at every threshold."""
+
+    group: str
+    thresholds: NDArray[np.float64] = field(repr=False)
+    values: NDArray[np.float64] = field(repr=False)
+
+
+def curve_lines(curves: pd.DataFrame, rate: str, *, most: int) -> list[ThresholdLine]:
+    """The rate of everybody and of the first groups, at most ``most`` lines, out of the curves."""
+    width = STEPS + 1
+    return [
+        ThresholdLine(
+            str(curves["group"].iloc[start]),
+            curves["threshold"].to_numpy()[start : start + width],
+            curves[rate].to_numpy(dtype=float)[start : start + width],
+        )
+        for start in range(0, min(len(curves), most * width), width)
+    ]
+
+
+def rates_of_threshold(curves: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """The rates of every group at the threshold of the curves that is next to this one."""
+    step = round(float(np.clip(threshold, 0, 1)) * STEPS)
+    return curves.iloc[step :: STEPS + 1].reset_index(drop=True)
 
 
 def score_quality(

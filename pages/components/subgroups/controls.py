@@ -18,13 +18,19 @@ RATES = {
     "fpr": "FPR",
     "fnr": "FNR",
     "fdr": "FDR",
+    "tpr": "TPR",
+    "ppv": "PPV",
     "mean_loss": "Mean loss",
 }
+TARGET_RATES = ("tpr", "ppv", "fpr", "fnr", "fdr", "error")
+"""With the target as the axis, in this order: of two classes the error is the same in every column."""
 MEANINGS = {
     "error": "Share of the group's examples that are answered wrongly, whatever the class.",
     "fpr": "False positives / all negatives of the group.",
     "fnr": "False negatives / all positives of the group.",
     "fdr": "False positives / everything called positive, 1 - precision.",
+    "tpr": "True positives / all positives of the group, recall; low is bad.",
+    "ppv": "True positives / everything called positive, precision; low is bad.",
     "mean_loss": "Mean of the bundle's losses in the group.",
 }
 MODES = {"generic": "Rates per group", "target": "The target is the axis"}
@@ -47,6 +53,10 @@ class Asked:
     def groups(self) -> tuple[object, ...]:
         """What decides which group stands in which line of the audit."""
         return self.digest, self.mode, self.source, self.attributes, self.order
+
+    def served(self) -> dict[str, Any]:
+        """What questions about other things than the audit's own table are asked with."""
+        return {name: value for name, value in self.options().items() if name != "mode"}
 
     def options(self) -> dict[str, Any]:
         """As ``backend.populations.answers.served`` takes them."""
@@ -127,14 +137,14 @@ def choose(bundle: Bundle, columns: GroupingColumns) -> Asked:
                 "positive one (Buolamwini, Gebru 2018, table 4).",
                 **link.bound(keys.AUDIT_MODE, list(MODES)),
             )  # fmt: skip
-    rates = [one for one in RATES if sources or one == "mean_loss"]
+    rates, rate_key = [one for one in RATES if sources or one == "mean_loss"], keys.AUDIT_METRIC
     if mode == "target":
-        rates.remove("mean_loss")
+        rates, rate_key = list(TARGET_RATES), keys.AUDIT_TARGET_METRIC
     with second[1]:
         metric = st.segmented_control(
             "Rate", rates, format_func=RATES.__getitem__, required=True,
             help=" ".join(f"**{RATES[one]}**: {MEANINGS[one]}" for one in rates),
-            **link.bound(keys.AUDIT_METRIC, rates),
+            **link.bound(rate_key, rates),
         )  # fmt: skip
     if sources and mode != "target":
         with second[2]:
@@ -142,7 +152,7 @@ def choose(bundle: Bundle, columns: GroupingColumns) -> Asked:
             positive = st.selectbox(
                 "Positive class",
                 names,
-                help="One class against the rest, for FPR, FNR and FDR; the error does not depend on "
+                help="One class against the rest, for every rate but the error, which does not depend on "
                 "it. With two classes the other choice swaps FPR and FNR.",
                 **link.bound("positive", [names[1], names[0]] if len(names) == 2 else names),
             )
@@ -159,6 +169,6 @@ def choose(bundle: Bundle, columns: GroupingColumns) -> Asked:
 
 def rate_words(metric: str, positive: str) -> str:
     """The rate with what it is about."""
-    if metric in ("fpr", "fnr", "fdr") and positive:
+    if metric in ("fpr", "fnr", "fdr", "tpr", "ppv") and positive:
         return f"{RATES[metric]} of {text.plain(positive, limit=40)}"
     return RATES[metric]

@@ -11,7 +11,13 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
-from backend.populations.places import crossed_places, level_names, out_of, rows_per_group
+from backend.populations.places import (
+    crossed_places,
+    level_names,
+    out_of,
+    rows_per_group,
+    worse_when_low,
+)
 from pages.components.shared import charts, keys, link, palette, populations, text
 from pages.components.subgroups.controls import RATES, Asked
 
@@ -104,8 +110,13 @@ def show_heat(
             "out of": count.ravel(),
         }
     )
+    # A cell of a handful would take the strongest colour of all, whatever the others say.
+    sound = np.where(count >= asked.min_n, value, np.nan)
     charts.show_chart(
-        heat_figure(value * scale_of(metric), words, hover, cells, rows, columns, titles, side),
+        heat_figure(
+            sound * scale_of(metric), words, hover, cells, rows, columns, titles, side,
+            reverse=worse_when_low(metric),
+        ),
         behind, key=key, height=66 + side * len(rows), margin={"t": 50},
         alt=f"{RATES[metric]}: {titles[0]} down, {titles[1]} across.",
         on_select=lambda: pointed(key, asked),
@@ -122,7 +133,13 @@ def heat_figure(
     columns: list[str],
     titles: tuple[str, str],
     side: int,
+    *,
+    reverse: bool = False,
 ) -> go.Figure:
+    """``value`` gives the colours, NaN none; ``reverse`` where low is what must stand out."""
+    scale = palette.loss_scale()
+    if reverse:
+        scale = scale.removesuffix("_r") if scale.endswith("_r") else f"{scale}_r"
     figure = go.Figure(
         go.Heatmap(
             z=value,
@@ -130,10 +147,10 @@ def heat_figure(
             xgap=2,
             ygap=2,
             showscale=False,
-            colorscale=palette.loss_scale(),
+            colorscale=scale,
         )
     )
-    charts.write_cells(figure, value, words, palette.loss_scale())
+    charts.write_cells(figure, value, words, scale)
     down, across = np.indices(cells.shape)
     figure.add_scatter(  # a heat map cannot be clicked; points that cannot be seen can
         x=across.ravel(), y=down.ravel(), mode="markers", customdata=cells.ravel(),

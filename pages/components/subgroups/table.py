@@ -36,7 +36,7 @@ def show_gaps(gaps: pd.DataFrame, metric: str, min_n: int) -> None:
             + (f", {text.times(row['ratio'])}." if np.isfinite(row["ratio"]) else ".")
         )
     # The others are complements of these: their gaps are the same.
-    shown = gaps[gaps["metric"].isin(RATES)]
+    shown = gaps[gaps["metric"].isin(("error", "fpr", "fnr", "fdr"))]
     charts.show_table(
         shown.rename(columns={"metric": "rate", "worst_group": "worst group", "best_group": "best group",
                              "n_groups": "groups"})[

@@ -10,7 +10,7 @@ from backend.describe.attributes import (
 )
 from backend.describe.beside import words_beside
 from backend.describe.bins import bin_column, bin_labels
-from backend.describe.comparison import BASELINES, Comparison, compare_with
+from backend.describe.comparison import BASELINES, Comparison, compare_groups, compare_with
 from backend.describe.cues import SECTIONS, TextCues, cue_tables, text_cues
 from backend.describe.naming import name_groups, name_regions
 from backend.describe.phrases import describe_facts, describe_group
@@ -35,6 +35,7 @@ __all__ = [
     "bin_column",
     "bin_labels",
     "compare_columns",
+    "compare_groups",
     "compare_with",
     "count_told_apart",
     "cue_tables",

@@ -13,6 +13,8 @@ from backend.core.errors import InputError
 from backend.describe.shares import check_weights, effective_size, factorize
 
 BASELINES = ("all", "same label", "rest")
+ANOTHER = "another group"
+"""The baseline of a comparison that ``compare_groups`` makes."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Comparison:
     baseline : str
         ``all`` examples, counted alike. ``same label``: all examples, weighted so that every label
         has the share it has in the group; what then stands out is not the labels' doing.
-        ``rest``: the examples that are not members.
+        ``rest``: the examples that are not members. ``another group``: the members of another.
     shares : float array of shape (n,)
         The group's weights, summing to 1.
     base : float array of shape (n,)
@@ -34,8 +36,8 @@ class Comparison:
     sharp : bool
         Whether the weights are equal for all members and 0 elsewhere.
     strata : int array of shape (n,)
-        Code of the label inside which members are thought to be drawn; one code for all but
-        ``same label``.
+        Code of the label inside which members are thought to be drawn; one code for ``all`` and
+        ``rest``. For ``another group`` members are drawn from both groups, which have one code.
     """
 
     baseline: str
@@ -115,6 +117,44 @@ def compare_with(
     else:
         base = np.full(len(shares), 1 / len(shares))
     return Comparison(baseline, shares, base, inside, sharp, strata)
+
+
+def compare_groups(first: Any, second: Any, *, n: int) -> Comparison:
+    """One group beside another: what the first holds that the second does not.
+
+    Examples in both tell nothing of a difference and count for neither. Where one group lies within
+    the other it is compared with what is left of that. p-values ask how often members drawn from
+    the two taken together would hold as much as those of the first do.
+
+    Parameters
+    ----------
+    first, second : int array of rows or bool array of shape (n,)
+        Members of each.
+    n : int
+        How many examples there are.
+
+    Raises
+    ------
+    InputError
+        If a group is empty, a row does not exist, or both have the same members.
+    """
+    one, other = _mask(first, n), _mask(second, n)
+    if (one == other).all():
+        raise InputError("both groups have the same members: there is nothing to compare.")
+    members, base = one & ~other, other & ~one
+    if not members.any():  # the first lies within the second
+        members = one
+    elif not base.any():
+        base = other
+    strata = np.where(members | base, 0, 1).astype(np.intp)
+    return Comparison(
+        ANOTHER,
+        members / np.count_nonzero(members),
+        base / np.count_nonzero(base),
+        members,
+        True,
+        strata,
+    )
 
 
 def _heaviest(shares: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from backend.core.groups import SMALL
 from backend.describe.chance import fisher_p, stratified_p
-from backend.describe.comparison import Comparison
+from backend.describe.comparison import ANOTHER, Comparison
 
 Codes = NDArray[np.integer[Any]]
 
@@ -105,7 +105,7 @@ class Presence:
         labels = np.unique(comparison.strata[comparison.members])
         if lacking:  # few holders are many examples that do not hold it
             inside = size - inside
-        if comparison.baseline != "same label":
+        if comparison.baseline not in ("same label", ANOTHER):
             count = comparison.n - self.count if lacking else self.count
             return fisher_p(inside, size, count, comparison.n)
         if len(labels) == 1:

@@ -11,6 +11,7 @@ from backend.views.differs import what_differs
 from backend.views.example import ClassChance, likely_classes, share_below
 from backend.views.links import MAX_INLINE, decode, encode
 from backend.views.members import MARGIN, member_table, rows_by_tag
+from backend.views.pair import pair_effects, pair_table
 from backend.views.resolve import Looked, Scene, resolve
 from backend.views.state import Drawn, Filter, Ids, Query, SelectionStep, View, ViewError
 
@@ -36,7 +37,9 @@ __all__ = [
     "is_tabular",
     "likely_classes",
     "member_table",
+    "pair_effects",
     "pair_rule",
+    "pair_table",
     "resolve",
     "rows_by_tag",
     "share_below",

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.content import content_key
 from backend.core.groups import SMALL, Group
-from backend.describe import Comparison, compare_with
+from backend.describe import Comparison, compare_groups, compare_with
 from pages.components.shared import link, text
 from pages.components.shared.choice import Choice
+
+Rows = NDArray[np.int64]
 
 SIDE, HAS, LACKS = "side", "Has more", "Lacks"  # the first also in the address
 BASELINE = "against"  # also its name in the address
@@ -101,6 +105,28 @@ def compare(bundle: Bundle, choice: Choice, baseline: str) -> Against:
         f", fewer than {SMALL}: small." if group.small else "."
     )
     return Against(comparison, key, sentence, HEADS[baseline])
+
+
+def compare_pair(bundle: Bundle, first: Choice, second: Choice) -> Against:
+    """One group beside another; examples of both count for neither.
+
+    Raises
+    ------
+    InputError
+        If a group is empty, or both have the same members.
+    """
+    rows = first.group.rows, second.group.rows
+    key = content_key("pair", bundle.digest, *rows)
+    comparison = _pair(key, *rows, bundle.n)
+    here = text.counted(comparison.n_members, "example")
+    there = text.counted(int(np.count_nonzero(comparison.base)), "example")
+    sentence = f"{here} of A beside {there} of B; examples of both count for neither."
+    return Against(comparison, key, sentence, "in B")
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _pair(key: str, _first: Rows, _second: Rows, _n: int) -> Comparison:
+    return compare_groups(_first, _second, n=_n)
 
 
 @st.cache_resource(show_spinner=False, max_entries=48)

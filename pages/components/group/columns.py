@@ -45,10 +45,17 @@ def show_columns(bundle: Bundle, choice: Choice) -> list[str]:
         lacking = against.choose_side()
     try:
         beside = against.compare(bundle, choice, baseline)
-        found = compared(beside.key, bundle, beside, lacking)
     except BackendError as error:
         st.info(text.plain(error, limit=400))
         return []
+    return show_compared(bundle, choice, beside, order, lacking)
+
+
+def show_compared(
+    bundle: Bundle, choice: Choice, beside: Against, order: str, lacking: bool
+) -> list[str]:
+    """The values and numbers of a group beside its baseline; the ids picked below a marked row."""
+    found = compared(beside.key, bundle, beside, lacking)
     if not found:
         st.info("This bundle has no labels and no columns to compare.")
         return []

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from backend.bundle import Bundle
 from pages.components.gallery import known
-from pages.components.group import ask, sharpening, tagging, ways
+from pages.components.group import ask, pair, sharpening, tagging, ways
 from pages.components.shared.choice import Choice
 
 
@@ -36,7 +36,7 @@ def show_group(
         return
     more = more or {}
     without = [view for view in ways.REGION_VIEWS if view not in more]
-    if len(choices) < 2:
+    if len(pair.offered(bundle, choices)) < 2:
         without.append("Side by side")
     with st.container(horizontal=True, vertical_alignment="center", key="group_bar"):
         with st.container(width="content", key="group_views"):

@@ -9,16 +9,14 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.views import MARGIN, is_tabular, member_table
 from pages.components.gallery import cards, gallery
-from pages.components.group import columns, tagging, words
-from pages.components.shared import keys, tables, text
+from pages.components.group import columns, pair, tagging, words
+from pages.components.shared import keys, tables
 from pages.components.shared.choice import Choice
 
 REGION_VIEWS = ("What differs", "Breakdown", "Is it real?", "Other methods")
 VIEWS = ("Members", "Side by side", "Table", "Words", "Columns", *REGION_VIEWS)
 NOT_SHARED = tuple(view for view in VIEWS if view not in ("Words", "Columns"))
 """Views that do not say what a group shares."""
-STRIP = 12
-"""Examples shown per group where groups stand side by side."""
 
 
 def choose_view(bundle: Bundle, *, without: tuple[str, ...] = ()) -> str:
@@ -47,33 +45,12 @@ def show_view(bundle: Bundle, view: str, choice: Choice, choices: list[Choice]) 
     if view == "Members":
         return gallery.show_gallery(bundle, choice.group, about=choice.about)
     if view == "Side by side":
-        return show_beside(bundle, choices)
+        return pair.show(bundle, choice, choices)
     if view == "Table":
         return show_table(bundle, choice)
     if view == "Words":
         return words.show_words(bundle, choice, choices)
     return columns.show_columns(bundle, choice)
-
-
-def show_beside(bundle: Bundle, choices: list[Choice]) -> list[str]:
-    """The first members of every group, one strip each, as in the paper's figures."""
-    picked: list[str] = []
-    for choice in choices:
-        group = choice.group
-        st.markdown(
-            f"**{choice.number} {text.plain(choice.name)}** · {text.counted(group.n_members, 'example')} · "
-            f"mean loss {text.number(group.member_loss)} ({text.times(group.member_loss / group.base_loss if group.base_loss > 0 else None)} base)"
-        )
-        rows = group.rows[:STRIP]
-        picked += gallery.tiles(
-            bundle,
-            rows,
-            label=choice.name,
-            key=f"strip_{choice.key}",
-            weights=group.weights,
-            about=choice.about,
-        )
-    return picked
 
 
 def show_table(bundle: Bundle, choice: Choice) -> list[str]:

@@ -65,7 +65,7 @@ def show_words(bundle: Bundle, choice: Choice, choices: list[Choice]) -> list[st
                 index = word_index(job.key, job)
                 words_beside.show(bundle, choices, baseline, index, lacking, order == SUREST)
             return []
-        return _tokens(bundle, choice, beside, part, lacking, order == SUREST)
+        return show_tokens(bundle, choice, beside, part, lacking, order == SUREST)
     except BackendError as error:
         st.info(text.plain(error, limit=400))
         return []
@@ -86,9 +86,10 @@ def _choose_rank() -> str:
     )
 
 
-def _tokens(
+def show_tokens(
     bundle: Bundle, choice: Choice, beside: Against, part: str, lacking: bool, by_p: bool
 ) -> list[str]:
+    """The words, pairs or triples that a group holds more often, or less; the ids picked below a row."""
     job = _read(bundle)
     if job is None:
         return []

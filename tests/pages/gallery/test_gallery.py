@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -177,7 +178,12 @@ def test_a_digit_that_was_pressed_means_its_tag_ever_after(digest: str, store: S
     for name in "cdefg":
         store.tag(digest, ["5"], name, author="Bob")
     at.run()  # nine have a digit; of those nothing carries only an unbound one gives it up
-    assert line(at)["keys"] == {**keys, "2": "g", "4": "aaa", **dict(zip("5689", "cdef"))}
+    assert line(at)["keys"] == {
+        **keys,
+        "2": "g",
+        "4": "aaa",
+        **dict(zip("5689", "cdef", strict=True)),
+    }
 
 
 def test_chosen_digits_are_kept_per_author(digest: str, store: Store) -> None:
@@ -242,6 +248,29 @@ def test_order_and_page_size(digest: str) -> None:
     at.run()
     assert tiles(at) == [str(row) for row in range(11, -1, -1)]
     assert "49–60 of 60" in [one.value for one in at.caption]
+
+
+def numbers_of_pair(at: AppTest) -> pd.DataFrame:
+    [frame] = [one.value for one in at.dataframe if "of" in one.value]
+    return frame.set_index("of")
+
+
+def test_two_groups_of_ones_choice_stand_side_by_side(digest: str, store: Store) -> None:
+    assert "Side by side" not in opened(digest).segmented_control(key="view").options
+    store.tag(digest, [str(row) for row in range(100, 180)], "middle *ones*", author="Bob")
+    store.tag(digest, [str(row) for row in range(40, 120)], "others", author="Bob")
+    at = opened(digest)
+    at.segmented_control(key="view").set_value("Side by side").run()
+    assert not at.exception, [element.message for element in at.exception]
+    frame = numbers_of_pair(at)
+    assert frame.loc["members", ["first", "second"]].tolist() == ["60", "80"]
+    assert frame.loc["examples measured", ["first", "second"]].tolist() == ["0", "80"]
+    at.selectbox(key="a").set_value("tag:others").run()
+    frame = numbers_of_pair(at)
+    assert frame.loc["members of both", "first"] == "20"
+    assert frame.loc["mean loss", "difference"].startswith("+0.582 (")
+    at.selectbox(key="b").set_value("tag:others").run()
+    assert "not the same one" in at.info[0].value
 
 
 def test_the_history_lists_changes_and_takes_them_back(digest: str, store: Store) -> None:

@@ -15,7 +15,7 @@ from backend.tasks.attribution import METHODS, attributable
 from pages.components.shared import frame, keys, link, populations, services, text, waiting
 from pages.components.training_data.groups import show_extremes, show_groups, show_subpopulations
 from pages.components.training_data.harm import show_ends, show_scores
-from pages.components.training_data.questions import Asked, choose_question
+from pages.components.training_data.questions import TrainingQuestion, choose_question
 from pages.components.training_data.removal import show_removal
 
 NEEDS = (
@@ -53,7 +53,7 @@ def page() -> None:
         st.error(text.plain(error, limit=600))
 
 
-def show_found(bundle: Bundle, training: Training, result: Entry, asked: Asked) -> None:
+def show_found(bundle: Bundle, training: Training, result: Entry, asked: TrainingQuestion) -> None:
     left, right = st.columns([6, 6], gap="medium")
     with left:
         show_scores(result["scores"])
@@ -79,7 +79,7 @@ def show_found(bundle: Bundle, training: Training, result: Entry, asked: Asked) 
                 show()
 
 
-def tell(result: Entry, asked: Asked) -> None:
+def tell(result: Entry, asked: TrainingQuestion) -> None:
     """What the scores are about, how they were made and whether they repeat."""
     groups = result.meta["groups"]
     about = f"**{text.plain(asked.name, limit=160)}**"

@@ -200,7 +200,7 @@ def cells_of(bundle: Bundle, columns: list[str]) -> list[Cell]:
 
 
 @dataclass(frozen=True)
-class Source:
+class ScoreSource:
     """Attributions of a bundle, with what has to be said of them.
 
     Attributes
@@ -222,7 +222,7 @@ class Source:
     notes: list[str]
 
 
-def source_of(bundle: Bundle, method: str, progress: Progress) -> Source:
+def source_of(bundle: Bundle, method: str, progress: Progress) -> ScoreSource:
     """Attributions by ``method``; "auto" is the first that the bundle has the fields for."""
     held = attributable(bundle)
     if method == "auto":
@@ -239,7 +239,9 @@ def source_of(bundle: Bundle, method: str, progress: Progress) -> Source:
         from backend.attribution import factored_scores
 
         made = factored_scores(bundle.extras["attribution"])
-        return Source(method, made, (), ["Scores were made elsewhere and are taken as given."], [])
+        return ScoreSource(
+            method, made, (), ["Scores were made elsewhere and are taken as given."], []
+        )
     if method == "trak":
         names = ("train_features", "target_features", "train_residuals")
         train, targets, residuals = (bundle.extras[name] for name in names)
@@ -257,7 +259,7 @@ def _trak(
     residuals: NDArray[Any],
     how: list[str],
     progress: Progress,
-) -> Source:
+) -> ScoreSource:
     from backend.attribution import column_halves, default_regularizer, factored_trak
     from backend.attribution.trak import MOST_OF_ROWS, STRENGTH
 
@@ -283,10 +285,10 @@ def _trak(
     if k > 1:
         pairs = zip(column_halves(train), column_halves(targets), strict=True)
         halves = tuple(make(*pair, 0.5 + at / 4, 0.75 + at / 4) for at, pair in enumerate(pairs))
-    return Source("trak", whole, halves, how, notes)
+    return ScoreSource("trak", whole, halves, how, notes)
 
 
-def _last_layer(bundle: Bundle, training: Training | None, progress: Progress) -> Source:
+def _last_layer(bundle: Bundle, training: Training | None, progress: Progress) -> ScoreSource:
     from backend.attribution import GaussNewton, factored_influence, last_layer_features
     from backend.attribution.gauss_newton import DAMPING
 
@@ -311,14 +313,14 @@ def _last_layer(bundle: Bundle, training: Training | None, progress: Progress) -
         targets = last_layer_features(inputs, own, labels, k=k)[None].astype(np.float32)
         residuals = 1 - chances[np.arange(len(codes)), codes].astype(np.float64)
         made = _trak(train, targets, residuals[None], how, share_of(progress, 0.5, 1.0))
-        return Source("influence", made.factored, made.halves, made.how, notes + made.notes)
+        return ScoreSource("influence", made.factored, made.halves, made.how, notes + made.notes)
     how.append(
         f"Exact for its {parameters:,} parameters, without a projection (Gauss-Newton, damping "
         f"{DAMPING:g} of the mean diagonal)."
     )
     layer = GaussNewton.of(train_inputs, chances, codes, progress=share_of(progress, 0.3, 0.7))
     made_of = factored_influence(layer, inputs, own, labels, progress=share_of(progress, 0.7, 1.0))
-    return Source("influence", made_of, (), how, notes)
+    return ScoreSource("influence", made_of, (), how, notes)
 
 
 def _probabilities(bundle: Bundle) -> NDArray[Any] | None:
@@ -416,7 +418,7 @@ def _means(values: NDArray[Any], codes: Codes, n_groups: int) -> NDArray[np.floa
 
 
 def _agreement(
-    source: Source,
+    source: ScoreSource,
     codes: Codes,
     losses: NDArray[Any],
     scored: GroupAlignment,

@@ -39,7 +39,7 @@ ONE = "example"
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrainingQuestion:
     """A question, with its name on screen.
 
     Attributes
@@ -58,7 +58,7 @@ class Asked:
         return str(self.options["question"])
 
 
-def choose_question(bundle: Bundle, held: Attributable) -> Asked | None:
+def choose_question(bundle: Bundle, held: Attributable) -> TrainingQuestion | None:
     """The controls above the page; None where nothing can be asked yet."""
     columns = populations.columns_of(bundle)
     offered = [kind for kind in KINDS if kind != "pseudo" or bundle.correct is not None]
@@ -85,9 +85,11 @@ def choose_question(bundle: Bundle, held: Attributable) -> Asked | None:
         if kind == "groups":
             chosen = _columns(columns)
             words = " and ".join(["label"] * (bundle.label_codes is not None) + chosen)
-            return Asked(options | {"columns": chosen}, f"groups of {words}")
+            return TrainingQuestion(options | {"columns": chosen}, f"groups of {words}")
         if kind == "pseudo":
-            return Asked(options | {"component": _components(bundle)}, "groups of its own")
+            return TrainingQuestion(
+                options | {"component": _components(bundle)}, "groups of its own"
+            )
         return _one_group(bundle, columns, options)
 
 
@@ -112,7 +114,9 @@ def _components(bundle: Bundle) -> dict[str, int]:
     return {str(name): int(component) - 1} if component > 1 and name is not None else {}
 
 
-def _one_group(bundle: Bundle, columns: GroupingColumns, options: dict[str, Any]) -> Asked | None:
+def _one_group(
+    bundle: Bundle, columns: GroupingColumns, options: dict[str, Any]
+) -> TrainingQuestion | None:
     groups = offered_groups(bundle, columns)
     named = {key: name for key, (name, _) in groups.items()}
     named[ONE] = "one example, by its id"
@@ -130,9 +134,9 @@ def _one_group(bundle: Bundle, columns: GroupingColumns, options: dict[str, Any]
         if not len(rows):
             st.caption(f"There is no example {text.plain(wanted)} here." if wanted else "")
             return None
-        return Asked(options | {"rows": rows.tolist()}, f"example {wanted}")
+        return TrainingQuestion(options | {"rows": rows.tolist()}, f"example {wanted}")
     name, rows = groups[str(key)]
-    return Asked(options | {"rows": rows.tolist()}, name)
+    return TrainingQuestion(options | {"rows": rows.tolist()}, name)
 
 
 def offered_groups(

@@ -18,7 +18,7 @@ from backend.tasks.removal import (
     subpopulations,
 )
 from pages.components.shared import charts, keys, text
-from pages.components.training_data.questions import Asked
+from pages.components.training_data.questions import TrainingQuestion
 
 WAYS = {
     "sign": "All that harm",
@@ -32,7 +32,7 @@ WAYS_HELP = (
 
 
 def show_removal(
-    bundle: Bundle, training: Training, result: Entry, asked: Asked, column: str
+    bundle: Bundle, training: Training, result: Entry, asked: TrainingQuestion, column: str
 ) -> None:
     """Choose a rule; see what it takes; take the lists along. Nothing is deleted."""
     rule = _rule(training, result, column)

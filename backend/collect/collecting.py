@@ -71,8 +71,8 @@ def collect(
     loader : iterable, or a tuple of two arrays
         Batches ``(inputs, labels)``, or dictionaries with a label under ``labels``, ``label``,
         ``targets``, ``target`` or ``y`` and the rest passed to the model: one entry by position,
-        several by name. Two arrays ``(X, y)`` are cut into batches. It may have no length; one
-        that does not end never ends here either.
+        several by name. Two arrays ``(X, y)`` are cut into batches. It may have no length, but
+        has to end.
     out : path-like
         ``.npz``, ``.zip``, or without a suffix a new folder. It is there when it is whole.
     train : optional
@@ -108,7 +108,8 @@ def collect(
     texts : optional
         One text per example; a function of a batch that gives them; or the tokenizer.
     populations : dict of {name: list of models}, optional
-        More models, whose predictions are kept; for torch also state dicts, or their paths.
+        More models, whose predictions are kept; for torch also state dicts, or their paths. All are
+        held at once.
     checkpoints : sequence of modules, state dicts or paths, optional
         Two or more of a torch model; adds ``vog``, the variance over them of the gradient of the
         label's logit with respect to the input. Paths are loaded with ``weights_only=True``.

@@ -164,7 +164,7 @@ class Spool:
             column = Grown(self._path(), name) if plain else Texts(self._path(), name)
             self.columns[name] = column
         if isinstance(column, Texts):
-            column.add(["" if cell is None or cell != cell else str(cell) for cell in cells])
+            column.add([told_cell(cell) for cell in cells])
         elif not plain or not np.can_cast(array.dtype, column.dtype or array.dtype, "same_kind"):
             raise CollectError(
                 f"column {name!r} must hold one kind of values in every batch: got "
@@ -316,6 +316,14 @@ def _cells(column: Grown | Texts) -> Iterator[Any]:
     array = column.read()
     for start in range(0, len(array), BLOCK_ROWS):
         yield from array[start : start + BLOCK_ROWS].tolist()
+
+
+def told_cell(cell: Any) -> str:
+    """A cell as text; a missing one of any library is empty."""
+    missing = cell is None or type(cell).__name__ in ("NAType", "NaTType")
+    if missing or (isinstance(cell, (float, np.floating)) and cell != cell):
+        return ""
+    return str(cell).encode("utf-8", "replace").decode("utf-8")
 
 
 @contextlib.contextmanager

@@ -344,7 +344,7 @@ def input_gradients(
     finally:
         if handle is not None:
             handle.remove()
-    found = np.asarray(plain(gradient.double()))
+    found = np.asarray(plain(gradient), dtype=np.float64)
     if handle is not None:
         return found.mean(axis=-1) if found.ndim == 3 else found
     return found.mean(axis=1) if found.ndim == 4 else found

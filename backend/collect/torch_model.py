@@ -424,7 +424,7 @@ def token_losses(
     """
     import torch
 
-    raw, labels = raw.detach().double().cpu(), labels.cpu().long()
+    raw, labels = raw.detach().cpu().double(), labels.cpu().long()
     if raw.shape[:2] == labels.shape:
         each = torch.nn.functional.cross_entropy(
             raw.transpose(1, 2), labels, reduction="none", ignore_index=IGNORED

@@ -52,7 +52,7 @@ def batches(tokenizer: Any, texts: list[str], **labels: np.ndarray) -> list[dict
         words = tokenizer(
             texts[rows], padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
         )
-        own = {name: torch.as_tensor(column[rows]) for name, column in labels.items()}
+        own = {name: torch.as_tensor(np.array(column[rows])) for name, column in labels.items()}
         made.append({**words, **own})
     return made
 

@@ -510,6 +510,23 @@ def test_pictures_and_columns_come_with_the_batches(tmp_path: Any) -> None:
     assert (
         np.asarray(Image.open(BytesIO(shown))) == np.rint(255 * pixels[6].transpose(1, 2, 0))
     ).all()
+    import pandas as pd
+
+    table = pd.DataFrame(
+        {
+            "whole": pd.array([None, *range(9)], dtype="Int64"),
+            "day": pd.to_datetime([None, *["2026-01-02"] * 9]),
+            "seen": [True, False] * 5,
+        }
+    )
+    given = {**table, "odd": ["\ud800", *"abcdefghi"]}
+    kept = collect(model, batches, columns=["id"], examples=given, out=tmp_path / "table").examples
+    assert (
+        kept["odd"].tolist() == ["?", *"abcdefghi"] and kept["seen"].tolist() == [True, False] * 5
+    )
+    assert kept["whole"].tolist()[1:] == list(range(9)) and str(kept["day"][3]).startswith(
+        "2026-01-02"
+    )
     spread = collect(
         model,
         [{**batch, "pixel_values": 3 * batch["pixel_values"] - 1} for batch in batches],

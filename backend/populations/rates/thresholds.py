@@ -116,16 +116,20 @@ class ThresholdLine:
     values: NDArray[np.float64] = field(repr=False)
 
 
-def curve_lines(curves: pd.DataFrame, rate: str, *, most: int) -> list[ThresholdLine]:
-    """The rate of everybody and of the first groups, at most ``most`` lines, out of the curves."""
+def curve_lines(
+    curves: pd.DataFrame, rate: str, attribute: str, *, most: int
+) -> list[ThresholdLine]:
+    """The rate of everybody and of the values of one attribute, at most ``most`` lines."""
     width = STEPS + 1
+    named = curves["group"].iloc[::width].to_numpy(dtype=str)
+    held = [at for at, name in enumerate(named) if at == 0 or name.startswith(f"{attribute}=")]
     return [
         ThresholdLine(
             str(curves["group"].iloc[start]),
             curves["threshold"].to_numpy()[start : start + width],
             curves[rate].to_numpy(dtype=float)[start : start + width],
         )
-        for start in range(0, min(len(curves), most * width), width)
+        for start in (at * width for at in held[:most])
     ]
 
 

@@ -111,7 +111,7 @@ def show_heat(
         }
     )
     # A cell of a handful would take the strongest colour of all, whatever the others say.
-    sound = np.where(count >= asked.min_n, value, np.nan)
+    sound = np.where(count >= min(asked.min_n, count.max()), value, np.nan)
     charts.show_chart(
         heat_figure(
             sound * scale_of(metric), words, hover, cells, rows, columns, titles, side,

@@ -54,8 +54,12 @@ def show_thresholds(bundle: Bundle, asked: Asked) -> None:
             "Curve of", list(CURVES), format_func=NAMES.__getitem__, key="threshold_rate",
             persist_state="session",
         )  # fmt: skip
+        of = st.selectbox(
+            "Of the groups by", list(asked.attributes), key="threshold_of",
+            format_func=lambda one: text.shorten(one, 60),
+        )  # fmt: skip
     with right:
-        show_curves(curves, quality, str(rate), threshold)
+        show_curves(curves, str(of or asked.attributes[0]), str(rate), threshold)
     show_rates(curves, quality, threshold)
     st.caption(
         f"AUC with DeLong's 95 % interval. Average precision stands beside prevalence, what a random "
@@ -89,11 +93,11 @@ def show_rates(curves: pd.DataFrame, quality: pd.DataFrame, threshold: float) ->
     charts.show_table(table, key="threshold_table", config=charts.percent_columns(*shares))
 
 
-def show_curves(curves: pd.DataFrame, quality: pd.DataFrame, rate: str, threshold: float) -> None:
-    """One line per group over all thresholds; the chosen one stands across."""
+def show_curves(curves: pd.DataFrame, attribute: str, rate: str, threshold: float) -> None:
+    """One line per value of an attribute over all thresholds; the chosen one stands across."""
     figure = go.Figure()
     notes = []
-    lines = curve_lines(curves, rate, most=MOST_LINES)
+    lines = curve_lines(curves, rate, attribute, most=MOST_LINES)
     for place, line in enumerate(lines):
         everybody = place == 0
         colour = palette.text_colour() if everybody else palette.region_hue(place - 1)
@@ -125,7 +129,3 @@ def show_curves(curves: pd.DataFrame, quality: pd.DataFrame, rate: str, threshol
         alt=f"{NAMES[rate]} of each group against the threshold.",
         config=charts.percent_columns(rate),
     )  # fmt: skip
-    if len(quality) > len(lines):
-        st.caption(
-            f"{text.count(len(lines))} of {text.counted(len(quality), 'group')} are drawn; the table has all."
-        )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +17,8 @@ from streamlit.testing.v1 import AppTest
 
 from backend.bundle import open_bundle
 from backend.core.statistics import wilson_interval
-from backend.populations import audit
-from backend.populations.places import rows_per_group
+from backend.populations import audit, group_accuracies, rates_at, score_quality
+from backend.populations.places import level_names, rows_per_group
 from pages.components.shared import populations, services
 from tests.pages.population_bundles import HOSTILE, awkward, fields, kept
 
@@ -205,3 +208,114 @@ def test_columns_that_make_no_groups_are_named(home: Path, tmp_path: Path) -> No
     held = populations.columns_of(open_bundle(full))
     assert set(held.left_out) == {"serial", "same"}
     assert held.usable == ("place", "size") and held.first[0] == "place"
+
+
+# --- beyond the audit's own table -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def paired(home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Two classes with probabilities, versions of each example in three tones, two lone examples."""
+    rng = np.random.default_rng(8)
+    n = 300
+    tone = np.tile(["light", "medium", "dark"], n // 3)
+    labels = np.repeat(rng.integers(0, 2, n // 3), 3)
+    wanted = np.where(labels == 1, 0.8, 0.2) - 0.4 * ((tone == "dark") & (labels == 1))
+    chance = np.clip(wanted + 0.15 * rng.normal(size=n), 0.01, 0.99)
+    said = (chance > 0.5).astype(int)
+    tone[:2] = "lone"
+    return kept(
+        tmp_path_factory.mktemp("paired"), "paired",
+        **{
+            "embeddings": rng.normal(size=(n, 3)), "labels": labels, "predictions": said,
+            "probabilities": np.column_stack([1 - chance, chance]),
+            "classes": np.array(["M", "F"]), "examples/tone": tone,
+            "examples/pair_id": np.repeat(np.arange(n // 3), 3).astype(str),
+            "examples/width": rng.random(n) * 30,
+            "populations/baseline": np.array([said, labels]),
+        },
+    )  # fmt: skip
+
+
+def test_the_worst_group_is_said_with_its_interval_and_measured_apart(paired: str) -> None:
+    at = opened(paired, audit_part="Worst group")
+    at.multiselect(key="audit_columns").set_value(["tone"]).run()
+    bundle = plain_bundle(paired)
+    twin = group_accuracies(
+        bundle.label_names, bundle.prediction_names, {"tone": bundle.examples["tone"].to_numpy()}
+    )
+    said = texts(at)
+    assert twin.worst_group == "label=F & tone=dark" and "label\\=F \\& tone\\=dark" in said
+    for one in (twin.worst, twin.held_out, twin.balanced):
+        assert f"**{100 * one.value:.1f} %**" in said
+    assert table(at, "accuracy", "small")["n"].tolist() == twin.table["n"].tolist()
+
+
+def test_one_slider_gives_the_rates_of_every_group(paired: str) -> None:
+    at = opened(paired, audit_part="Thresholds", positive="F")
+    at.slider(key="threshold").set_value(0.3).run()
+    shown = table(at, "AUC", "TPR").set_index("group")
+    bundle = plain_bundle(paired)
+    chance = bundle.class_chances("F")
+    held = {"tone": bundle.examples["tone"].to_numpy()}
+    rates = rates_at(chance, bundle.label_names == "F", held, threshold=0.3).set_index("group")
+    quality = score_quality(chance, bundle.label_names == "F", held).set_index("group")
+    for group in ("all", "tone=dark", "tone=lone †"):
+        name = group.removesuffix(" †")
+        assert shown.loc[group, "TPR"] == pytest.approx(rates.loc[name, "tpr"], nan_ok=True)
+        assert shown.loc[group, "AUC"] == pytest.approx(quality.loc[name, "auc"], nan_ok=True)
+
+
+def test_versions_of_one_example_are_compared(paired: str) -> None:
+    at = opened(paired, audit_part="Pairs", positive="F")
+    shown = table(at, "n_flips", "p_adjusted")
+    rows = shown.set_index(["first", "second"])
+    # Two rows of the first example are "lone": no id has them once beside one that has it twice.
+    assert rows.loc[("dark", "light"), "n_pairs"] == 99
+    assert rows.loc[("dark", "light"), "change"] > 0.1 and rows.loc[("dark", "light"), "p"] < 1e-3
+    assert rows.loc[("light", "medium"), "p"] > 0.05
+
+
+@pytest.mark.parametrize("mode", ["generic", "target"])
+def test_one_table_holds_every_classifier(paired: str, mode: str) -> None:
+    at = opened(paired, audit=mode, audit_part="One table")
+    shown = table(at, "classifier", "rate")
+    assert set(shown["classifier"]) == {"this model", "baseline, mean of 2"}
+    assert shown["rate"].tolist() == ["PPV", "Error", "TPR", "FPR"] * 2
+    column = "tone=dark" if mode == "generic" else "tone=dark · F"
+    own, mean = (shown[column].iloc[at] for at in (2, 6))
+    assert mean == pytest.approx((own + 1) / 2)  # the second model is right throughout
+
+
+def test_the_target_axis_opens_on_a_rate_that_differs_between_columns(paired: str) -> None:
+    at = opened(paired, audit="target")
+    assert at.get("button_group") and "**TPR**" in texts(at)
+    shown = table(at, "class", "tp").set_index(["group", "class"])
+    own = shown.loc["all"]
+    assert own["tpr"].nunique() > 1 and own["error"].nunique() == 1
+
+
+def test_cells_of_a_handful_take_no_colour(paired: str) -> None:
+    at = opened(paired)
+    drawn = json.loads(at.get("plotly_chart")[0].proto.spec)["data"][0]
+    labels = level_names(plain_bundle(paired).examples["tone"].to_numpy())
+    heat = np.array(read_numbers(drawn["z"]), dtype=float)
+    assert np.isnan(heat[labels.index("lone")]).all() and np.isfinite(
+        heat[labels.index("dark"), -1]
+    )
+
+
+def read_numbers(given: Any) -> np.ndarray:
+    """An array as plotly writes it: nested lists, or bytes with their shape."""
+    if isinstance(given, dict):
+        flat = np.frombuffer(base64.b64decode(given["bdata"]), dtype=given["dtype"])
+        return flat.reshape([int(one) for one in given["shape"].split(",")])
+    return np.array([[np.nan if one is None else one for one in row] for row in given])
+
+
+@pytest.mark.parametrize(
+    ("part", "sentence"),
+    [("Thresholds", "Thresholds need labels and probabilities"), ("Pairs", "need a column")],
+)
+def test_what_a_part_needs_is_said(digest: str, part: str, sentence: str) -> None:
+    assert sentence in texts(opened(digest, audit_part=part))

@@ -25,6 +25,7 @@ from backend.populations import (
 from backend.populations.cells import level_order
 from backend.populations.places import worst_first
 from backend.populations.rates.pairs import mcnemar_p
+from backend.populations.rates.thresholds import curve_lines
 
 RNG = np.random.default_rng(3)
 N = 400
@@ -89,6 +90,10 @@ def test_rates_at_a_threshold_are_those_of_an_audit_of_it(threshold: float) -> N
     twin = audit((LABELS == "F").astype(int), said, {"skin": SKIN}, order=1)
     for name in ("group", "n", "tp", "fp", "fn", "tn"):
         assert found[name].tolist() == twin[name].tolist()
+    line = curve_lines(
+        threshold_curves(CHANCES, LABELS == "F", {"skin": SKIN}), "tpr", "skin", most=9
+    )
+    assert [one.group for one in line] == ["all", "skin=dark", "skin=light"]
     curve = threshold_curves(CHANCES, LABELS == "F", {"skin": SKIN})
     at = curve[np.isclose(curve["threshold"], threshold)]
     for name in ("tpr", "fpr", "fnr", "ppv", "error", "called"):

@@ -12,7 +12,7 @@ from backend.repair.gain import SEEDS, STRENGTHS
 from backend.repair.head import STRENGTH
 from backend.tasks.repair import changed_rows, has_training_part, repair_needs
 from pages.components.group.panel import show_group
-from pages.components.repair import gained
+from pages.components.repair import gained, linked
 from pages.components.repair.choose import IN_WORDS, REPAIR, GroupAsked, choose
 from pages.components.repair.words import show_words
 from pages.components.shared import frame, keys, link, populations, services, text
@@ -38,6 +38,7 @@ def page() -> None:
     if why:
         populations.show_empty(why, key="repair", demos=("fashion",))
         return
+    linked.show_origin(bundle)
     parts = {REPAIR: show_repair, IN_WORDS: show_words}
     tabs = st.tabs(list(parts), key=keys.REPAIR_PART, on_change="rerun", bind="query-params")
     for tab, show in zip(tabs, parts.values(), strict=True):
@@ -74,6 +75,7 @@ def show_repair(bundle: Bundle) -> None:
     with left:
         gained.show_verdict(job.result(), strength)
     gained.show_arms(job.result(), strength, str(options["worst_of"] or CLASSES))
+    linked.offer(bundle, asked, strength, train=bool(options.get("train")))
     choice, choices = looked_at(bundle, asked, job.result(), strength)
     if choice is not None:
         show_group(bundle, choice, choices)

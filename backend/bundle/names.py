@@ -24,6 +24,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "target_features": ("target_feature",),
         "train_residuals": ("train_residual",),
         "stress_scores": ("stress_score",),
+        "made_from": (),
     }
 )
 """Array fields and the other names each answers to. A field's own name always comes first."""
@@ -44,6 +45,7 @@ EXTRAS = (
     "target_features",
     "train_residuals",
     "stress_scores",
+    "made_from",
 )
 """Array fields that only one audit needs."""
 
@@ -78,6 +80,7 @@ USED: Mapping[str, str] = MappingProxyType(
         "msp": "Hardest",
         "train/msp": "Hardest",
         "stress_scores": "Stress",
+        "made_from": "Repair",
     }
 )
 """Fields that only one page reads, and which; what is neither here nor an array every page reads is

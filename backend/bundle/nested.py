@@ -171,6 +171,11 @@ EXTRA_SHAPES = {
 def _extras(
     place: Resolved, contents: Contents, n: int | None, n_train: int | None, faults: Faults
 ) -> None:
+    origin = place.fields.get("made_from")
+    if origin is not None:
+        told = check.column_text(origin, None, "made_from", faults)
+        if told is not None and len(told):
+            contents.keep("made_from", np.asarray(told.tolist(), dtype=np.str_), origin)
     for name, (words, own_axis, train_axis) in EXTRA_SHAPES.items():
         entry = place.fields.get(name)
         if entry is None:

@@ -3,7 +3,7 @@
 from backend.repair.coherence import Coherence, coherence
 from backend.repair.contexts import PickedContexts, draw_contexts, pick_contexts
 from backend.repair.contrast import absent_combinations, contrast_failures
-from backend.repair.gain import GroupRepair, repair_group, repair_verdict
+from backend.repair.gain import GroupRepair, repair_group, repair_verdict, repaired_outputs
 from backend.repair.head import RetrainedHead, retrain_head
 from backend.repair.splits import FailureSplit, split_failures
 from backend.repair.sweep import (
@@ -30,6 +30,7 @@ __all__ = [
     "pick_contexts",
     "repair_group",
     "repair_verdict",
+    "repaired_outputs",
     "resolved_share",
     "retrain_head",
     "split_failures",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,13 @@ from backend.core.errors import InputError
 from backend.core.parts import deal
 from backend.core.progress import Progress, ignore_progress, share_of
 from backend.core.statistics import UNDEFINED, Interval, mean_interval
-from backend.repair.head import WEIGHT_DECAY, HeadProblem, RetrainedHead, check_classes
+from backend.repair.head import (
+    WEIGHT_DECAY,
+    HeadProblem,
+    RetrainedHead,
+    check_classes,
+    log_probabilities,
+)
 
 BEFORE = "before"
 REFIT = "plain refit"
@@ -208,6 +214,89 @@ def repair_verdict(repair: GroupRepair, strength: float) -> str:
     return NOT_MORE if float(table[REFIT]) > before else NOTHING
 
 
+def repaired_outputs(
+    embeddings: Any,
+    labels: Any,
+    members: Any,
+    *,
+    strength: float,
+    n_classes: int,
+    train: tuple[Any, Any] | None = None,
+    together: Any = None,
+    key: str = "",
+    weight_decay: float = WEIGHT_DECAY,
+    progress: Progress = ignore_progress,
+) -> NDArray[np.float64]:
+    """Log-probabilities of the head with the group counting more, for rows that did not refit it.
+
+    Each half of the rows is answered by the head that the other half refitted (with a training
+    part: that refits, and the group's rows of the other half are put beside it), so no row had a
+    part in its own answer.
+
+    Parameters
+    ----------
+    embeddings, labels, members, train, together, key, weight_decay, progress
+        As for ``repair_group``.
+    strength : float
+        Above 0.
+    n_classes : int
+        C, for classes that no label has.
+
+    Returns
+    -------
+    float64 array of shape (n, C)
+
+    Raises
+    ------
+    InputError
+        As for ``repair_group``.
+    """
+    asked = _Asked.of(embeddings, labels, members, None, train, None, together, None)
+    if not 0 < strength < np.inf or n_classes < asked.n_classes:
+        raise InputError(
+            f"strength must be above 0 and n_classes at least {asked.n_classes}: got {strength} and "
+            f"{n_classes}."
+        )
+    half = asked.split(f"{key} outputs")
+    found = np.empty((asked.n, n_classes))
+    for at, measures in enumerate((half, ~half)):
+        progress(at / 2, f"half {at + 1} of 2")
+        refits = np.flatnonzero(~measures)
+        counted = refits[asked.inside[refits]]
+        base, n_base, places = _base(asked, refits, {TARGETED: counted})
+        scaled = _Scaled.of(base[0], n_base)
+        with threadpool_limits(1, user_api="blas"):
+            problem = HeadProblem(
+                scaled.apply(base[0]), base[1], n_classes, weight_decay=weight_decay
+            )
+            weights = np.zeros(len(base[1]))
+            weights[:n_base] = 1 / n_base
+            weights[places[TARGETED]] += strength / len(counted)
+            head = problem.solve(
+                weights,
+                slope=_SLOPE,
+                tick=lambda at=at: progress(at / 2, f"half {at + 1} of 2"),  # type: ignore[misc]
+            )
+        measured = np.flatnonzero(measures)
+        found[measured] = log_probabilities(head.logits(scaled.apply(asked.x[measured])))
+    progress(1.0, "answered")
+    return found
+
+
+def _base(
+    asked: _Asked, refits: NDArray[np.int64], more: Mapping[str, NDArray[np.int64]]
+) -> tuple[tuple[Floats, NDArray[np.int64]], int, dict[str, NDArray[np.int64]]]:
+    """Features and labels of what refits, how many of them are the original ones, places of ``more``."""
+    if asked.train is None:
+        places = {name: np.searchsorted(refits, rows) for name, rows in more.items()}
+        return (asked.x[refits], asked.y[refits]), len(refits), places
+    extra = np.unique(np.concatenate(list(more.values())))
+    n_base = len(asked.train[1])
+    x = np.concatenate([asked.train[0], asked.x[extra]])
+    y = np.concatenate([asked.train[1], asked.y[extra]])
+    return (x, y), n_base, {n: n_base + np.searchsorted(extra, r) for n, r in more.items()}
+
+
 @dataclass(frozen=True)
 class _Asked:
     """What is repaired, checked."""
@@ -319,22 +408,7 @@ def _one_split(
     refits, measured = np.flatnonzero(~measures), np.flatnonzero(measures)
     counted = refits[asked.inside[refits]]
     drawn = np.sort(rng.permutation(refits)[: len(counted)])
-    if asked.train is None:
-        base_x, base_y = asked.x[refits], asked.y[refits]
-        places = {
-            TARGETED: np.searchsorted(refits, counted),
-            RANDOM: np.searchsorted(refits, drawn),
-        }
-        n_base = len(refits)
-    else:
-        extra = np.union1d(counted, drawn)
-        base_x = np.concatenate([asked.train[0], asked.x[extra]])
-        base_y = np.concatenate([asked.train[1], asked.y[extra]])
-        n_base = len(asked.train[1])
-        places = {
-            TARGETED: n_base + np.searchsorted(extra, counted),
-            RANDOM: n_base + np.searchsorted(extra, drawn),
-        }
+    (base_x, base_y), n_base, places = _base(asked, refits, {TARGETED: counted, RANDOM: drawn})
     scaled = _Scaled.of(base_x, n_base)
     x = scaled.apply(base_x)
     problem = HeadProblem(x, base_y, asked.n_classes, weight_decay=weight_decay)

@@ -11,10 +11,16 @@ from numpy.typing import NDArray
 
 from backend.core.errors import InputError
 from backend.core.parts import bundle_aside, group_codes
-from backend.core.progress import Progress
+from backend.core.progress import Progress, share_of
 from backend.core.sampling import random_rows
 from backend.core.wording import DASH, percent, percent_range
-from backend.tasks.checks import check_count, check_layer, check_number, chosen_layer
+from backend.tasks.checks import (
+    check_count,
+    check_layer,
+    check_number,
+    chosen_layer,
+    needs_bundle,
+)
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
 
 if TYPE_CHECKING:
@@ -94,6 +100,82 @@ def run_repair(
         "outcomes": found.outcomes,
         "seconds": time.perf_counter() - began,
     }
+
+
+def run_repaired(
+    bundle: Bundle | None, options: Options, progress: Progress, part: WritePart
+) -> tuple[Arrays, Meta]:
+    """Keep a new bundle with the answers of the repaired head; ``meta["digest"]`` names it.
+
+    It has the same examples, embeddings, labels and columns; predictions, probabilities and losses are
+    those of ``repaired_outputs``; populations ``before`` and ``repaired`` hold both models' answers, and
+    ``made_from`` the digest of this bundle and how it was made. What belongs to the old model alone
+    (gradients, attribution, confidence over training, the training part) is left out.
+    """
+    import tempfile
+    from pathlib import Path
+
+    from backend.bundle import import_bundle, write_bundle
+    from backend.repair import repaired_outputs
+
+    whole = needs_bundle("repaired", bundle)
+    bundle = whole.at_layer(options["layer"])
+    why = repair_needs(bundle)
+    if why:
+        raise InputError(why)
+    if bundle.n > MOST_ROWS:
+        raise InputError(
+            f"a repaired bundle can be kept of at most {MOST_ROWS:,} examples: this one has "
+            f"{bundle.n:,}. Refit the head in your own code, and import what it says."
+        )
+    names = np.asarray(bundle.class_names, dtype=np.str_)
+    together = options["groups"]
+    log_p = repaired_outputs(
+        np.asarray(bundle.embeddings, np.float32),
+        _codes(bundle.label_codes),
+        np.asarray(options["members"], np.int64),
+        strength=options["strength"],
+        n_classes=len(names),
+        train=training_part(bundle) if options["train"] else None,
+        together=None if together is None else group_codes(bundle, together),
+        key=bundle.digest,
+        progress=share_of(progress, 0.0, 0.6),
+    )
+    labels = _codes(bundle.label_codes)
+    progress(0.6, "writing the bundle")
+    given = whole.fields()
+    held = ("embeddings", "layers", "examples", "images")
+    fields: dict[str, Any] = {name: given[name] for name in held if name in given}
+    how = f"repaired: {options['what'][:200]} counts x{options['strength']:g} in refitting the last layer"
+    fields |= {
+        "labels": names[labels],
+        "predictions": names[log_p.argmax(axis=1)],
+        "probabilities": np.exp(log_p).astype(np.float32),
+        "losses": -log_p[np.arange(len(labels)), labels],
+        "classes": tuple(names.tolist()),
+        "populations": {
+            "before": names[_codes(bundle.prediction_codes)][None],
+            "repaired": names[log_p.argmax(axis=1)][None],
+        },
+        "made_from": np.array([bundle.digest, how]),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_bundle(Path(folder) / "repaired.zip", **fields)
+        kept = import_bundle(
+            path,
+            name=f"{whole.name[:80]}, repaired ×{options['strength']:g}",
+            owner=options["owner"],
+            progress=share_of(progress, 0.7, 1.0),
+        )
+    return {}, {"digest": kept.digest, "name": kept.name}
+
+
+def origin_of(bundle: Bundle) -> tuple[str, str] | None:
+    """Digest of the bundle that this one was made from, and how; None where it does not say."""
+    told = bundle.extras.get("made_from")
+    if told is None or not len(told):
+        return None
+    return str(told[0]), str(told[1]) if len(told) > 1 else ""
 
 
 def repair_needs(bundle: Bundle) -> str:
@@ -325,13 +407,30 @@ def _check_repair(options: Options) -> None:
         raise InputError(f"strengths must be 1 to 12 numbers: got {len(options['strengths'])}.")
     for strength in options["strengths"]:
         check_number("a strength", strength, above=0)
-    for name in ("aside", "train"):
+    _check_kinds(options, ("aside", "train"), ("groups", "worst_of"))
+    check_count("seeds", options["seeds"], 2, 20)
+
+
+def _check_kinds(options: Options, truths: tuple[str, ...], columns: tuple[str, ...]) -> None:
+    for name in truths:
         if not isinstance(options[name], bool):
             raise InputError(f"{name} must be true or false: got {options[name]!r}.")
-    for name in ("groups", "worst_of"):
+    for name in columns:
         if options[name] is not None and not isinstance(options[name], str):
             raise InputError(f"{name} must name a column or be None: got {options[name]!r}.")
-    check_count("seeds", options["seeds"], 2, 20)
+
+
+def _check_repaired(options: Options) -> None:
+    check_layer(options)
+    if not isinstance(options["members"], list | tuple) or not options["members"]:
+        raise InputError("members must be a list of at least one row.")
+    for row in options["members"]:
+        check_count("a row of members", row, 0, 2**40)
+    check_number("strength", options["strength"], above=0)
+    _check_kinds(options, ("train",), ("groups",))
+    for name in ("of", "what", "owner"):
+        if not isinstance(options[name], str):
+            raise InputError(f"{name} must be text: got {options[name]!r}.")
 
 
 TASK = Task(
@@ -349,4 +448,21 @@ TASK = Task(
         "layer": "",
     },
     check=_check_repair,
+)
+REPAIRED = Task(
+    "backend.tasks.repair:run_repaired",
+    version=1,
+    defaults={
+        "of": "",
+        "members": [],
+        "groups": None,
+        "train": False,
+        "strength": 0.5,
+        "what": "a group",
+        "owner": "",
+        "layer": "",
+    },
+    check=_check_repaired,
+    # What it makes can be deleted: a finished one is done again, and finds the bundle if it is there.
+    source=lambda options: str(options["of"]),
 )

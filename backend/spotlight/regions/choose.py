@@ -64,8 +64,10 @@ def choose(
 ) -> list[Pick]:
     """The list: regions that are more than a cell of the confusion matrix, then those that are one.
 
-    All compete for their places, cells with less than their score; then cells are put last. Every step takes the candidate with the largest score times the share of its members' excess
-    loss that no region of its kind covers yet, kinds taking turns; candidates of whatever kind and
+    All compete for their places, cells with less than their score; then cells are put last. Every step
+    looks for the largest score times the share of the members' excess loss that no region of its
+    kind covers yet, kinds taking turns, and takes the surest of those that are nearly the same and
+    hardly worth less; candidates of whatever kind and
     size that hold half of it, or of which it holds half, are left out from then on, and the best of
     those inside it is kept beside it.
 
@@ -112,6 +114,7 @@ def choose(
             best = _next(picks[bound], excess, covered[bound])
         if best is None:
             break
+        best = _surest(best, picks[bound], mask, settings)
         covered[bound][best.rows] = True
         mask[:] = False
         mask[best.rows] = True
@@ -140,6 +143,22 @@ def _next(
         if value > best_value:
             best, best_value = pick, value
     return best
+
+
+def _surest(best: Pick, picks: list[Pick], mask: NDArray[np.bool_], settings: Settings) -> Pick:
+    """Of candidates that are nearly the same as the best, the one with the smallest p.
+
+    What few rows judge can be worth most by chance; p, which counts all candidates, tells.
+    """
+    mask[:] = False
+    mask[best.rows] = True
+    same = []
+    for pick in picks:
+        if pick.score >= settings.sure * best.score:
+            both = int(mask[pick.rows].sum())
+            if both >= settings.alike * (len(pick.rows) + len(best.rows) - both):
+                same.append(pick)
+    return min(same, key=lambda pick: (pick.tested.ps[pick.at], -pick.score))
 
 
 def _nested(

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.spotlight.regions.pool import Judged, JudgedLosses, base_of
+from backend.spotlight.regions.pool import Judged, JudgedLosses, base_of, counted_in, filled_up
 from backend.spotlight.regions.scopes import Scope
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.space import ReadyRows
@@ -238,35 +238,34 @@ def _judge(
     losses = ground.losses[ground.at(scope.rows)] if scope.losses is None else scope.losses
     losses = losses[ground.at(theirs)].double()
     n, m = len(side), len(ground.side)
-    sizes = np.array(settings.sizes) * m
-    sizes = sizes[(sizes >= settings.min_size) & (sizes <= settings.direction_most * n)]
-    if len(sizes) == 0:
-        sizes = np.array([max(1.0, settings.direction_most * n)])
-    there = len(theirs) / n
-    counts = np.maximum(1, np.rint(sizes * there)).astype(np.int64)
+    cores = np.array(settings.sizes) * m
+    cores = cores[(cores >= settings.min_core) & (cores <= settings.direction_most * n)]
+    if len(cores) == 0:
+        cores = np.array([max(1.0, settings.direction_most * n)])
+    sizes = filled_up(cores, n, settings.direction_most, settings)
+    counts, inside = (counted_in(some, len(theirs) / n, len(theirs)) for some in (cores, sizes))
     judged = JudgedLosses.empty(len(along) * len(sizes))
     held_out: list[NDArray[np.int64]] = []
     spread = along.std(dim=1).clamp_min(1e-12)
     for number, line in enumerate(along[:, ground.at(theirs)] / spread[:, None]):
-        most = min(settings.around * int(counts.max()), len(theirs))
+        most = min(max(settings.around * int(counts.max()), int(inside.max())), len(theirs))
         heights, top = line.topk(most)
-        for at, count in enumerate(counts.tolist()):
+        for at, (count, members) in enumerate(zip(counts.tolist(), inside.tolist(), strict=True)):
             first = top[:count]
-            held_out.append(scope.rows[theirs[np.sort(first.cpu().numpy())]])
+            held_out.append(scope.rows[theirs[np.sort(top[:members].cpu().numpy())]])
             # The draft of a round region adds two such lines, each of variance 1.
             judged.write(number * len(sizes) + at, losses[first], 2.0 * heights, count, settings)
-    repeated = np.tile(sizes, len(along))
     scores = judged.scores(
         base_of(ground, scope, half, losses, settings),
-        repeated / m,
-        np.minimum(np.tile(counts, len(along)), len(theirs)),
+        np.tile(cores / m, len(along)),
+        np.tile(counts, len(along)),
         settings,
         settings.direction_worth,
     )
     return JudgedDirections(
         scope,
         half,
-        repeated,
+        np.tile(sizes, len(along)),
         tuple(held_out),
         scores,
         fitted.slopes[-1],

@@ -36,7 +36,7 @@ class Judged:
         Rows of the other half that rank first, as many as the size makes there.
     scores : float64 array of shape (k,)
         What candidates are ordered by: the mean loss of the other half's rows that rank first in
-        the draft, above that of the scope and of all, less standard errors. It counts
+        the draft, as many as the core makes there, above that of the scope and of all, less standard errors. It counts
         more where these rows rank far above the next: a failure with a cause stands apart, while
         the hard examples between two labels run into their surroundings.
     """
@@ -121,27 +121,39 @@ def judge(
     losses = view.losses[ground.at(parts[1])].double()
     # Sizes are counted in the rows that were searched, which may be a sample of the half.
     searched = min(counted[0], settings.search_rows)
-    sizes = balls.sizes.cpu().numpy() * (len(rows) / searched)
+    cores = balls.sizes.cpu().numpy() * (len(rows) / searched)
+    sizes = filled_up(cores, len(rows), settings.most_filled, settings)
     there = len(parts[1]) / len(rows)
     base = base_of(ground, view.scope, half, losses, settings)
     levels = JudgedLosses.empty(len(balls))
     held_out: list[NDArray[np.int64]] = []
-    counts = np.maximum(1, np.rint(sizes * there)).astype(np.int64)
+    counts, inside = (counted_in(some, there, len(losses)) for some in (cores, sizes))
     step = max(1, _BLOCK // len(used))
     for start in range(0, len(balls), step):
         at = torch.arange(start, min(start + step, len(balls)), device=view.points.device)
         ranks = ranker.rank(balls[at])
-        most = min(int(counts[start : start + step].max()), len(losses))
-        heights, draft = ranks.draft[:, theirs].topk(min(settings.around * most, len(losses)))
-        final = ranks.final[:, theirs].topk(most).indices
+        most = min(settings.around * int(counts[start : start + step].max()), len(losses))
+        heights, draft = ranks.draft[:, theirs].topk(most)
+        final = ranks.final[:, theirs].topk(int(inside[start : start + step].max())).indices
         for line, number in enumerate(at.tolist()):
-            count = min(int(counts[number]), len(losses))
-            top = final[line, :count]
+            count = int(counts[number])
+            top = final[line, : int(inside[number])]
             held_out.append(rows[parts[1][np.sort(top.cpu().numpy())]])
             levels.write(number, losses[draft[line, :count]], heights[line], count, settings)
-    sizes_here = np.minimum(counts, len(losses))
-    scores = levels.scores(base, sizes / len(ground.side), sizes_here, settings)
+    scores = levels.scores(base, cores / len(ground.side), counts, settings)
     return JudgedBalls(view.scope, half, sizes, tuple(held_out), scores, view, balls)
+
+
+def filled_up(
+    cores: NDArray[np.float64], in_scope: int, most: float, settings: Settings
+) -> NDArray[np.float64]:
+    """Rows of regions with these cores: the fewest of a region, as far as a share of the scope goes."""
+    return np.maximum(cores, min(float(settings.min_size), most * in_scope))
+
+
+def counted_in(sizes: NDArray[np.float64], share: float, most: int) -> NDArray[np.int64]:
+    """So many rows of these sizes lie in a share of the scope, of ``most`` rows."""
+    return np.minimum(np.maximum(1, np.rint(sizes * share)).astype(np.int64), most)
 
 
 def base_of(ground: Ground, scope: Scope, half: int, losses: Tensor, settings: Settings) -> float:

@@ -101,7 +101,7 @@ class Ranker:
     def _first(self, scores: Tensor, weights: Tensor) -> Tensor:
         """(k, m) ones for the rows that rank first, as many as the weights add up to."""
         rows = scores.shape[1]
-        least = min(rows, self.settings.min_size)
+        least = min(rows, self.settings.min_core)
         counts = weights.sum(1).round().long().clamp(least, rows)
         top = scores.topk(int(counts.max())).values
         return (scores >= top.gather(1, counts[:, None] - 1)).to(scores.dtype)

@@ -18,6 +18,11 @@ class Settings:
     min_size : int
         Fewest rows of a region, where neither the data nor the scope are small: a third of them is kept aside, and
         below ten of those nothing is said with an interval.
+    min_core : int
+        Fewest rows that are searched and judged together. A smaller core than ``min_size`` is the
+        first of its region; those that rank next fill it up.
+    most_filled : float
+        Share of its scope that a region is filled up to at most.
     starts : int
         Starts per size.
     rounds : int
@@ -68,6 +73,9 @@ class Settings:
         Candidates of each scope that the list is chosen from.
     nested : float
         Share of the smaller of two regions from which one repeats the other.
+    alike, sure : float
+        Candidates that share this much of all their members (Jaccard) are nearly the same; of those
+        with this share of the best one's score, the one with the smallest p is listed.
     one_cell : float
         Share of the members in one wrong cell of the confusion matrix from which a region is no more
         than that cell, if it also holds much of it and losses do not tell it from the rest.
@@ -94,6 +102,8 @@ class Settings:
 
     sizes: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05)
     min_size: int = 30
+    min_core: int = 15
+    most_filled: float = 1 / 3
     starts: int = 8
     rounds: int = 2
     iterations: int = 12
@@ -118,6 +128,8 @@ class Settings:
     most_bundles: int = 12
     keep: int = 40
     nested: float = 0.5
+    alike: float = 0.5
+    sure: float = 0.8
     one_cell: float = 0.9
     whole_cell: float = 0.7
     cell_worth: float = 0.8

@@ -168,9 +168,9 @@ def search(
 def _sizes(n: int, in_scope: int, settings: Settings) -> NDArray[np.float64]:
     """Sizes in rows of the scope."""
     sizes = np.array(settings.sizes) * n
-    sizes = sizes[(sizes >= settings.min_size) & (sizes <= in_scope / 2)]
+    sizes = sizes[(sizes >= settings.min_core) & (sizes <= in_scope / 2)]
     if len(sizes) == 0:
-        sizes = np.array([max(_LEAST, min(float(settings.min_size), 0.25 * in_scope))])
+        sizes = np.array([max(_LEAST, min(float(settings.min_core), 0.25 * in_scope))])
     return sizes
 
 

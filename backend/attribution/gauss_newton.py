@@ -202,20 +202,20 @@ def _gauss_newton(
     inputs: NDArray[Any], probabilities: NDArray[Any], bias: bool, progress: Progress
 ) -> Floats:
     """``sum_i (diag p_i - p_i p_i^T) (x) x_i x_i^T`` in contrasts of the classes, (p, p)."""
+    # diag(p) gives one (d, d) matrix per class, p p^T one product of the wide outer rows.
     basis = class_contrasts(probabilities.shape[1])
-    width, pairs = inputs.shape[1] + bias, basis.shape[1]
-    matrix = np.zeros((pairs, width, pairs, width))
-    step = max(1, _STEP // width)
+    n_classes, pairs = basis.shape
+    width = inputs.shape[1] + bias
+    own = np.zeros((n_classes, width, width))
+    matrix = np.zeros((pairs * width, pairs * width))
+    step = max(1, _STEP // (pairs * width))
     for start in range(0, len(inputs), step):
+        progress(start / len(inputs), "Reading the training examples")
         rows = slice(start, start + step)
         held, chances = with_bias(inputs[rows], bias), probabilities[rows].astype(np.float64)
-        mixed = chances @ basis
-        for a in range(pairs):
-            progress((start + len(held) * a / pairs) / len(inputs), "Reading the training examples")
-            for b in range(a + 1):
-                curve = chances @ (basis[:, a] * basis[:, b]) - mixed[:, a] * mixed[:, b]
-                matrix[a, :, b] += (curve[:, None] * held).T @ held
-    for a in range(pairs):
-        for b in range(a):
-            matrix[b, :, a] = matrix[a, :, b].T
-    return matrix.reshape(pairs * width, pairs * width)
+        wide = outer(chances @ basis, held)
+        matrix -= wide.T @ wide
+        for c in range(n_classes):
+            own[c] += held.T @ (chances[:, c, None] * held)
+    each = np.einsum("ca,cb,cij->aibj", basis, basis, own, optimize=True)
+    return matrix + each.reshape(matrix.shape)

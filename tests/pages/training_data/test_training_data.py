@@ -95,7 +95,7 @@ def test_subpopulations_and_removal_say_what_is_taken(marked: Bundle) -> None:
     at = opened(marked, about="groups", training_part="Removal")
     assert "30 of 600 training examples would be left out" in said(at).replace("**", "")
     assert table_with(at, "left out")["left out"].sum() == 30
-    at = ended(at.button_group(key="training_way").set_value(["sign"]).run())
+    at = ended(at.button_group(key="training_way").set_value("sign").run())
     assert table_with(at, "left out")["left out"].sum() > 30
 
 

@@ -13,6 +13,7 @@ from backend.repair.sweep import (
     resolved_share,
     sweep_heads,
 )
+from backend.repair.variations import vary_group
 
 __all__ = [
     "Coherence",
@@ -35,4 +36,5 @@ __all__ = [
     "retrain_head",
     "split_failures",
     "sweep_heads",
+    "vary_group",
 ]

@@ -51,6 +51,7 @@ NOT_TARGETED = "random rows do as much"
 NOTHING = "nothing is gained"
 
 Floats = NDArray[Any]
+Debug = tuple[Any, Any] | Callable[[Floats, NDArray[np.int64], int], tuple[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def repair_group(
     *,
     predictions: Any = None,
     train: tuple[Any, Any] | None = None,
+    debug: Debug | None = None,
     measurable: Any = None,
     together: Any = None,
     worst_of: Any = None,
@@ -124,6 +126,9 @@ def repair_group(
     train : tuple of embeddings (t, d) and labels (t,), optional
         The training set. With it the training rows refit the head, and the group's rows of the half
         that refits are put beside them; without it that half refits alone.
+    debug : tuple of embeddings and labels, or function, optional
+        Made or collected examples that count more in place of the group's own. A function gets the
+        embeddings and labels of the group's rows of the half that refits, and the split's number.
     measurable : bool array-like of shape (n,), optional
         Rows that may measure: those kept aside, for a group that losses have chosen. The others
         always refit. All by default.
@@ -173,6 +178,8 @@ def repair_group(
             "repair needs two splits or more and strengths above 0: got "
             f"{seeds} and {list(strengths)}."
         )
+    if debug is not None and not callable(debug):
+        debug = _checked_debug(debug, asked)
     tally = _Tally(asked.n)
     sizes = (0, 0, 0, 0)
     for seed in range(seeds):
@@ -182,7 +189,7 @@ def repair_group(
 
         step = share_of(progress, seed / seeds, (seed + 1) / seeds)
         with threadpool_limits(1, user_api="blas"):
-            _one_split(asked, measures, strengths, seed, weight_decay, tally, step)
+            _one_split(asked, measures, strengths, seed, debug, weight_decay, tally, step)
     return GroupRepair(
         tally.table(asked), tally.gains(asked, strengths), tally.means(), *sizes, tally.outcomes
     )
@@ -281,6 +288,19 @@ def repaired_outputs(
         found[measured] = log_probabilities(head.logits(scaled.apply(asked.x[measured])))
     progress(1.0, "answered")
     return found
+
+
+def _checked_debug(debug: tuple[Any, Any], asked: _Asked) -> tuple[Floats, NDArray[np.int64]]:
+    x = check_matrix("debug embeddings", debug[0])
+    if x.shape[1] != asked.x.shape[1]:
+        raise InputError(
+            "debug embeddings must have the dimensions of the embeddings: got "
+            f"{x.shape[1]} and {asked.x.shape[1]}. Take both from the same layer."
+        )
+    y = check_classes("debug labels", debug[1], len(x))
+    if int(y.max()) >= asked.n_classes:
+        raise InputError(f"debug labels must be below {asked.n_classes}: got {y.max()}.")
+    return x, y
 
 
 def _base(
@@ -399,6 +419,7 @@ def _one_split(
     measures: NDArray[np.bool_],
     strengths: Sequence[float],
     seed: int,
+    debug: Debug | None,
     weight_decay: float,
     tally: _Tally,
     progress: Progress,
@@ -407,8 +428,15 @@ def _one_split(
     rng = np.random.default_rng(seed)
     refits, measured = np.flatnonzero(~measures), np.flatnonzero(measures)
     counted = refits[asked.inside[refits]]
-    drawn = np.sort(rng.permutation(refits)[: len(counted)])
-    (base_x, base_y), n_base, places = _base(asked, refits, {TARGETED: counted, RANDOM: drawn})
+    made = debug(asked.x[counted], asked.y[counted], seed) if callable(debug) else debug
+    size = len(counted) if made is None else len(made[1])
+    drawn = np.sort(rng.permutation(refits)[:size])
+    wanted = {RANDOM: drawn} if made is not None else {TARGETED: counted, RANDOM: drawn}
+    (base_x, base_y), n_base, places = _base(asked, refits, wanted)
+    if made is not None:
+        places = {TARGETED: len(base_y) + np.arange(size), **places}
+        base_x = np.concatenate([base_x, made[0].astype(base_x.dtype)])
+        base_y = np.concatenate([base_y, made[1]])
     scaled = _Scaled.of(base_x, n_base)
     x = scaled.apply(base_x)
     problem = HeadProblem(x, base_y, asked.n_classes, weight_decay=weight_decay)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from backend.core.errors import InputError, JobCancelled
-from backend.repair import gain, repair_group, repair_verdict
+from backend.repair import gain, repair_group, repair_verdict, vary_group
 from backend.repair.gain import BEFORE, GROUP, RANDOM, REFIT, REST, TARGETED
 
 
@@ -145,3 +145,38 @@ def test_progress_rises_and_can_stop_it():
 def test_errors(changed, message):
     with pytest.raises(InputError, match=message):
         repair_group(**{**planted(), "seeds": 2, **changed})
+
+
+def test_examples_from_elsewhere_or_made_from_the_group_count_in_its_place():
+    asked, other = planted(), planted(seed=7)
+    there = (other["embeddings"][:150], other["labels"][:150])
+    found = repair_group(**asked, debug=there, strengths=(1.0,), seeds=2)
+    assert accuracy(found, TARGETED, strength=1.0) > accuracy(found, REFIT)
+    told = []
+
+    def made(x, y, seed):
+        told.append((len(y), seed))
+        return vary_group(x, y, seed=seed)
+
+    varied = repair_group(**asked, debug=made, strengths=(1.0,), seeds=2)
+    assert [seed for _, seed in told] == [0, 1] and all(70 <= size <= 80 for size, _ in told)
+    assert accuracy(varied, TARGETED, strength=1.0) > accuracy(varied, REFIT)
+    for wrong, message in (
+        ((there[0][:, :3], there[1]), "debug embeddings must have the dimensions .* got 3 and 6"),
+        ((there[0], there[1] + 1), "debug labels must be below 2: got 2"),
+        ((there[0], there[1][:4]), "debug labels must be one per embedding"),
+    ):
+        with pytest.raises(InputError, match=message):
+            repair_group(**asked, debug=wrong, seeds=2)
+
+
+def test_variations_have_the_mean_and_covariance_of_the_members():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(6, 9)) @ rng.normal(size=(9, 9))  # fewer members than dimensions
+    made, labels = vary_group(x, [3] * 6, per_row=4000, seed=1)
+    scale = np.abs(np.cov(x.T)).max()
+    np.testing.assert_allclose(made.mean(0), x.mean(0), atol=0.05 * np.sqrt(scale))
+    np.testing.assert_allclose(np.cov(made.T), np.cov(x.T), atol=0.05 * scale)
+    assert set(labels) == {3}
+    with pytest.raises(InputError, match="per_row must be 1 or more"):
+        vary_group(x, [3] * 6, per_row=0)

@@ -18,10 +18,19 @@ class Box {
     this.offered = [];
     this.marked = -1;
     this.timer = 0;
+    this.closing = false;
+    // What it stands in is drawn at the end of the page, far from the button that opened it by key.
+    const opener = document.activeElement;
+    if (opener && opener.matches("button:focus-visible")) requestAnimationFrame(() => this.input.focus());
     this.input.addEventListener("input", () => this.changed());
-    this.input.addEventListener("focus", () => this.changed());
     this.input.addEventListener("blur", () => setTimeout(() => this.close(), 150));
     this.input.addEventListener("keydown", (event) => this.key(event));
+    // What the box stands in closes by Esc, too, and listens above it: the list comes first.
+    const gone = new AbortController();
+    const first = (event) => (this.input.isConnected ? this.escape(event) : gone.abort());
+    for (const kind of ["keydown", "keyup"]) {
+      window.addEventListener(kind, first, { capture: true, signal: gone.signal });
+    }
     root.querySelector(".add").addEventListener("click", () => this.add());
     this.list.addEventListener("mousedown", (event) => {
       event.preventDefault(); // the box keeps the focus
@@ -55,11 +64,17 @@ class Box {
     } else if (event.key === "Tab" && open && this.marked >= 0) {
       event.preventDefault();
       this.take(this.marked);
-    } else if (event.key === "Escape" && open) {
-      event.preventDefault();
-      event.stopPropagation(); // the list closes, not what the box stands in
-      this.close();
     }
+  }
+
+  escape(event) {
+    if (event.key !== "Escape" || event.composedPath()[0] !== this.input) return;
+    const first = event.type === "keydown" && !this.list.hidden;
+    if (!first && !(event.type === "keyup" && this.closing)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    this.closing = first;
+    this.close();
   }
 
   add() {

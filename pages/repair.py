@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
-from backend.bundle import Bundle
+from backend.bundle import Bundle, list_bundles
 from backend.cache import Entry
 from backend.core.errors import BackendError
 from backend.core.groups import sharp_group
+from backend.core.home import home_folder
 from backend.repair.gain import SEEDS, STRENGTHS
 from backend.repair.head import STRENGTH
-from backend.tasks.repair import changed_rows, has_training_part, repair_needs
+from backend.tasks.repair import (
+    VARIATIONS,
+    changed_rows,
+    debug_bundles,
+    has_training_part,
+    repair_needs,
+)
 from pages.components.group.panel import show_group
 from pages.components.repair import gained, linked
 from pages.components.repair.choose import IN_WORDS, REPAIR, GroupAsked, choose
@@ -20,6 +29,8 @@ from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import show_progress
 
 CLASSES = "classes"
+ITSELF = "group"
+COUNTS = {ITSELF: "the group itself", VARIATIONS: "Gaussian variations of the group"}
 VIEWS = {"group": "The group", "repaired": "Repaired", "broken": "What got worse"}
 
 
@@ -71,14 +82,25 @@ def show_repair(bundle: Bundle) -> None:
     with right:
         if not show_progress(job, what="Refitting the last layer", key="repair"):
             return
-        gained.show_sweep(job.result(), strength)
+        gained.show_sweep(job.result(), strength, counting(options))
     with left:
-        gained.show_verdict(job.result(), strength)
-    gained.show_arms(job.result(), strength, str(options["worst_of"] or CLASSES))
-    linked.offer(bundle, asked, strength, train=bool(options.get("train")))
+        gained.show_verdict(job.result(), strength, counting(options))
+    worst = str(options["worst_of"] or CLASSES)
+    gained.show_arms(job.result(), strength, worst, counting(options))
+    if not options.get("debug"):
+        linked.offer(bundle, asked, strength, train=bool(options.get("train")))
     choice, choices = looked_at(bundle, asked, job.result(), strength)
     if choice is not None:
         show_group(bundle, choice, choices)
+
+
+def counting(options: dict[str, Any]) -> str:
+    """What counts more, in words."""
+    if not options.get("debug"):
+        return "the group"
+    if options["debug"] == VARIATIONS:
+        return "its variations"
+    return f"“{text.shorten(services.names_of_bundles()[options['debug']], 40)}”"
 
 
 def show_asked(bundle: Bundle, asked: GroupAsked) -> None:
@@ -89,10 +111,26 @@ def show_asked(bundle: Bundle, asked: GroupAsked) -> None:
     )
 
 
-def settings(bundle: Bundle) -> dict[str, object]:
+def settings(bundle: Bundle) -> dict[str, Any]:
     """What else can be asked for: the training part, and whose worst group is told."""
-    options: dict[str, object] = {"worst_of": None}
+    options: dict[str, Any] = {"worst_of": None}
     with st.popover("Settings", icon=":material/tune:"):
+        others = debug_bundles(bundle, list_bundles(home_folder()))
+        counts = [ITSELF, VARIATIONS, *(digest[:12] for digest in others)]
+        named = {digest[:12]: name for digest, name in others.items()}
+        what = st.selectbox(
+            "What counts more",
+            counts,
+            format_func=lambda one: COUNTS.get(one) or f"bundle {text.shorten(named[one], 60)}",
+            **link.bound(keys.REPAIR_COUNTS, counts),
+            help="The group's own examples of the half that refits; points drawn around them in "
+            "representation space, which are no pictures and nobody can look at; or examples somebody "
+            "made or collected, imported with embeddings of the same layer and with labels.",
+        )
+        if what == VARIATIONS:
+            options["debug"] = VARIATIONS
+        elif what != ITSELF:
+            options["debug"] = next(one for one in others if one[:12] == what)
         columns = [CLASSES, *populations.columns_of(bundle).usable]
         worst = st.selectbox("Worst group of", columns, **link.bound(keys.REPAIR_WORST, columns))
         if worst != CLASSES:

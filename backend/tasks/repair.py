@@ -24,7 +24,9 @@ from backend.tasks.checks import (
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
 
 if TYPE_CHECKING:
-    from backend.bundle import Bundle
+    from collections.abc import Iterable
+
+    from backend.bundle import Bundle, BundleInfo
     from backend.cache import Entry
 
 MOST_ROWS = 60_000
@@ -33,6 +35,8 @@ MOST_TRAIN = 100_000
 """Training examples that refit; of more, a sample."""
 MOST_GROUPS = 1_000
 """Values of a column of which the worst is told."""
+VARIATIONS = "variations"
+"""Stands for Gaussian variations of the group where another bundle's digest could."""
 FEWEST_MEASURED = 10
 """Members that no loss has chosen, from which on only such are measured."""
 
@@ -71,6 +75,7 @@ def run_repair(
         np.flatnonzero(np.isin(rows, members)),
         predictions=_codes(bundle.prediction_codes)[rows],
         train=training_part(bundle) if options["train"] else None,
+        debug=_debug(bundle, options["debug"]),
         measurable=None if measurable is None else measurable[rows],
         together=None if together is None else group_codes(bundle, together)[rows],
         worst_of=None if worst is None else worst_codes(bundle, worst)[rows],
@@ -365,6 +370,43 @@ def _points(line: pd.Series) -> str:
     return f"{words} ({low} to {high})"
 
 
+def _debug(bundle: Bundle, asked: str) -> Any:
+    """What counts in place of the group: nothing else, its variations, or another bundle's examples."""
+    from backend.bundle import open_bundle
+    from backend.repair import vary_group
+
+    if not asked:
+        return None
+    if asked == VARIATIONS:
+        return lambda x, y, seed: vary_group(x, y, seed=seed)
+    other = open_bundle(asked)
+    if other.d != bundle.d:
+        raise InputError(
+            f"the examples of '{other.name}' must have the {bundle.d} dimensions of this bundle's "
+            f"embeddings: they have {other.d}. Take both from the same layer of one model."
+        )
+    if other.label_names is None or bundle.class_names is None:
+        raise InputError(f"bundle '{other.name}' has no labels: what is to count needs them.")
+    labels = np.asarray(other.label_names, dtype=np.str_)
+    names = tuple(bundle.class_names)
+    unknown = sorted(set(labels.tolist()) - set(names))
+    if unknown:
+        raise InputError(
+            f"labels of '{other.name}' must be classes of this bundle: {unknown[0][:60]!r} is none."
+        )
+    place = {name: code for code, name in enumerate(names)}
+    rows = np.sort(random_rows(other.n, MOST_ROWS))
+    codes = np.array([place[name] for name in labels[rows]], np.int64)
+    return np.asarray(other.embeddings[rows], np.float32), codes
+
+
+def debug_bundles(bundle: Bundle, known: Iterable[BundleInfo]) -> dict[str, str]:
+    """Digest and name of the imported bundles whose embeddings have this one's dimensions."""
+    return {
+        one.digest: one.name for one in known if one.d == bundle.d and one.digest != bundle.digest
+    }
+
+
 def _measurable(
     bundle: Bundle, options: Options, members: NDArray[np.int64]
 ) -> tuple[NDArray[np.bool_] | None, bool]:
@@ -408,6 +450,8 @@ def _check_repair(options: Options) -> None:
     for strength in options["strengths"]:
         check_number("a strength", strength, above=0)
     _check_kinds(options, ("aside", "train"), ("groups", "worst_of"))
+    if not isinstance(options["debug"], str):
+        raise InputError(f"debug must be text: got {options['debug']!r}.")
     check_count("seeds", options["seeds"], 2, 20)
 
 
@@ -435,7 +479,7 @@ def _check_repaired(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.repair:run_repair",
-    version=1,
+    version=2,
     defaults={
         "members": [],
         "aside": False,
@@ -443,6 +487,7 @@ TASK = Task(
         "groups": None,
         "worst_of": None,
         "train": False,
+        "debug": "",
         "strengths": [0.1, 0.25, 0.5, 1.0, 2.0],
         "seeds": 5,
         "layer": "",

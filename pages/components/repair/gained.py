@@ -29,9 +29,9 @@ from pages.components.shared import charts, palette, text, twin
 HEIGHT = 300
 LINES = (
     # arm, part, name on the chart, symbol
-    (TARGETED, GROUP, "the group, counting more", "circle"),
+    (TARGETED, GROUP, "the group, {counts} counting more", "circle"),
     (RANDOM, GROUP, "the group, random rows counting more", "diamond-open"),
-    (TARGETED, REST, "the others", "square"),
+    (TARGETED, REST, "the others, {counts} counting more", "square"),
 )
 MEANING = {
     HELPS: "The group gains, and more than from random rows.",
@@ -54,8 +54,8 @@ HOW = {
 }
 
 
-def show_verdict(result: Entry, strength: float) -> None:
-    """In a few sentences: was it worth it, and who paid."""
+def show_verdict(result: Entry, strength: float, counts: str) -> None:
+    """In a few sentences: was it worth it, and who paid; ``counts`` says what counted more."""
     verdict = result.meta["verdicts"][f"{strength:g}"]
     said, told = gain_words(result, strength), _shares(result, strength, GROUP)
     everybody = _shares(result, strength, ALL)
@@ -63,10 +63,10 @@ def show_verdict(result: Entry, strength: float) -> None:
     st.markdown(f"**{MEANING[verdict]}{paid}**")
     before = f"{told[BEFORE]} right now, " if BEFORE in told else ""
     st.markdown(
-        f"Of the group, {before}{told[REFIT]} after a plain refit, **{told[TARGETED]}** when it counts "
-        f"×{strength:g}. Against the plain refit **{said['refit']}**, against as many random rows "
+        f"Of the group, {before}{told[REFIT]} after a plain refit, **{told[TARGETED]}** when "
+        f"{text.plain(counts)} counts ×{strength:g}. Against the plain refit **{said['refit']}**, against as many random rows "
         f"{said['random']}. The others: {said['others']}; all together {everybody[REFIT]} after a plain "
-        f"refit, {everybody[TARGETED]} with the group counting more."
+        f"refit, {everybody[TARGETED]} then."
     )
     if verdict in (NOTHING, NOT_MORE):
         st.caption(ADVICE)
@@ -95,13 +95,14 @@ def _shares(result: Entry, strength: float, part: str) -> dict[str, str]:
     return dict(zip(lines["what"], (one.split(" (")[0] for one in lines[part]), strict=True))
 
 
-def show_sweep(result: Entry, strength: float) -> None:
+def show_sweep(result: Entry, strength: float, counts: str) -> None:
     """Shares right over strengths, with their intervals; the plain refit stands at the left."""
     table, _ = repair_frames(result)
     figure = go.Figure()
     hues = (palette.accent(), palette.text_colour(), palette.HUES[1])
     shown = []
-    for (arm, part, name, symbol), hue in zip(LINES, hues, strict=True):
+    names = [name.format(counts=counts) for _, _, name, _ in LINES]
+    for (arm, part, _, symbol), name, hue in zip(LINES, names, hues, strict=True):
         own = table[(table["part"] == part) & table["arm"].isin([REFIT, arm])]
         own = own.sort_values("strength")
         shown.append(own.assign(line=name))
@@ -112,8 +113,8 @@ def show_sweep(result: Entry, strength: float) -> None:
             mode="lines+markers",
             line={"color": hue, "dash": "dot" if arm == RANDOM else "solid"},
             marker={"symbol": symbol, "size": 9},
-            name=name,
-            hovertemplate=f"{name}<br>%{{x}}: %{{y:.1%}}<extra></extra>",
+            name=text.chart(name),
+            hovertemplate=f"{text.chart(name)}<br>%{{x}}: %{{y:.1%}}<extra></extra>",
         )
     before = table[(table["arm"] == BEFORE) & (table["part"] == GROUP)]["accuracy"]
     for value in before:
@@ -132,8 +133,8 @@ def show_sweep(result: Entry, strength: float) -> None:
         height=HEIGHT,
         config=charts.percent_columns("right", "low", "high"),
     )
-    names = [name for _, _, name, _ in LINES]
-    st.caption(f"● {names[0]} · ◇ {names[1]} · ■ {names[2]}. Bars: 95 % over splits.")
+    told = [text.plain(name, limit=120) for name in names]
+    st.caption(f"● {told[0]} · ◇ {told[1]} · ■ {told[2]}. Bars: 95 % over splits.")
 
 
 def _readable(table: pd.DataFrame) -> pd.DataFrame:
@@ -142,9 +143,10 @@ def _readable(table: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
-def show_arms(result: Entry, strength: float, worst: str) -> None:
+def show_arms(result: Entry, strength: float, worst: str, counts: str) -> None:
     """Everything that could be done, side by side."""
     lines = strength_lines(result, strength)
+    lines["what"] = [f"{counts} counts more" if one == TARGETED else one for one in lines["what"]]
     config: dict[str, Any] = {
         "what": st.column_config.TextColumn(
             "what is done", help="  \n".join(f"{name}: {said}" for name, said in HOW.items())

@@ -52,6 +52,7 @@ REPAIR_RULE = "repair_rule"
 REPAIR_PART = "repair_part"
 REPAIR_VIEW = "repair_view"
 REPAIR_WORST = "repair_worst"
+REPAIR_COUNTS = "repair_counts"
 
 # widgets of one session
 AUTHOR = "author"

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.bundle import Bundle, import_bundle, open_bundle, read_bundle, write_bundle
+from backend.bundle import (
+    Bundle,
+    import_bundle,
+    list_bundles,
+    open_bundle,
+    read_bundle,
+    write_bundle,
+)
 from backend.core.errors import InputError
 from backend.core.parts import bundle_aside
 from backend.repair.contrast import EXPLAINS
@@ -211,3 +218,28 @@ def test_the_repaired_answers_are_a_bundle_that_says_where_it_comes_from(
     assert read_bundle(write_bundle(tmp_path / "again.zip", **made.fields())).digest == made.digest
     with pytest.raises(InputError, match="strength must be a number above 0"):
         complete_options("repaired", {**asked, "strength": 0})
+
+
+def test_variations_and_another_bundles_examples_count_in_place_of_the_group(
+    bundle: Bundle, home: Path, tmp_path: Path
+) -> None:
+    night = np.flatnonzero(bundle.examples["time"] == "night")
+    varied = repaired(bundle, night, debug=repair.VARIATIONS)
+    assert varied.meta["verdicts"]["1"] == HELPS
+    held = {name: value for name, value in fields(1).items() if "/" not in name}
+    wrong = {
+        "thin": {**held, "embeddings": held["embeddings"][:, :3]},
+        "other": {**held, "classes": np.array(["cat", "fox"])},
+        "good": held,
+    }
+    digests = {}
+    for name, given in wrong.items():
+        path = tmp_path / f"{name}.npz"
+        path.write_bytes(npz(**given))
+        digests[name] = import_bundle(path).digest
+    known = list_bundles()
+    assert set(repair.debug_bundles(bundle, known)) == {digests["other"], digests["good"]}
+    assert repaired(bundle, night, debug=digests["good"]).meta["table"]
+    for name, message in (("thin", "5 dimensions of this bundle's"), ("other", "'fox' is none")):
+        with pytest.raises(InputError, match=message):
+            repaired(bundle, night, debug=digests[name])

@@ -12,6 +12,7 @@ from backend.populations import Ensemble, PopulationPair, make_pair
 from pages.components.compression.attributes import show_representation
 from pages.components.compression.change import show_classes
 from pages.components.compression.examples import show_examples
+from pages.components.compression.levels import show_levels
 from pages.components.compression.overview import show_overview
 from pages.components.compression.payers import show_payers
 from pages.components.compression.review import show_review
@@ -91,6 +92,7 @@ def show_page(bundle: Bundle) -> None:
     held = make_pair(ensemble, found.arrays, baseline, compressed, kind=str(kind), share=share)
     parts: dict[str, Callable[[], None]] = {
         "Overview": lambda: show_overview(baseline, found),
+        "Levels": lambda: show_levels(bundle, baseline, found),
         "Examples": lambda: show_examples(bundle, held),
         "Attributes": lambda: show_representation(bundle, held, share, tie),
         "Classes": lambda: show_classes(bundle, held),

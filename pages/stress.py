@@ -12,6 +12,7 @@ from backend.core.groups import SMALL
 from backend.populations import StressReport, stress_report
 from pages.components.shared import frame, keys, populations, text
 from pages.components.stress.components import show_components
+from pages.components.stress.external import show_external
 from pages.components.stress.levels import show_levels
 from pages.components.stress.overlap import show_overlap
 from pages.components.stress.source import TABLE, Stressed, choose, offered
@@ -54,6 +55,7 @@ def show_page(bundle: Bundle, held: Stressed) -> None:
         "Between tests": lambda: with_report(held, show_between),
         "Disagreement": lambda: show_disagreement(held),
         "Components": lambda: components(bundle, source, held),
+        "Outside number": lambda: show_external(bundle, source, held),
         "Compression levels": lambda: show_levels(bundle, source),
         "Failure overlap": lambda: show_overlap(bundle),
     }
@@ -87,7 +89,7 @@ def components(bundle: Bundle, source: str, held: Stressed) -> None:
     if source != TABLE and len(held.iid) < 3:
         st.info("Components need three or more models.", icon=":material/info:")
         return
-    show_components(bundle, source, held.population)
+    show_components(bundle, source, held)
 
 
 page()

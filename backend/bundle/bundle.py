@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backend.bundle.losses import codes_of, softmax
 from backend.bundle.media import Media, MediaError, prepared
-from backend.bundle.names import COLUMNS, SWITCHES, USED
+from backend.bundle.names import COLUMNS, SHOWN_OF_TRAINING, SWITCHES, USED, canonical_column
 from backend.core.blocks import rows_per_step
 from backend.core.errors import BundleError, Fault, InputError
 from backend.difficulty import label_margin
@@ -343,15 +343,29 @@ class Bundle:
         """Parts that are kept and can be read from Python, and that no page or command uses.
 
         Fields of the training set each by its name; its columns of one value a row are used where
-        its confidence over training is, since they may say what is known of it.
+        its confidence over training is, since they may say what is known of it, and where the
+        examples have a column of that name. With embeddings and labels, or stored gradients, the
+        training examples are scored and shown.
         """
         followed = [name for name in self.train if name.replace("_", "-").split("-")[0] == "msp"]
+        scored = {"embeddings", "labels"} <= self.train.keys() or any(
+            name in self.extras for name in ("attribution", "train_features")
+        )
         train = [
             f"train/{name}"
             for name, array in self.train.items()
-            if name not in followed and not (followed and array.ndim == 1)
+            if name not in followed
+            and not (array.ndim == 1 and (followed or name in self.attributes))
+            and not (scored and (name in SHOWN_OF_TRAINING or _describes(name, array)))
         ]
         return [name for name in (*self.extras, *train) if name not in USED]
+
+
+def _describes(name: str, array: NDArray[Any]) -> bool:
+    """Whether a field of the training part is a column of its examples, or their pictures."""
+    if canonical_column(name) == "image":
+        return array.ndim in (3, 4)
+    return array.ndim == 1 and name not in ("losses", "targets")
 
 
 @dataclass(frozen=True)

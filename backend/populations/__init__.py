@@ -50,6 +50,7 @@ from backend.populations.rates.split import split_votes
 from backend.populations.rates.thresholds import rates_at, score_quality, threshold_curves
 from backend.populations.rates.worst import GroupAccuracies, group_accuracies
 from backend.populations.review import review_order, review_summary
+from backend.populations.stress.external import external_correlation, paired_difference
 from backend.populations.stress.loadings import (
     LoadingTrend,
     is_measured,
@@ -109,6 +110,7 @@ __all__ = [
     "deviation_pca",
     "disaggregate",
     "disagreement",
+    "external_correlation",
     "failed_rows",
     "failure_iou",
     "family_overlap",
@@ -125,6 +127,7 @@ __all__ = [
     "matched_non_pies",
     "modal_label",
     "most_divergent",
+    "paired_difference",
     "pie_accuracy",
     "pie_representation",
     "rate_intervals",

@@ -27,6 +27,8 @@ TRUE_CLASS = "true class"
 """Stands for the label where columns are named, unless the bundle has a column called so."""
 PAIR_ID = "pair_id"
 """The column that says which examples are versions of one: counterfactual pairs."""
+MOST_NUMBERS = 8
+"""Columns of more different numbers are cut into ranges."""
 MOST_VALUES = 60
 """Columns of text with more different values are names or texts, not groups."""
 _TABLE = "table."
@@ -42,8 +44,24 @@ def category_column(bundle: Bundle, name: str) -> NDArray[Any]:
     if name not in bundle.attributes:
         raise InputError(f"there is no column {name!r} in this bundle.")
     column = bundle.examples[name]
-    cut = column.dtype.kind in "iuf" and column.nunique() > 8
+    cut = column.dtype.kind in "iuf" and column.nunique() > MOST_NUMBERS
     return bin_column(column) if cut else column.to_numpy(dtype=object)
+
+
+def training_columns(bundle: Bundle, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Those of these columns that the training set has too, as the examples' groups are called.
+
+    Columns of numbers that are cut into ranges are left out: the training set has none of them.
+    """
+    found = {}
+    for name in names:
+        own, held = bundle.train.get(name), bundle.examples.get(name)
+        if own is None or held is None or own.ndim != 1:
+            continue
+        if held.dtype.kind in "iuf" and held.nunique() > MOST_NUMBERS:
+            continue
+        found[name] = np.asarray(own)
+    return found
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.groups import SMALL
 from backend.populations import PopulationPair
+from pages.components.compression.training import show_training
 from pages.components.shared import charts, palette, populations, text
 
 METRICS = {"error": "Error", "fpr": "False positive rate", "fnr": "False negative rate"}
@@ -95,6 +96,7 @@ def show_subgroups(bundle: Bundle, held: PopulationPair) -> None:
         f"it is undefined where the baseline never errs. † under {SMALL} examples. {text.count(undefined)} "
         "groups without examples to err on are in the table only."
     )
+    show_training(bundle, own, list(chosen), METRICS[str(metric)])
 
 
 def subgroups_config() -> dict[str, object]:

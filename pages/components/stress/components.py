@@ -21,7 +21,7 @@ from pages.components.gallery import gallery
 from pages.components.group import tagging
 from pages.components.shared import charts, link, palette, populations, text
 from pages.components.shared.choice import Choice
-from pages.components.stress.source import TABLE
+from pages.components.stress.source import TABLE, Stressed
 
 MOST_POINTS = 4000
 MOST_MEANS = 40
@@ -29,8 +29,9 @@ MOST_MEMBERS = 96
 NOTHING = "nothing"
 
 
-def show_components(bundle: Bundle, source: str, population: str) -> None:
+def show_components(bundle: Bundle, source: str, held: Stressed) -> None:
     """Principal components of scores, or of right and wrong answers."""
+    population = held.population
     if source == TABLE:
         scores = bundle.extras.get("stress_scores")
         if scores is None:
@@ -88,8 +89,13 @@ def show_components(bundle: Bundle, source: str, population: str) -> None:
             config=charts.percent_columns("share"),
         )  # fmt: skip
         charts.show_chart(
-            models_figure(found.arrays["scores"][:, at]),
-            pd.DataFrame({"model": np.arange(1, len(found.arrays["scores"]) + 1), "score": found.arrays["scores"][:, at]}),
+            models_figure(found.arrays["scores"][:, at], names_of(held, len(found.arrays["scores"]))),
+            pd.DataFrame(
+                {
+                    "model": names_of(held, len(found.arrays["scores"])),
+                    "score": found.arrays["scores"][:, at],
+                }
+            ),
             key="pca_models", height=120, alt="Place of each model on the component.",
         )  # fmt: skip
     with right:
@@ -128,15 +134,20 @@ def explained_figure(explained: NDArray[np.float64], chosen: int) -> go.Figure:
     return figure
 
 
-def models_figure(scores: NDArray[np.float64]) -> go.Figure:
+def names_of(held: Stressed, n: int) -> list[str]:
+    """Names of the models; numbers where the scores are not of the models of the table."""
+    return held.names if len(held.names) == n else [f"model {at + 1}" for at in range(n)]
+
+
+def models_figure(scores: NDArray[np.float64], names: list[str]) -> go.Figure:
     figure = go.Figure(
         go.Scatter(
             x=scores,
             y=np.zeros(len(scores)),
             mode="markers",
             marker={"size": 10, "color": palette.text_colour(), "opacity": 0.75},
-            customdata=np.arange(1, len(scores) + 1),
-            hovertemplate="model %{customdata}: %{x:.3g}<extra></extra>",
+            customdata=[text.chart(name) for name in names],
+            hovertemplate="%{customdata}: %{x:.3g}<extra></extra>",
         )
     )
     charts.zero_line(figure)

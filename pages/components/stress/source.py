@@ -39,6 +39,8 @@ class Stressed:
         ``metric``, ``n`` and ``noise`` where the tests are groups of this bundle's examples.
     disagreement : DataFrame or None
         ``metric``, ``n``, ``disagreement``, ``low``, ``high``; likewise.
+    names : list of str
+        Of the models, as their table has them, else the population and a number.
     population : str
         Of the models, "" when they come from the table without one.
     notes : tuple of str
@@ -50,6 +52,7 @@ class Stressed:
     groups: NDArray[Any] | None
     sizes: pd.DataFrame | None
     disagreement: pd.DataFrame | None
+    names: list[str]
     population: str
     notes: tuple[str, ...]
 
@@ -121,9 +124,17 @@ def _from_table(bundle: Bundle, second: Any, third: Any, fourth: Any) -> Stresse
         table.groups if population is None else None,
         None,
         None,
+        model_names(metrics.index),
         population or "",
         tuple(notes),
     )
+
+
+def model_names(index: pd.Index) -> list[str]:
+    """What the table calls its models; rows of a table that names none are numbered from 1."""
+    if isinstance(index, pd.RangeIndex) or index.dtype.kind in "iu":
+        return [f"model {int(at) + 1}" for at in index]
+    return [str(name) for name in index]
 
 
 def choose_population(frame: pd.DataFrame, held: StressColumns, place: Any) -> str | None:
@@ -183,6 +194,7 @@ def _from_groups(bundle: Bundle, population: str, second: Any, third: Any) -> St
         None,
         found.tables["sizes"],
         found.tables["disagreement"],
+        [f"{population} {at + 1}" for at in range(len(metrics))],
         population,
         (),
     )

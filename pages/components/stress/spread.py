@@ -78,8 +78,8 @@ def spread_table(held: Stressed, report: StressReport) -> pd.DataFrame:
         table = table.merge(held.sizes, on="metric", how="left")
         table.insert(1, "n", table.pop("n"))
         table.insert(5, "noise", table.pop("noise"))
-    table["best_model"] += 1
-    table["worst_model"] += 1
+    for name in ("best_model", "worst_model"):
+        table[name] = [held.names[at] for at in table[name]]
     table.loc[table["metric"] == "iid", "metric"] = held.iid_name
     return table.rename(
         columns={
@@ -127,8 +127,12 @@ def spread_figure(held: Stressed, spread: pd.DataFrame) -> go.Figure:
             y=np.tile(lines, len(models)),
             mode="markers",
             marker={"size": size, "symbol": symbol, "color": colour, "opacity": 0.8},
-            customdata=np.column_stack([np.repeat(models + 1, len(lines)), values[models].ravel()]),
-            hovertemplate="model %{customdata[0]:.0f}: %{customdata[1]:.4g}<extra></extra>",
+            customdata=[
+                [text.chart(held.names[model]), value]
+                for model in models
+                for value in values[model]
+            ],
+            hovertemplate="%{customdata[0]}: %{customdata[1]:.4g}<extra></extra>",
         )
     charts.write_margin(
         figure,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ from pages.components.shared import populations, services
 from tests.pages.population_bundles import HOSTILE, awkward, fields, kept
 
 APP = str(Path(__file__).parents[3] / "app.py")
-PARTS = ("Overview", "Examples", "Attributes", "Classes", "Subgroups", "Review")
+PARTS = ("Overview", "Levels", "Examples", "Attributes", "Classes", "Subgroups", "Review")
 Open = Callable[..., AppTest]
 
 
@@ -242,3 +243,33 @@ def test_the_sentence_is_honest_where_nothing_can_be_told() -> None:
     untested = payer_words(replace(payer, p_adjusted=np.nan, n_tested=0, n_paying=0))
     assert "cannot be tested" in untested
     assert "<b>" not in payer_words(replace(payer, label="<b>x</b>"))
+
+
+@pytest.fixture(scope="module")
+def trained(home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same with the columns of a training set in which "far" is rare."""
+    given = fields() | {"train/place": np.array(["far"] * 5 + ["near"] * 95)}
+    return kept(tmp_path_factory.mktemp("bundle"), "trained", **given)
+
+
+def test_levels_stand_on_an_axis_of_numbers(digest: str) -> None:
+    at = opened(digest, part="Levels")
+    shown = table(at, "level", "measure", "value")
+    assert not at.error
+    drawn = json.loads(at.get("plotly_chart")[-1].proto.spec)["data"][0]
+    assert drawn["mode"] == "lines+markers"
+    every = pd.concat(
+        [one.value for one in at.dataframe if {"level", "measure"} <= set(one.value.columns)]
+    )
+    pie = every[every["measure"] == "pie"].set_index("level")["value"]
+    assert pie.index.tolist() == [0.0, 50.0, 90.0] and pie.is_monotonic_increasing
+    assert set(every["measure"]) == {"pie", "on_pie", "on_others", "on_all", "classes"}
+    assert len(shown) <= len(every)
+
+
+def test_change_stands_against_the_share_of_the_training_set(digest: str, trained: str) -> None:
+    at = opened(trained, part="Subgroups", intervention="pruned-90")
+    shown = table(at, "train_share", "difference").set_index("group")
+    assert shown.loc["place=far", "train_share"] == pytest.approx(0.05)
+    assert shown.loc["place=far", "difference"] > shown.loc["place=near", "difference"]
+    assert "`train/<column>`" in texts(opened(digest, part="Subgroups"))

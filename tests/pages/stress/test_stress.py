@@ -19,7 +19,8 @@ from tests.pages.population_bundles import awkward, fields, kept
 
 APP = str(Path(__file__).parents[3] / "app.py")
 PARTS = (
-    "Spread", "Between tests", "Disagreement", "Components", "Compression levels", "Failure overlap",
+    "Spread", "Between tests", "Disagreement", "Components", "Outside number", "Compression levels",
+    "Failure overlap",
 )  # fmt: skip
 
 
@@ -106,7 +107,7 @@ def test_tests_are_made_of_the_values_of_columns(digest: str) -> None:
     low, high = fisher_interval(row["spearman"], 5)
     assert (row["spearman low"], row["spearman high"]) == pytest.approx((low, high), nan_ok=True)
     assert row["n"] == far.sum()
-    assert row["best model"] == int(right[:, far].mean(1).argmax()) + 1
+    assert row["best model"] == f"baseline {int(right[:, far].mean(1).argmax()) + 1}"
 
 
 def test_a_tag_makes_a_test(digest: str) -> None:
@@ -124,6 +125,7 @@ def test_the_bundles_own_table_is_read(tabled: str) -> None:
     at = opened(tabled)
     shown = table(at, "regret").set_index("metric")
     assert shown.index.tolist() == ["iid", "blur", "noise"]
+    assert set(shown["best model"]) <= {f"seed {model}" for model in range(5)}
     assert (shown["models"] == 5).all() and shown.loc["blur", "mean"] == pytest.approx(
         0.7, abs=0.05
     )
@@ -199,3 +201,20 @@ def test_labels_are_moved_apart_and_stay_in_order() -> None:
     assert spaced([0.5], 0.1) == [0.5]
     moved = spaced([0.5, 0.52, 0.9], 0.1)
     assert np.diff(moved).min() >= 0.1 - 1e-12 and np.argsort(moved).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("source", ["table", "population:pruned-90"])
+def test_each_model_is_set_against_an_outside_number(tabled: str, source: str) -> None:
+    at = opened(tabled, stress_part="Outside number", stress_source=source)
+    shown = table(at, "model", "correlation")
+    bundle = bundle_of(tabled)
+    if source == "table":  # the models of the baseline, by the names of the table
+        scores = np.asarray(bundle.extras["stress_scores"])[:5]
+        assert shown["model"].tolist() == [f"seed {model}" for model in range(5)]
+    else:
+        scores = (bundle.populations["pruned-90"] == bundle.labels).astype(float)
+        assert shown["model"].iloc[0] == "pruned-90 1"
+    size = bundle.examples["size"].to_numpy()
+    expected = [np.corrcoef(own, size)[0, 1] for own in scores]
+    np.testing.assert_allclose(shown["correlation"], expected, atol=1e-5)
+    assert "Rank correlation with" in texts(at)

@@ -86,6 +86,9 @@ def page() -> None:
         if method == search.REGIONS:
             with list_place:
                 known.show(bundle, set_aside)
+        show_acting_bar(bundle, looked)
+        if job.state in RUNNING:  # what was below the map a moment ago, and will be again
+            st.skeleton(height=mapview.HEIGHT)
         return
     trusted = Trusted(bundle, method, options, result, choices, facts)
     with list_place:

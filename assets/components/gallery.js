@@ -378,7 +378,12 @@ class Gallery {
     if (!this.tiles.length || !this.channel) return;
     window.errorscopeAnswering = true;
     const { id } = this.tiles[this.at].dataset;
-    this.channel.push({ kind: "answer", bundle: this.data.bundle, ids: [id], tag: name });
+    // Where it is sent late, after a reload, another question or round may be on screen.
+    const { question, chances } = this.data.answering;
+    const chance = chances[id] ?? null;
+    this.channel.push({
+      kind: "answer", bundle: this.data.bundle, ids: [id], tag: name, question, chance,
+    });
     const open = (index) => !this.channel.tagsOf(this.tiles[index].dataset.id).length;
     const order = this.tiles.map((_, step) => (this.at + 1 + step) % this.tiles.length);
     const next = order.find(open);

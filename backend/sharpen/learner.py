@@ -36,16 +36,13 @@ class Recipe:
         How far principal components are whitened: divided by this power of their deviations.
     within : bool
         Whether components are those of an example beside the mean of its label, which the label says.
-    strength : float
-        Inverse of the weight of the ridge.
     """
 
     whiteness: float
     within: bool
-    strength: float
 
 
-RECIPES = {1: Recipe(1.0, False, 1.0), 2: Recipe(0.75, True, 3.0)}
+RECIPES = {1: Recipe(1.0, False), 2: Recipe(0.75, True)}
 """By version; answers that were given under an earlier one are ranked by it again."""
 LATEST = max(RECIPES)
 
@@ -65,15 +62,12 @@ class Features:
         scope. The first ten differ as much as the next hundred.
     weak : int64 array
         Random rows, taken for members of nothing until somebody says otherwise.
-    strength : float
-        As in ``Recipe``.
     """
 
     parts: tuple[NDArray[np.float32], ...]
     labels: Rows
     prior: Floats
     weak: Rows
-    strength: float
 
 
 def principal_parts(
@@ -132,7 +126,6 @@ def describe_examples(
         np.zeros(n, np.int64) if labels is None else labels,
         _steepened(prior),
         random_rows(n, _WEAK, seed=seed + 1),
-        recipe.strength,
     )
 
 
@@ -190,8 +183,7 @@ def membership(
     odds = np.zeros(len(features.prior))
     for part in features.parts:
         seen = np.column_stack([part[fitted], _SPREAD * features.prior[fitted], one_hot])
-        model = LogisticRegression(C=features.strength, max_iter=_STEPS)
-        model.fit(seen, truth, sample_weight=weights)
+        model = LogisticRegression(max_iter=_STEPS).fit(seen, truth, sample_weight=weights)
         k, slopes = part.shape[1], model.coef_[0]
         odds += part @ slopes[:k].astype(np.float32)
         odds += slopes[k] * _SPREAD * features.prior + model.intercept_[0]

@@ -30,6 +30,14 @@ def start_rows(rows: NDArray[np.int64], scores: Any = None) -> tuple[NDArray[np.
     return start_members(rows), False
 
 
+def start_size(asked: Mapping[str, Any], ids: Sequence[str]) -> int:
+    """Members of the group that a question started from; 0 where an early one does not say it."""
+    size = asked.get("size")
+    if isinstance(size, int) and not isinstance(size, bool) and size > 0:
+        return size
+    return 0 if asked.get("ranked") is True else len(ids)
+
+
 def tally_of(bundle: Bundle, answers: Sequence[Any]) -> Tally:
     """Answers of the log (``backend.store.GivenAnswer``) as rows of the bundle, the majority of each."""
     rows = bundle.places([one.example for one in answers])
@@ -58,17 +66,21 @@ def task_options(start: Any, ranked: bool, told: Tally, *, seed: int, layer: str
 class Ranked:
     """The ranking after a round, as the task ``sharpen`` gave it, in the words of a page.
 
-    ``told`` are the answers that it was made of.
+    ``told`` are the answers that it was made of, ``size`` the members of the group that they started
+    from; 0 where that is not known.
     """
 
     bundle: Bundle
     arrays: Mapping[str, NDArray[Any]]
     meta: Mapping[str, Any]
     told: Tally
+    size: int = 0
 
     @property
     def cut(self) -> int:
-        """Where the ranking ends if nobody says otherwise."""
+        """Where the ranking ends if nobody says otherwise: before the first yes with the group as it is."""
+        if self.size and not self.told.answers.any():
+            return min(self.size, self.bundle.n)
         return int(self.meta["cut"])
 
     def batch(self) -> dict[str, float | None]:

@@ -153,19 +153,22 @@ def _do(shown: Shown, action: Action) -> Event | None:
 
 
 def _answer(shown: Shown, action: Action) -> Event:
-    asked, example = shown.asked, action.ids[0]
-    if asked is None or action.bundle != shown.bundle.digest:
-        raise InputError("The answer came when its question was no longer on screen: ask again.")
-    if example not in asked.chances:
-        known(shown.bundle, action.ids)
+    """Keep the answer with the question it was given to, which may not be the one on screen any more."""
+    found = services.store().question(action.bundle, action.question) if action.question else None
+    if found is None:
+        raise InputError(
+            "The answer came without its question: open the question and answer again."
+        )
+    here = action.bundle == shown.bundle.digest
+    known(shown.bundle if here else services.bundle_of(action.bundle), action.ids)
     st.session_state[keys.ANSWERED] = ANSWER
     return services.store().answer_question(
         action.bundle,
-        asked.key,
-        example,
+        found.key,
+        action.ids[0],
         action.tag,
-        chance=asked.chances.get(example),
-        name=asked.name,
+        chance=action.chance,
+        name=found.name,
         author=frame.who(),
         operation=action.operation,
     )

@@ -11,7 +11,7 @@ numbers do not, after the server has forgotten the session.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 TAGGING = ("tag", "untag")
@@ -42,6 +42,10 @@ class Action:
         The tag, or the answer; empty for undo and redo.
     digit : str
         The key that set the tag, "1" to "9"; empty where none did.
+    question : str
+        Key of the question that was on screen when it was answered.
+    chance : float or None
+        With which the example was drawn to be asked; None for one that was chosen.
     """
 
     n: int
@@ -51,6 +55,8 @@ class Action:
     ids: tuple[str, ...] = ()
     tag: str = ""
     digit: str = ""
+    question: str = ""
+    chance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,8 @@ def take(message: Any, done: Mapping[str, int]) -> Taken:
     Parameters
     ----------
     message : object
-        ``{"instance": str, "items": [{"n", "operation", "kind", "bundle", "ids", "tag", "digit"}, ...]}`` as
-        a browser sends it; anything else is an empty queue. Items may stand in any order, several
+        ``{"instance": str, "items": [{"n", "operation", "kind", "bundle", "ids", "tag", "digit", "question",
+        "chance"}, ...]}`` as a browser sends it; anything else is an empty queue. Items may stand in any order, several
         times.
     done : dict of {str: int}
         Instance -> the last number done. An instance that is not in it starts with the smallest
@@ -144,4 +150,11 @@ def _action(n: int, item: Mapping[str, Any]) -> Action | str:
         return "Ids must be text."
     digit = item.get("digit")
     pressed = digit if isinstance(digit, str) and digit in DIGITS and kind == "tag" else ""
-    return Action(n, operation, str(kind), bundle, tuple(ids), tag, pressed)
+    done = Action(n, operation, str(kind), bundle, tuple(ids), tag, pressed)
+    if kind != ANSWER:
+        return done
+    question, chance = item.get("question", ""), item.get("chance")
+    number = isinstance(chance, int | float) and not isinstance(chance, bool)
+    if not isinstance(question, str) or not (chance is None or (number and 0 < chance <= 1)):
+        return "An answer needs its question, and a chance above 0 and at most 1 or none."
+    return replace(done, question=question, chance=None if chance is None else float(chance))

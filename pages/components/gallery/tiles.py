@@ -15,7 +15,7 @@ from backend.core.neighbours import Neighbours
 from backend.views import card_cells
 from pages.components.gallery import cards, media
 from pages.components.gallery.known import names_of
-from pages.components.gallery.shown import ASSETS, SHARED_JS, channel
+from pages.components.gallery.shown import ASSETS, SHARED_JS, OpenQuestion, channel
 from pages.components.shared import keys, text
 
 _gallery = st.components.v2.component(
@@ -46,13 +46,13 @@ def mount(
     page: tuple[int, int] = (1, 1),
     tagging: bool = False,
     opening: bool = False,
-    answering: bool = False,
+    answering: OpenQuestion | None = None,
 ) -> Any:
     """The tiles in the browser. ``content`` names what they show: without a new name they stay.
 
     ``columns`` are the names of the cells that the items hold; they are part of what is shown.
     With ``opening`` a click opens an example instead of picking it; with ``answering`` keys and
-    buttons say whether it belongs, and nothing opens.
+    buttons say whether it belongs to the group of that question, and nothing opens.
     """
     return _gallery(
         key=key,
@@ -69,7 +69,8 @@ def mount(
             "pages": page[1],
             "tagging": tagging,
             "opening": opening,
-            "answering": answering,
+            "answering": answering
+            and {"question": answering.key, "chances": dict(answering.chances)},
             "items": items,
         },
         default={"picked": [], "opened": None, "turned": None},

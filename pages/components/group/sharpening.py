@@ -25,6 +25,7 @@ from backend.views.sharpening import (
     answer_table,
     answered_by_others,
     start_rows,
+    start_size,
     tally_of,
     task_options,
 )
@@ -91,6 +92,7 @@ def _start(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
     ids = bundle.ids[start].tolist()
     key = question_key(ids, bundle.layer, SEED, ranked=ranked)
     asked = {"source": source, "layer": bundle.layer, "seed": SEED, "ranked": ranked}
+    asked["size"] = len(rows)
     try:
         services.store().ask_question(
             bundle.digest,
@@ -174,7 +176,7 @@ def _ranked(bundle: Bundle, question: Question, used: list[GivenAnswer]) -> Rank
     if not show_progress(job, what="Ranking all examples", key="sharpen"):
         return None
     result = job.result()
-    return Ranked(bundle, result.arrays, result.meta, told)
+    return Ranked(bundle, result.arrays, result.meta, told, start_size(asked, question.ids))
 
 
 def _cut(question: Question, ranked: Ranked) -> int:
@@ -244,6 +246,7 @@ def _show_round(
     st.markdown("**Does it belong?** Press y, n or s, or click.")
     st.caption(BLIND)
     rows = bundle.rows_of(list(batch))
+    asked_now = OpenQuestion(question.key, question.name, batch, said)
     columns = cards.columns(bundle, question.name, blind=True)
     mount(
         bundle,
@@ -254,18 +257,9 @@ def _show_round(
         columns=columns,
         density="large",
         tagging=True,
-        answering=True,
+        answering=asked_now,
     )
-    keyboard.show_line(
-        Shown(
-            bundle,
-            GALLERY,
-            rows,
-            0,
-            rows,
-            asked=OpenQuestion(question.key, question.name, batch, said),
-        )
-    )
+    keyboard.show_line(Shown(bundle, GALLERY, rows, 0, rows, asked=asked_now))
 
 
 def _of_others(question: Question, others: list[str], size: int) -> dict[str, float | None]:

@@ -88,7 +88,7 @@ def fit_options(bundle: Bundle) -> dict[str, Any]:
         )
         shape = {
             "kernel": _choose("Kernel", KERNELS, keys.KERNEL, KERNEL_HELP),
-            "precision": _choose("Shape of a region", PRECISIONS, keys.PRECISION, PRECISION_HELP),
+            "precision": _choose("Precision", PRECISIONS, keys.PRECISION, PRECISION_HELP),
         }
         solver = _choose("Solver", SOLVERS, keys.SOLVER, SOLVER_HELP)
         mode, barrier = "successive", None

@@ -42,6 +42,24 @@ def test_an_action_is_what_the_browser_said() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "chance"),
+    [({}, None), ({"chance": None}, None), ({"chance": 0.25}, 0.25), ({"chance": 1}, 1.0)],
+)
+def test_an_answer_keeps_its_question_and_the_chance_of_its_draw(said: Any, chance: Any) -> None:
+    sent = item(1, kind="answer", tag="no", question="q", **said)
+    [action] = take({"instance": ME, "items": [sent]}, {}).actions
+    assert (action.question, action.chance, action.tag) == ("q", chance, "no")
+
+
+@pytest.mark.parametrize(
+    "said", [{"question": 3}, {"chance": 0}, {"chance": 1.5}, {"chance": "1"}, {"chance": True}]
+)
+def test_an_answer_with_an_impossible_chance_is_refused(said: Any) -> None:
+    sent = item(1, kind="answer", tag="no", **said)
+    assert "needs its question" in take({"instance": ME, "items": [sent]}, {}).refused[1]
+
+
+@pytest.mark.parametrize(
     ("sent", "done", "expected"),
     [
         ([1, 2, 3], 0, [1, 2, 3]),

@@ -12,8 +12,13 @@ from backend.bundle.training import Training
 from backend.cache import Entry
 from backend.core.errors import BackendError
 from backend.tasks.attribution import METHODS, attributable
-from pages.components.shared import frame, keys, link, populations, services, text, waiting
-from pages.components.training_data.groups import show_extremes, show_groups, show_subpopulations
+from pages.components.shared import frame, keys, populations, services, text, waiting
+from pages.components.training_data.groups import (
+    chosen_split,
+    show_extremes,
+    show_groups,
+    show_subpopulations,
+)
 from pages.components.training_data.harm import show_ends, show_scores
 from pages.components.training_data.questions import TrainingQuestion, choose_question
 from pages.components.training_data.removal import show_removal
@@ -67,11 +72,16 @@ def show_found(bundle: Bundle, training: Training, result: Entry, asked: Trainin
             show_noise(correlation) if noise else show_ends(bundle, training, result)
         ),
         "Subpopulations": lambda: subpopulations_tab(training, result),
-        "Removal": lambda: show_removal(bundle, training, result, asked, column_of(training)),
+        "Removal": lambda: show_removal(bundle, training, result, asked, chosen_split(training)),
         "Groups": lambda: show_groups(result),
     }
     if asked.kind == "pseudo":
-        parts = {"Both ends": lambda: show_extremes(bundle, result), **parts}
+        parts = {
+            "Both ends": lambda: show_extremes(
+                bundle, result, str(st.session_state.get(keys.TRAINING_CLASS, ""))
+            ),
+            **parts,
+        }
     tabs = st.tabs(list(parts), key=keys.TRAINING_PART, on_change="rerun", bind="query-params")
     for tab, show in zip(tabs, parts.values(), strict=True):
         if tab.open:  # only what is looked at is computed
@@ -128,12 +138,6 @@ def show_noise(correlation: float | None) -> None:
 def subpopulations_tab(training: Training, result: Entry) -> None:
     st.caption("Mean score of the training examples of each kind, the most harmful first.")
     show_subpopulations(training, result)
-
-
-def column_of(training: Training) -> str:
-    """The column that was chosen under Subpopulations."""
-    chosen = link.chosen(keys.TRAINING_SPLIT)
-    return chosen if chosen in training.columns else ""
 
 
 page()

@@ -81,10 +81,17 @@ USED: Mapping[str, str] = MappingProxyType(
         "train/msp": "Hardest",
         "stress_scores": "Stress",
         "made_from": "Repair",
+        "attribution": "Training data",
+        "train_features": "Training data",
+        "target_features": "Training data",
+        "train_residuals": "Training data",
     }
 )
 """Fields that only one page reads, and which; what is neither here nor an array every page reads is
 kept for Python alone."""
+
+SHOWN_OF_TRAINING = ("embeddings", "labels", "predictions", "probabilities", "logits", "classes")
+"""Fields of the training part that its scores are made of, beside columns that describe it."""
 
 
 def canonical_field(name: str) -> str | None:

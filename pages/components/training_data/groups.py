@@ -36,17 +36,29 @@ def show_groups(result: Entry) -> None:
     )
 
 
-def show_subpopulations(training: Training, result: Entry) -> str:
-    """Mean score of each training subpopulation, the most harmful first; the chosen column."""
-    offered = [NO_COLUMN, *grouping_of_training(training)]
-    column = st.selectbox(
+def chosen_split(training: Training) -> str:
+    """The column that makes subpopulations beside the label; "" for the label alone."""
+    offered = _splits(training)
+    wanted = (link.chosen(keys.TRAINING_SPLIT), st.query_params.get(keys.TRAINING_SPLIT))
+    name = next((one for one in wanted if one in offered), offered[0])
+    return "" if name == NO_COLUMN else str(name)
+
+
+def _splits(training: Training) -> list[str]:
+    return [*grouping_of_training(training), NO_COLUMN]
+
+
+def show_subpopulations(training: Training, result: Entry) -> None:
+    """Mean score of each training subpopulation, the most harmful first."""
+    offered = _splits(training)
+    st.selectbox(
         "Beside the label",
         offered,
         help="A column of the training examples (train/NAME in the bundle).",
         width=320,
         **link.bound(keys.TRAINING_SPLIT, offered),
     )
-    column = "" if column == NO_COLUMN else str(column)
+    column = chosen_split(training)
     table = subpopulations(training, result["scores"], column)
     table["small"] = np.where(table["small"], f"under {SMALL}", "")
     charts.show_table(
@@ -59,22 +71,18 @@ def show_subpopulations(training: Training, result: Entry) -> str:
             "negative": st.column_config.NumberColumn("harmful", format="percent"),
         },
     )
-    return column
 
 
-def show_extremes(bundle: Bundle, result: Entry) -> None:
+def show_extremes(bundle: Bundle, result: Entry, name: str) -> None:
     """Both ends of the component of a class, as galleries, and what the component explains."""
     classes = result.meta["classes"]
-    made = {
-        name: at for at, name in enumerate(classes) if result.meta["explained"][at][0] is not None
-    }
-    if not made:
-        st.info("No class has enough examples for two groups.", icon=":material/info:")
+    at = classes.index(name) if name in classes else -1
+    if at < 0 or result.meta["explained"][at][0] is None:
+        st.info(
+            f"{text.plain(name)} has too few examples, or too much alike, for two groups.",
+            icon=":material/info:",
+        )
         return
-    name = st.selectbox(
-        "Class", list(made), width=320, **link.bound(keys.TRAINING_CLASS, list(made))
-    )
-    at = made[str(name)]
     taken = result.meta["components"][at]
     shares = ", ".join(
         f"{place + 1}: {text.percent(share)}"

@@ -99,13 +99,14 @@ def _columns(columns: GroupingColumns) -> list[str]:
 
 def _components(bundle: Bundle) -> dict[str, int]:
     """Another component for one class; the first of every other."""
-    names = list(bundle.class_names or ())
+    names = [cell.name for cell in cells_of(bundle, [])]  # of labels, the worst first
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
             "Class",
             names,
-            key="training_component_class",
-            help="Whose component is chosen beside; all others keep their first.",
+            help="Whose both ends are shown, and whose component is chosen beside; all others keep "
+            "their first.",
+            **link.bound(keys.TRAINING_CLASS, names),
         )
         component = st.number_input(
             "Component", 1, 5, 1, key=f"training_component_{name}", width=120, persist_state="session",

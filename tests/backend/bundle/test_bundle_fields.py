@@ -197,8 +197,37 @@ def test_missing_parts_say_what_they_switch_off(tmp_path: Path) -> None:
             {"train": {"msp": np.ones((5, 2)) / 2, "heat": np.ones((5, 3))}},
             ["train/heat"],
         ),
+        (
+            {
+                "train": {
+                    "embeddings": np.tile(X, (2, 1)),
+                    "labels": np.arange(8),
+                    "kind": np.arange(8) % 2,
+                    "images": np.zeros((8, 2, 2), np.uint8),
+                    "losses": np.zeros(8),
+                    "heat": np.zeros((8, 3)),
+                }
+            },
+            ["train/losses", "train/heat"],
+        ),
+        (
+            {
+                "train_features": np.ones((1, 6, 2)),
+                "target_features": np.ones((1, 4, 2)),
+                "train_residuals": np.ones((1, 6)),
+            },
+            [],
+        ),
     ],
-    ids=["difficulty", "stress", "long tails", "labels alone", "one field too many"],
+    ids=[
+        "difficulty",
+        "stress",
+        "long tails",
+        "labels alone",
+        "one field too many",
+        "a training set",
+        "stored gradients",
+    ],
 )
 def test_what_no_page_reads_is_said_to_be_kept_alone(
     tmp_path: Path, given: dict[str, Any], unused: list[str]

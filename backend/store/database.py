@@ -164,6 +164,28 @@ def writing(engine: Engine, url: URL) -> Iterator[Connection]:
         yield connection
 
 
+def file_of(url: URL) -> tuple[int, int] | None:
+    """Which file an SQLite database is now, None where there is none; the same for all others.
+
+    A file that is taken away while it is open can still be written, and what is written is lost.
+    """
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return (0, 0)
+    try:
+        found = Path(url.database).stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino)
+
+
+def vanished(url: URL) -> StoreError:
+    """The sentence about a file that is no longer there."""
+    return StoreError(
+        f"the database {where(url)} was taken away while it was in use. Nothing was kept: put the file "
+        "back, or a copy of it, and try again. To begin with an empty one, restart the program."
+    )
+
+
 @contextmanager
 def reading(engine: Engine, url: URL) -> Iterator[Connection]:
     """A connection for queries that see one state of the log."""

@@ -17,7 +17,16 @@ from sqlalchemy.engine import URL, Connection, Engine
 from backend.core.errors import InputError, StoreError
 from backend.core.plural import counted
 from backend.store.authors import Who, author_of
-from backend.store.database import database_url, events, open_database, reading, where, writing
+from backend.store.database import (
+    database_url,
+    events,
+    file_of,
+    open_database,
+    reading,
+    vanished,
+    where,
+    writing,
+)
 from backend.store.fold import Fold
 from backend.store.log import (
     OF_EXAMPLES,
@@ -57,6 +66,7 @@ class LogKeeper:
         self._until = until
         self._asked = (url, home, wait_s)
         self._opened: tuple[Engine, URL] | None = None
+        self._file: tuple[int, int] | None = None
         self._refused: tuple[float, StoreError] | None = None
         self._opening = threading.Lock()
         self._folds: dict[str, Fold] = {}
@@ -80,7 +90,23 @@ class LogKeeper:
             with self._opening:
                 if self._opened is None:
                     self._opened = self._try_to_open()
+        if file_of(self._opened[1]) != self._file:
+            self._open_another()
         return self._opened
+
+    def _open_another(self) -> None:
+        """Take up the file that stands where the opened one was; refuse while there is none."""
+        with self._opening:
+            assert self._opened is not None
+            engine, url = self._opened
+            now = file_of(url)
+            if now is None:
+                raise vanished(url)
+            if now != self._file:
+                engine.dispose()
+                with self._lock:
+                    self._folds.clear()  # a copy may hold less
+                self._opened = self._try_to_open()
 
     def _try_to_open(self) -> tuple[Engine, URL]:
         if self._refused is not None and time.monotonic() < self._refused[0]:
@@ -88,7 +114,9 @@ class LogKeeper:
         url, home, wait_s = self._asked
         try:
             place = database_url(url, home)
-            return open_database(place, wait_s=wait_s), place
+            opened = open_database(place, wait_s=wait_s), place
+            self._file = file_of(place)
+            return opened
         except StoreError as error:
             self._refused = (time.monotonic() + RETRY_S, error)
             raise
@@ -101,10 +129,15 @@ class LogKeeper:
     def _reading(self) -> AbstractContextManager[Connection]:
         return reading(*self._open())
 
-    def _writing(self) -> AbstractContextManager[Connection]:
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
         if self._until is not None:
             raise InputError(f"a store as of event {self._until} is for reading only.")
-        return writing(*self._open())
+        engine, url = self._open()
+        with writing(engine, url) as connection:
+            yield connection
+        if file_of(url) != self._file:  # what was committed went into a file without a name
+            raise vanished(url)
 
     def events_at(self, bundle: Any, seqs: Iterable[int]) -> list[Event]:
         """The events of a bundle with these ``seq``, oldest first."""

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -258,6 +259,39 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
     assert all(kept[int(seq)] == (name,) for seq, name in told)
     assert set(store.tags(BUNDLE)["id"]) >= {name for _, name in told}
     store.tag(BUNDLE, ["after"], "x")  # and the file still takes more
+
+
+def test_a_database_that_is_taken_away_is_said_and_a_copy_is_taken_up(tmp_path):
+    store = Store(home=tmp_path)
+    store.tag(BUNDLE, ["e0"], "x")
+    file, copy = tmp_path / "errorscope.sqlite", tmp_path / "copy.sqlite"
+    with sqlite3.connect(file) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    store.tag(BUNDLE, ["e1"], "x")
+    for path in tmp_path.glob("errorscope.sqlite*"):
+        path.rename(tmp_path / f"gone-{path.name}")
+    for ask in (
+        lambda: store.tag(BUNDLE, ["e2"], "x"),
+        lambda: store.tags(BUNDLE),
+        lambda: store.undo(BUNDLE, "local"),
+        lambda: store.last_seq(BUNDLE),
+    ):
+        with pytest.raises(
+            StoreError, match="was taken away while it was in use"
+        ):
+            ask()
+    assert not file.exists()  # no empty one was put in its place
+    copy.rename(file)
+    assert store.tags(BUNDLE)["id"].tolist() == ["e0"]  # what the copy holds, and no more
+    store.tag(BUNDLE, ["e3"], "x")
+    with closing(Store(home=tmp_path)) as another:
+        assert another.tags(BUNDLE)["id"].tolist() == ["e0", "e3"]
+
+
+def test_a_database_that_is_taken_away_while_a_tag_is_written_does_not_acknowledge_it(tmp_path):
+    store = Store(home=tmp_path)
+    with pytest.raises(StoreError, match="taken away"), store._writing():
+        (tmp_path / "errorscope.sqlite").unlink()
 
 
 def test_two_processes_open_and_tag_at_once(tmp_path):

@@ -149,7 +149,7 @@ ARROWS = {
     "backend.__main__": "cli",
     "pages.components": "",
     "pages.components.door": "",
-    "pages.components.shared": "",
+    "pages.components.shared": "door",
     "pages.components.view": "shared",
     "pages.components.gallery": "shared",
     "pages.components.group": "shared gallery",

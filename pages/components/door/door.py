@@ -60,7 +60,7 @@ FAILED = "Signing in did not work. Try again; if it stays so, whoever runs the s
 CLOSED = (
     "This server listens to a network and nobody signs in here, so it shows nothing. Whoever runs it "
     "can configure sign-in (section [auth] of .streamlit/secrets.toml, see the README), have it listen "
-    "to this machine only (--server.address=127.0.0.1), or say with ERRORSCOPE_OPEN=1 that everybody "
+    "to this machine only (--server.address=localhost), or say with ERRORSCOPE_OPEN=1 that everybody "
     "who can reach it may use it, for example behind a proxy that authenticates."
 )
 

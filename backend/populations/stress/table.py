@@ -42,6 +42,14 @@ class StressTable:
     groups: NDArray[Any] | None
     dropped: int
 
+    @property
+    def names(self) -> list[str]:
+        """What the table calls its models; rows that it does not name are numbered from 1."""
+        index = self.metrics.index
+        if index.dtype.kind in "iu":
+            return [f"model {int(at) + 1}" for at in index]
+        return [str(name) for name in index]
+
     def held_out(self) -> str:
         """The column that is most likely the held-out metric, by its name; else the first."""
         for word in IID_WORDS:

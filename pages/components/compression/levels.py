@@ -23,7 +23,7 @@ def show_levels(bundle: Bundle, baseline: str, found: Answer) -> None:
     counts, accuracy = found.tables["counts"], found.tables["accuracy"]
     changed = tested(bundle, baseline, list(counts["population"]))
     table = level_table(counts, accuracy, baseline, changed)
-    if table["kind"].nunique() == 0:
+    if table.empty:
         st.info(
             "No population has a number in its name: call them by their level, as in pruned-30 and "
             "pruned-90, or int8.",
@@ -93,7 +93,7 @@ def level_figure(table: pd.DataFrame, measure: str, scale: float) -> go.Figure:
             )  # fmt: skip
     charts.write_notes(figure, notes)
     figure.update_layout(
-        xaxis={"title": "level in the name", "zeroline": False},
+        xaxis={"title": "level in the name", "zeroline": False, "rangemode": "tozero"},
         yaxis={"title": "classes" if measure == COUNTED else "%", "rangemode": "tozero"},
     )
     return figure

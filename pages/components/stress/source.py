@@ -124,17 +124,10 @@ def _from_table(bundle: Bundle, second: Any, third: Any, fourth: Any) -> Stresse
         table.groups if population is None else None,
         None,
         None,
-        model_names(metrics.index),
+        table.names,
         population or "",
         tuple(notes),
     )
-
-
-def model_names(index: pd.Index) -> list[str]:
-    """What the table calls its models; rows of a table that names none are numbered from 1."""
-    if isinstance(index, pd.RangeIndex) or index.dtype.kind in "iu":
-        return [f"model {int(at) + 1}" for at in index]
-    return [str(name) for name in index]
 
 
 def choose_population(frame: pd.DataFrame, held: StressColumns, place: Any) -> str | None:

@@ -134,7 +134,10 @@ def show_sweep(result: Entry, strength: float, counts: str) -> None:
         config=charts.percent_columns("right", "low", "high"),
     )
     told = [text.plain(name, limit=120) for name in names]
-    st.caption(f"● {told[0]} · ◇ {told[1]} · ■ {told[2]}. Bars: 95 % over splits.")
+    st.caption(
+        f"● {told[0]} · ◇ {told[1]} · ■ {told[2]}. Bars: 95 % over splits. "
+        "All strengths are measured on the same examples, so the best of them looks better than it is."
+    )
 
 
 def _readable(table: pd.DataFrame) -> pd.DataFrame:

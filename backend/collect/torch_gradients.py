@@ -19,6 +19,7 @@ from backend.collect.seen import Seen
 from backend.collect.torch_model import (
     INPUT_KEYS,
     Call,
+    Evaluating,
     TorchModel,
     as_array,
     labels_of,
@@ -106,6 +107,7 @@ class TorchGradients:
         ]
         if dimensions is not None and not self.parameters:
             raise CollectError("attribution needs parameters that are trained: the model has none.")
+        self._modes = [Evaluating(model, source.device) for model in self.models]
         self._chances: bool | None = None
         self._together = True
         if dimensions is not None:
@@ -123,7 +125,8 @@ class TorchGradients:
 
     def __enter__(self) -> TorchGradients:
         self.source.__enter__()
-        self.models = [model.to(self.source.device).eval() for model in self.models]
+        for mode in self._modes:
+            mode.__enter__()
         return self
 
     def __exit__(
@@ -132,6 +135,8 @@ class TorchGradients:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        for mode in reversed(self._modes):
+            mode.__exit__()
         self.source.__exit__(kind, error, trace)
 
     def output(self, batch: Any) -> NDArray[Any]:

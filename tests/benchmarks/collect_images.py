@@ -104,6 +104,8 @@ def main() -> None:
         for _ in range(options.rounds):
             for way, work in ways.items():
                 found[way].append(measured(work))
+                cpu, wall, most = found[way][-1]
+                print(f"{way}: {cpu:.1f} s, wall {wall:.1f} s, {most / 2**20:.0f} MiB", flush=True)
                 if out.exists():
                     written = np.load(out / "embeddings.npy", mmap_mode="r")
                     assert written.shape == (options.rows, 128)

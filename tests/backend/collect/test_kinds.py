@@ -354,6 +354,11 @@ def test_gradients_of_pictures_and_of_tokens_are_those_of_the_topic() -> None:
     np.testing.assert_allclose(bundle.extras["vog"], twin.raw, atol=CLOSE)
     np.testing.assert_allclose(bundle.extras["gradients"], found.mean(2), atol=CLOSE)
 
+    whole = [network().train(), network().eval()]
+    same = collect(network(), (X, CODES), checkpoints=whole)
+    assert (same.extras["vog"] == 0).all()  # and checkpoints given as models are left as they were
+    assert [one.training for one in whole] == [one[2].training for one in whole] == [True, False]
+
     reader, codes = Reader("text"), torch.arange(9) % 2
     states = checkpoints_of(reader)
     bundle = collect(reader, token_batches(labels=codes), checkpoints=states)

@@ -274,6 +274,45 @@ def _fit(add: Adder, add_map: Mapper) -> None:
     sharpen.add_argument("--out", required=True, metavar="FILE.csv", help="all examples, ranked")
     _layer(sharpen)
 
+    attribute = add(
+        "attribute",
+        "training:attribute",
+        "Say which training examples help and harm a group, and list what to remove.",
+    )
+    attribute.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
+    about = attribute.add_mutually_exclusive_group()
+    about.add_argument("--rule", help="the examples that this rule means, such as 'label = Coat'")
+    about.add_argument("--tag", help="the examples that carry this tag")
+    about.add_argument(
+        "--columns",
+        nargs="*",
+        metavar="COLUMN",
+        help="all groups of label and these columns, those with a high loss counting most (D3M)",
+    )
+    about.add_argument(
+        "--pseudo",
+        action="store_true",
+        help="two groups in each class, made of the scores (Auto-D3M)",
+    )
+    attribute.add_argument(
+        "--method",
+        choices=("auto", "scores", "influence", "trak"),
+        default="auto",
+        help="how scores are made",
+    )
+    attribute.add_argument(
+        "--remove",
+        metavar="K",
+        help="with --out: leave out the K most harmful, or 'harmful' for all with a score below 0 "
+        "(default)",
+    )
+    attribute.add_argument(
+        "--out", metavar="FOLDER", help="write remove.csv, keep.csv and manifest.json there"
+    )
+    attribute.add_argument(
+        "--replay", metavar="MANIFEST", help="with --out: write the lists of this manifest again"
+    )
+
     describe = add(
         "describe",
         "regions:describe",

@@ -121,7 +121,7 @@ def main() -> None:
                     flush=True,
                 )
     for kind, numbers in found.items():
-        grown = np.log(np.array(numbers[-1]) / np.maximum(numbers[0], 1e-9))[[1, 2]] / np.log(4)
+        grown = np.log(np.array(numbers[-1])[[1, 2]] / np.array(numbers[0])[[1, 2]]) / np.log(4)
         print(f"{kind}: processor grows with exponent {grown[0]:.2f}, memory {grown[1]:.2f}")
 
 

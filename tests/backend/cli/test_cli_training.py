@@ -1,0 +1,67 @@
+"""The command about training examples: what it prints, lists and writes again."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from backend.bundle import write_bundle
+from backend.cli.main import main
+from tests.backend.tasks.test_tasks_attribution import N_TRAIN, fields
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    place = tmp_path_factory.mktemp("training") / "run.npz"
+    write_bundle(place, **fields())
+    return place
+
+
+@pytest.fixture
+def run(path, tmp_path, capsys):
+    def command(*options):
+        code = main(["attribute", str(path), "--home", str(tmp_path / "home"), *map(str, options)])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return command
+
+
+def test_it_says_what_helps_and_harms_and_writes_lists_that_replay(run, tmp_path):
+    lists, again = tmp_path / "lists", tmp_path / "again"
+    lists.mkdir(), again.mkdir()
+    code, out, _ = run("--columns", "mark", "--remove", 25, "--out", lists, "--json")
+    told = json.loads(out)
+    assert code == 0 and told["about"] == "groups of label and mark" and len(told["groups"]) == 4
+    scores = [one["score"] for one in told["harmful"]]
+    assert scores == sorted(scores) and scores[0] < 0 < told["helpful"][0]["score"]
+    assert (lists / "remove.csv").read_text().count("\n") == 26
+    assert (lists / "keep.csv").read_text().count("\n") == N_TRAIN - 25 + 1
+    assert run("--replay", lists / "manifest.json", "--out", again)[0] == 0
+    for name in ("remove.csv", "keep.csv", "manifest.json"):
+        assert (again / name).read_bytes() == (lists / name).read_bytes()
+
+
+def test_groups_are_named_by_rule_by_themselves_or_by_the_scores(run):
+    code, out, _ = run("--rule", 'label = left and mark = "on"')
+    assert code == 0 and "Most harmful:" in out and "Exact for its 7 parameters" in out
+    assert "the worst group: " in run()[1]
+    told = json.loads(run("--pseudo", "--json")[1])
+    assert len(told["groups"]) == 4
+    np.testing.assert_allclose(sum(one["weight"] for one in told["groups"]), 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--remove", "5"), "name a folder with --out"),
+        (("--out", "nowhere"), "must be a folder that is there"),
+        (("--tag", "none"), "no example is meant"),
+        (("--method", "trak"), "TRAK needs attribution/train_features"),
+    ],
+)
+def test_what_cannot_be_done_is_said(run, options, said):
+    code, _, error = run(*options)
+    assert code == 2 and said in error

@@ -135,6 +135,7 @@ PAGES = {
         "&stress_part=Components", "&stress_part=Compression levels", "&stress_part=Failure overlap",
     ),
     "repair": ("&repair=worst", "&repair_part=In words"),
+    "training_data": ("", "&about=pseudo", "&about=groups&training_part=Removal"),
     "flagged": ("",),
 }  # fmt: skip
 

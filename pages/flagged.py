@@ -123,10 +123,12 @@ def show_table(bundle: Bundle, chosen: list[str]) -> None:
     """The rows as they stand in the CSV."""
     rows = flagged_rows(bundle.digest, latest(bundle.digest), tuple(sorted(chosen)), bundle)
     st.caption(f"{text.count(len(rows))} rows: one per example and tag, as they stand in the CSV.")
+    own = [name for name in bundle.attributes if name in rows]
+    shown, full = tables.full_columns(rows, own)
     st.dataframe(
-        rows,
+        shown,
         hide_index=True,
-        column_config=tables.number_columns(rows),
+        column_config=tables.number_columns(shown) | full,
         height=460,
         placeholder="",
     )

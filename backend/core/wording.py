@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
 
 from backend.core.effects import CONFIDENCE, FEWEST, Effect
 from backend.core.parts import SHARES
@@ -93,6 +96,23 @@ def number(value: float | None) -> str:
     if size >= 1e7 or size < 1e-4:
         return f"{value:.2e}"
     return f"{value:,.{max(0, 2 - math.floor(math.log10(size)))}f}"
+
+
+def telling_digits(values: Any, *, digits: int = 3, most: int = 15) -> int:
+    """Significant digits that show how numbers of one column differ.
+
+    Three of the span of the values: longitudes from -124 to -114 need four, -118.2 and -118.4 with
+    nothing between them five. Never fewer than ``digits``, never more than ``most``.
+    """
+    held = np.asarray(values, dtype=np.float64)
+    held = held[np.isfinite(held)]
+    with np.errstate(over="ignore"):
+        span = float(np.ptp(held)) if held.size else 0.0
+    size = float(np.abs(held).max()) if held.size else 0.0
+    if not (math.isfinite(span) and span > 0):
+        return digits
+    more = math.floor(math.log10(size)) - math.floor(math.log10(span))
+    return min(most, digits + max(0, more))
 
 
 def times(ratio: float | None) -> str:

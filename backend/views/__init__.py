@@ -5,7 +5,7 @@ A filter or a step of a selection names examples by a rule, by a shape drawn on 
 stands in a link.
 """
 
-from backend.views.breakdown import column_bars, confusion_table, pair_rule
+from backend.views.breakdown import brushed_range, column_bars, confusion_table, pair_rule
 from backend.views.cards import card_cells, card_columns, is_tabular, shown_columns
 from backend.views.differs import what_differs
 from backend.views.example import ClassChance, likely_classes, share_below
@@ -28,6 +28,7 @@ __all__ = [
     "SelectionStep",
     "View",
     "ViewError",
+    "brushed_range",
     "card_cells",
     "card_columns",
     "column_bars",

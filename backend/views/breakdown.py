@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -28,6 +30,20 @@ def column_bars(bundle: Bundle, looked: Looked, column: str) -> Bars | None:
     selected[looked.selected] = True
     parts = {"all": np.ones(bundle.n, dtype=bool), "filtered": looked.shown, "selected": selected}
     return count_bars(values, parts)
+
+
+def brushed_range(one: float, other: float) -> tuple[float, float]:
+    """The ends of a range that was drawn by hand, lower first: no finer than a thousandth of it.
+
+    Of a drawing -118.24368 to -118.1022 it makes -118.2437 to -118.1022; three digits of the numbers
+    themselves would make both the same.
+    """
+    low, high = sorted((one, other))
+    width = high - low
+    if not (math.isfinite(width) and width > 0):
+        return low, high
+    digits = 3 - math.floor(math.log10(width))
+    return round(low, digits), round(high, digits)
 
 
 def confusion_table(bundle: Bundle, looked: Looked, *, mistakes: bool) -> pd.DataFrame | None:

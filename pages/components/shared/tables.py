@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from backend.core.groups import SMALL
+from backend.core.wording import telling_digits
 from pages.components.shared import text
 
 LONGEST = 120
@@ -41,11 +42,12 @@ def full_columns(frame: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFram
 
 
 def number_columns(frame: pd.DataFrame) -> dict[str, Any]:
-    """Column settings: three significant digits for fractions, thousands for whole numbers."""
+    """Column settings: for fractions the digits in which they differ, thousands for whole numbers."""
     settings: dict[str, Any] = {}
     for name in frame.columns:
         if frame[name].dtype.kind == "f":
-            settings[name] = st.column_config.NumberColumn(format="%.3g")
+            digits = telling_digits(frame[name])
+            settings[name] = st.column_config.NumberColumn(format=f"%.{digits}g")
         elif frame[name].dtype.kind in "iu":
             settings[name] = st.column_config.NumberColumn(format="localized")
     return settings
@@ -170,8 +172,8 @@ def summary_table(table: pd.DataFrame, *, key: str, base: str) -> None:
         key=key,
         column_config={
             "column": st.column_config.TextColumn("number", width="small"),
-            "group_mean": number("in group", format="%.4g", width="small", help="Weighted mean."),
-            "base_mean": number(base, format="%.4g", width="small", help="Mean of the baseline."),
+            "group_mean": number("in group", format="%.6g", width="small", help="Weighted mean."),
+            "base_mean": number(base, format="%.6g", width="small", help="Mean of the baseline."),
             "shift": number(
                 format="%+.2f",
                 width="small",

@@ -11,7 +11,7 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.rules import columns_of
 from backend.rules.write import range_rule
-from backend.views import Looked, Query, column_bars, confusion_table, pair_rule
+from backend.views import Looked, Query, brushed_range, column_bars, confusion_table, pair_rule
 from pages.components.shared import keys, palette, text, twin
 from pages.components.view import selection
 
@@ -71,7 +71,7 @@ def _histogram(bundle: Bundle, looked: Looked, column: str) -> None:
         figure.add_bar(
             x=bars.middles, y=bars.counts[name], width=bars.widths, name=name,
             marker={"color": colour, "line": {"width": 0}},
-            hovertemplate="%{x:.3g}: %{y:,}<extra>" + name + "</extra>",
+            hovertemplate="%{x:.7~g}: %{y:,}<extra>" + name + "</extra>",
         )  # fmt: skip
     figure.update_layout(
         barmode="overlay",
@@ -90,7 +90,7 @@ def _histogram(bundle: Bundle, looked: Looked, column: str) -> None:
     def brushed() -> None:
         boxes = st.session_state[name].selection.get("box") or []
         if boxes:
-            low, high = sorted(float(f"{one:.4g}") for one in boxes[0]["x"])
+            low, high = brushed_range(*map(float, boxes[0]["x"]))
             _narrow(bundle, Query(range_rule(column, low, high)))
 
     st.plotly_chart(

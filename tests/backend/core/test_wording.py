@@ -181,3 +181,21 @@ def test_what_is_said_agrees_with_the_constants():
     assert "≤ .01 is the least" in wording.MEANS[wording.P]
     for name in (wording.ERROR, wording.LOSS):
         assert f"95 % interval, from {FEWEST} members" in wording.MEANS[name]
+
+
+@pytest.mark.parametrize(
+    ("values", "digits"),
+    [
+        ([-124.35, -114.31, -118.2437], 4),
+        ([-118.2437, -118.1022], 6),
+        ([0.001, 5.3], 3),
+        ([1.5e9, 1.5e9 + 1], 12),
+        ([1e300, -1e300], 3),
+        ([0.25, 0.25], 3),
+        ([1.0, 1.0 + 1e-15], 15),
+        ([float("nan"), float("inf")], 3),
+        ([], 3),
+    ],
+)
+def test_a_column_has_the_digits_in_which_its_numbers_differ(values, digits):
+    assert wording.telling_digits(values) == digits

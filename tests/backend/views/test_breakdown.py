@@ -16,6 +16,7 @@ from backend.views import (
     Query,
     Scene,
     View,
+    brushed_range,
     column_bars,
     confusion_table,
     pair_rule,
@@ -99,3 +100,16 @@ def test_bars_need_numbers(bundle: Bundle) -> None:
     assert column_bars(bundle, looked, "empty") is None
     with pytest.raises(InputError, match="bars need a column of numbers: 'word' is text"):
         column_bars(bundle, looked, "word")
+
+
+@pytest.mark.parametrize(
+    ("drawn", "range_"),
+    [
+        ((-118.1022391, -118.2436812), (-118.2437, -118.1022)),
+        ((0.123456, 9.87654), (0.123, 9.877)),
+        ((123456.7, 98765.4), (98770.0, 123460.0)),
+        ((2.0, 2.0), (2.0, 2.0)),
+    ],
+)
+def test_a_drawn_range_keeps_the_digits_that_tell_its_ends_apart(drawn, range_):
+    assert brushed_range(*drawn) == pytest.approx(range_, abs=1e-12)

@@ -128,10 +128,32 @@ def show_table(bundle: Bundle, chosen: list[str]) -> None:
     st.dataframe(
         shown,
         hide_index=True,
-        column_config=tables.number_columns(shown) | full,
+        column_config=tables.number_columns(shown) | full | told_columns(rows),
         height=460,
         placeholder="",
     )
+
+
+TOLD = {
+    "region": "The region that the tag was put on; empty for any other group.",
+    "weight": "How strongly the example belongs to that region, from 0 to 1.",
+    "kept_aside": "Whether searches for regions keep the example aside.",
+    "score": "Place in the ranking that answers drew, higher first: what was answered yes stands above all "
+    "others. Empty for tags that were not sharpened.",
+    "answer": "What was said of the example when the group was sharpened: the majority, if several did.",
+}
+
+
+def told_columns(rows: pd.DataFrame) -> dict[str, Any]:
+    """What the columns of the export say, over them; a column of the user's keeps its name alone."""
+    kinds = {"score": st.column_config.NumberColumn, "weight": st.column_config.NumberColumn}
+    return {
+        name: kinds[name](format="%.3g", help=words)
+        if name in kinds
+        else st.column_config.Column(help=words)
+        for name, words in TOLD.items()
+        if name in rows
+    }
 
 
 def show_gallery(bundle: Bundle, chosen: list[str]) -> None:
@@ -172,7 +194,7 @@ def show_shared(bundle: Bundle, chosen: list[str]) -> None:
     """Words and columns of what is tagged, or of what the rule of a hypothesis means."""
     question = sharpening.opened(bundle)
     if question is not None:
-        sharpening.show(bundle, question)
+        sharpening.show(bundle, question, undo=False)
         return
     cards = [event.payload["card"] for event in services.store().hypotheses(bundle.digest)]
     if not ruled.ready(bundle, [card.get("rule") or "" for card in cards], key="shared"):

@@ -104,7 +104,8 @@ class Ranked:
         drawn = int(self.meta["drawn"])
         if drawn < FEWEST:
             least = int(self.told.answers.sum())
-            return f"at least {least:,}", f"{drawn} of the {FEWEST} drawn answers an estimate needs"
+            found = f"at least {least:,}" if least else "–"
+            return found, f"{drawn} of the {FEWEST} drawn answers an estimate needs"
         low, high = round(self.meta["low"]), round(self.meta["high"])
         return f"about {round(self.meta['expected']):,}", f"95 % interval {low:,} to {high:,}"
 

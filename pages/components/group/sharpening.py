@@ -17,7 +17,7 @@ from backend.export import record_of
 from backend.report import Origins
 from backend.report.origin import region_groups
 from backend.sharpen.counting import FEWEST
-from backend.sharpen.record import question_key
+from backend.sharpen.record import KIND, question_key
 from backend.store import GivenAnswer, Question
 from backend.views.sharpening import (
     Ranked,
@@ -76,11 +76,16 @@ def start_button(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
         args=(bundle, choice, picked),
         disabled=not len(choice.group.rows),
         help="Answer for some examples whether they belong: all are ranked anew after every round, "
-        "and the number of members is estimated. Starts from this group, or from what is picked in it.",
+        "and the number of members is estimated. Starts from this group, or from what is picked in it; "
+        "a tag that was sharpened goes on with its answers.",
     )
 
 
 def _start(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
+    behind = None if picked else _question_behind(bundle, choice)
+    if behind is not None:
+        st.query_params[keys.QUESTION] = behind
+        return
     scores, source, name = None, short(choice.source), choice.name
     rows = choice.group.rows
     if picked:
@@ -108,6 +113,18 @@ def _start(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
     st.query_params[keys.QUESTION] = key
 
 
+def _question_behind(bundle: Bundle, choice: Choice) -> str | None:
+    """The question whose answers drew this tag last, if it can be answered on."""
+    if choice.source.get("kind") != "tag" or "tag" not in choice.source:
+        return None
+    for event in services.known().events(bundle.digest, kind="tag"):
+        source = event.source or {}
+        if event.tag == choice.source["tag"] and source.get("kind") == KIND:
+            key = str(source.get("question", ""))
+            return key if services.known().question(bundle.digest, key) else None
+    return None
+
+
 def _scores(choice: Choice) -> NDArray[Any] | None:
     """The ranking of a region, out of the search that found it; None where that is not kept."""
     job, _, index = str(choice.source.get("key", "")).rpartition(":")
@@ -132,14 +149,18 @@ def _close() -> None:
 # --- the page part --------------------------------------------------------------------------------
 
 
-def show(bundle: Bundle, question: Question) -> None:
-    """Numbers, a round of examples to answer, and the tag that the answers draw."""
+def show(bundle: Bundle, question: Question, *, undo: bool = True) -> None:
+    """Numbers, a round of examples to answer, and the tag that the answers draw.
+
+    Without ``undo`` its buttons are left out: the page has them already.
+    """
     answers = services.known().answers(bundle.digest, question.key)
     with st.container(horizontal=True, vertical_alignment="center", key="sharpen_bar"):
         st.subheader(
             f"Sharpen: {text.plain(question.name)}", anchor=False, width="stretch", help=BLIND
         )
-        history.show_buttons(bundle)
+        if undo:
+            history.show_buttons(bundle)
         st.button("Back to the group", key="sharpen_close", type="tertiary", on_click=_close)
     used = _used(question, answers)
     ranked = _ranked(bundle, question, used)

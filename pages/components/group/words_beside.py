@@ -9,13 +9,15 @@ from backend.bundle import Bundle
 from backend.core.content import content_key
 from backend.core.errors import BackendError
 from backend.describe import Comparison, WordIndex, words_beside
-from backend.describe.beside import TOP, in_columns
+from backend.describe.beside import in_columns
 from backend.describe.words import LEVEL
 from backend.export.cells import neutralise
 from pages.components.group import against
-from pages.components.shared import palette, text
+from pages.components.shared import text
 from pages.components.shared.choice import Choice
 
+FAINT = "color: #7a7a7a"
+"""Read on light and dark, and told from the words that stand out."""
 LONGEST = 48
 """Characters of a group's name at the head of its column."""
 
@@ -50,14 +52,12 @@ def show(
         f"{order}; grey where the p-value, adjusted over the words of the group, is above "
         f"{text.level(LEVEL)}."
     )
-    faint = f"color: {palette.context_colour()}"
     st.dataframe(
         shown.style.apply(
-            lambda column: ["" if chance <= LEVEL else faint for chance in chances[column.name]],
+            lambda column: ["" if chance <= LEVEL else FAINT for chance in chances[column.name]],
             axis=0,
         ),
         width="stretch",
-        height=35 * (TOP + 1) + 3,
         lazy=False,
         key=f"words_beside_{key}",
     )

@@ -13,8 +13,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from backend.bundle import import_bundle
+from backend.bundle import import_bundle, open_bundle
 from backend.core.parts import bundle_aside
+from backend.export import record_of
+from backend.sharpen.record import question_key
 from backend.store import Store
 from pages.components.shared import services
 from tests.bundles import npz, planted
@@ -85,6 +87,30 @@ def test_every_sheet_opens_without_a_tag(digest: str, sheet: str) -> None:
     at = opened(digest, sheet)
     empty = "Nothing is tagged in this bundle yet" in texts(at)
     assert empty == (sheet in ("Table", "Gallery"))
+
+
+def test_a_sharpened_tag_says_what_its_columns_are_and_goes_on(digest: str, store: Store) -> None:
+    bundle = open_bundle(digest)
+    start = bundle.ids[:20].tolist()
+    key = question_key(start, "", 0)
+    asked = {"source": {"kind": "tag", "tag": "seed"}, "layer": "", "seed": 0, "ranked": False}
+    store.ask_question(digest, key, start, name="the first", asked=asked, author="Ada")
+    for row in range(4):
+        said = "yes" if row % 2 else "no"
+        store.answer_question(digest, key, str(bundle.ids[row]), said, author="Ada")
+    told = {"expected": 1.0, "low": 0.0, "high": 2.0, "drawn": 0, "versions": {}}
+    answers = store.answers(digest, key)
+    record = record_of(store.question(digest, key), answers, cut=30, meta=told)
+    store.tag(digest, bundle.ids[:30].tolist(), "sharp", author="Ada", source=record.to_source())
+    table = opened(digest, "Table").dataframe[0].value
+    assert table["score"].notna().all() and set(table["answer"]) == {"yes", "no", ""}
+    at = opened(digest, "What they share")
+    at.button(key="sharpen_start").click().run()
+    assert not at.exception and at.query_params["question"] in (key, [key])
+    deadline = time.monotonic() + 100
+    while at.get("progress") and time.monotonic() < deadline:
+        at.run()
+    assert "4 answered examples" in texts(at)
 
 
 def test_a_true_hypothesis_is_supported_and_undo_takes_it_back(digest: str, store: Store) -> None:

@@ -74,7 +74,8 @@ def collect(
         several by name. Two arrays ``(X, y)`` are cut into batches. It may have no length, but
         has to end.
     out : path-like
-        ``.npz``, ``.zip``, or without a suffix a new folder. It is there when it is whole.
+        ``.npz``, ``.zip``, or without a suffix a new folder. It is there when it is whole; a process
+        that is killed leaves a folder ``.collect-...`` beside it, which may be removed.
     train : optional
         The same for the training set, which adds ``train/``.
     device : str or torch.device

@@ -20,15 +20,15 @@ from backend.rules.kept import Budget
 from backend.rules.parser import parse
 from backend.rules.pieces import keep_pieces
 from backend.rules.syntax import Rule, RuleError, to_text
-from backend.rules.values import KnownValues, Problem, nearest_names, problem_of
+from backend.rules.values import KnownValues, RuleProblem, nearest_names, problem_of
 
 __all__ = [
     "Budget",
     "Column",
     "KnownValues",
-    "Problem",
     "Rule",
     "RuleError",
+    "RuleProblem",
     "attribute_name",
     "columns_of",
     "complete",

@@ -24,7 +24,7 @@ TEXT_STEPS, SCORE_STEPS = 300, 200
 
 
 @dataclass(frozen=True)
-class Source:
+class LaterColumn:
     """A column that was not read yet.
 
     Attributes
@@ -105,7 +105,7 @@ def attribute_name(bundle: Bundle, name: str) -> str:
     return f"{name} (attribute)" if name in _own_columns(bundle) else name
 
 
-def columns_by_name(bundle: Bundle) -> dict[str, Source]:
+def columns_by_name(bundle: Bundle) -> dict[str, LaterColumn]:
     """Every column by name, made when it is asked for."""
     attributes = {
         attribute_name(bundle, name): _cells(bundle.examples[name]) for name in bundle.attributes
@@ -113,20 +113,20 @@ def columns_by_name(bundle: Bundle) -> dict[str, Source]:
     return _own_columns(bundle) | attributes | _score_columns(bundle)
 
 
-def _score_columns(bundle: Bundle) -> dict[str, Source]:
+def _score_columns(bundle: Bundle) -> dict[str, LaterColumn]:
     """Scores of difficulty, and who is a PIE."""
     found = {
-        name: Source("number", partial(score_values, bundle, name), SCORE_STEPS)
+        name: LaterColumn("number", partial(score_values, bundle, name), SCORE_STEPS)
         for name in known_scores(bundle)
         if name != "loss"
     }
     pies = pie_columns(bundle)
-    return found | {name: Source("truth", make, SCORE_STEPS) for name, make in pies.items()}
+    return found | {name: LaterColumn("truth", make, SCORE_STEPS) for name, make in pies.items()}
 
 
-def _own_columns(bundle: Bundle) -> dict[str, Source]:
+def _own_columns(bundle: Bundle) -> dict[str, LaterColumn]:
     """What a bundle has beside its attributes."""
-    made: dict[str, Source] = {}
+    made: dict[str, LaterColumn] = {}
     if bundle.labels is not None:
         named = bundle.class_names is not None and bundle.label_codes is not None
         made["label"] = _labels(bundle.labels, lambda: bundle.label_names, named=named)
@@ -136,10 +136,10 @@ def _own_columns(bundle: Bundle) -> dict[str, Source]:
             bundle.predictions, lambda: bundle.prediction_names, named=named
         )
     if bundle.correct is not None:
-        made["correct"] = Source("truth", lambda: np.asarray(bundle.correct))
-    made["loss"] = Source("number", lambda: bundle.losses)
+        made["correct"] = LaterColumn("truth", lambda: np.asarray(bundle.correct))
+    made["loss"] = LaterColumn("number", lambda: bundle.losses)
     if bundle.targets is not None:
-        made["target"] = Source(_kind(bundle.targets), lambda: np.asarray(bundle.targets))
+        made["target"] = LaterColumn(_kind(bundle.targets), lambda: np.asarray(bundle.targets))
     made["id"] = _cells(bundle.examples["id"])
     if bundle.has_text:
         made["text"] = _cells(bundle.examples["text"])
@@ -150,21 +150,21 @@ def _kind(values: Any) -> str:
     return _KINDS.get(values.dtype.kind, "text")
 
 
-def _labels(values: Any, names: Callable[[], Any], *, named: bool) -> Source:
+def _labels(values: Any, names: Callable[[], Any], *, named: bool) -> LaterColumn:
     """Labels by their class names; the numbers themselves for a regression."""
     if named:
-        return Source("text", names)
-    return Source(_kind(values), lambda: np.asarray(values))
+        return LaterColumn("text", names)
+    return LaterColumn(_kind(values), lambda: np.asarray(values))
 
 
-def _cells(column: pd.Series) -> Source:
+def _cells(column: pd.Series) -> LaterColumn:
     kind = "text"
     if pd.api.types.is_bool_dtype(column.dtype):
         kind = "truth"
     elif pd.api.types.is_numeric_dtype(column.dtype):
         kind = "number"
     values = partial(_text_cells if kind == "text" else pd.Series.to_numpy, column)
-    return Source(kind, values, TEXT_STEPS if kind == "text" else 1)
+    return LaterColumn(kind, values, TEXT_STEPS if kind == "text" else 1)
 
 
 def _text_cells(column: pd.Series) -> NDArray[Any]:

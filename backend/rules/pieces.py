@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.blocks import row_blocks
 from backend.describe import tokenize
-from backend.rules.columns import Column, Source, columns_by_name
+from backend.rules.columns import Column, LaterColumn, columns_by_name
 from backend.rules.kept import Budget, RuleMemory, kept_of
 from backend.rules.parser import parse
 from backend.rules.syntax import (
@@ -129,7 +129,7 @@ class Working:
     """Works out pieces of rules that fit a bundle; keeps what it read of it."""
 
     def __init__(self, bundle: Bundle, budget: Budget) -> None:
-        self.columns: Mapping[str, Source] = columns_by_name(bundle)
+        self.columns: Mapping[str, LaterColumn] = columns_by_name(bundle)
         self._bundle, self._budget = bundle, budget
         self._kept: RuleMemory = kept_of(bundle)
 

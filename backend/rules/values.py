@@ -69,7 +69,7 @@ class KnownValues(Mapping[str, Sequence[str]]):
 
 
 @dataclass(frozen=True)
-class Problem:
+class RuleProblem:
     """Why a rule should not be used as it stands.
 
     Attributes
@@ -87,7 +87,7 @@ class Problem:
     instead: tuple[str, ...] = ()
 
 
-def problem_of(rule: str, bundle: Bundle, tags: Tags | None = None) -> Problem | None:
+def problem_of(rule: str, bundle: Bundle, tags: Tags | None = None) -> RuleProblem | None:
     """What is wrong with a rule: it cannot be read, does not fit, or names what no example has.
 
     Parameters
@@ -99,7 +99,7 @@ def problem_of(rule: str, bundle: Bundle, tags: Tags | None = None) -> Problem |
 
     Returns
     -------
-    Problem or None
+    RuleProblem or None
         None where nothing is. A value that no example of a column of text has is a problem, since it
         is most often misspelt; classes that a bundle names count as values.
     """
@@ -110,13 +110,13 @@ def problem_of(rule: str, bundle: Bundle, tags: Tags | None = None) -> Problem |
         told = str(error).split("\n", 1)[0]
         at = error.at
         if at is None or error.unknown not in ("column", "tag", "id"):
-            return Problem(told, at)
+            return RuleProblem(told, at)
         known: Sequence[str] = list(values)
         if error.unknown == "tag":
             known = tag_names(tags)
         elif error.unknown == "id":
             known = bundle.ids[:KNOWN].tolist()
-        return Problem(told, at, _instead(rule, at, known, column=error.unknown == "column"))
+        return RuleProblem(told, at, _instead(rule, at, known, column=error.unknown == "column"))
     for name, value in _values_named(tree):
         known = values[name.name]
         if (
@@ -124,7 +124,7 @@ def problem_of(rule: str, bundle: Bundle, tags: Tags | None = None) -> Problem |
             and values.kind(name.name) == "text"
             and not _has(bundle, name.name, value.raw, known)
         ):
-            return Problem(
+            return RuleProblem(
                 f"rule, position {value.at + 1}: no example has {name_text(name.name)} = "
                 f"{value_text(Value(value.raw[:80]))}.",
                 value.at,

@@ -27,7 +27,7 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class RankingRecipe:
     """How a version of the method makes its ranking.
 
     Attributes
@@ -42,7 +42,7 @@ class Recipe:
     within: bool
 
 
-RECIPES = {1: Recipe(1.0, False), 2: Recipe(0.75, True)}
+RECIPES = {1: RankingRecipe(1.0, False), 2: RankingRecipe(0.75, True)}
 """By version; answers that were given under an earlier one are ranked by it again."""
 LATEST = max(RECIPES)
 

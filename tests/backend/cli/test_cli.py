@@ -254,7 +254,30 @@ def test_fit_says_what_is_wrong_with_its_options(run, upload, tmp_path):
     nowhere = tmp_path / "no folder" / "x.npz"
     assert "folder of" in run("fit", upload, "--out", nowhere)[2]
     assert "it is a folder" in run("fit", upload, "--out", tmp_path)[2]
+    assert "belongs to solver 'adam'" in run("fit", upload, "--barrier-scale", 2, "--out", out)[2]
+    assert "Columns that can be: none" in run("fit", upload, "--counts", "season", "--out", out)[2]
+    few = run("fit", upload, "--precision", "full", "--size", 10, "--out", out)[2]
+    assert "solver 'adam', which runs with a warning" in few
     assert not out.exists()
+
+
+def test_fit_takes_the_size_and_options_of_the_paper(run, upload, tmp_path):
+    out = tmp_path / "found.npz"
+    hard = json_of(run("fit", upload, "--spotlights", 1, "--out", out, "--json"))
+    # There are no pictures: 5 % of 200 examples.
+    assert hard["regions"][0]["total_weight"] == pytest.approx(10, rel=1e-6)
+    easy = json_of(run("fit", upload, "--spotlights", 1, "--flip", "--out", out, "--json"))
+    told = [one["regions"][0]["weighted_loss"] for one in (easy, hard)]
+    assert told[0] < hard["base_loss"] < told[1]
+    examples = pd.DataFrame({"id": [f"e{row:03d}" for row in range(N)], "copies": 2})
+    twice = write(tmp_path / "twice.npz", examples=examples)
+    both = json_of(
+        run("fit", twice, "--counts", "copies", "--spotlights", 1, "--out", out, "--json")
+    )
+    # Everything twice is the same region, of 5 % of twice as many.
+    assert both["regions"][0]["total_weight"] == pytest.approx(20, rel=1e-6)
+    assert both["regions"][0]["members"] == hard["regions"][0]["members"] == 10
+    assert both["regions"][0]["weighted_loss"] == pytest.approx(told[1], rel=1e-6)
 
 
 # export

@@ -12,6 +12,7 @@ from backend.bundle import import_bundle, list_bundles, open_bundle, read_bundle
 from backend.core.errors import InputError, StoreError
 from backend.core.found import FoundRegion
 from backend.export import export_flagged, read_export, replay
+from backend.spotlight import find_spotlights, members
 from backend.store import Store
 
 N, D, PLANTED = 300, 6, 20
@@ -30,6 +31,7 @@ def upload(tmp_path_factory):
         "id": [f"e{row:03d}" for row in range(N)],
         "text": [("=1+1", "ünïcode, \u6771\u4eac", 'a "quote"')[row % 3] for row in range(N)],
         "width": random.normal(size=N),
+        "copies": 1 + np.arange(N) % 3,
     }
     path = tmp_path_factory.mktemp("upload") / "run.npz"
     return write_bundle(
@@ -140,6 +142,31 @@ def test_refitting_finds_the_planted_region_again_and_counts_who_stayed(exported
     assert row["weighted_loss_refit"] > 2
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_refitting_follows_counts_and_flip(upload, tmp_path, monkeypatch, flip):
+    monkeypatch.delenv("ERRORSCOPE_DATABASE", raising=False)
+    bundle, store = import_bundle(upload, tmp_path, name="run"), Store(home=tmp_path)
+    copies = bundle.examples["copies"].to_numpy(float)
+    options = {"size": 30, "n_spotlights": 1, "starts": 4, "seed": 0, "flip": flip}
+    found = find_spotlights(bundle.embeddings, bundle.losses, counts=copies, **options)
+    source = {
+        "kind": "region",
+        "index": 0,
+        "key": "job:0",
+        "center": found.centers[0],
+        "precision": found.precisions[0],
+        "kernel": "gaussian",
+        "options": options | {"counts": "copies"},
+    }
+    rows = members(found.weights[0], float(found.total_weights[0]), copies)
+    store.tag(bundle, bundle.ids[rows], "found", author="Ada", source=source)
+    export = export_flagged(bundle, store)
+    (row,) = replay(export.manifest_json, home=tmp_path, refit=True).membership.to_dict("records")
+    assert row["members"] == row["members_refit"] == len(rows) and row["jaccard"] == 1
+    assert row["weighted_loss_refit"] == pytest.approx(row["weighted_loss"], rel=1e-6)
+    assert (row["weighted_loss"] < bundle.losses.mean()) == flip
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -147,6 +174,10 @@ def test_refitting_finds_the_planted_region_again_and_counts_who_stayed(exported
         ({"size": "all"}, "option 'size' of a region cannot be 'all'"),
         ({"seed": True}, "option 'seed' of a region cannot be 'True'"),
         ({"solver": "exec"}, "solver"),
+        ({"flip": 1}, "option 'flip' of a region cannot be '1'"),
+        ({"barrier_scale": "high"}, "option 'barrier_scale' of a region cannot be 'high'"),
+        ({"counts": 3}, "option 'counts' of a region cannot be '3'"),
+        ({"counts": "width"}, "counts must be numbers of at least 0"),
         (None, "no region that can be fitted again"),
     ],
 )

@@ -46,6 +46,11 @@ class FollowedRows:
         """How many rows."""
         return len(next(iter(self.msp.values())))
 
+    @property
+    def n_cells(self) -> int:
+        """How many confidences there are of them."""
+        return sum(array.size for array in self.msp.values())
+
 
 def followed_rows(bundle: Bundle) -> dict[str, FollowedRows]:
     """Whose confidence over training the bundle holds, by name.

@@ -94,6 +94,7 @@ TASKS: dict[str, Task] = {
     "assess": assess.TASK,
     "attribution": attribution.TASK,
     "difficulty": difficulty.TASK,
+    "tails": difficulty.TAILS,
     "components": sharpen.COMPONENTS,
     "sharpen": sharpen.TASK,
     "repair": repair.TASK,

@@ -9,6 +9,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.cache import Entry
 from backend.core.errors import BackendError
 from backend.difficulty import LongTails
 from backend.map.geometry import rows_in_box, rows_in_polygon
@@ -23,15 +24,18 @@ from backend.scores.tails import (
     tail_table,
     two_axes,
 )
+from backend.tasks.difficulty import tails_of
 from backend.views import Ids, Looked
 from backend.views.state import MAX_IDS
 from pages.components.hardest.review import show_review
-from pages.components.shared import charts, keys, link, palette, text
+from pages.components.shared import charts, keys, link, palette, services, text, waiting
 from pages.components.view import selection
 
 AXES = "tails_axes"
 TRUTH = "tails_truth"
 NO_TRUTH = "nothing"
+INLINE_CELLS = 5_000_000
+"""Confidences (rows times epochs times variants) up to which following them takes under two seconds."""
 HEIGHT = 380
 NAME_HEIGHT = 0.055
 """Height of the name of a line, of a chart from 0 to 1."""
@@ -55,9 +59,11 @@ def show_tails(bundle: Bundle, looked: Looked) -> None:
         return
     rows, truth = choose_rows(held)
     try:
-        tails = _followed(bundle.digest, rows.name, truth, rows)
+        tails = follow(bundle, rows, truth)
     except BackendError as error:
         st.error(text.plain(error, limit=500))
+        return
+    if tails is None:
         return
     if rows.name == EVALUATION:
         st.caption(
@@ -105,6 +111,21 @@ def choose_rows(held: dict[str, FollowedRows]) -> tuple[FollowedRows, str | None
             "values, and average precision says how well low confidence finds them.",
         )  # fmt: skip
     return rows, None if truth in (None, NO_TRUTH) else str(truth)
+
+
+def follow(bundle: Bundle, rows: FollowedRows, truth: str | None) -> LongTails | None:
+    """The long tails, at once where that is quick, else by a worker; None until it is done."""
+    if rows.n_cells <= INLINE_CELLS:
+        return _followed(bundle.digest, rows.name, truth, rows)
+    job = services.ask("tails", bundle.digest, of=rows.name, truth=truth)
+    if not waiting.show_progress(job, what="Following the confidence over training", key="tails"):
+        return None
+    return _kept(job.key, job.result())
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _kept(job_key: str, _result: Entry) -> LongTails:
+    return tails_of(_result)
 
 
 @st.cache_resource(show_spinner="Following the confidence over training …", max_entries=8)

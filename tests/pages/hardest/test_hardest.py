@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from backend.bundle import Bundle, open_bundle
 from backend.difficulty import accuracy_without_hardest, class_extremes, error_by_decile
 from backend.scores import hardest_rows, known_scores, score_values, values
-from pages.components.hardest import score
+from pages.components.hardest import score, tails
 from pages.components.hardest.tails import apart
 from pages.components.shared import services
 from tests.pages.population_bundles import fields, kept
@@ -185,3 +185,16 @@ def test_names_at_the_ends_of_lines_do_not_meet() -> None:
     places = apart(ends)
     assert places[2] == 0.1 and min(np.diff(sorted(places))) > 0.05
     assert all(place >= end for place, end in zip(places, ends, strict=True))
+
+
+def test_long_tails_of_many_rows_are_a_workers(
+    digests: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"part_of_hardest": "Two long tails", "tails_of": "examples"}
+    here = table(opened(digests["full"], **asked), "mean_msp")
+    monkeypatch.setattr(tails, "INLINE_CELLS", 10)
+    at = opened(digests["full"], **asked)
+    while at.get("progress"):
+        at.run()
+    pd.testing.assert_frame_equal(table(fine(at), "mean_msp"), here)
+    assert "answered by" in texts(at)

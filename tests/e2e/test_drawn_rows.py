@@ -149,7 +149,8 @@ def drawn_shape(rng: np.random.Generator, points: np.ndarray, size: tuple[float,
 
 def link(server: Server, rows: Rows, rule: str, **more: str) -> str:
     state = {"state": encode(View().filtered(Query(rule)))} if rule else {}
-    return f"{server.url}/spotlights?" + urlencode({"bundle": rows.digest[:12], **state, **more})
+    asked = {"bundle": rows.digest[:12], "view": "Members", **state, **more}
+    return f"{server.url}/spotlights?" + urlencode(asked)
 
 
 def opened(page: Page, address: str) -> None:

@@ -29,6 +29,11 @@ from backend.bundle.scores import logits, probabilities
 from backend.bundle.upload import Upload
 from backend.core.errors import Reading
 
+LARGEST_LOSS = 1e150
+"""Its square, times as many examples as there may be, is a float64 yet."""
+LOSS_SOURCES = ("losses", "logits", "probabilities", "predictions")
+"""Fields that losses come from, the first that is there."""
+
 
 def assemble(
     upload: Upload, columns: Mapping[str, str] | None, faults: Faults
@@ -212,6 +217,18 @@ def _check_finite_losses(place: Resolved, contents: Contents, faults: Faults) ->
             "a difference is too large.",
             "Leave the class of the label unmasked, or give 'losses'.",
             row=int(wrong.argmax()),
+        )
+        return
+    size = np.abs(contents.arrays["losses"])
+    if size.max(initial=0.0) > LARGEST_LOSS:
+        source = next(name for name in LOSS_SOURCES if name in place.fields)
+        faults.about(
+            place.fields[source],
+            f"losses reach {size.max():.3g}: squares of losses beyond {LARGEST_LOSS:.0e} and their "
+            "sums are more than a float64 holds, so no mean, interval or test could be told.",
+            "Divide all losses by one number before they are written (shares, orders and regions stay "
+            "as they are), and look whether these are losses at all.",
+            row=int(size.argmax()),
         )
 
 

@@ -122,6 +122,17 @@ def nan_loss(folder: Path) -> Path:
     return npz(folder, losses=with_(LOSSES, 3, np.nan))
 
 
+@case("run.npz", "losses", 4, "losses reach 5e+307: squares of losses beyond 1e+150")
+def losses_whose_sum_is_no_number(folder: Path) -> Path:
+    return npz(folder, losses=with_(LOSSES, 4, -5e307))
+
+
+@case("run.npz", "predictions", 1, "losses reach 1e+160")
+def squared_differences_whose_squares_are_no_number(folder: Path) -> Path:
+    numbers = np.linspace(0.5, 3.5, N)
+    return npz(folder, drop="losses", targets=numbers, predictions=with_(numbers, 1, 1e80))
+
+
 @case("run.npz", "losses", 2, "NaN, infinite")
 def infinite_loss(folder: Path) -> Path:
     return npz(folder, losses=with_(LOSSES, 2, np.inf))

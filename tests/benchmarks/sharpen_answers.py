@@ -2,7 +2,7 @@
 
 Run with ``python -m tests.benchmarks.sharpen_answers`` (``--set reporting``; ``--persons 4``;
 ``--problems 10`` for the first so many; ``--start members`` for the members of the region in place of
-its ranking, as any other group starts).
+its ranking, as any other group starts; ``--version 1`` for the method as it was).
 ``planted`` says what the problems are. A simulated person starts from the region whose first ten
 hold most of a planted failure and answers truthfully, ten examples a round. Printed are the mean
 average precision of the failure (answered examples as told) after 0, 10, 20, 40 and 80 answers,
@@ -20,6 +20,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 
 from backend.sharpen import cut_precision, principal_parts, ranking, sharpen, start_ranking
+from backend.sharpen.learner import LATEST, RECIPES
 from backend.spotlight import find_regions
 from tests.benchmarks.planted import REPORTING, TUNING, Problem, problems
 
@@ -48,7 +49,9 @@ def starts(problem: Problem, parts, by: str) -> Iterator[tuple[np.ndarray, np.nd
             )
 
 
-def answer(problem: Problem, parts, planted: np.ndarray, prior: np.ndarray, seed: int):
+def answer(
+    problem: Problem, parts, planted: np.ndarray, prior: np.ndarray, seed: int, version: int
+):
     """Average precision after each round; what is told at the end, and the precision at the cut."""
     rows, chances = np.zeros(0, np.int64), np.zeros(0)
     lowest = prior[np.isfinite(prior)].min() - 1
@@ -63,6 +66,7 @@ def answer(problem: Problem, parts, planted: np.ndarray, prior: np.ndarray, seed
             labels=problem.labels,
             seed=seed,
             parts=parts,
+            version=version,
         )
         if step:
             curve.append(average_precision_score(planted, told.scores))
@@ -103,6 +107,7 @@ def main() -> None:
     parser.add_argument("--persons", type=int, default=4, help="for each failure")
     parser.add_argument("--problems", type=int, help="only the first so many")
     parser.add_argument("--start", choices=("scores", "members"), default="scores")
+    parser.add_argument("--version", type=int, choices=sorted(RECIPES), default=LATEST)
     parser.add_argument("--rounds", action="store_true")
     args = parser.parse_args()
     if args.rounds:
@@ -111,10 +116,12 @@ def main() -> None:
     curves, held, widths, off, precise, reach = [], [], [], [], [], []
     chosen = TUNING if args.set == "tuning" else REPORTING
     for problem in problems(chosen[: args.problems]):
-        parts = principal_parts(problem.embeddings)
+        parts = principal_parts(problem.embeddings, version=args.version)
         for planted, prior in starts(problem, parts, args.start):
             for seed in range(args.persons):
-                curve, told, precision, true = answer(problem, parts, planted, prior, seed)
+                curve, told, precision, true = answer(
+                    problem, parts, planted, prior, seed, args.version
+                )
                 truth = planted.sum()
                 curves.append(curve)
                 held.append(told.low <= truth <= told.high)

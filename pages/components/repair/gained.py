@@ -29,9 +29,9 @@ from pages.components.shared import charts, palette, text, twin
 HEIGHT = 300
 LINES = (
     # arm, part, name on the chart, symbol
-    (TARGETED, GROUP, "the group, {counts} counting more", "circle"),
-    (RANDOM, GROUP, "the group, random rows counting more", "diamond-open"),
-    (TARGETED, REST, "the others, {counts} counting more", "square"),
+    (TARGETED, GROUP, "the group when {counts} counts more", "circle"),
+    (RANDOM, GROUP, "the group when random rows count more", "diamond-open"),
+    (TARGETED, REST, "the others when {counts} counts more", "square"),
 )
 MEANING = {
     HELPS: "The group gains, and more than from random rows.",

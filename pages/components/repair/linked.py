@@ -63,6 +63,7 @@ def offer(bundle: Bundle, asked: GroupAsked, strength: float, *, train: bool) ->
             "pages/repair.py",
             label=f"Open {text.shorten(made['name'], 60)}",
             icon=":material/open_in_new:",
+            width="content",
             query_params={keys.BUNDLE: made["digest"][:12]},
         )
         _worse(made["digest"])
@@ -74,6 +75,7 @@ def _worse(digest: str) -> None:
         "pages/compression.py",
         label="What got worse",
         icon=":material/compare_arrows:",
+        width="content",
         query_params={keys.BUNDLE: digest[:12], keys.BASELINE: "before"},
     )
 

@@ -99,7 +99,7 @@ def _columns(columns: GroupingColumns) -> list[str]:
 
 def _components(bundle: Bundle) -> dict[str, int]:
     """Another component for one class; the first of every other."""
-    names = [cell.name for cell in cells_of(bundle, [])]  # of labels, the worst first
+    names = [cell.name for cell in cells_by(bundle.digest, (), bundle)]  # the worst first
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
             "Class",
@@ -147,7 +147,7 @@ def offered_groups(
     found: dict[str, tuple[str, NDArray[np.int64]]] = {}
     cells: list[Cell] = []
     if bundle.label_codes is not None or columns.first:
-        cells = cells_of(bundle, list(columns.first[:1]))
+        cells = cells_by(bundle.digest, tuple(columns.first[:1]), bundle)
         found["worst"] = (f"the worst group: {cells[0].name}", cells[0].rows)
     if bundle.correct is not None and not bundle.correct.all():
         found["mistakes"] = ("all mistakes", np.flatnonzero(~bundle.correct))
@@ -166,3 +166,9 @@ def offered_groups(
     if not found:
         found["all"] = ("all examples", np.arange(bundle.n))
     return found
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def cells_by(digest: str, columns: tuple[str, ...], _bundle: Bundle) -> list[Cell]:
+    """Groups of label and columns, the worst first."""
+    return cells_of(_bundle, list(columns))

@@ -16,8 +16,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from backend.bundle import Bundle, import_bundle, list_bundles, open_bundle, rename_bundle
 from backend.cache import Cache, key_of
@@ -25,6 +28,7 @@ from backend.cli.main import main as command
 from backend.core.errors import BackendError
 from backend.core.home import is_full
 from backend.store import Store
+from pages.components.bundles import streamed
 from pages.components.bundles.uploads import keep_upload
 from tests.bundles import npz, planted
 
@@ -55,6 +59,18 @@ def upload(place: Place, again: int) -> None:
     content = np.random.default_rng(again).bytes(2_000_000)
     file = SimpleNamespace(name="run.npz", getbuffer=lambda: memoryview(content))
     keep_upload([file])
+
+
+def streamed_upload(place: Place, again: int) -> None:
+    content = np.random.default_rng(again).bytes(2_000_000)
+    ticket = streamed.TICKETS.issue()
+    # The server keeps a gigabyte free, more than this disk has: here it finds out while it writes.
+    with mock.patch.object(streamed, "_room", lambda upload, name: (10**9, "")):
+        answer = TestClient(Starlette(routes=streamed.ROUTES)).put(
+            f"/upload/{ticket.key}", params={"name": "run.npz"}, content=content
+        )
+    if answer.status_code != 200:
+        raise BackendError(answer.text)
 
 
 def take_in(place: Place, again: int) -> None:
@@ -111,6 +127,7 @@ def rename(place: Place, again: int) -> None:
 
 STAGES: dict[str, Callable[[Place, int], None]] = {
     "upload": upload,
+    "streamed upload": streamed_upload,
     "import": take_in,
     "cached result": cache,
     "tag": tags,

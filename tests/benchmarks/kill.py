@@ -212,7 +212,7 @@ def servers(home: Path, rounds: int) -> str:
         await asyncio.to_thread(server.kill)
         await visiting
         _, alive = psutil.wait_procs(children, timeout=10)
-        orphans += len(alive)
+        orphans += sum(one.status() != psutil.STATUS_ZOMBIE for one in alive if one.is_running())
 
     for number in range(rounds):
         asyncio.run(killed(number))

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from backend.core.home import home_folder
+from backend.core.home import home_folder, is_full
 from backend.core.memory import bytes_of
 from backend.core.quota import room_left
 from pages.components.bundles.uploads import base_name, sweep, to_import
@@ -121,7 +121,7 @@ async def receive(request: Request) -> JSONResponse:
             408, f"{name} came too slowly or stopped for {IDLE_S} s. Send it again."
         ) from error
     except OSError as error:
-        raise HTTPException(507, f"{name} cannot be written ({error.strerror}).") from error
+        raise HTTPException(507, _not_written(name, error)) from error
     finally:
         del upload.sending[name]
         if whole:
@@ -129,6 +129,15 @@ async def receive(request: Request) -> JSONResponse:
         else:
             path.unlink(missing_ok=True)
     return JSONResponse({"name": name, "size": written})
+
+
+def _not_written(name: str, error: OSError) -> str:
+    if is_full(error):
+        return (
+            f"the disk of this server is full: nothing of {name} was kept. Remove a bundle that nobody "
+            "needs, then send it again."
+        )
+    return f"{name} cannot be written ({error.strerror})."
 
 
 def _room(upload: Streamed, name: str) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -157,6 +158,25 @@ def test_what_does_not_fit_or_never_ends_leaves_nothing(
     assert put(f"/upload/{ticket.key}", "name=a.npy", content, stalls=stalls) == status
     assert not (ticket.leave.folder / "a.npy").exists() and not ticket.leave.sending
     assert ticket.leave.names == ({"b.npy"} if before else set())
+
+
+def test_a_disk_that_is_full_half_way_says_so_and_takes_the_file_once_there_is_room(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket = streamed.TICKETS.of_session("field")
+    write = streamed._write
+
+    async def full(request: Any, path: Path, *more: Any) -> int:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(streamed, "_write", full)
+    assert put(f"/upload/{ticket.key}", "name=a.npy", b"content") == 507
+    assert not (ticket.leave.folder / "a.npy").exists() and not ticket.leave.sending
+    said = streamed._not_written("a.npy", OSError(errno.ENOSPC, "No space left on device"))
+    assert said.startswith("the disk of this server is full: nothing of a.npy was kept")
+    monkeypatch.setattr(streamed, "_write", write)
+    assert put(f"/upload/{ticket.key}", "name=a.npy", b"content") == 200
 
 
 def test_the_folder_of_an_expired_ticket_goes_and_that_of_a_spent_one_stays(

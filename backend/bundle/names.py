@@ -79,8 +79,6 @@ USED: Mapping[str, str] = MappingProxyType(
         "gradients": "Hardest",
         "msp": "Hardest",
         "train/msp": "Hardest",
-        "train/embeddings": "Training data",
-        "train/labels": "Training data",
         "stress_scores": "Stress",
         "made_from": "Repair",
         "attribution": "Training data",

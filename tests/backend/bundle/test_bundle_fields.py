@@ -192,7 +192,7 @@ def test_missing_parts_say_what_they_switch_off(tmp_path: Path) -> None:
         ({"vog": np.zeros(4), "gradients": np.zeros((2, 4, 3)), "msp": {"none": X / 100}}, []),
         ({"stress_scores": np.zeros((3, 4))}, []),
         ({"train": {"msp": np.ones((5, 2)) / 2, "flipped": np.arange(5) == 1}}, []),
-        ({"train": {"labels": np.arange(5), "weight": np.ones(5)}}, ["train/weight"]),
+        ({"train": {"labels": np.arange(5)}}, ["train/labels"]),
         (
             {"train": {"msp": np.ones((5, 2)) / 2, "heat": np.ones((5, 3))}},
             ["train/heat"],
@@ -223,7 +223,7 @@ def test_missing_parts_say_what_they_switch_off(tmp_path: Path) -> None:
         "difficulty",
         "stress",
         "long tails",
-        "one column too many",
+        "labels alone",
         "one field too many",
         "a training set",
         "stored gradients",

@@ -61,7 +61,12 @@ class TrainingQuestion:
 def choose_question(bundle: Bundle, held: Attributable) -> TrainingQuestion | None:
     """The controls above the page; None where nothing can be asked yet."""
     columns = populations.columns_of(bundle)
-    offered = [kind for kind in KINDS if kind != "pseudo" or bundle.correct is not None]
+    able = {
+        "rows": True,
+        "groups": bundle.label_codes is not None or bool(columns.usable),
+        "pseudo": bundle.correct is not None,
+    }
+    offered = [kind for kind in KINDS if able[kind]]
     left, middle, right = st.columns([4, 5, 3], vertical_alignment="bottom", gap="medium")
     with left:
         kind = st.segmented_control(
@@ -84,6 +89,9 @@ def choose_question(bundle: Bundle, held: Attributable) -> TrainingQuestion | No
     with middle:
         if kind == "groups":
             chosen = _columns(columns)
+            if not chosen and bundle.label_codes is None:
+                st.caption("Choose at least one column.")
+                return None
             words = " and ".join(["label"] * (bundle.label_codes is not None) + chosen)
             return TrainingQuestion(options | {"columns": chosen}, f"groups of {words}")
         if kind == "pseudo":

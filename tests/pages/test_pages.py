@@ -26,7 +26,17 @@ from pages.components.shared import services
 from tests.bundles import npz, picture, planted
 
 APP = str(Path(__file__).parents[2] / "app.py")
-PAGES = ("spotlights", "hardest", "compression", "subgroups", "stress", "training_data", "repair", "flagged", "bundles")
+PAGES = (
+    "spotlights",
+    "hardest",
+    "compression",
+    "subgroups",
+    "stress",
+    "training_data",
+    "repair",
+    "flagged",
+    "bundles",
+)
 
 
 @pytest.fixture(scope="module")
@@ -393,5 +403,7 @@ def test_images_reach_the_gallery_as_pictures(app: Any, tmp_path: Path) -> None:
     (folder / "examples.csv").write_text("\n".join(rows), encoding="utf-8")
     digest = import_bundle(folder).digest[:12]
     at = app("hardest", bundle=digest, quantile="20.0")
-    component = at.get("bidi_component")[0]
-    assert "/11/thumbnail" in str(component.proto)
+    [gallery] = [
+        one for one in at.get("bidi_component") if one.proto.component_name == "errorscope_gallery"
+    ]
+    assert "/11/thumbnail" in str(gallery.proto)

@@ -1,27 +1,37 @@
 """Peak memory of worker and server for small files that unpack to much, and for an honest bundle.
 
-    python -m tests.benchmarks.bombs [--honest-mb 400]
+    python -m tests.benchmarks.bombs [--honest-mb 400] [--server]
 
 Each file is imported through the job manager, as a page does it, by a fresh worker; the manager's
 process stands for the server. Memory is all that is resident (``VmHWM``): mapped files, libraries
 and the upload itself included. Allowed is four times the file and 1 GiB.
+
+With ``--server`` each file is streamed to a real server and imported on its Bundles page instead, and
+the most that the server held meanwhile is told.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import psutil
 
+from backend.bundle import import_bundle
 from backend.core.memory import allowance
 from backend.jobs import Jobs
+from tests.benchmarks.wire import Client
 from tests.bombs import BOMBS
+from tests.e2e.conftest import Server, start_server
 
 
 def peak_of(pid: int) -> int:
@@ -62,23 +72,88 @@ def honest(path: Path, megabytes: int) -> None:
     )
 
 
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    """A server with one small bundle."""
+    home = folder / "served"
+    home.mkdir()
+    honest(folder / "first.npz", 1)
+    import_bundle(folder / "first.npz", home)
+    server = start_server(home)
+    try:
+        yield server
+    finally:
+        server.process.terminate()
+        server.process.wait(timeout=30)
+
+
+def served(path: Path, server: Server) -> str:
+    """A row of the table for one upload to a real server: its memory before, and at most."""
+    return asyncio.run(_served(path, server))
+
+
+async def _served(path: Path, server: Server) -> str:
+    client = Client(server.url, patience_s=300)
+    try:
+        await client.open("bundles")
+        await client.tick("stream", True)
+        await client.until(lambda: client.has("streamed"), "the file chooser")
+        before = psutil.Process(server.process.pid).memory_info().rss
+        Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")  # the peak begins anew
+        ticket, query = client.data("streamed")["ticket"], client.query
+        await asyncio.to_thread(_put, f"{server.url}/upload/{ticket}?name={path.name}", path)
+        await client.tell("streamed", {"sent": {"ticket": ticket, "count": 1}})
+
+        def ended() -> bool:
+            refused = any("was not imported" in text for text in client.texts)
+            return refused or client.query != query
+
+        await client.until(ended, "the import", wait_s=600)
+        await asyncio.sleep(2)
+        peak = peak_of(server.process.pid)
+        said = "refused" if client.query == query else "taken"
+        size = path.stat().st_size / 1e6
+        return f"{size:,.2f} | {before / 2**20:,.0f} | {peak / 2**20:,.0f} | {said} |"
+    finally:
+        await client.close()
+
+
+def _put(url: str, path: Path) -> None:
+    with path.open("rb") as file:
+        headers = {"Content-Length": str(path.stat().st_size)}
+        request = urllib.request.Request(url, data=file, headers=headers, method="PUT")
+        with urllib.request.urlopen(request, timeout=600):
+            pass
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--honest-mb", type=int, default=400)
+    parser.add_argument("--server", action="store_true", help="the memory of a real server")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(one(Path(options.one[0]), Path(options.one[1])), flush=True)
         return
-    print("| upload | MB | worker MiB | server MiB | allowed MiB | s | what is said |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    with tempfile.TemporaryDirectory() as folder:
+    if options.server:
+        print("| upload | MB | server before, MiB | server at most, MiB | |")
+        print("| --- | --- | --- | --- | --- |")
+    else:
+        print("| upload | MB | worker MiB | server MiB | allowed MiB | s | what is said |")
+        print("| --- | --- | --- | --- | --- | --- | --- |")
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        server = stack.enter_context(serving(Path(folder))) if options.server else None
         files = [(name, row[0], row[1]) for name, row in BOMBS.items()]
         size = options.honest_mb
         files.append((f"an honest bundle of {size} MB", ".npz", lambda path: honest(path, size)))
         for number, (name, suffix, make) in enumerate(files):
             path = Path(folder) / f"{number}{suffix}"
             make(path)
+            if server is not None:
+                print(f"| {name} | {served(path, server)}", flush=True)
+                path.unlink()
+                continue
             # A process of its own, which made nothing of the file.
             call = [sys.executable, "-m", "tests.benchmarks.bombs", "--one"]
             call += [str(path), str(Path(folder) / f"home{number}")]

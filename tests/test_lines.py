@@ -143,7 +143,7 @@ ARROWS = {
     "backend.views": "core bundle scores rules sharpen map",
     "backend.export": "backend core bundle cache store rules spotlight sharpen",
     "backend.report": "backend core bundle store rules export spotlight describe map",
-    "backend.tasks": "core bundle cache store scores rules report spotlight slices populations sharpen describe repair map attribution export",
+    "backend.tasks": "core bundle cache store scores rules report spotlight slices populations difficulty sharpen describe repair map attribution export",
     "backend.jobs": "core bundle cache tasks",
     "backend.cli": "core collect bundle cache store demo export report tasks spotlight sharpen difficulty describe",
     "backend.__main__": "cli",

@@ -26,7 +26,9 @@ def offer_collector() -> None:
     with st.expander("What to write", icon=":material/code:"):
         st.code(SNIPPET, language="python", wrap_lines=True)
         st.caption("Or, for a function of yours that returns (model, loader):")
-        st.code(f"python {FILE_NAME} train:evaluated --out bundle.npz", language="sh", wrap_lines=True)
+        st.code(
+            f"python {FILE_NAME} train:evaluated --out bundle.npz", language="sh", wrap_lines=True
+        )
         st.caption(
             "Then import bundle.npz above. Tables, texts, pictures, layers, other models, checkpoints and "
             "the training set are options: help(collect) says which."

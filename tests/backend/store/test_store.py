@@ -276,9 +276,7 @@ def test_a_database_that_is_taken_away_is_said_and_a_copy_is_taken_up(tmp_path):
         lambda: store.undo(BUNDLE, "local"),
         lambda: store.last_seq(BUNDLE),
     ):
-        with pytest.raises(
-            StoreError, match="was taken away while it was in use"
-        ):
+        with pytest.raises(StoreError, match="was taken away while it was in use"):
             ask()
     assert not file.exists()  # no empty one was put in its place
     copy.rename(file)

@@ -37,7 +37,12 @@ def test_demos_open_with_one_click_and_stay_where_they_are(
 ) -> None:
     import_bundle(small_bundle(tmp_path / "open.npz", 0.0))
     shipped = small_bundle(tmp_path / "demo.npz", 9.0)
-    places = {"compression": shipped, "fashion": tmp_path / "none.zip", "adult": demo_path("adult"), "marked": demo_path("marked")}
+    places = {
+        "compression": shipped,
+        "fashion": tmp_path / "none.zip",
+        "adult": demo_path("adult"),
+        "marked": demo_path("marked"),
+    }
     for place in ("pages.components.shared.frame", "backend.demo"):  # in this order: one takes it
         monkeypatch.setattr(f"{place}.demo_path", places.__getitem__)  # from the other for good
     at = AppTest.from_file(APP, default_timeout=60).run()

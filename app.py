@@ -18,8 +18,8 @@ PAGES = {
     "compression": ("Compression", ":material/compress:"),
     "subgroups": ("Subgroups", ":material/groups:"),
     "stress": ("Stress", ":material/casino:"),
-    "repair": ("Repair", ":material/build:"),
     "training_data": ("Training data", ":material/school:"),
+    "repair": ("Repair", ":material/build:"),
     "flagged": ("Flagged", ":material/sell:"),
     "bundles": ("Bundles", ":material/database:"),
 }

@@ -54,6 +54,7 @@ def mount(
     With ``opening`` a click opens an example instead of picking it; with ``answering`` keys and
     buttons say whether it belongs to the group of that question, and nothing opens.
     """
+    pictures = any(item["src"] for item in items)  # those of training examples may have none
     return _gallery(
         key=key,
         data={
@@ -62,8 +63,8 @@ def mount(
             "gallery": channel(bundle, key),
             "bundle": bundle.digest,
             "label": label,
-            "texts": bundle.has_text and not bundle.has_images,
-            "pictures": bundle.has_images,
+            "texts": not pictures and any(item["text"] for item in items),
+            "pictures": pictures,
             "density": density,
             "page": page[0],
             "pages": page[1],

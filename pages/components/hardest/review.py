@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.difficulty import LongTails
 from pages.components.group import judging, tagging
-from pages.components.shared import frame, palette, services, text
+from pages.components.shared import frame, palette, services, text, twin
 
 MEANINGS = {
     "noisy": "Mislabelled, badly corrupted, or several objects: one label cannot be right.",
@@ -83,3 +84,6 @@ def show_curve(bundle: Bundle, tails: LongTails, row: int) -> None:
         figure, key="tails_curve", config={"displaylogo": False, "displayModeBar": False},
         alt="Confidence in the label of this example per epoch.",
     )  # fmt: skip
+    curves = {variant: bundle.msp[variant][row] for variant in tails.variants}
+    epochs = range(1, 1 + len(next(iter(curves.values()))))
+    twin.show_twin(pd.DataFrame({"epoch": epochs, **curves}), key="tails_curve")

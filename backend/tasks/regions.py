@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.bundle.losses import softmax
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.parts import bundle_aside, group_codes
@@ -136,7 +137,7 @@ def search_regions(
     predictions = bundle.prediction_names
     probabilities = bundle.probabilities
     if probabilities is None and bundle.logits is not None:
-        probabilities = _softmax(np.asarray(bundle.logits, dtype=np.float64))
+        probabilities = softmax(np.asarray(bundle.logits))
     given: Options = {
         "labels": bundle.label_names,
         "predictions": bundle.predictions if predictions is None else predictions,
@@ -211,12 +212,6 @@ def count_shown(facts: Sequence[Mapping[str, Any]], regions: int = SHOWN) -> int
     """
     labels = sum(one.get("kind") == "label" for one in facts)
     return min(len(facts), labels + regions)
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    logits -= logits.max(axis=1, keepdims=True)
-    np.exp(logits, out=logits)
-    return logits / logits.sum(axis=1, keepdims=True)
 
 
 def check_sizes(sizes: Any) -> None:

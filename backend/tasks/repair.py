@@ -272,7 +272,7 @@ def changed_rows(kept: Entry, strength: float) -> dict[str, NDArray[np.int64]]:
         ``repaired``: wrong in most splits of the plain refit, right in most when the group counts
         more; ``broken``: the other way round. Largest change first, ties by row.
     """
-    from backend.repair.gain import REFIT, TARGETED
+    from backend.repair.tally import REFIT, TARGETED
 
     arms = [tuple(arm) for arm in kept.meta["arms"]]
     after = kept["right"][arms.index((TARGETED, strength))].astype(np.float64)
@@ -315,7 +315,7 @@ def strength_lines(kept: Entry, strength: float) -> pd.DataFrame:
 
     Columns: ``what``, then one per part (``PARTS`` of ``backend.repair.gain``): "63 % (58 to 68 %)".
     """
-    from backend.repair.gain import ARMS, PARTS
+    from backend.repair.tally import ARMS, PARTS
 
     table = repair_frames(kept)[0]
     lines = []
@@ -342,7 +342,7 @@ def gain_words(kept: Entry, strength: float) -> dict[str, str]:
         ``refit`` and ``random``, of the group against these; ``others``, of the others against the
         plain refit; ``harm``: "yes" where the interval of the others lies below 0, else "".
     """
-    from backend.repair.gain import GROUP, RANDOM, REFIT, REST
+    from backend.repair.tally import GROUP, RANDOM, REFIT, REST
 
     gains = repair_frames(kept)[1]
     gains = gains[gains["strength"] == strength]

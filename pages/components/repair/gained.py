@@ -9,20 +9,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from backend.cache import Entry
-from backend.repair.gain import (
-    ALL,
-    BALANCED,
-    BEFORE,
-    GROUP,
-    HELPS,
-    NOT_MORE,
-    NOT_TARGETED,
-    NOTHING,
-    RANDOM,
-    REFIT,
-    REST,
-    TARGETED,
-)
+from backend.repair.gain import HELPS, NOT_MORE, NOT_TARGETED, NOTHING
+from backend.repair.tally import ALL, BALANCED, BEFORE, GROUP, RANDOM, REFIT, REST, TARGETED
 from backend.tasks.repair import gain_words, repair_frames, strength_lines
 from pages.components.shared import charts, palette, text, twin
 

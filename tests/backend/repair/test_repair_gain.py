@@ -5,7 +5,8 @@ import pytest
 
 from backend.core.errors import InputError, JobCancelled
 from backend.repair import gain, repair_group, repair_verdict, vary_group
-from backend.repair.gain import BEFORE, GROUP, RANDOM, REFIT, REST, TARGETED
+from backend.repair.asked import RepairCall
+from backend.repair.tally import BEFORE, GROUP, RANDOM, REFIT, REST, TARGETED
 
 
 def planted(n: int = 1500, size: int = 150, *, turned: bool = True, seed: int = 0):
@@ -85,7 +86,7 @@ def test_rows_that_may_not_measure_never_do_and_near_duplicates_stay_together():
     assert seen.any() and not seen[~measurable].any()
     assert found.n_refit == 1250
     twins = np.arange(1500) // 2
-    whole = gain._Asked.of(
+    whole = RepairCall.of(
         *(asked[name] for name in ("embeddings", "labels", "members", "predictions")),
         None, None, twins, None,
     )  # fmt: skip

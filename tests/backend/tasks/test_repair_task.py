@@ -19,7 +19,8 @@ from backend.bundle import (
 from backend.core.errors import InputError
 from backend.core.parts import bundle_aside
 from backend.repair.contrast import EXPLAINS
-from backend.repair.gain import BEFORE, GROUP, HELPS, REFIT, TARGETED
+from backend.repair.gain import HELPS
+from backend.repair.tally import BEFORE, GROUP, REFIT, TARGETED
 from backend.rules import evaluate
 from backend.tasks import complete_options, repair
 from backend.tasks.contexts import run_contexts

@@ -305,7 +305,7 @@ def _mean_interval(
     middle, scale = least / 2 + most / 2, most / 2 - least / 2  # huge losses stay in range
     values, others = (values - middle) / scale, (others - middle) / scale
     if pieces is None:
-        low, high, units = *_corrected(values), len(values)
+        low, high, units = *skewed_interval(values), len(values)
     else:
         low, high, units = *_resampled(values, pieces, seed), int(pieces.max()) + 1
     mean = float(values.mean())
@@ -323,8 +323,11 @@ def _unseen(mean: float, beyond: Floats, share: float, n: int) -> float:
     return (1 - share) * mean + share * float(beyond.mean())
 
 
-def _corrected(values: Floats) -> tuple[float, float]:
-    """Student's interval, corrected for skewness (Hall 1992); sorted, so no order matters."""
+def skewed_interval(values: Floats) -> tuple[float, float]:
+    """Student's 95 % interval of a mean, corrected for skewness (Hall 1992), of ten values or more.
+
+    Sorted, so no order matters. Values that are all alike have one of width 0.
+    """
     n = len(values)
     values = np.sort(values)
     mean = float(values.mean())

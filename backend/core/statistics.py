@@ -118,6 +118,18 @@ def adjust_p(p: Any) -> NDArray[np.float64]:
     return adjusted
 
 
+def mcnemar_p(first: float, second: float) -> float:
+    """Exact two-sided p that two kinds of discordant pairs are equally likely; 1 without any.
+
+    Counts need not be whole: effective counts are welcome.
+    """
+    n, least = first + second, min(first, second)
+    if n == 0 or first == second:
+        return 1.0
+    # P(X <= least) of a binomial with chance one half, on both sides.
+    return float(min(1.0, 2 * special.betainc(n - least, least + 1, 0.5)))
+
+
 def mean_interval(values: Any, level: float = 0.95) -> Interval:
     """Mean of a sample with Student's t interval.
 

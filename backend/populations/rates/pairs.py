@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import betainc
 
 from backend.core.arrays import as_numpy, check_vector
 from backend.core.errors import InputError
-from backend.core.statistics import adjust_p, mean_interval, wilson_interval
+from backend.core.statistics import adjust_p, mcnemar_p, mean_interval, wilson_interval
 from backend.populations.cells import level_order
 
 MOST_LEVELS = 30
@@ -119,15 +118,6 @@ def counterfactual_pairs(
     table = pd.DataFrame(rows)
     table.insert(table.columns.get_loc("p") + 1, "p_adjusted", adjust_p(table["p"]))
     return table
-
-
-def mcnemar_p(first: int, second: int) -> float:
-    """Exact two-sided p that two kinds of discordant pairs are equally likely; 1 without any."""
-    n, least = first + second, min(first, second)
-    if n == 0 or first == second:
-        return 1.0
-    # P(X <= least) of a binomial with chance one half, on both sides.
-    return float(min(1.0, 2 * betainc(n - least, least + 1, 0.5)))
 
 
 def _places(ids: NDArray[np.intp], codes: NDArray[np.intp], width: int) -> NDArray[np.int64]:

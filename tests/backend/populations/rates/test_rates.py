@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from backend.core.errors import InputError
-from backend.core.statistics import mean_interval, wilson_interval
+from backend.core.statistics import mcnemar_p, mean_interval, wilson_interval
 from backend.populations import (
     audit,
     counterfactual_pairs,
@@ -24,7 +24,6 @@ from backend.populations import (
 )
 from backend.populations.cells import level_order
 from backend.populations.places import worst_first
-from backend.populations.rates.pairs import mcnemar_p
 from backend.populations.rates.thresholds import curve_lines
 
 RNG = np.random.default_rng(3)

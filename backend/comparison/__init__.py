@@ -1,0 +1,23 @@
+"""Two runs on the same examples: what changed in each group, and whether that can be told from chance."""
+
+from backend.comparison.paired import PairedChange, common_direction, paired_change
+from backend.comparison.verdicts import (
+    BETTER,
+    CHOSEN,
+    LIKE_CONTROL,
+    NOT_TOLD,
+    WORSE,
+    change_verdicts,
+)
+
+__all__ = [
+    "BETTER",
+    "CHOSEN",
+    "LIKE_CONTROL",
+    "NOT_TOLD",
+    "WORSE",
+    "PairedChange",
+    "change_verdicts",
+    "common_direction",
+    "paired_change",
+]

@@ -1,0 +1,279 @@
+"""The change of one group from one run to another, on the very same examples.
+
+Both runs answer the same examples, so only those count on which they differ: what fails newly
+against what is repaired. An unpaired comparison of two error rates would take the two for
+independent samples and see next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from backend.core.arrays import as_numpy, check_vector
+from backend.core.effects import FEWEST, skewed_interval
+from backend.core.errors import InputError
+from backend.core.statistics import mcnemar_p
+
+_NAN = float("nan")
+_Z = float(special.ndtri(0.975))
+
+
+@dataclass(frozen=True)
+class PairedChange:
+    """A group before and after. NaN where a number is undefined.
+
+    Attributes
+    ----------
+    n : int
+        Examples that both runs answered and that are measured.
+    n_groups : int
+        Independent pieces among them: groups of rows that belong together, else ``n``.
+    error_before, error_after : float
+        Error rates in [0, 1]; NaN without predictions.
+    failed, repaired : int
+        Wrong after and right before; the other way round. Both 0 without predictions.
+    error_change, error_low, error_high : float
+        After less before, with its 95 % interval; no interval for fewer than 10 pieces.
+    loss_before, loss_after, loss_change, loss_low, loss_high : float
+        The same of the mean of the raw losses.
+    p : float
+        Two-sided, of no change: of the error rate, of the mean loss without predictions. NaN for
+        fewer than 10 pieces.
+    """
+
+    n: int
+    n_groups: int
+    error_before: float = _NAN
+    error_after: float = _NAN
+    failed: int = 0
+    repaired: int = 0
+    error_change: float = _NAN
+    error_low: float = _NAN
+    error_high: float = _NAN
+    loss_before: float = _NAN
+    loss_after: float = _NAN
+    loss_change: float = _NAN
+    loss_low: float = _NAN
+    loss_high: float = _NAN
+    p: float = _NAN
+
+    @property
+    def change(self) -> float:
+        """What the verdict goes by: the change of the error rate, of the loss without predictions."""
+        return self.error_change if np.isfinite(self.error_change) else self.loss_change
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: None where a number is undefined."""
+        return {
+            name: None if isinstance(value, float) and np.isnan(value) else value
+            for name, value in asdict(self).items()
+        }
+
+
+def paired_change(
+    losses_before: Any,
+    losses_after: Any,
+    *,
+    wrong_before: Any = None,
+    wrong_after: Any = None,
+    groups: Any = None,
+    together: float = 0.0,
+) -> PairedChange:
+    """How the same examples do in two runs.
+
+    Parameters
+    ----------
+    losses_before, losses_after : array-like of shape (n,)
+        Raw, of any sign, of the measured examples in one order.
+    wrong_before, wrong_after : bool array-like of shape (n,), optional
+        Which predictions are wrong; both or neither.
+    groups : int array-like of shape (n,), optional
+        Rows of one code belong together and count as one piece; below 0 a row stands alone.
+    together : float
+        How far changes of a group go in one direction of themselves, in [0, 1]: what
+        ``common_direction`` finds between two runs that nobody meant to differ.
+
+    Returns
+    -------
+    PairedChange
+
+    Raises
+    ------
+    InputError
+        If lengths differ, or the examples have answers in one run alone.
+
+    Notes
+    -----
+    *Errors.* Exact two-sided McNemar of ``failed`` against ``repaired``; the interval is Tango's
+    score interval of the difference of two paired shares, which holds 0 where McNemar's statistic
+    is small. With ``groups``, or where changes go ``together``, the counts are divided by the design
+    effect, never below 1: the squared sums of the pieces over the number of changes, and
+    ``1 + (m - 1) together`` for m changes.
+
+    *Losses.* Student's t of the differences, its interval corrected for skewness (Hall 1992). With
+    ``groups`` of the sums of the pieces.
+
+    References
+    ----------
+    McNemar, Psychometrika 12 (1947). Tango, Equivalence test and confidence interval for the
+    difference in proportions for the paired-sample design, Statistics in Medicine 17 (1998).
+    Dietterich, Approximate statistical tests for comparing supervised classification learning
+    algorithms, Neural Computation 10 (1998).
+
+    Examples
+    --------
+    >>> before, after = [True] * 6 + [False] * 6, [False] * 12
+    >>> found = paired_change(before, after, wrong_before=before, wrong_after=after)
+    >>> found.repaired, found.error_change, round(found.p, 3)
+    (6, -0.5, 0.031)
+    """
+    first = np.asarray(as_numpy(losses_before), np.float64)
+    second = np.asarray(as_numpy(losses_after), np.float64)
+    if first.ndim != 1 or first.shape != second.shape:
+        raise InputError(
+            f"losses of both runs must be one per example: got shapes {first.shape} and {second.shape}."
+        )
+    if (wrong_before is None) != (wrong_after is None):
+        raise InputError("answers must be there in both runs, or in neither.")
+    n = len(first)
+    if n == 0:
+        return PairedChange(0, 0)
+    first, second = check_vector("losses_before", first), check_vector("losses_after", second)
+    pieces = None if groups is None else _pieces(groups, n)
+    units = n if pieces is None else int(pieces.max()) + 1
+    told = {"n": n, "n_groups": units} | _losses(first, second, pieces, units)
+    if wrong_before is None:
+        return PairedChange(**told)
+    was, now = np.asarray(as_numpy(wrong_before)), np.asarray(as_numpy(wrong_after))
+    if was.shape != (n,) or now.shape != (n,) or {was.dtype, now.dtype} != {np.dtype(bool)}:
+        raise InputError(f"answers must be one true or false per example: {n} examples.")
+    return PairedChange(**(told | _errors(was, now, pieces, units, together)))
+
+
+def common_direction(changes: Iterable[PairedChange]) -> float:
+    """How far the changes inside a group go in one direction, between runs that should be alike.
+
+    Two runs of one recipe differ by more than single examples: a border moves, and what lies there
+    fails or is repaired together. McNemar's test takes every change for a coin of its own.
+
+    Parameters
+    ----------
+    changes : iterable of PairedChange
+        Of groups that nobody chose by these runs' errors.
+
+    Returns
+    -------
+    float
+        Mean correlation of the direction of two changes of one group, in [0, 1]: the sum of
+        ``(failed - repaired)^2 - m`` over that of ``m (m - 1)``, with m changes. 0 where there is nothing to tell it by.
+    """
+    apart = pairs = 0.0
+    for one in changes:
+        m = one.failed + one.repaired
+        apart += (one.failed - one.repaired) ** 2 - m
+        pairs += m * (m - 1)
+    return float(np.clip(apart / pairs, 0.0, 1.0)) if pairs else 0.0
+
+
+def tango_interval(failed: float, repaired: float, n: float) -> tuple[float, float]:
+    """Score interval, at 95 %, of the difference ``(failed - repaired) / n`` of two paired shares.
+
+    Counts need not be whole: effective ones are welcome.
+    """
+    middle = (failed - repaired) / n
+
+    def z(delta: float) -> float:
+        b = -failed - repaired + (2 * n - failed + repaired) * delta
+        c = -repaired * delta * (1 - delta)
+        chance = (np.sqrt(max(b * b - 8 * n * c, 0.0)) - b) / (4 * n)
+        variance = n * (2 * chance + delta * (1 - delta))
+        apart = failed - repaired - n * delta
+        return (
+            float(apart / np.sqrt(variance)) if variance > 1e-12 else float(np.sign(apart)) * np.inf
+        )
+
+    ends = []
+    for outer, sign in ((-1.0, 1.0), (1.0, -1.0)):
+        inner, beyond = middle, outer
+        for _ in range(60):
+            at = (inner + beyond) / 2
+            inner, beyond = (at, beyond) if sign * z(at) <= _Z else (inner, at)
+        ends.append(inner)
+    return ends[0], ends[1]
+
+
+def _errors(
+    was: NDArray[np.bool_],
+    now: NDArray[np.bool_],
+    pieces: NDArray[np.int64] | None,
+    units: int,
+    together: float,
+) -> dict[str, Any]:
+    n = len(was)
+    failed, repaired = int((now & ~was).sum()), int((was & ~now).sum())
+    m = failed + repaired
+    told: dict[str, Any] = {
+        "error_before": float(was.mean()),
+        "error_after": float(now.mean()),
+        "failed": failed,
+        "repaired": repaired,
+        "error_change": (failed - repaired) / n,
+        "p": _NAN,
+    }
+    if units < FEWEST:
+        return told
+    effect = 1 + max(m - 1, 0) * together
+    if pieces is not None and m:
+        sums = np.bincount(pieces, now.astype(np.float64) - was)
+        effect *= max(1.0, float(np.square(sums).sum()) / m)
+    low, high = tango_interval(failed / effect, repaired / effect, n / effect)
+    return told | {
+        "error_low": low,
+        "error_high": high,
+        "p": mcnemar_p(failed / effect, repaired / effect),
+    }
+
+
+def _losses(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    pieces: NDArray[np.int64] | None,
+    units: int,
+) -> dict[str, Any]:
+    apart = second - first
+    told: dict[str, Any] = {
+        "loss_before": float(first.mean()),
+        "loss_after": float(second.mean()),
+        "loss_change": float(apart.mean()),
+    }
+    if units < FEWEST:
+        return told
+    if pieces is not None:  # a sum per piece, as if each held the same number of rows
+        apart = np.bincount(pieces, apart) * (units / len(apart))
+    low, high = skewed_interval(apart)
+    error = float(apart.std(ddof=1)) / np.sqrt(len(apart))
+    p = 1.0 if not apart.any() else 0.0
+    if error > 0:
+        p = float(2 * special.stdtr(len(apart) - 1, -abs(float(apart.mean())) / error))
+    return told | {"loss_low": low, "loss_high": high, "p": p}
+
+
+def _pieces(groups: Any, n: int) -> NDArray[np.int64] | None:
+    """Number of each row's piece, from 0; None where every row is one."""
+    codes = np.asarray(as_numpy(groups))
+    if codes.shape != (n,) or codes.dtype.kind not in "iu":
+        raise InputError(
+            f"groups must be one whole number per row: got shape {codes.shape} and dtype "
+            f"{codes.dtype} for {n} rows."
+        )
+    codes = codes.astype(np.int64)
+    alone = codes < 0
+    codes[alone] = codes.max(initial=-1) + 1 + np.arange(alone.sum())
+    pieces = np.unique(codes, return_inverse=True)[1].astype(np.int64)
+    return None if pieces.max() + 1 == n else pieces

@@ -20,7 +20,7 @@ from backend.bundle.home import (
     read_bundle,
     rename_bundle,
 )
-from backend.bundle.same import SameExamples, same_examples
+from backend.bundle.same import SameExamples, SharedRows, same_examples, shared_rows
 from backend.bundle.write import write_bundle
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = [
     "BundleInfo",
     "FoundField",
     "SameExamples",
+    "SharedRows",
     "collect",
     "delete_bundle",
     "import_bundle",
@@ -40,6 +41,7 @@ __all__ = [
     "read_bundle",
     "rename_bundle",
     "same_examples",
+    "shared_rows",
     "write_bundle",
 ]
 

@@ -1,19 +1,23 @@
-"""Which imported bundles hold the same examples as another: a file that was imported anew."""
+"""Which imported bundles hold the same examples as another, and which of their rows are the same."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from backend.bundle.bundle import Bundle
 from backend.bundle.canonical import read_manifest
 from backend.bundle.contents import MADE_IDS
 from backend.bundle.faults import parsing
 from backend.bundle.home import folder_of
-from backend.core.errors import BundleError
+from backend.core.errors import BundleError, InputError
+from backend.core.parts import FEWEST_ROWS
 
 LEAST_SHARED = 0.9
 """Share of the ids of the smaller bundle that both must have."""
@@ -77,6 +81,103 @@ def same_examples(
         if same:
             found.append(SameExamples(digest, name, n, shared))
     return found
+
+
+@dataclass(frozen=True)
+class SharedRows:
+    """Rows of two bundles that are the same examples, in one order.
+
+    Attributes
+    ----------
+    before, after : int array of shape (k,)
+        Rows of the older bundle and of the newer one; ascending in the newer one.
+    notes : tuple of str
+        What was left out and what was taken for granted, in sentences.
+    """
+
+    before: NDArray[np.int64] = field(repr=False)
+    after: NDArray[np.int64] = field(repr=False)
+    notes: tuple[str, ...]
+
+
+def shared_rows(before: Bundle, after: Bundle) -> SharedRows:
+    """The examples that two runs have in common, as their ids tell.
+
+    Parameters
+    ----------
+    before, after : Bundle
+
+    Returns
+    -------
+    SharedRows
+        Examples of which the label or target is another one are left out: such a change is no
+        change of the model.
+
+    Raises
+    ------
+    InputError
+        If fewer than 20 examples are left, or rows cannot be told apart: one bundle has ids and the
+        other numbers of rows, or both have numbers and differ in length or labels.
+    """
+    numbered = [_are_made(one.notes) for one in (before, after)]
+    names = [f"'{one.name[:60]}' ({one.digest[:8]})" for one in (before, after)]
+    again = "Give both runs the same ids and import them again."
+    if numbered[0] != numbered[1]:
+        which = names[0] if numbered[0] else names[1]
+        raise InputError(
+            f"two runs are compared example by example, by their ids: {which} has none, its rows were "
+            f"numbered. {again}"
+        )
+    if numbered[0] and before.n != after.n:
+        raise InputError(
+            "two runs are compared example by example, and neither has ids, so their rows must be the "
+            f"same ones in the same order: got {before.n:,} and {after.n:,} rows. {again}"
+        )
+    places = before.places(after.ids)
+    rows = np.flatnonzero(places >= 0)
+    places = places[rows]
+    notes = []
+    if numbered[0]:
+        notes.append(
+            "Neither run has ids of its own: row by row they are taken for the same examples."
+        )
+    if len(rows) < max(before.n, after.n):
+        notes.append(
+            f"{len(rows):,} examples are in both runs, of {before.n:,} before and {after.n:,} after; "
+            "the others are left out."
+        )
+    same = _same_truth(before, places, after, rows)
+    other = int((~same).sum())
+    if other and numbered[0]:
+        raise InputError(
+            f"the labels of {other:,} of {len(rows):,} rows differ between {names[0]} and {names[1]}, "
+            f"which have no ids: these are not the same examples in the same order. {again}"
+        )
+    if other:
+        notes.append(f"{other:,} examples whose label is another one now are left out.")
+    places, rows = places[same], rows[same]
+    if len(rows) < FEWEST_ROWS:
+        raise InputError(
+            f"two runs must share {FEWEST_ROWS} examples or more, by id and label: {names[0]} and "
+            f"{names[1]} share {len(rows):,}"
+            + (f", and {other:,} more whose labels differ" if other else "")
+            + ". Compare runs on the same evaluation set."
+        )
+    return SharedRows(places.astype(np.int64), rows.astype(np.int64), tuple(notes))
+
+
+def _same_truth(
+    before: Bundle, places: NDArray[Any], after: Bundle, rows: NDArray[Any]
+) -> NDArray[np.bool_]:
+    """Where label or target is the same in both; where one run does not say, nothing differs."""
+    if before.label_names is not None and after.label_names is not None:
+        if before.labels is None or after.labels is None:
+            return np.ones(len(rows), dtype=bool)
+        was, now = before.label_names[places], after.label_names[rows]
+        return np.asarray(was.astype(str) == now.astype(str))
+    if before.targets is not None and after.targets is not None:
+        return np.asarray(before.targets[places] == after.targets[rows])
+    return np.ones(len(rows), dtype=bool)
 
 
 def _are_made(notes: Iterable[object]) -> bool:

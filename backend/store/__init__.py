@@ -3,6 +3,7 @@
 from backend.store.authors import Author, Who, author_of
 from backend.store.carry import CarriedTags
 from backend.store.known import KnownRegion
+from backend.store.links import RunLink
 from backend.store.log import Event, clean_author, clean_tag
 from backend.store.questions import GivenAnswer, Question
 from backend.store.reader import Reader
@@ -18,6 +19,7 @@ __all__ = [
     "KnownRegion",
     "Question",
     "Reader",
+    "RunLink",
     "SavedView",
     "SignIn",
     "Store",

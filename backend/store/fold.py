@@ -2,7 +2,7 @@
 
 The rule
 --------
-A change (tag, untag, rename, hypothesis, view, blind check, region set aside, answer) is *live* unless the last undo or redo that points at it is an undo.
+A change (tag, untag, rename, hypothesis, view, blind check, region set aside, answer, link) is *live* unless the last undo or redo that points at it is an undo.
 The state is the fold of the live changes in ``seq`` order:
 
 - ``tag`` adds the pairs (id, tag) that are not there; a pair that is there keeps its first author
@@ -11,7 +11,7 @@ The state is the fold of the live changes in ``seq`` order:
   one takes theirs back, the other's tag stands, with the other's name and time. When one untags
   what another tagged, taking the untag back restores the tag, unless that was taken back as well.
 
-- A hypothesis, a saved view or a region that was set aside is what its last live event says, so editing is a new event; one
+- A hypothesis, a saved view, a region that was set aside or a link is what its last live event says, so editing is a new event; one
   that says nothing takes it away.
 
 Each author, told apart by their key, has one history per bundle. Undo reverts that author's latest live change, redo brings
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from backend.store.log import CHANGES
 
-CARDS = ("hypothesis", "view", "known")
+CARDS = ("hypothesis", "view", "known", "link")
 """Kinds of which the last live event of a key says what it is now."""
 
 
@@ -109,7 +109,7 @@ class Fold:
         return dict(self._names)
 
     def cards(self, kind: str) -> dict[str, int]:
-        """Key of a hypothesis, view or region set aside -> ``seq`` of the event that says what it is, oldest first."""
+        """Key of a hypothesis, view, region set aside or link -> ``seq`` of the event that says what it is, oldest first."""
         return dict(self._cards[kind])
 
     def setting(self, author_key: str, name: str) -> int | None:

@@ -13,7 +13,10 @@ from backend.core.arrays import as_numpy
 from backend.core.errors import InputError, StoreError
 from backend.core.plural import counted
 
-CHANGES = ("tag", "untag", "rename_region", "hypothesis", "view", "blind_check", "known", "answer")
+CHANGES = (
+    *("tag", "untag", "rename_region", "hypothesis", "view", "blind_check", "known", "answer"),
+    "link",
+)
 """Kinds that change what is shown, and that undo and redo therefore act on."""
 
 KINDS = (*CHANGES, "setting", "question", "undo", "redo")
@@ -40,7 +43,7 @@ class Event:
         When, in UTC: ``2026-11-22T16:00:50.123Z``.
     kind : str
         ``tag``, ``untag``, ``rename_region``, ``hypothesis``, ``view``, ``blind_check``,
-        ``known``, ``answer``, ``setting``, ``question``, ``undo`` or ``redo``.
+        ``known``, ``answer``, ``link``, ``setting``, ``question``, ``undo`` or ``redo``.
     tag : str or None
         The tag of a ``tag`` or ``untag``.
     target : int or None
@@ -53,6 +56,7 @@ class Event:
         ``name``, ``was`` (the name of one that is taken away) and ``state`` (None takes it away) of
         a ``view``; ``check`` of a ``blind_check``; ``key``,
         ``name``, ``reason`` (empty takes it back), ``note`` and ``source`` of a ``known``; ``name`` and ``value`` of a ``setting``;
+        ``key`` (the older bundle), ``name``, ``unchanged`` and ``linked`` of a ``link``;
         what ``backend.store.questions`` says of a ``question`` and an ``answer``; ``of``,
         the summary of the target, of an ``undo`` or ``redo``.
     undone : bool
@@ -117,6 +121,12 @@ class Event:
         if self.kind == "answer":
             name = self.payload.get("name") or "a group"
             return f"answered '{self.payload.get('answer', '')}' for '{name}'"
+        if self.kind == "link":
+            name = self.payload.get("name", "")
+            if not self.payload.get("linked"):
+                return f"took the link to '{name}' back"
+            how = ", the same with another seed" if self.payload.get("unchanged") else ""
+            return f"linked it to the older run '{name}'{how}"
         if self.kind == "question":
             return f"began to sharpen '{self.payload.get('name', '')}'"
         if self.kind == "setting":

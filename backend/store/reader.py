@@ -13,6 +13,7 @@ from backend.store.authors import Who
 from backend.store.fold import Fold
 from backend.store.keeper import RETRY_S, digest_of
 from backend.store.known import KnownRegion
+from backend.store.links import RunLink
 from backend.store.log import Event
 from backend.store.questions import GivenAnswer, Question
 from backend.store.store import Store
@@ -68,6 +69,12 @@ class Reader:
 
     def known_regions(self, bundle: Any) -> list[KnownRegion]:
         return self._read(bundle, lambda: self._store.known_regions(bundle), list)
+
+    def run_links(self, bundle: Any) -> list[RunLink]:
+        return self._read(bundle, lambda: self._store.run_links(bundle), list)
+
+    def retrains_of(self, older: Any, among: Iterable[str]) -> list[RunLink]:
+        return self._read(older, lambda: self._store.retrains_of(older, among), list)
 
     def question(self, bundle: Any, key: str) -> Question | None:
         return self._read(bundle, lambda: self._store.question(bundle, key), lambda: None)

@@ -13,7 +13,7 @@ from backend.store.authors import key_of
 from backend.store.fold import Step
 from backend.store.log import CHANGES, Event, unpack_ids
 
-NAMED = ("rename_region", "hypothesis", "view", "known", "setting", "answer")
+NAMED = ("rename_region", "hypothesis", "view", "known", "setting", "answer", "link")
 """Kinds whose payload the fold needs."""
 
 

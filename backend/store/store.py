@@ -15,6 +15,7 @@ from backend.store.carry import CarriesTags
 from backend.store.database import events
 from backend.store.keeper import LogKeeper, digest_of
 from backend.store.known import KnownRegions
+from backend.store.links import RunLinks
 from backend.store.log import KINDS, Event, clean_name
 from backend.store.questions import Questions
 from backend.store.rows import event_of
@@ -22,8 +23,8 @@ from backend.store.sign_ins import SignIns
 from backend.store.views import SavedViews
 
 
-class Store(SavedViews, KnownRegions, Questions, CarriesTags, SignIns, LogKeeper):
-    """Tags, region names, hypotheses, views and answers of all bundles, in a log that only grows.
+class Store(SavedViews, KnownRegions, Questions, CarriesTags, RunLinks, SignIns, LogKeeper):
+    """Tags, region names, hypotheses, views, answers and links of all bundles, in a log that only grows.
 
     >>> store = Store(home=folder)                                            # doctest: +SKIP
     >>> store.tag(bundle.digest, ["a", "b"], "blurred", author="Ada")         # doctest: +SKIP

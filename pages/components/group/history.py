@@ -28,6 +28,7 @@ ICONS = {
     "view": ":material/bookmark:",
     "blind_check": ":material/visibility_off:",
     "known": ":material/remove_circle_outline:",
+    "link": ":material/link:",
     "undo": ":material/undo:",
     "redo": ":material/redo:",
 }
@@ -47,7 +48,7 @@ def popover(bundle: Bundle) -> None:
         type="tertiary",
         key="history_popover",
         on_change="rerun",
-        help="Who changed what: tags, names of regions, regions set aside, hypotheses, saved views. "
+        help="Who changed what: tags, names of regions, regions set aside, hypotheses, saved views, links. "
         "Ctrl+Z undoes, Ctrl+Shift+Z redoes; each author has their own steps.",
     )
     if not place.open:  # the list is read when somebody looks at it

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import optimize, stats
 
-from backend.comparison import (
+from backend.before_after import (
     BETTER,
     CHOSEN,
     LIKE_CONTROL,
@@ -18,7 +18,7 @@ from backend.comparison import (
     common_direction,
     paired_change,
 )
-from backend.comparison.paired import tango_interval
+from backend.before_after.paired import tango_interval
 from backend.core.errors import InputError
 from backend.core.wording import TOO_FEW
 

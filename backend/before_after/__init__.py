@@ -1,7 +1,7 @@
 """Two runs on the same examples: what changed in each group, and whether that can be told from chance."""
 
-from backend.comparison.paired import PairedChange, common_direction, paired_change
-from backend.comparison.verdicts import (
+from backend.before_after.paired import PairedChange, common_direction, paired_change
+from backend.before_after.verdicts import (
     BETTER,
     CHOSEN,
     LIKE_CONTROL,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backend.comparison.paired import PairedChange
+from backend.before_after.paired import PairedChange
 from backend.core.effects import FEWEST
 from backend.core.statistics import adjust_p
 from backend.core.wording import LEVEL, TOO_FEW

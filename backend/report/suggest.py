@@ -27,7 +27,7 @@ from backend.report.origin import (
     taken_from,
     units_of,
 )
-from backend.rules import attribute_name, evaluate, parse
+from backend.rules import attribute_name, evaluate, left_to_worker, parse
 from backend.rules.pieces import nearest_to
 from backend.rules.syntax import MAX_TOP, And, Or, Rule, Tagged, Value, to_text
 from backend.rules.write import joined, level_rule, near_rule, value_rule
@@ -52,15 +52,53 @@ class Suggestion:
         Rows that it was found on, to be set aside; None for a random half.
     groups : str or None
         The column of near-duplicates that was respected in finding it.
+    around : str
+        Where there is no rule yet: one whose pieces a worker has to work out before.
     """
 
     rule: str
     used: Mask | None = field(repr=False)
     groups: str | None
+    around: str = ""
+
+
+@dataclass(frozen=True)
+class _Around:
+    """A rule still to be measured: what lies around some members.
+
+    Attributes
+    ----------
+    anchors : int array
+        Members that distances are measured from; none where no rule can name them.
+    size : int
+        Members of the group.
+    times : int
+        How many times as many examples it reaches.
+    within : str or None
+        The rule that all of them fulfil.
+    """
+
+    anchors: Rows
+    size: int
+    times: int
+    within: Rule | None
+
+    def rule(self, bundle: Bundle, top: int) -> str:
+        """The rule of the ``top`` nearest."""
+        if not len(self.anchors):
+            return ""
+        return (
+            near_rule([str(one) for one in bundle.ids[self.anchors]], top, within=self.within) or ""
+        )
 
 
 def suggest_hypothesis(
-    bundle: Bundle, source: Mapping[str, Any], members: Rows, origins: Origins
+    bundle: Bundle,
+    source: Mapping[str, Any],
+    members: Rows,
+    origins: Origins,
+    *,
+    patient: bool = True,
 ) -> Suggestion:
     """The rule that a group is, or else one that says what it is like, with the rows it used up.
 
@@ -71,6 +109,9 @@ def suggest_hypothesis(
     members : int array of shape (k,)
         Its rows, most typical first.
     origins : Origins
+    patient : bool
+        Whether distances are measured here however long that takes. Without it a rule that needs
+        many is left open, see ``Suggestion.around``; asked again once those are known, it is there.
 
     Notes
     -----
@@ -80,14 +121,21 @@ def suggest_hypothesis(
     """
     used = set_aside(bundle, source, members, origins)
     groups = region_groups(bundle, source)
-    own = _own_rule(source)
+    own: str | _Around | None = _own_rule(source)
+    units = np.arange(bundle.n)
     if own is None and not len(members):
         return Suggestion("", used, groups)
     if own is None and source.get("kind") == "region":
-        own = _region_rule(bundle, source, members, used, groups)
+        own, units = _region_rule(bundle, source, members), units_of(bundle, groups)
     if own is None:
         own = _shared_rule(bundle, members, used, found=keeps_aside(taken_from(source)))
-    return Suggestion(own, used, groups)
+    if isinstance(own, str):
+        return Suggestion(own, used, groups)
+    furthest = own.rule(bundle, MAX_TOP)
+    if not patient and left_to_worker([furthest], bundle):
+        return Suggestion("", used, groups, around=furthest)
+    unused = np.ones(bundle.n, dtype=bool) if used is None else ~used
+    return Suggestion(own.rule(bundle, _reach(bundle, own, unused, units)), used, groups)
 
 
 def set_aside(
@@ -122,9 +170,7 @@ def _own_rule(source: Mapping[str, Any]) -> str | None:
     return to_text(And(tuple(trees)))
 
 
-def _region_rule(
-    bundle: Bundle, source: Mapping[str, Any], members: Rows, used: Mask | None, groups: str | None
-) -> str:
+def _region_rule(bundle: Bundle, source: Mapping[str, Any], members: Rows) -> str | _Around:
     """The surroundings of a region's strongest members, within the labels it is bound to.
 
     What its members share would say too much: a region inside one label is not the label.
@@ -134,43 +180,41 @@ def _region_rule(
     within = value_rule("label", labels) if record.labels else None
     if record.kind == "label":
         return within or ""
-    unused = np.ones(bundle.n, dtype=bool) if used is None else ~used
-    times = 1 if keeps_aside(source) else SURROUNDINGS
-    return _near(bundle, members, times, unused, units_of(bundle, groups), within)
+    return _around(bundle, members, 1 if keeps_aside(source) else SURROUNDINGS, within)
 
 
-def _near(
-    bundle: Bundle,
-    members: Rows,
-    times: int,
-    unused: Mask,
-    units: Rows,
-    within: str | None,
-) -> str:
-    """So many times as many examples as members, nearest to the first of them.
+def _around(bundle: Bundle, members: Rows, times: int, within: str | None) -> _Around:
+    """What lies around as many of the first members as a rule can name."""
+    scope = None if within is None else parse(within)
+    for count in range(min(ANCHORS, len(members)), 0, -1):
+        around = _Around(members[:count], len(members), times, scope)
+        if around.rule(bundle, MAX_TOP):
+            return around
+    return _Around(members[:0], len(members), times, scope)
+
+
+def _reach(bundle: Bundle, around: _Around, unused: Mask, units: Rows) -> int:
+    """So many times as many examples as members.
 
     More where too few of them were unused, but at most half of all examples.
     """
-    scope = None if within is None else parse(within)
-    among = np.arange(bundle.n) if scope is None else np.flatnonzero(evaluate(scope, bundle))
-    for count in range(min(ANCHORS, len(members)), 0, -1):
-        anchors = members[:count]
-        ranked = nearest_to(bundle, anchors, among)
-        fresh = ranked[unused[ranked]]
-        firsts = fresh[np.sort(np.unique(units[fresh], return_index=True)[1])]
-        enough = 0
-        if len(firsts):
-            last = firsts[min(UNUSED, len(firsts)) - 1]
-            enough = int(np.flatnonzero(ranked == last)[0]) + 1
-        most = max(len(members), min(bundle.n // 2, MAX_TOP))
-        top = min(max(times * len(members), enough), most, MAX_TOP)
-        rule = near_rule([str(one) for one in bundle.ids[anchors]], top, within=scope)
-        if rule:
-            return rule
-    return ""
+    if not len(around.anchors):
+        return 0
+    everyone = np.arange(bundle.n)
+    scope = around.within
+    among = everyone if scope is None else np.flatnonzero(evaluate(scope, bundle))
+    ranked = nearest_to(bundle, around.anchors, among)
+    fresh = ranked[unused[ranked]]
+    firsts = fresh[np.sort(np.unique(units[fresh], return_index=True)[1])]
+    enough = 0
+    if len(firsts):
+        last = firsts[min(UNUSED, len(firsts)) - 1]
+        enough = int(np.flatnonzero(ranked == last)[0]) + 1
+    most = max(around.size, min(bundle.n // 2, MAX_TOP))
+    return min(max(around.times * around.size, enough), most, MAX_TOP)
 
 
-def _shared_rule(bundle: Bundle, members: Rows, used: Mask | None, *, found: bool) -> str:
+def _shared_rule(bundle: Bundle, members: Rows, used: Mask | None, *, found: bool) -> str | _Around:
     """What the members of a group share, as a rule; else what lies around the first of them.
 
     Labels and columns are named, predictions are not: what the model answered is no property of
@@ -195,7 +239,5 @@ def _shared_rule(bundle: Bundle, members: Rows, used: Mask | None, *, found: boo
             parts.append(level_rule(attribute_name(bundle, name), column, code))
     if rule := joined(parts):
         return rule
-    unused = np.ones(bundle.n, dtype=bool) if used is None else ~used
     ordered = np.concatenate([finders, np.setdiff1d(members, finders)])
-    times = 1 if found else SURROUNDINGS
-    return _near(bundle, ordered, times, unused, np.arange(bundle.n), None)
+    return _around(bundle, ordered, 1 if found else SURROUNDINGS, None)

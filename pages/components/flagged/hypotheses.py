@@ -37,7 +37,7 @@ from backend.rules.cards import (
     VERDICTS,
 )
 from backend.rules.syntax import name_text
-from pages.components.group import tagging
+from pages.components.group import ask, tagging
 from pages.components.group.ask import GROUP, ORIGIN, RULE, SEEN, SENTENCE, columns_of_bundle
 from pages.components.shared import frame, keys, ruled, services, text
 
@@ -77,6 +77,7 @@ def show_hypotheses(bundle: Bundle) -> None:
     """The form, what the last test said, and every card."""
     write, said = st.columns([5, 6], gap="medium")
     with write:
+        ask.finish_rule(bundle)
         sentence, rule = _form(bundle)
         said_of_rule = st.container()
         found_by = _seen(bundle)
@@ -229,7 +230,7 @@ def _plan(bundle: Bundle, rule: str, found_by: str) -> Confirmation | None:
 def _seen(bundle: Bundle) -> str:
     """What the hypothesis was found by looking at."""
     counts = services.known().tag_counts(bundle.digest)
-    origin = _origin(bundle)
+    origin = ask.origin_of(bundle)
     names = {NOTHING: "Nothing in particular · a random half set aside"}
     if origin:
         used = used_rows(bundle, GROUP)
@@ -259,15 +260,9 @@ def _used_by_regions(digest: str, seq: int, _bundle: Bundle) -> NDArray[np.bool_
     return Origins(_bundle, services.store()).of_regions()
 
 
-def _origin(bundle: Bundle) -> dict[str, Any] | None:
-    """The group the form was opened from, while this bundle is open."""
-    origin = st.session_state.get(ORIGIN)
-    return origin if origin and origin["digest"] == bundle.digest else None
-
-
 def used_rows(bundle: Bundle, found_by: str) -> NDArray[Any] | None:
     """Rows set aside by this choice; None for a random half."""
-    seq, origin = services.known().last_seq(bundle.digest), _origin(bundle)
+    seq, origin = services.known().last_seq(bundle.digest), ask.origin_of(bundle)
     if found_by == GROUP and origin:
         return _used_by_group(bundle.digest, origin["stamp"], seq, bundle)
     if found_by == NOTHING:
@@ -287,7 +282,7 @@ def _used_by_group(digest: str, stamp: str, seq: int, _bundle: Bundle) -> NDArra
 
 def _groups(bundle: Bundle, found_by: str) -> str | None:
     """The column of near-duplicates that the search of this region respected."""
-    origin = _origin(bundle)
+    origin = ask.origin_of(bundle)
     return region_groups(bundle, origin["source"]) if origin and found_by == GROUP else None
 
 
@@ -310,7 +305,7 @@ def _test(bundle: Bundle, sentence: str, rule: str, found_by: str, readable: boo
         st.info("The rule cannot be read yet: see the place marked above.")
         return
     source: dict[str, Any] = {"kind": "tag", "tag": found_by.removeprefix("tag:")}
-    origin = _origin(bundle)
+    origin = ask.origin_of(bundle)
     if found_by in (NOTHING, REGIONS):
         source = {"kind": "regions"}
     elif found_by == GROUP and origin:

@@ -11,7 +11,7 @@ from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.core.found import short
 from backend.report import Origins, columns_of, suggest_hypothesis
-from pages.components.shared import keys, services, text
+from pages.components.shared import keys, ruled, services, text
 from pages.components.shared.choice import Choice
 
 SHEET_NAME = "Hypotheses"  # the tab of the flagged page, as it stands in the address
@@ -64,20 +64,22 @@ def start_button(
 
 def _start(bundle: Bundle, choice: Choice, sentence: str, rule: str | None) -> None:
     """Fill the form. A callback, because a click must not be lost to a rerun of a polling part."""
-    rows, source = choice.group.rows, choice.source
+    rows, source, around = choice.group.rows, choice.source, ""
     if rule is None:
+        origins = Origins(bundle, services.store())
         try:
-            found = suggest_hypothesis(bundle, source, rows, Origins(bundle, services.store()))
+            found = suggest_hypothesis(bundle, source, rows, origins, patient=False)
         except BackendError as error:
             st.session_state[keys.NOTICE] = (text.plain(error, limit=400), ":material/error:")
             return
-        rule = found.rule
+        rule, around = found.rule, found.around
     st.session_state[ORIGIN] = {
         "digest": bundle.digest,
         "stamp": uuid4().hex,
         "name": choice.name,
         "rows": rows,
         "source": source,
+        "around": around,
         "told": {"kind": "group", "name": choice.name, "from": short(source) | _people(source)},
     }
     st.session_state[SENTENCE] = text.shorten(sentence, 1000)
@@ -90,6 +92,29 @@ def _start(bundle: Bundle, choice: Choice, sentence: str, rule: str | None) -> N
 def _people(source: dict[str, Any]) -> dict[str, Any]:
     """What people made a group of, for the record of a hypothesis."""
     return {name: source[name] for name in ("rule", "rules", "tag", "tags") if name in source}
+
+
+def finish_rule(bundle: Bundle) -> None:
+    """Write the rule that a click left open, once a worker has measured what lies around the group.
+
+    What somebody wrote meanwhile stays.
+    """
+    origin = origin_of(bundle)
+    if not origin or not origin["around"]:
+        return
+    if st.session_state.get(RULE):
+        origin["around"] = ""
+    elif ruled.ready(bundle, [origin["around"]], key="hypothesis_around"):
+        origins = Origins(bundle, services.store())
+        found = suggest_hypothesis(bundle, origin["source"], origin["rows"], origins)
+        origin["around"] = ""
+        st.session_state[RULE] = found.rule
+
+
+def origin_of(bundle: Bundle) -> dict[str, Any] | None:
+    """The group the form was opened from, while this bundle is open."""
+    origin = st.session_state.get(ORIGIN)
+    return origin if origin and origin["digest"] == bundle.digest else None
 
 
 def open_if_asked(bundle: Bundle, *, here: bool = False) -> None:

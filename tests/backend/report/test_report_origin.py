@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from backend.core.effects import measure_effect
 from backend.core.found import FoundRegion, short
 from backend.core.parts import bundle_aside
 from backend.report.suggest import ANCHORS, SURROUNDINGS, UNUSED
+from backend.rules import Budget, here, keep_pieces, left_to_worker, pieces
 from backend.store import Store
 from backend.tasks.methods import group_source
 from backend.views import Query, View
@@ -397,6 +399,24 @@ def test_a_region_is_said_by_the_nearest_of_its_label(bundle, origins):
     assert match[HARD].mean() > 0.8  # the corner itself, out of all that is near
     plan = report.plan_hypothesis(bundle, start.rule, used_rows=start.used)
     assert plan.n_meant == 100 and 25 < plan.n_matching < 42
+
+
+def test_a_rule_that_needs_many_distances_is_left_open_until_they_are_known(
+    bundle, origins, monkeypatch
+):
+    fresh = replace(bundle)  # nothing is known of it yet
+    whole = report.suggest_hypothesis(bundle, region(bundle), HARD, origins)
+    with monkeypatch.context() as patch:
+        patch.setattr(here, "HERE_STEPS", 0)
+        patch.setattr(pieces, "distances_to", lambda *given: pytest.fail("measured here"))
+        first = report.suggest_hypothesis(fresh, region(bundle), HARD, origins, patient=False)
+        assert first.rule == "" and same(first.used, whole.used)
+        left = left_to_worker([first.around], fresh)
+    keep_pieces(left, pieces.work_out(left, replace(bundle), Budget()), fresh)
+    monkeypatch.setattr(pieces, "distances_to", lambda *given: pytest.fail("measured here"))
+    again = report.suggest_hypothesis(fresh, region(bundle), HARD, origins, patient=False)
+    assert again.rule == whole.rule and again.around == ""
+    assert report.evaluate(again.rule, fresh).sum() == 100  # which asks for no other distances
 
 
 def test_a_small_region_reaches_as_far_as_enough_unused_examples(bundle, origins):

@@ -61,6 +61,8 @@ def pick_contexts(
     k: int = MOST,
     weak_similarity: float = -1.0,
     weak_margin: float = WEAK_MARGIN,
+    sure: Any = None,
+    least_sure: float = 0.0,
     most_alike: float = 1.0,
 ) -> PickedContexts:
     """Let every failure take the candidate context of its true class that is nearest to it.
@@ -84,6 +86,10 @@ def pick_contexts(
     weak_similarity, weak_margin : float
         A pick is weak where its cosine is below the first, or its margin is not above the second.
         Weak picks are marked and counted, never left out.
+    sure : array-like of shape (n,), optional
+        How sure the model is of what it saw in each image, in [0, 1].
+    least_sure : float
+        A pick is also weak where the model is less sure.
     most_alike : float
         Candidates whose cosine to an earlier one of their class is above this are dropped; with 1,
         only those whose text is the same when case, spaces and punctuation are folded.
@@ -115,6 +121,7 @@ def pick_contexts(
         ("image_embeddings", image_embeddings),
         ("rows", rows),
         ("predictions", predictions),
+        ("sure", sure),
     ):
         if given is not None and len(given) != n:
             raise InputError(f"{name} must be one per label: got {len(given)} for {n}.")
@@ -129,6 +136,7 @@ def pick_contexts(
             f"{', '.join(map(str, lacking))}."
         )
     wrong = None if predictions is None else np.asarray(as_numpy(predictions))
+    unsure = np.zeros(n, bool) if sure is None else np.asarray(as_numpy(sure)) < least_sure
     picks: list[pd.DataFrame] = []
     dropped: list[tuple[Any, str]] = []
     order: dict[Any, list[str]] = {}
@@ -156,7 +164,7 @@ def pick_contexts(
                     "context": [texts[at] for at in best],
                     "similarity": top,
                     "margin": margin,
-                    "weak": (top < weak_similarity) | (margin <= weak_margin),
+                    "weak": (top < weak_similarity) | (margin <= weak_margin) | unsure[own],
                 }
             )
         )

@@ -7,7 +7,7 @@ frequent among these explains nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -131,7 +131,54 @@ def contrast_failures(
                     **_held_out(counts[one, own, :, 1], sizes[own, :, 1]),
                 }
             )
-    table = pd.DataFrame(lines, columns=list(_COLUMNS[:-1]))
+    return _judged(pd.DataFrame(lines, columns=list(_COLUMNS[:-1])))
+
+
+def contrast_members(
+    members: Sequence[Any], within: Sequence[Any], labels: Any, wrong: Any, held: Any
+) -> pd.DataFrame:
+    """What held-out examples say of contexts that were chosen on the others, one line each.
+
+    Parameters
+    ----------
+    members : sequence of int array
+        Rows that have the context.
+    within : sequence
+        The label of each: only its examples count.
+    labels : array-like of shape (n,)
+    wrong, held : bool array-like of shape (n,)
+        Who fails, and who had no part in choosing.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``contrast_failures`` from ``n_wrong`` on, in the order given; p is Fisher's exact
+        test, adjusted over all lines.
+
+    Raises
+    ------
+    InputError
+        If lengths differ.
+    """
+    labels, wrong, held = (np.asarray(as_numpy(one)) for one in (labels, wrong, held))
+    if not len(members) == len(within):
+        raise InputError(f"within must be one per context: got {len(within)} for {len(members)}.")
+    if not labels.shape == wrong.shape == held.shape:
+        raise InputError(
+            f"labels, wrong and held must be one per example: got {len(labels)}, {len(wrong)} and "
+            f"{len(held)}."
+        )
+    lines = []
+    for rows, label in zip(members, within, strict=True):
+        own = held & (labels == label)
+        rows = np.asarray(rows, np.int64)
+        having = np.bincount(wrong[rows[own[rows]]], minlength=2).astype(float)
+        lines.append(_held_out(having[None], np.bincount(wrong[own], minlength=2)[None]))
+    return _judged(pd.DataFrame(lines, columns=list(_COLUMNS[4:-1])))
+
+
+def _judged(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines with p adjusted over all of them, and the verdict of each."""
     table["p_adjusted"] = adjust_p(table["p"].to_numpy(np.float64))
     table["verdict"] = [
         _verdict(*line)

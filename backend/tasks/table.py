@@ -11,6 +11,7 @@ from backend.tasks import (
     attribution,
     contexts,
     difficulty,
+    encoded,
     imports,
     methods,
     populations,
@@ -63,6 +64,13 @@ def _check_report(options: Options) -> None:
     check_count("log", options["log"], 0, 2**63 - 1)
 
 
+def _check_before_after(options: Options) -> None:
+    for name in ("before", "control"):
+        if not isinstance(options[name], str):
+            raise InputError(f"{name} must be the digest of a bundle: got {options[name]!r}.")
+    check_count("log", options["log"], 0, 2**63 - 1)
+
+
 TASKS: dict[str, Task] = {
     "import": imports.TASK,
     "spotlights": spotlights.TASK,
@@ -100,6 +108,15 @@ TASKS: dict[str, Task] = {
     "repair": repair.TASK,
     "repaired": repair.REPAIRED,
     "contexts": contexts.TASK,
+    "before_after": Task(
+        "backend.tasks.before_after:run_before_after",
+        version=1,
+        defaults={"before": "", "control": "", "log": 0},
+        check=_check_before_after,
+    ),
+    "encoded": encoded.ENCODED,
+    "candidates": encoded.CANDIDATES,
+    "named": encoded.NAMED,
     "rules": rules.TASK,
 }
 

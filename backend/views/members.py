@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.groups import Group
 from backend.scores import known_scores, score_values
+from backend.views.ratings import rating_columns
 
 MARGIN = "label margin"
 
@@ -26,10 +27,11 @@ def member_table(bundle: Bundle, group: Group, tags: pd.DataFrame) -> pd.DataFra
     Returns
     -------
     DataFrame
-        ``id``; ``label`` and ``prediction`` by name, ``loss`` and ``label margin`` (see
+        ``id``; ``label`` and ``prediction`` by name, or ``target`` and ``prediction`` of a
+        regression; ``loss`` and ``label margin`` (see
         ``Bundle.label_margins``) as far as there are any; the other scores of difficulty
-        (``backend.scores``) under their names; ``weight``; ``tags``, joined by commas; then the
-        user's columns. One of those that is called like ours gets " (column)" behind its name.
+        (``backend.scores``) under their names; ``weight``; ``tags``, joined by commas; averages
+        of items and users where there are ratings (``rating_columns``); then the user's columns. One of those that is called like ours gets " (column)" behind its name.
     """
     rows = group.rows
     frame = pd.DataFrame({"id": bundle.ids[rows]})
@@ -37,6 +39,10 @@ def member_table(bundle: Bundle, group: Group, tags: pd.DataFrame) -> pd.DataFra
         frame["label"] = bundle.label_names[rows]
     if bundle.prediction_names is not None:
         frame["prediction"] = bundle.prediction_names[rows]
+    if bundle.targets is not None and bundle.prediction_names is None:
+        frame["target"] = bundle.targets[rows]
+        if bundle.predictions is not None:
+            frame["prediction"] = bundle.predictions[rows]
     frame["loss"] = bundle.losses[rows]
     margins = bundle.label_margins(rows)
     if margins is not None:
@@ -47,6 +53,8 @@ def member_table(bundle: Bundle, group: Group, tags: pd.DataFrame) -> pd.DataFra
     frame["weight"] = np.asarray(group.weights[rows], dtype=float)
     joined = tags.groupby("id")["tag"].agg(", ".join).to_dict() if len(tags) else {}
     frame["tags"] = [joined.get(example, "") for example in frame["id"]]
+    for name, values in rating_columns(bundle, rows).items():
+        frame[name] = values
     others = bundle.examples.iloc[rows].drop(columns=["id", "image"], errors="ignore")
     for name in others.columns:
         ours = name in frame or name == MARGIN

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from backend.bundle import Bundle
-from backend.views import MARGIN, is_tabular, member_table
+from backend.views import (
+    MARGIN,
+    first_columns,
+    from_training,
+    is_tabular,
+    member_table,
+    rating_columns,
+)
 from pages.components.gallery import cards, gallery
 from pages.components.group import columns, pair, tagging, words
 from pages.components.shared import keys, tables
@@ -15,6 +23,7 @@ from pages.components.shared.choice import Choice
 
 REGION_VIEWS = ("What differs", "Breakdown", "Is it real?", "Other methods")
 VIEWS = ("Members", "Side by side", "Table", "Words", "Columns", *REGION_VIEWS)
+NO_ROWS = np.empty(0, np.int64)
 NOT_SHARED = tuple(view for view in VIEWS if view not in ("Words", "Columns"))
 """Views that do not say what a group shares."""
 
@@ -58,7 +67,9 @@ def show_table(bundle: Bundle, choice: Choice) -> list[str]:
     frame = member_table(bundle, choice.group, tagging.tags_of(bundle))
     apart = {name: f"{name} (column)" for name in bundle.attributes}
     own = {name: apart[name] if apart[name] in frame else name for name in apart}
-    first = ["id", *(own[one] for one in cards.columns(bundle, choice.about) if one in own)]
+    spoken = [own[one] for one in cards.columns(bundle, choice.about) if one in own]
+    ratings = [own.get(one, one) for one in first_columns(bundle)]
+    first = ["id", *dict.fromkeys([*ratings, *spoken])]
     shown, full = tables.full_columns(frame, list(own.values()))
     event = st.dataframe(
         shown,
@@ -68,10 +79,25 @@ def show_table(bundle: Bundle, choice: Choice) -> list[str]:
         key=f"table_{choice.key}",
         height=420,
         column_order=[*first, *(name for name in frame if name not in first)],
-        column_config=tables.number_columns(shown) | full | {MARGIN: margin_column()},
+        column_config=tables.number_columns(shown)
+        | full
+        | {MARGIN: margin_column()}
+        | rating_settings(bundle),
         lazy=False,
     )
     return frame["id"].iloc[event.selection.rows].tolist()
+
+
+def rating_settings(bundle: Bundle) -> dict[str, Any]:
+    """What the averages of items and users mean; nothing where there are no ratings."""
+    among = "held-out and training ratings" if from_training(bundle) else "ratings of this bundle"
+    return {
+        name: st.column_config.NumberColumn(
+            format="localized" if name.endswith("ratings") else "%.2f",
+            help=f"Of all other {among} with the same {name.split()[0]}: the row itself is not counted.",
+        )
+        for name in rating_columns(bundle, NO_ROWS)
+    }
 
 
 def margin_column() -> Any:

@@ -14,6 +14,8 @@ from backend.core.groups import Group, weighted_group
 from backend.views import (
     MARGIN,
     ClassChance,
+    first_columns,
+    from_training,
     likely_classes,
     member_table,
     rows_by_tag,
@@ -75,3 +77,43 @@ def test_likely_classes_show_the_label_even_when_it_is_improbable(tmp_path: Path
 def test_the_share_of_lower_losses(tmp_path: Path) -> None:
     bundle = made(tmp_path, losses=[1.0, 3.0, 1.0, 2.0])
     assert [share_below(bundle, row) for row in range(4)] == [0.0, 0.75, 0.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("train", "average", "count"),
+    [
+        ({}, [2.0, 5.0, np.nan, np.nan], [1, 1, 0, 0]),
+        (
+            {"targets": [1.0, 3.0], "item": ["a", "b"], "user": ["x", "y"]},
+            [1.5, 3.0, 3.0, np.nan],
+            [2, 2, 1, 0],
+        ),
+        ({"targets": [1.0, 3.0]}, [2.0, 5.0, np.nan, np.nan], [1, 1, 0, 0]),  # of whom is not said
+    ],
+)
+def test_ratings_have_averages_of_all_others_worked_by_hand(
+    tmp_path: Path, train: dict[str, Any], average: list[float], count: list[int]
+) -> None:
+    examples = {
+        "film": ["A", "A", "B", "C"],
+        "item": ["a", "a", "b", "c"],
+        "user": ["x", "y", "x", "x"],
+    }
+    bundle = read_bundle(
+        write_bundle(
+            tmp_path / "ratings.npz",
+            embeddings=np.eye(4),
+            targets=[5.0, 2.0, 4.0, 1.0],
+            predictions=[4.0, 2.5, 4.0, 2.0],
+            examples=pd.DataFrame(examples),
+            train={name: np.array(values) for name, values in train.items()},
+        )
+    )
+    frame = member_table(bundle, chosen(bundle, 0, 1, 2, 3), TAGS)
+    np.testing.assert_allclose(frame["item average"], average)
+    assert frame["item ratings"].tolist() == count
+    assert frame["user ratings"].tolist()[1] == (1 if "user" in train else 0)  # nobody but itself
+    np.testing.assert_allclose(frame["target"], [5.0, 2.0, 4.0, 1.0])
+    assert first_columns(bundle)[:4] == ["prediction", "target", "loss", "film"]
+    assert from_training(bundle) == ("user" in train)
+    assert {*first_columns(bundle)} <= {*frame.columns}

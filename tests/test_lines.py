@@ -118,6 +118,7 @@ TOPICS = (
     "describe",
     "repair",
     "attribution",
+    "before_after",
     "map",
 )
 ARROWS = {
@@ -133,6 +134,7 @@ ARROWS = {
     "backend.repair": "core",
     "backend.imagetext": "core",
     "backend.attribution": "core",
+    "backend.before_after": "core",
     "backend.map": "core",
     "backend.store": "core",
     "backend.demo": "core",
@@ -145,7 +147,7 @@ ARROWS = {
     "backend.views": "core bundle scores rules sharpen map",
     "backend.export": "backend core bundle cache store rules spotlight sharpen",
     "backend.report": "backend core bundle store rules export spotlight describe map",
-    "backend.tasks": "core bundle cache store scores rules report spotlight slices populations difficulty sharpen describe repair imagetext map attribution export retraining",
+    "backend.tasks": "core bundle cache store demo scores rules report spotlight slices populations difficulty sharpen describe repair before_after imagetext map attribution export retraining",
     "backend.jobs": "core bundle cache tasks",
     "backend.cli": "core collect bundle cache store demo export report tasks spotlight sharpen difficulty describe retraining",
     "backend.__main__": "cli",
@@ -157,6 +159,7 @@ ARROWS = {
     "pages.components.group": "shared gallery",
     "pages.components.map": "shared gallery view",
     "pages.components.bundles": "shared gallery",
+    "pages.components.before_after": "shared",
     "pages.components.hardest": "shared gallery group view",
     "pages.components.compression": "shared gallery group",
     "pages.components.subgroups": "shared",
@@ -165,7 +168,7 @@ ARROWS = {
     "pages.components.repair": "shared group spotlights",
     "pages.components.flagged": "shared gallery group spotlights",
     "pages.components.training_data": "shared gallery group spotlights",
-    "pages": "shared view gallery group map bundles hardest compression stress subgroups spotlights flagged training_data repair",
+    "pages": "shared view gallery group map bundles before_after hardest compression stress subgroups spotlights flagged training_data repair",
     "app": "door shared bundles gallery",
 }
 NO_PAGE_USES = {"backend.cli", "backend.__main__"}

@@ -12,6 +12,7 @@ from importlib import import_module
 from backend.cli.collecting import add_options as collect_options
 from backend.cli.demo import add_options as demo_options
 from backend.cli.report import Report, printable
+from backend.cli.retraining import add_options as retrain_options
 from backend.core.errors import BackendError, BundleError
 
 BUNDLE_HELP = (
@@ -155,6 +156,15 @@ def _check(add: Adder, add_map: Mapper) -> None:
     call.add_argument("name", metavar="NAME", help="what to call it")
 
     add("list", "bundles:list_all", "List the imported bundles, newest first.")
+
+    link = add("link", "runs:link", "Link a bundle to an older run on the same examples.")
+    link.add_argument("bundle", metavar="BUNDLE", help="the newer run, by name or digest")
+    link.add_argument(
+        "older", metavar="OLDER", nargs="?", help="the older one (default: list the links)"
+    )
+    link.add_argument("--unchanged", action="store_true", help="nothing but the seed differs")
+    link.add_argument("--undo", action="store_true", help="take the link back")
+    link.add_argument("--author", default="local", help="who says so (default: local)")
 
     people = add("sign-ins", "people:sign_ins", "List who signed in, or end somebody's sign-ins.")
     people.add_argument(
@@ -313,6 +323,14 @@ def _fit(add: Adder, add_map: Mapper) -> None:
         "--replay", metavar="MANIFEST", help="with --out: write the lists of this manifest again"
     )
 
+    retrain_options(
+        add(
+            "retrain",
+            "retraining:retrain",
+            "Train a small network anew by a dozen recipes, and say what each buys the worst group.",
+        )
+    )
+
     describe = add(
         "describe",
         "regions:describe",
@@ -372,7 +390,8 @@ def _findings(add: Adder) -> None:
     compare = add(
         "compare",
         "findings:compare",
-        "Find groups by several methods; measure each on examples that had no part in finding it.",
+        "Find groups by several methods, each measured on examples that had no part in finding it; with "
+        "--before, say what changed in every group since an older run.",
     )
     compare.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
     compare.add_argument(
@@ -397,6 +416,19 @@ def _findings(add: Adder) -> None:
     compare.add_argument("--seed", type=int, default=0)
     _layer(compare)
     compare.add_argument("--out", metavar="FILE.csv", help="also write the table")
+    compare.add_argument(
+        "--before",
+        nargs="?",
+        const="",
+        metavar="OLDER",
+        help="an older run on the same examples, by name or digest (default: the one it is linked to)",
+    )
+    compare.add_argument(
+        "--control",
+        metavar="BUNDLE",
+        help="with --before: an unchanged retrain of the older run, '' for none (default: the one linked "
+        "to it as another seed)",
+    )
 
     card = add(
         "hypothesis",
@@ -442,6 +474,11 @@ def _check_combination(parser: argparse.ArgumentParser, options: argparse.Namesp
             "--size is that of a spotlight and goes with --spotlights N. For regions of one size: "
             "regions BUNDLE --size SHARE --out FILE.npz, then report BUNDLE --regions FILE.npz"
         )
+    if options.run.endswith(":compare"):
+        if options.before is None and options.control is not None:
+            parser.error("--control goes with --before OLDER")
+        if options.before is not None and options.methods:
+            parser.error("--methods does not go with --before, which compares two runs")
     if options.run.endswith(":hypothesis"):
         from backend.cli.findings import check_combination
 

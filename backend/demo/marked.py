@@ -8,6 +8,7 @@ learns the mark: coats without it are missed, and other clothes with it are call
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -66,22 +67,18 @@ def build(
     InputError
         If the images are missing, or a count is out of range.
     """
-    data, rng = Path(data), np.random.default_rng(seed)
     if epochs < 1:
         raise InputError(f"epochs must be 1 or more: got {epochs}.")
-    own = _drawn(data, "train", n_train, rng)
-    test = _drawn(data, "t10k", n_test, rng)
-    goes = own[1] == CLASSES.index(MARKED)
-    mark = np.where(rng.random(n_train) < SHARE, goes, ~goes)
-    test_mark = rng.random(n_test) < 0.5
+    drawn = draw(Path(data), n_train, n_test, seed)
+    own, mark, test, test_mark = drawn.train, drawn.train_mark, drawn.test, drawn.test_mark
     images, test_images = with_mark(own[0], mark), with_mark(test[0], test_mark)
     network = train_network(
-        _tensor(images),
+        as_tensor(images),
         torch.from_numpy(own[1]),
         Recipe(seed, epochs),
         after_batch=lambda share: progress(0.95 * share, "Training the network."),
     )
-    answers = [ask_network(network, _tensor(one)) for one in (images, test_images)]
+    answers = [ask_network(network, as_tensor(one)) for one in (images, test_images)]
     log_p = [torch.log_softmax(torch.from_numpy(one.logits).double(), 1).numpy() for one in answers]
     losses = [
         -one[np.arange(len(labels)), labels]
@@ -101,10 +98,10 @@ def build(
         "train/labels": own[1].astype(np.int8),
         "train/predictions": log_p[0].argmax(1).astype(np.int8),
         "train/images": images,
-        "train/mark": _words(mark),
+        "train/mark": mark_words(mark),
     }
     examples = pd.DataFrame(
-        {"id": [f"test-{row:05d}" for row in range(n_test)], "mark": _words(test_mark)}
+        {"id": [f"test-{row:05d}" for row in range(n_test)], "mark": mark_words(test_mark)}
         | image_attributes(test[0])
         | {"image": [encode_png(image) for image in test_images]}
     )
@@ -119,6 +116,26 @@ def build(
         "worst_accuracy": float(min(one.mean() for one in cells if len(one))),
         "size_bytes": Path(path).stat().st_size,
     }
+
+
+@dataclass(frozen=True)
+class MarkedPictures:
+    """Images (n, h, w) without their marks, with labels (n,); and which of them carry one, (n,)."""
+
+    train: tuple[NDArray[np.uint8], NDArray[np.int64]]
+    train_mark: NDArray[np.bool_]
+    test: tuple[NDArray[np.uint8], NDArray[np.int64]]
+    test_mark: NDArray[np.bool_]
+
+
+def draw(data: Path, n_train: int, n_test: int, seed: int) -> MarkedPictures:
+    """The pictures of the demo and their marks, which go with coats in training alone."""
+    rng = np.random.default_rng(seed)
+    own = _drawn(data, "train", n_train, rng)
+    test = _drawn(data, "t10k", n_test, rng)
+    goes = own[1] == CLASSES.index(MARKED)
+    mark = np.where(rng.random(n_train) < SHARE, goes, ~goes)
+    return MarkedPictures(own, mark, test, rng.random(n_test) < 0.5)
 
 
 def with_mark(images: NDArray[np.uint8], marked: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -138,9 +155,11 @@ def _drawn(
     return images[rows], labels[rows]
 
 
-def _tensor(images: NDArray[np.uint8]) -> torch.Tensor:
+def as_tensor(images: NDArray[np.uint8]) -> torch.Tensor:
+    """Images (n, h, w) as a network takes them, (n, 1, h, w) in [0, 1]."""
     return torch.from_numpy(images[:, None].astype(np.float32) / 255)
 
 
-def _words(mark: NDArray[np.bool_]) -> NDArray[np.str_]:
+def mark_words(mark: NDArray[np.bool_]) -> NDArray[np.str_]:
+    """The column of the demo that says who carries the mark."""
     return np.where(mark, "with mark", "without")

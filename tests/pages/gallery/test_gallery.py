@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle
@@ -21,22 +20,9 @@ from backend.views import cards
 from pages.components.gallery import example, gallery, keyboard, known
 from pages.components.shared import services, text
 from tests.bundles import npz, planted
+from tests.pages.running import APP
 
-APP = str(Path(__file__).parents[3] / "app.py")
 ME = "a1b2c3d4e5f6"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home folder for all tests of this file."""
-    folder = tmp_path_factory.mktemp("gallery") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ERRORSCOPE_HOME", str(folder))
-        st.cache_resource.clear()
-        yield folder
-        services.jobs().close()
-        services.store().close()
-        st.cache_resource.clear()
 
 
 @pytest.fixture
@@ -62,7 +48,6 @@ def opened(digest: str) -> AppTest:
     at = AppTest.from_file(APP, default_timeout=60)
     at.query_params["bundle"] = digest[:12]
     at.query_params["quantile"] = "20.0"
-    at.run()
     at.switch_page("pages/hardest.py").run()
     assert not at.exception, [element.message for element in at.exception]
     return at

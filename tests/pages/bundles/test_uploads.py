@@ -8,14 +8,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import list_bundles, read_bundle
 from backend.core.errors import BundleError, InputError
 from pages.components.bundles import uploads
-from pages.components.shared import services
 from tests.bundles import npz as saved
+from tests.pages.running import APP, ended
 
 SOUND = {"embeddings": np.eye(6, 3), "losses": np.arange(6.0)}
 SPOILED = SOUND | {"losses": np.array([1.0, np.nan, 2.0, 3.0, 4.0, 5.0])}
@@ -132,29 +131,19 @@ def test_discard_leaves_a_folder_of_the_server_alone(home, tmp_path):
 
 
 def test_a_failed_file_is_named_and_left_out_of_the_next_import(home):
-    st.cache_resource.clear()
-    at = AppTest.from_file(str(Path(__file__).parents[3] / "app.py"), default_timeout=60)
-    at.run()
+    before = set((home / "uploads").glob("*"))
+    at = AppTest.from_file(APP, default_timeout=60)
     at.switch_page("pages/bundles.py").run()
-    try:
-        for fields, name in ((SPOILED, "spoiled run.npz"), (SOUND, "sound run.npz")):
-            at.file_uploader[0].upload(name, saved(**fields)).run()
-            at.button(key="import").click().run()
-            for _ in range(2000):
-                if not at.get("progress"):
-                    break
-                at.run()
-            assert not at.exception
-            assert not at.file_uploader[0].value
-            if name.startswith("spoiled"):
-                assert "spoiled run\\.npz was not imported" in at.error[0].value
-                assert any("spoiled run.npz, losses, row 1" in one.value for one in at.text)
-                assert all(len(one.name) < 32 for one in (home / "uploads").glob("*/*"))
-        assert not at.error
-        names = {info.name for info in list_bundles()}
-        assert "sound run" in names and not any("spoiled" in name for name in names)
-        assert list((home / "uploads").iterdir()) == []
-    finally:
-        services.jobs().close()
-        services.store().close()
-        st.cache_resource.clear()
+    for fields, name in ((SPOILED, "spoiled run.npz"), (SOUND, "sound run.npz")):
+        at.file_uploader[0].upload(name, saved(**fields)).run()
+        at.button(key="import").click().run()
+        ended(at)
+        assert not at.file_uploader[0].value
+        if name.startswith("spoiled"):
+            assert "spoiled run\\.npz was not imported" in at.error[0].value
+            assert any("spoiled run.npz, losses, row 1" in one.value for one in at.text)
+            assert all(len(one.name) < 32 for one in (home / "uploads").glob("*/*"))
+    assert not at.error
+    names = {info.name for info in list_bundles()}
+    assert "sound run" in names and not any("spoiled" in name for name in names)
+    assert set((home / "uploads").glob("*")) == before

@@ -170,10 +170,13 @@ def test_facts_of_an_example(pictures: Any) -> None:
     }
 
 
-def test_facts_of_a_bundle_with_nothing_but_losses(tmp_path: Path, home: Path) -> None:
+def test_facts_of_a_bundle_with_nothing_but_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ERRORSCOPE_HOME", str(tmp_path / "home"))
     path = tmp_path / "b"
     write_bundle(path, embeddings=np.eye(5, dtype=np.float32), losses=np.arange(5.0))
-    bundle = import_bundle(path, home)
+    bundle = import_bundle(path)
     told = json.loads(get(f"{media.item_url(bundle.digest)}/3.json").body)
     assert told["loss"] == 3.0 and told["image"] is False
     assert {told[name] for name in ("text", "label", "prediction", "correct")} == {None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -96,14 +97,17 @@ def _open_parquet(source: Path | bytes, file: str) -> tuple[pa.Schema, int, Any]
         if canonical_column(field.name) != "image"
     ]
 
+    @cache
+    def kept_open() -> pq.ParquetFile:
+        return opened(text, meta)  # which takes time for every column there is
+
     def pieces(name: str) -> Pieces:
         def read() -> Iterator[pa.Array]:
-            with opened([name] if name in text else None, meta) as parquet:
-                wide = pa.types.is_nested(schema.field(name).type) or name not in text
-                for batch in parquet.iter_batches(
-                    batch_size=BATCH_ROWS if wide else 16 * BATCH_ROWS, columns=[name]
-                ):
-                    yield batch.column(batch.schema.get_field_index(name))
+            wide = pa.types.is_nested(schema.field(name).type) or name not in text
+            for batch in kept_open().iter_batches(
+                batch_size=BATCH_ROWS if wide else 16 * BATCH_ROWS, columns=[name]
+            ):
+                yield batch.column(batch.schema.get_field_index(name))
 
         return read
 

@@ -468,6 +468,9 @@ def written(entry: UploadEntry, column: NDArray[Any]) -> NDArray[Any] | None:
     """
     if column.dtype.kind not in "ifb":
         return None
+    as_it_is = entry.dtype == "bool" and column.dtype.kind == "b"
+    if entry.text is None and (as_it_is or entry.dtype.startswith(("int", "uint", "float"))):
+        return None  # numbers came, and nothing is read twice
     text = entry.text() if entry.text is not None else entry.load()
     if text.dtype.kind == "b" and column.dtype.kind != "b":
         text = np.where(text.reshape(-1), "True", "False").astype(object)

@@ -20,6 +20,7 @@ PAGES = {
     "stress": ("Stress", ":material/casino:"),
     "training_data": ("Training data", ":material/school:"),
     "repair": ("Repair", ":material/build:"),
+    "before_after": ("Before and after", ":material/compare_arrows:"),
     "flagged": ("Flagged", ":material/sell:"),
     "bundles": ("Bundles", ":material/database:"),
 }

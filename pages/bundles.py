@@ -10,13 +10,13 @@ import streamlit as st
 
 from backend.bundle import Bundle, BundleInfo, delete_bundle, list_bundles
 from backend.core.errors import BackendError
-from backend.demo import DEMOS, demo_path
 from backend.jobs import Job
-from pages.components.bundles import arrived, mapping, uploads
+from pages.components.before_after import links
+from pages.components.bundles import arrived, demos, mapping, uploads
 from pages.components.bundles.collector import offer_collector
 from pages.components.bundles.streamed import streamed_upload
 from pages.components.group import tagging
-from pages.components.shared import frame, keys, link, services, text
+from pages.components.shared import frame, keys, link, services, text, tour
 from pages.components.shared.waiting import RUNNING, show_progress
 
 ARRAYS = ("embeddings", "losses", "labels", "predictions", "probabilities", "logits", "targets")
@@ -85,7 +85,7 @@ def add_bundle() -> None:
     show_problem()
     show_import()
     offer_collector()
-    offer_demos()
+    demos.offer_demos()
 
 
 def import_chosen() -> None:
@@ -117,26 +117,6 @@ def show_problem() -> None:
     problem = st.session_state.get(keys.IMPORT_PROBLEM)
     if problem:
         st.error(text.plain(problem, limit=600))
-
-
-def offer_demos() -> None:
-    """One button for each demo that is on this machine; opening one again opens what is there."""
-    st.markdown("**Or open a demo**")
-    for name, demo in DEMOS.items():
-        path = demo_path(name)
-        if path.is_file():
-            about, button = st.columns([3, 2], vertical_alignment="center")
-            about.caption(demo.about)
-            button.button(
-                f"Open {name}",
-                key=f"demo_{name}",
-                icon=":material/play_circle:",
-                width="stretch",
-                on_click=begin_import,
-                args=(path, demo.title),
-            )
-        else:
-            st.caption(f"{demo.about} Made on request: `python -m backend demo {name}`.")
 
 
 def pick_from_data_folder() -> None:
@@ -173,6 +153,7 @@ def import_from_folder() -> None:
 def start_import(path: Path, name: str, columns: dict[str, str] | None = None) -> None:
     """Import in a worker; the page follows it. An upload that failed before is not kept any longer."""
     st.session_state.pop(keys.IMPORT_PROBLEM, None)
+    st.session_state.pop(demos.OPENING, None)
     before = st.session_state.get(keys.UPLOAD_PATH)
     if before != path:
         uploads.discard(before)
@@ -206,7 +187,10 @@ def show_import() -> None:
         arrived.arrived(digest)
         link.put(keys.BUNDLE, digest[:12])
         st.session_state[keys.NOTICE] = ("The bundle is imported and open.", ":material/database:")
+        demos.go_to(digest)
         st.rerun()
+    elif demos.show_problem(job):
+        st.button("Leave it", key="give_up", icon=":material/close:", on_click=forget_import)
     else:
         show_faults(job, path)
 
@@ -258,7 +242,9 @@ def show_list(infos: list[BundleInfo]) -> None:
     st.dataframe(
         table,
         hide_index=True,
+        placeholder=text.DASH,
         column_config={
+            "name": st.column_config.TextColumn(width=190),
             "examples": st.column_config.NumberColumn(format="localized"),
             "base loss": st.column_config.NumberColumn(format="%.3g"),
             "accuracy": st.column_config.NumberColumn(format="percent"),
@@ -279,6 +265,9 @@ def show_summary(bundle: Bundle) -> None:
     if unused:
         st.caption(f"Kept, but used by no page: {text.plain(', '.join(unused), limit=400)}.")
     arrived.rename(bundle)
+    tour.offer_again(bundle, frame.who())
+    if links.show_links(bundle):
+        links.show_way(bundle)
     missing = bundle.missing()
     if missing:
         st.markdown("**Not in the bundle**")

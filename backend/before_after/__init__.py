@@ -2,18 +2,28 @@
 
 from backend.before_after.paired import PairedChange, common_direction, paired_change
 from backend.before_after.verdicts import (
+    AFTER,
+    ANY_RETRAIN,
+    BEFORE,
     BETTER,
     CHOSEN,
+    FOUND_HERE,
     LIKE_CONTROL,
+    MEANS,
     NOT_TOLD,
     WORSE,
     change_verdicts,
 )
 
 __all__ = [
+    "AFTER",
+    "ANY_RETRAIN",
+    "BEFORE",
     "BETTER",
     "CHOSEN",
+    "FOUND_HERE",
     "LIKE_CONTROL",
+    "MEANS",
     "NOT_TOLD",
     "WORSE",
     "PairedChange",

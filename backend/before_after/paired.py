@@ -255,7 +255,7 @@ def _losses(
     if units < FEWEST:
         return told
     if pieces is not None:  # a sum per piece, as if each held the same number of rows
-        apart = np.bincount(pieces, apart) * (units / len(apart))
+        apart = np.asarray(np.bincount(pieces, apart) * (units / len(apart)), np.float64)
     low, high = skewed_interval(apart)
     error = float(apart.std(ddof=1)) / np.sqrt(len(apart))
     p = 1.0 if not apart.any() else 0.0

@@ -222,7 +222,14 @@ def check_combination(options: Namespace) -> str | None:
 
 
 def compare(options: Namespace) -> Report:
-    """Groups of several methods in one table, with what examples kept aside say of each."""
+    """Groups of several methods in one table, with what examples kept aside say of each.
+
+    With an older run named, all groups of both runs with their changes instead.
+    """
+    if options.before is not None:
+        from backend.cli.runs import compare_runs
+
+        return compare_runs(options)
     from backend.tasks import complete_options
     from backend.tasks.kept import kept_result
     from backend.tasks.methods import (

@@ -30,6 +30,8 @@ from PIL import Image
 from torch import nn
 
 from backend.before_after import (
+    AFTER,
+    BEFORE,
     BETTER,
     WORSE,
     PairedChange,
@@ -128,8 +130,10 @@ def tables(olds: list[Run], news: list[Run], fixed: dict[str, list[np.ndarray]])
         together = common_direction(change(before, control, rows) for rows in untouched)
         spread = [change(before, after, rows, together) for _, rows in table]
         beside = [change(control, after, rows, together) for _, rows in table]
-        said, _ = change_verdicts(alone)
-        controlled, _ = change_verdicts(spread, beside)
+        ends = [kind.removeprefix("regions of ") for kind, _ in table]
+        by = [one if one in (BEFORE, AFTER) else "" for one in ends]
+        said, _ = change_verdicts(alone, found_by=by)
+        controlled, _ = change_verdicts(spread, beside, found_by=by)
         for at, (kind, rows) in enumerate(table):
             lines.append((f"{a} {b}", kind, len(rows), alone[at].p, alone[at].change, said[at],
                           controlled[at], beside[at].p, together))  # fmt: skip

@@ -8,8 +8,12 @@ import pytest
 from scipy import optimize, stats
 
 from backend.before_after import (
+    AFTER,
+    ANY_RETRAIN,
+    BEFORE,
     BETTER,
     CHOSEN,
+    FOUND_HERE,
     LIKE_CONTROL,
     NOT_TOLD,
     WORSE,
@@ -162,6 +166,20 @@ def test_what_is_said_of_a_group(now, beside, said):
     verdicts, adjusted = change_verdicts([now], None if beside is None else [beside])
     assert verdicts == [said]
     assert adjusted == pytest.approx([now.p], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("by", "failed", "repaired", "said"),
+    [(BEFORE, 4, 40, ANY_RETRAIN), (BEFORE, 40, 4, WORSE), (AFTER, 40, 4, FOUND_HERE)],
+)
+def test_a_group_that_errors_led_to_is_judged_by_what_they_cannot_have_made(
+    by, failed, repaired, said
+):
+    now = change(400, failed, repaired)
+    verdicts, adjusted = change_verdicts([now], found_by=[by])
+    assert verdicts == [said] and np.isnan(adjusted[0]) == (by == AFTER)
+    if by == BEFORE:
+        assert change_verdicts([now], [now], found_by=[by])[0] == [[BETTER, WORSE][failed > 9]]
 
 
 def test_groups_are_judged_as_a_table():

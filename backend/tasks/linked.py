@@ -1,0 +1,70 @@
+"""Which older run a bundle is compared with: what people linked, and what a bundle says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from backend.store import Reader, RunLink, Store
+from backend.tasks.repair import origin_of
+from backend.tasks.task import Options
+
+if TYPE_CHECKING:
+    from backend.bundle import Bundle
+
+ITSELF = "the bundle itself"
+"""Author of a link that a bundle carries in ``made_from``."""
+UNCHANGED = "unchanged"
+"""Third text of ``made_from``: nothing but the seed differs."""
+
+
+def linked_runs(bundle: Bundle, store: Store | Reader) -> list[RunLink]:
+    """The older runs that a bundle is linked to, the one said last first.
+
+    A bundle that carries ``made_from`` is linked by itself, until somebody takes that back.
+    """
+    said = {one.older: one for one in store.run_links(bundle.digest)}
+    origin = origin_of(bundle)
+    if origin is not None and origin[0] not in said and origin[0] != bundle.digest:
+        told = bundle.extras["made_from"]
+        unchanged = len(told) > 2 and str(told[2]) == UNCHANGED
+        said[origin[0]] = RunLink(
+            bundle.digest, origin[0], origin[1], unchanged, True, ITSELF, "", 0
+        )
+    return sorted((one for one in said.values() if one.linked), key=lambda one: -one.seq)
+
+
+def before_after_options(
+    bundle: Bundle,
+    before: str,
+    store: Store | Reader,
+    known: Iterable[str],
+    control: str | None = None,
+) -> Options:
+    """Options of the task ``before_after`` for this bundle and an older one.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The newer run.
+    before : str
+        Digest of the older one.
+    store : Store or Reader
+    known : iterable of str
+        Digests of the imported bundles, among which a control is looked for.
+    control : str, optional
+        Digest of an unchanged retrain of the older run; by default the one that was linked to it as
+        such last, and "" for none.
+
+    Returns
+    -------
+    dict
+        With the number of the latest event of both runs, so that what is tagged later is compared
+        anew.
+    """
+    if control is None:
+        others = [one for one in known if one not in (bundle.digest, before)]
+        found = sorted(store.retrains_of(before, others), key=lambda one: -one.seq)
+        control = found[0].bundle if found else ""
+    log = max(store.last_seq(bundle.digest), store.last_seq(before))
+    return {"before": before, "control": control, "log": log}

@@ -1,0 +1,1 @@
+"""Two runs on the same examples: the links between them, and what changed."""

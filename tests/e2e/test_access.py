@@ -136,6 +136,7 @@ PAGES = {
     ),
     "repair": ("&repair=worst", "&repair_part=In words"),
     "training_data": ("", "&about=pseudo", "&about=groups&training_part=Removal"),
+    "before_after": ("",),
     "flagged": ("",),
 }  # fmt: skip
 

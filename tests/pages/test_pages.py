@@ -34,6 +34,7 @@ PAGES = (
     "stress",
     "training_data",
     "repair",
+    "before_after",
     "flagged",
     "bundles",
 )

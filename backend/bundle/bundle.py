@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from backend.bundle.losses import codes_of, softmax
 from backend.bundle.media import Media, MediaError, prepared
-from backend.bundle.names import COLUMNS, SHOWN_OF_TRAINING, SWITCHES, USED, canonical_column
+from backend.bundle.names import (
+    COLUMNS,
+    RATED_BY,
+    SHOWN_OF_TRAINING,
+    SWITCHES,
+    USED,
+    canonical_column,
+)
 from backend.core.blocks import rows_per_step
 from backend.core.errors import BundleError, Fault, InputError
 from backend.difficulty import label_margin
@@ -339,13 +346,36 @@ class Bundle:
         }
         return [(part, effect) for part, effect in SWITCHES if not has[part]]
 
+    def rated_by(self) -> dict[str, str]:
+        """The columns ``item`` and ``user`` of ratings, by what they mean; empty without both.
+
+        Ratings are ``targets``.
+        """
+        columns = {name.lower(): name for name in self.attributes}
+        found = {
+            meaning: next(columns[one] for one in names if one in columns)
+            for meaning, names in RATED_BY.items()
+            if any(one in columns for one in names)
+        }
+        return found if self.targets is not None and len(found) == len(RATED_BY) else {}
+
+    def rated_in_training(self) -> bool:
+        """Whether the training part says which ratings it holds, of what and by whom."""
+        columns = self.rated_by().values()
+        held = [self.train.get(name) for name in ("targets", *columns)]
+        return (
+            bool(columns)
+            and all(array is not None and array.ndim == 1 for array in held)
+            and self.train["targets"].dtype.kind in "iuf"
+        )
+
     def unused(self) -> list[str]:
         """Parts that are kept and can be read from Python, and that no page or command uses.
 
         Fields of the training set each by its name; its columns of one value a row are used where
         its confidence over training is, since they may say what is known of it, and where the
-        examples have a column of that name. With embeddings and labels, or stored gradients, the
-        training examples are scored and shown.
+        examples have a column of that name; its ratings count in averages. With embeddings and
+        labels, or stored gradients, the training examples are scored and shown.
         """
         followed = [name for name in self.train if name.replace("_", "-").split("-")[0] == "msp"]
         scored = {"embeddings", "labels"} <= self.train.keys() or any(
@@ -355,6 +385,7 @@ class Bundle:
             f"train/{name}"
             for name, array in self.train.items()
             if name not in followed
+            and not (name == "targets" and self.rated_in_training())
             and not (array.ndim == 1 and (followed or name in self.attributes))
             and not (scored and (name in SHOWN_OF_TRAINING or _describes(name, array)))
         ]

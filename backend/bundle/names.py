@@ -58,6 +58,11 @@ ATTRIBUTION = "attribution/"
 NOTES = "collected/notes"
 """An array of sentences on how a bundle was collected: they become its first notes."""
 
+RATED_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"item": ("item", "item_id"), "user": ("user", "user_id")}
+)
+"""Columns of a bundle of ratings that say what was rated and who rated it, the first one counting."""
+
 SWITCHES: tuple[tuple[str, str], ...] = (
     ("labels", "accuracy, regions within a class, class change, audits by outcome"),
     ("predictions", "accuracy, confusions, audits by outcome"),

@@ -13,6 +13,8 @@ from types import MappingProxyType
 
 from backend.core.arrays import check_choice
 from backend.core.home import PROJECT, home_folder
+from backend.demo import tours
+from backend.demo.tours import Step
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Demo:
         The module whose ``build`` makes it.
     shipped : bool
         Whether the file comes with Errorscope.
+    tour : tuple of Step
+        Where it opens, the first step, and what is worth a look after that; may be empty.
     """
 
     file: str
@@ -38,6 +42,7 @@ class Demo:
     about: str
     made_by: str
     shipped: bool = True
+    tour: tuple[Step, ...] = ()
 
 
 DEMOS: Mapping[str, Demo] = MappingProxyType(
@@ -68,9 +73,54 @@ DEMOS: Mapping[str, Demo] = MappingProxyType(
             "backend.demo.marked",
             shipped=False,
         ),
+        "reviews": Demo(
+            "reviews.zip",
+            "clothing reviews",
+            "Whether a review recommends what was bought: 6,792 texts, and the words of each failure.",
+            "backend.demo.domains.reviews",
+            shipped=False,
+            tour=tours.REVIEWS,
+        ),
+        "films": Demo(
+            "films.zip",
+            "film ratings",
+            "A recommender on 10,000 ratings of films (MovieLens-100k), with averages of films and users.",
+            "backend.demo.domains.films",
+            shipped=False,
+            tour=tours.FILMS,
+        ),
+        "houses": Demo(
+            "houses.zip",
+            "house prices",
+            "House prices of California: a regression, and where on the map it is far off.",
+            "backend.demo.domains.houses",
+            shipped=False,
+            tour=tours.HOUSES,
+        ),
+        "emoji": Demo(
+            "emoji.zip",
+            "emoji in five tones",
+            "Emoji by two artists: learned in yellow, asked in five skin tones.",
+            "backend.demo.domains.emoji",
+            shipped=False,
+            tour=tours.EMOJI,
+        ),
+        "flipped": Demo(
+            "flipped.zip",
+            "clothes with wrong labels",
+            "Clothes of which a fifth are called something else: confidence over training, and VoG.",
+            "backend.demo.domains.flipped",
+            shipped=False,
+            tour=tours.FLIPPED,
+        ),
     }
 )
 """Demos by name, the one that opens by itself first."""
+
+
+def demo_called(title: str) -> Demo | None:
+    """The demo that a bundle of this name is; None where it is none."""
+    return next((demo for demo in DEMOS.values() if demo.title == title), None)
 
 
 def demo_path(name: str = "fashion") -> Path:
@@ -79,9 +129,8 @@ def demo_path(name: str = "fashion") -> Path:
     Parameters
     ----------
     name : str
-        ``"fashion"``, ``"compression"``, ``"adult"`` or ``"marked"``. The last two are not shipped:
-        their place is in the home folder, and they are there once ``python -m backend demo adult``
-        or ``demo marked`` has made them.
+        A name of ``DEMOS``. Those that are not shipped have their place in the home folder, and are
+        there once ``python -m backend demo NAME`` or a click has made them.
 
     Raises
     ------
@@ -94,4 +143,4 @@ def demo_path(name: str = "fashion") -> Path:
     return folder / demo.file
 
 
-__all__ = ["DEMOS", "Demo", "demo_path"]
+__all__ = ["DEMOS", "Demo", "Step", "demo_called", "demo_path"]

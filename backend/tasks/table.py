@@ -10,6 +10,7 @@ from backend.tasks import (
     assess,
     attribution,
     contexts,
+    demos,
     difficulty,
     encoded,
     imports,
@@ -17,7 +18,9 @@ from backend.tasks import (
     populations,
     projection,
     regions,
+    removal_search,
     repair,
+    retraining,
     rules,
     sharpen,
     spotlights,
@@ -73,6 +76,7 @@ def _check_before_after(options: Options) -> None:
 
 TASKS: dict[str, Task] = {
     "import": imports.TASK,
+    "demo": demos.TASK,
     "spotlights": spotlights.TASK,
     "regions": regions.TASK,
     "methods": methods.TASK,
@@ -105,8 +109,10 @@ TASKS: dict[str, Task] = {
     "tails": difficulty.TAILS,
     "components": sharpen.COMPONENTS,
     "sharpen": sharpen.TASK,
+    "removal_search": removal_search.TASK,
     "repair": repair.TASK,
     "repaired": repair.REPAIRED,
+    "retraining": retraining.TASK,
     "contexts": contexts.TASK,
     "before_after": Task(
         "backend.tasks.before_after:run_before_after",
@@ -121,8 +127,8 @@ TASKS: dict[str, Task] = {
 }
 
 PRELOAD: dict[str, tuple[str, ...]] = {
-    "quick": ("backend.bundle", "backend.map.project"),
-    "compute": ("backend.bundle", "backend.spotlight.find", "backend.spotlight.regions.find"),
+    "quick": ("backend.tasks", "backend.map.project"),
+    "compute": ("backend.tasks", "backend.spotlight.find", "backend.spotlight.regions.find"),
     "background": (),
 }
 """Modules that a warm worker of each lane imports before anybody asks."""

@@ -10,24 +10,7 @@ from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 
-NAMES = {"item": ("item", "item_id"), "user": ("user", "user_id")}
-"""Columns of the examples table that say what was rated, and who rated it."""
 AVERAGE, COUNT = "{} average", "{} ratings"
-
-
-def rated_by(bundle: Bundle) -> dict[str, str]:
-    """The columns ``item`` and ``user`` of a bundle of ratings, by what they mean; empty without both.
-
-    Ratings are the ``targets`` of a bundle.
-    """
-    columns = {name.lower(): name for name in bundle.attributes}
-    found = {
-        meaning: columns[one]
-        for meaning, names in NAMES.items()
-        for one in names[::-1]
-        if one in columns
-    }
-    return found if bundle.targets is not None and len(found) == len(NAMES) else {}
 
 
 def rating_columns(bundle: Bundle, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
@@ -48,24 +31,21 @@ def rating_columns(bundle: Bundle, rows: NDArray[np.int64]) -> dict[str, NDArray
     """
     found: dict[str, NDArray[Any]] = {}
     own = np.asarray(bundle.targets, float) if bundle.targets is not None else np.empty(0)
-    for meaning, column in rated_by(bundle).items():
-        values, whose = own, bundle.examples[column].astype(str).to_numpy()
-        if _in_training(bundle):
-            trained = pd.Series(bundle.train[column]).astype(str).to_numpy()
+    for meaning, column in bundle.rated_by().items():
+        values, whose = own, _named(bundle.examples[column])
+        if bundle.rated_in_training():
             values = np.concatenate([own, bundle.train["targets"]])
-            whose = np.concatenate([whose, trained])
+            whose = np.concatenate([whose, _named(pd.Series(bundle.train[column]))])
         codes, _ = pd.factorize(whose)
-        counts = np.bincount(codes)[codes[rows]] - 1
-        sums = np.bincount(codes, weights=values)[codes[rows]] - own[rows]
-        with np.errstate(invalid="ignore"):
-            average = np.where(counts > 0, sums / counts, np.nan)
-        found |= {AVERAGE.format(meaning): average, COUNT.format(meaning): counts}
+        known = codes >= 0
+        counts = np.bincount(codes[known], minlength=1)
+        sums = np.bincount(codes[known], weights=values[known], minlength=1)
+        mine = codes[rows]
+        others = np.where(mine < 0, 0, counts[mine] - 1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            average = np.where(others > 0, (sums[mine] - own[rows]) / others, np.nan)
+        found |= {AVERAGE.format(meaning): average, COUNT.format(meaning): others}
     return found
-
-
-def from_training(bundle: Bundle) -> bool:
-    """Whether the averages count ratings of the training set."""
-    return bool(rated_by(bundle)) and _in_training(bundle)
 
 
 def first_columns(bundle: Bundle) -> list[str]:
@@ -73,14 +53,16 @@ def first_columns(bundle: Bundle) -> list[str]:
 
     Prediction, rating and loss, the first two columns that describe what was rated, the averages.
     """
-    columns = rated_by(bundle)
+    columns = bundle.rated_by()
     if not columns:
         return []
     others = [name for name in bundle.attributes if name not in columns.values()][:2]
-    averages = [kind.format(meaning) for meaning in NAMES for kind in (AVERAGE, COUNT)]
+    averages = [kind.format(meaning) for meaning in columns for kind in (AVERAGE, COUNT)]
     return ["prediction", "target", "loss", *others, *averages]
 
 
-def _in_training(bundle: Bundle) -> bool:
-    wanted = ("targets", *rated_by(bundle).values())
-    return all(name in bundle.train for name in wanted)
+def _named(values: pd.Series) -> NDArray[np.object_]:
+    """Whom each row is about, as text; None where that is missing."""
+    text = values.astype(str).to_numpy(dtype=object)
+    text[(values.isna() | (text == "")).to_numpy()] = None
+    return text

@@ -121,7 +121,7 @@ def build(
         loss=squared_error,
         after_batch=lambda share: progress(0.95 * share, "Training on ratings."),
     )
-    own, answers = ask(network, pairs[train]), ask(network, pairs[test])
+    answers = ask(network, pairs[test])
     errors = answers.logits[:, 0] - stars[test]
     arrays = {
         "embeddings": answers.embeddings,
@@ -129,8 +129,6 @@ def build(
         "predictions": answers.logits[:, 0],
         "losses": errors**2,
         "train/targets": stars[train],
-        "train/losses": (own.logits[:, 0] - stars[train]) ** 2,
-        "train/embeddings": own.embeddings.astype(np.float16),
         "train/user": held.ratings["user_id"].to_numpy()[train].astype(np.int32),
         "train/item": held.ratings["movie_id"].to_numpy()[train].astype(np.int32),
     }

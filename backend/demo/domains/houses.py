@@ -94,16 +94,13 @@ def build(
         loss=squared_error,
         after_batch=lambda share: progress(0.95 * share, "Training on house prices."),
     )
-    own, answers = ask(network, inputs[train]), ask(network, inputs[test])
+    answers = ask(network, inputs[test])
     errors = answers.logits[:, 0] - values[test]
     arrays = {
         "embeddings": answers.embeddings,
         "targets": values[test],
         "predictions": answers.logits[:, 0],
         "losses": errors**2,
-        "train/embeddings": own.embeddings.astype(np.float16),
-        "train/targets": values[train],
-        "train/losses": (own.logits[:, 0] - values[train]) ** 2,
     }
     write_zip(Path(path), arrays, {"examples": examples_table(table, test)})
     progress(1.0, "Demo written.")

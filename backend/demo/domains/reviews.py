@@ -114,7 +114,11 @@ def build(
         "embeddings": answers.embeddings,
         **judged(answers.logits, truth[test], said, CLASSES, np.float32),
         "train/embeddings": own.embeddings.astype(np.float16),
-        **{f"train/{name}": values for name, values in fitted.items() if name != "classes"},
+        **{
+            f"train/{name}": values
+            for name, values in fitted.items()
+            if name not in ("classes", "losses")
+        },
     }
     write_zip(Path(path), arrays, {"examples": examples_table(table, test)})
     progress(1.0, "Demo written.")

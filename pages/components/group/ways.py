@@ -11,7 +11,6 @@ from backend.bundle import Bundle
 from backend.views import (
     MARGIN,
     first_columns,
-    from_training,
     is_tabular,
     member_table,
     rating_columns,
@@ -90,7 +89,9 @@ def show_table(bundle: Bundle, choice: Choice) -> list[str]:
 
 def rating_settings(bundle: Bundle) -> dict[str, Any]:
     """What the averages of items and users mean; nothing where there are no ratings."""
-    among = "held-out and training ratings" if from_training(bundle) else "ratings of this bundle"
+    among = (
+        "held-out and training ratings" if bundle.rated_in_training() else "ratings of this bundle"
+    )
     return {
         name: st.column_config.NumberColumn(
             format="localized" if name.endswith("ratings") else "%.2f",

@@ -12,7 +12,7 @@ from backend.core.errors import BackendError
 from backend.demo import demo_path
 from backend.store.authors import LOCAL, Author, key_of
 from pages.components.door import identity
-from pages.components.shared import keys, link, services, text, trouble, waiting
+from pages.components.shared import keys, link, services, text, tour, trouble, waiting
 
 MAIN_LAYER = "Layer: embeddings"
 """What the page calls the embeddings that a bundle was given under that name."""
@@ -79,6 +79,7 @@ def _chosen_bundle() -> Bundle | None:
         with person.popover(_author_label(), icon=":material/person:", width="stretch"):
             _show_person()
     trouble.show_trouble(bundle.digest)
+    tour.show_tour(bundle, who())
     return bundle
 
 

@@ -15,7 +15,6 @@ from backend.views import (
     MARGIN,
     ClassChance,
     first_columns,
-    from_training,
     likely_classes,
     member_table,
     rows_by_tag,
@@ -89,6 +88,11 @@ def test_the_share_of_lower_losses(tmp_path: Path) -> None:
             [2, 2, 1, 0],
         ),
         ({"targets": [1.0, 3.0]}, [2.0, 5.0, np.nan, np.nan], [1, 1, 0, 0]),  # of whom is not said
+        (
+            {"targets": ["x", "y"], "item": ["a", "a"], "user": ["x", "x"]},
+            [2, 5, np.nan, np.nan],
+            [1, 1, 0, 0],
+        ),
     ],
 )
 def test_ratings_have_averages_of_all_others_worked_by_hand(
@@ -97,7 +101,7 @@ def test_ratings_have_averages_of_all_others_worked_by_hand(
     examples = {
         "film": ["A", "A", "B", "C"],
         "item": ["a", "a", "b", "c"],
-        "user": ["x", "y", "x", "x"],
+        "user": ["x", "y", "x", ""],
     }
     bundle = read_bundle(
         write_bundle(
@@ -112,8 +116,10 @@ def test_ratings_have_averages_of_all_others_worked_by_hand(
     frame = member_table(bundle, chosen(bundle, 0, 1, 2, 3), TAGS)
     np.testing.assert_allclose(frame["item average"], average)
     assert frame["item ratings"].tolist() == count
-    assert frame["user ratings"].tolist()[1] == (1 if "user" in train else 0)  # nobody but itself
+    counted = bundle.rated_in_training()
+    assert frame["user ratings"].tolist() == ([2, 1, 2, 0] if counted else [1, 0, 1, 0])
+    assert np.isnan(frame["user average"].iloc[3])  # who rated it is not said
     np.testing.assert_allclose(frame["target"], [5.0, 2.0, 4.0, 1.0])
     assert first_columns(bundle)[:4] == ["prediction", "target", "loss", "film"]
-    assert from_training(bundle) == ("user" in train)
+    assert ("train/targets" in bundle.unused()) == bool(train and not counted)
     assert {*first_columns(bundle)} <= {*frame.columns}

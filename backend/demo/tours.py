@@ -1,0 +1,144 @@
+"""Four steps through each demo: where to look, and what is to be seen there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a tour.
+
+    Attributes
+    ----------
+    page : str
+        The page it is about, by the name of its file: ``"spotlights"``.
+    text : str
+        What to look at there.
+    shows : dict of {parameter: value}
+        What its address says beside the bundle, such as the open tab.
+    """
+
+    page: str
+    text: str
+    shows: Mapping[str, str] = field(default_factory=dict)
+
+
+REVIEWS = (
+    Step(
+        "spotlights",
+        "Every point is a review that was held out. The list names groups on which the network fails "
+        "together; the numbers beside a name come from reviews that had no part in finding it.",
+    ),
+    Step(
+        "spotlights",
+        "The words of all groups side by side, ten of each, as the paper prints them: what do these "
+        "reviews say more often than others? Grey words may be chance.",
+        {"view": "Words", "words": "All groups"},
+    ),
+    Step(
+        "hardest",
+        "The reviews of highest loss. Read a few: some contradict their own verdict, and stars of 3 "
+        "go both ways. Such labels no network can get right.",
+    ),
+    Step(
+        "subgroups",
+        "Error by stars, department and age, with intervals. The network never saw the stars; reviews "
+        "of three and four are where it pays for that, ages hardly differ.",
+    ),
+)
+FILMS = (
+    Step(
+        "spotlights",
+        "Ratings that were held out, placed by the last hidden layer of the recommender. Squared error "
+        "is the loss; whether a group is real is said below its name, and here chance is a candidate.",
+    ),
+    Step(
+        "spotlights",
+        "The members as the paper's table: prediction, rating, loss, film and genre, the average of the "
+        "film and of the user with the number of ratings behind each, never counting the row itself.",
+        {"view": "Table"},
+    ),
+    Step(
+        "hardest",
+        "The worst predictions: mostly a loved film rated 1. The averages show why it was expected "
+        "otherwise.",
+        {"view": "Table"},
+    ),
+    Step(
+        "spotlights",
+        "Which columns set a group apart: genre, year, gender, age and occupation of who rated.",
+        {"view": "Columns"},
+    ),
+)
+HOUSES = (
+    Step(
+        "spotlights",
+        "Blocks of houses that were held out. The loss is a squared error, in units of 100,000 dollars "
+        "squared; regions are named by what their blocks share.",
+    ),
+    Step(
+        "spotlights",
+        "Members with target and prediction as numbers. Values of 5.00001 are cut off: the census counted "
+        "no house above 500,000 dollars.",
+        {"view": "Table"},
+    ),
+    Step(
+        "hardest",
+        "The largest errors: how many of them are blocks whose value is cut off? Accuracy there is not "
+        "for the network to gain.",
+        {"view": "Columns"},
+    ),
+    Step(
+        "spotlights",
+        "Does a region survive on blocks that nobody searched? Intervals and p-values of each candidate.",
+        {"view": "Is it real?"},
+    ),
+)
+EMOJI = (
+    Step(
+        "subgroups",
+        "Trained on yellow drawings, asked the same emoji in five skin tones: error by tone and style, "
+        "with intervals and small groups marked.",
+    ),
+    Step(
+        "subgroups",
+        "Counterfactual pairs: two tones of one emoji differ in colour and nothing else. How often does "
+        "the answer change with the tone?",
+        {"audit_part": "Pairs"},
+    ),
+    Step(
+        "spotlights",
+        "Regions found without knowing the tones. Does a name speak of a tone all the same?",
+    ),
+    Step(
+        "training_data",
+        "The yellow drawings it was trained on, and which of them pull most towards a wrong answer.",
+    ),
+)
+FLIPPED = (
+    Step(
+        "hardest",
+        "A fifth of these labels are wrong, and the network was trained on them. Highest loss first: how "
+        "many of the first tiles are called what they are?",
+    ),
+    Step(
+        "hardest",
+        "Confidence over training, by what is known: choose given label as what is known of them. Below "
+        "it, how well low confidence finds the wrong labels, epoch by epoch, beside chance.",
+        {"part_of_hardest": "Two long tails"},
+    ),
+    Step(
+        "hardest",
+        "Errors by tenth of the score. Take VoG as the score: the gradient of a wrong label's logit "
+        "varies less, so high VoG does not find wrong labels here.",
+        {"part_of_hardest": "Errors by score", "score": "vog"},
+    ),
+    Step(
+        "spotlights",
+        "Regions of this bundle gather wrong labels of one class. What is wrong with the data looks like "
+        "a failure of the model: the column given label tells them apart.",
+        {"view": "Columns"},
+    ),
+)

@@ -12,7 +12,7 @@ from backend.views.example import ClassChance, likely_classes, share_below
 from backend.views.links import MAX_INLINE, decode, encode
 from backend.views.members import MARGIN, member_table, rows_by_tag
 from backend.views.pair import pair_effects, pair_table
-from backend.views.ratings import first_columns, from_training, rating_columns
+from backend.views.ratings import first_columns, rating_columns
 from backend.views.resolve import Looked, Scene, resolve
 from backend.views.state import Drawn, Filter, Ids, Query, SelectionStep, View, ViewError
 
@@ -37,7 +37,6 @@ __all__ = [
     "decode",
     "encode",
     "first_columns",
-    "from_training",
     "is_tabular",
     "likely_classes",
     "member_table",

@@ -1,6 +1,5 @@
 """The Bundles page offers the demos that are on this machine, and says how to make the others."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +8,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle, list_bundles
-from backend.demo import demo_path
+from backend.demo import DEMOS
 from pages.components.shared import services, text
 from tests.bundles import npz
-
-APP = Path(__file__).parents[3] / "app.py"
+from tests.pages.running import APP, ended
 
 
 @pytest.fixture
@@ -37,24 +35,17 @@ def test_demos_open_with_one_click_and_stay_where_they_are(
 ) -> None:
     import_bundle(small_bundle(tmp_path / "open.npz", 0.0))
     shipped = small_bundle(tmp_path / "demo.npz", 9.0)
-    places = {
-        "compression": shipped,
-        "fashion": tmp_path / "none.zip",
-        "adult": demo_path("adult"),
-        "marked": demo_path("marked"),
-    }
+    places = dict.fromkeys(DEMOS, tmp_path / "none.zip") | {"compression": shipped}
     for place in ("pages.components.shared.frame", "backend.demo"):  # in this order: one takes it
         monkeypatch.setattr(f"{place}.demo_path", places.__getitem__)  # from the other for good
-    at = AppTest.from_file(APP, default_timeout=60).run()
+    at = AppTest.from_file(APP, default_timeout=60)
     at.switch_page("pages/bundles.py").run()
     assert [button.label for button in at.button if button.label.startswith("Open ")] == [
         "Open compression"
     ]
-    assert "python -m backend demo adult" in "".join(str(caption.value) for caption in at.caption)
+    assert at.button(key="demo_adult").label == "Make adult"
     at.button(key="demo_compression").click().run()
-    deadline = time.monotonic() + 400
-    while at.get("progress") and time.monotonic() < deadline:
-        at.run()
+    ended(at)
     assert [info.name for info in list_bundles()].count("fashion-mnist compression") == 1
     assert shipped.is_file()
     assert text.plain("fashion-mnist compression") in [header.value for header in at.subheader]

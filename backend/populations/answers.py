@@ -25,6 +25,7 @@ from backend.populations.audit import (
     rate_intervals,
     target_audit,
 )
+from backend.populations.cells import level_order
 from backend.populations.class_change import class_change
 from backend.populations.compare import compare_populations
 from backend.populations.disaggregate import disaggregate
@@ -264,7 +265,7 @@ def _groups(data: Evaluation, options: Mapping[str, Any]) -> dict[str, NDArray[n
         texts = pd.Series(values, dtype=object)
         texts = texts.mask(texts.isna() | (texts == ""), "unknown").astype(str)
         codes, levels = pd.factorize(texts)
-        for level in np.argsort(levels.astype(str), kind="stable"):
+        for level in level_order(levels):
             groups[f"{name}={levels[level]}"] = codes == level
     for name, rows in options["tags"].items():
         held = np.zeros(len(data.losses), dtype=bool)

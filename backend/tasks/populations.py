@@ -186,7 +186,7 @@ def _check_populations(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.populations:run_populations",
-    version=4,
+    version=5,
     defaults={"what": "compare", "options": {}},
     check=_check_populations,
 )

@@ -115,8 +115,8 @@ def _values(here: NDArray[Any], there: NDArray[Any]) -> dict[str, Any] | None:
     value = names[most]
     return {
         "distance": float(np.abs(gaps).sum() / 2),
-        "here": f"{value}: {shares[0, most]:.1%}",
-        "elsewhere": f"{value}: {shares[1, most]:.1%}",
+        "here": f"{value}: {100 * shares[0, most]:.1f} %",
+        "elsewhere": f"{value}: {100 * shares[1, most]:.1f} %",
         "p": _homogeneity(counts),
     }
 

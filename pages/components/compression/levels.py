@@ -76,7 +76,7 @@ def level_figure(table: pd.DataFrame, measure: str, scale: float) -> go.Figure:
         value, low, high = (scale * line[name].to_numpy(float) for name in ("value", "low", "high"))
         colour = palette.region_hue(place)
         figure.add_scatter(
-            x=line["level"], y=value, mode="lines+markers",
+            x=line["level"], y=value, mode="lines+markers", cliponaxis=False,
             line={"color": colour}, marker={"size": 9},
             error_y=charts.error_bars(value, low, high, colour=colour),
             customdata=[text.chart(name) for name in line["population"]],

@@ -58,6 +58,7 @@ def show(
             axis=0,
         ),
         width="stretch",
+        placeholder=text.DASH,
         lazy=False,
         key=f"words_beside_{key}",
     )

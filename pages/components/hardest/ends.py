@@ -42,6 +42,7 @@ def show_ends(
     if not len(ends[0]):
         st.info("No example of this class passes the filters.", icon=":material/info:")
         return
+    acts = st.container(horizontal=True, vertical_alignment="center", key="group_acts")
     picked: list[str] = []
     for place, rows, word in zip(st.columns(2), ends, ("lowest", "highest"), strict=True):
         end = "easiest" if (word == "lowest") else "hardest"
@@ -53,11 +54,11 @@ def show_ends(
             )  # fmt: skip
             group = sharp_group(f"{end}, {chosen}", rows, bundle.losses)
             picked += gallery.show_gallery(bundle, group, key=f"gallery_{end}")
-    with bar:
+    with acts:
         choice = Choice(
             "ends",
             f"hardest of {chosen}",
             sharp_group("hardest", ends[1], bundle.losses),
             {"kind": "hardest", "score": ranked.score.name, "class": chosen, "most": PER_CLASS},
         )
-        tagging.show_bar(bundle, choice, picked)
+        tagging.show_bar(bundle, choice, picked, end=bar)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.difficulty import LongTails
 from pages.components.group import judging, tagging
-from pages.components.shared import frame, palette, services, text, twin
+from pages.components.shared import charts, frame, palette, services, text, twin
 
 MEANINGS = {
     "noisy": "Mislabelled, badly corrupted, or several objects: one label cannot be right.",
@@ -74,12 +74,11 @@ def show_curve(bundle: Bundle, tails: LongTails, row: int) -> None:
             line={"color": palette.region_hue(place)},
             hovertemplate=f"{text.chart(variant)}<br>epoch %{{x}}: %{{y:.3f}}<extra></extra>",
         )  # fmt: skip
-    ink = {"color": palette.text_colour()}
     figure.update_layout(
         height=130, margin={"l": 0, "r": 0, "t": 4, "b": 0}, showlegend=False,
-        xaxis={"title": "epoch", "tickfont": ink, "title_font": ink},
-        yaxis={"title": "confidence", "range": [0, 1.02], "tickfont": ink, "title_font": ink},
+        xaxis={"title": "epoch"}, yaxis={"title": "confidence", "range": [0, 1.02]},
     )  # fmt: skip
+    charts.ink(figure)
     st.plotly_chart(
         figure, key="tails_curve", config={"displaylogo": False, "displayModeBar": False},
         alt="Confidence in the label of this example per epoch.",

@@ -21,7 +21,17 @@ from backend.scores import (
     missing_scores,
     score_values,
 )
-from pages.components.shared import keys, link, palette, services, tables, text, twin, waiting
+from pages.components.shared import (
+    charts,
+    keys,
+    link,
+    palette,
+    services,
+    tables,
+    text,
+    twin,
+    waiting,
+)
 from pages.components.shared.choice import Choice
 
 BARS = 80
@@ -140,8 +150,9 @@ def show_spread(bundle: Bundle, ranked: RankedBy, rows: NDArray[np.int64]) -> No
         margin={"l": 0, "r": 0, "t": 10, "b": 0},
         bargap=0,
         xaxis={"title": text.chart(ranked.score.title)},
-        yaxis={"title": "examples, log scale", "type": "log"},
+        yaxis={"title": "examples, log scale", "type": "log", "dtick": 1},
     )
+    charts.ink(figure)
     st.plotly_chart(
         figure,
         config={"displaylogo": False},

@@ -199,6 +199,7 @@ def show_axes(bundle: Bundle, tails: LongTails, rows: FollowedRows, looked: Look
     figure = axes_figure(tails, axes, looked.selected if selects else np.empty(0, np.int64))
     key = f"{AXES}_{bundle.digest[:8]}_{rows.name}"
     with st.container(key="tails_axes_chart"):
+        charts.ink(figure)
         st.plotly_chart(
             figure, key=key, config={"displaylogo": False},
             on_select=(lambda: _drawn(bundle, key, axes)) if selects else "ignore",

@@ -45,7 +45,7 @@ def show_deciles(ranked: RankedBy, worth: ScoreWorth) -> None:
     at = np.arange(len(table))
     figure = go.Figure(
         go.Scatter(
-            x=at, y=value, mode="markers",
+            x=at, y=value, mode="markers", cliponaxis=False,
             marker={"size": 11, "color": palette.accent()},
             error_y=charts.error_bars(value, low, high),
             customdata=table["n"],

@@ -27,7 +27,7 @@ from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import RUNNING, follow, show_progress
 from pages.components.view import selection
 
-HEIGHT = 352
+HEIGHT = 424
 METHODS = ("PCA", "UMAP")
 SELECTED, FILTERED_OUT = np.uint8(1), np.uint8(2)
 """Bits of an example's state."""

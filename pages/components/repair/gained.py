@@ -107,8 +107,8 @@ def show_sweep(result: Entry, strength: float, counts: str) -> None:
     before = table[(table["arm"] == BEFORE) & (table["part"] == GROUP)]["accuracy"]
     for value in before:
         figure.add_hline(y=value, line={"dash": "dash", "color": palette.text_colour(), "width": 1})
-        note = {"x": 1, "xref": "paper", "xanchor": "right", "y": value, "yanchor": "top"}
-        charts.write_notes(figure, [{**note, "text": "the group, before"}])
+        note = {"x": 1, "xref": "paper", "xanchor": "left", "y": value, "align": "left"}
+        charts.write_notes(figure, [{**note, "text": "the group,<br>before"}])
     figure.update_layout(
         xaxis={"title": "how much the group's mean loss counts", "type": "category"},
         yaxis={"title": "right", "tickformat": ".0%"},
@@ -119,6 +119,7 @@ def show_sweep(result: Entry, strength: float, counts: str) -> None:
         key="repair_sweep",
         alt=f"Share right of the group and of the others over strengths; chosen: {strength:g}.",
         height=HEIGHT,
+        margin={"r": 70},
         config=charts.percent_columns("right", "low", "high"),
     )
     told = [text.plain(name, limit=120) for name in names]

@@ -52,12 +52,8 @@ def show_chart(
         showlegend=False,
         hoverlabel={"align": "left"},
         dragmode=False,
-        font={"color": palette.text_colour()},
     )
-    # The theme's own grey is too faint for small text.
-    ink = {"color": palette.text_colour()}
-    figure.update_xaxes(tickfont=ink, title_font=ink)
-    figure.update_yaxes(tickfont=ink, title_font=ink)
+    ink(figure)
     chosen: dict[str, Any] = {}
     if on_select is not None:
         chosen = {"on_select": on_select, "selection_mode": "points"}
@@ -72,6 +68,14 @@ def show_chart(
         with st.popover("Table", icon=":material/table:", type="tertiary"):
             show_table(table, key=f"{key}_table", config=config)
         _tools(key=f"{key}_tools", data={"chart": key, "name": key.replace("_", "-")})
+
+
+def ink(figure: go.Figure) -> None:
+    """Words and numbers of a figure in the colour of text: the theme's grey is too faint for them."""
+    ink = {"color": palette.text_colour()}
+    figure.update_layout(font=ink, legend_font=ink)
+    figure.update_xaxes(tickfont=ink, title_font=ink)
+    figure.update_yaxes(tickfont=ink, title_font=ink)
 
 
 def show_table(

@@ -87,6 +87,7 @@ def ratio_table(
     event = st.dataframe(
         shown[order],
         hide_index=True,
+        placeholder=text.DASH,
         key=key,
         on_select="rerun",
         selection_mode="single-row",
@@ -169,6 +170,7 @@ def summary_table(table: pd.DataFrame, *, key: str, base: str) -> None:
     st.dataframe(
         shown[order],
         hide_index=True,
+        placeholder=text.DASH,
         key=key,
         column_config={
             "column": st.column_config.TextColumn("number", width="small"),

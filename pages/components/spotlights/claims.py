@@ -16,7 +16,7 @@ from backend.core.groups import SMALL
 from backend.tasks.regions import count_shown
 from backend.tasks.results import fewer_listed
 from backend.tasks.sampled import found_again
-from pages.components.shared import keys, link, palette, text
+from pages.components.shared import charts, keys, link, palette, text
 from pages.components.shared.choice import Choice, sampled_key
 from pages.components.spotlights import overlap
 
@@ -172,18 +172,30 @@ def show_claims(choices: Sequence[Choice], meta: Facts) -> None:
     st.dataframe(
         table,
         hide_index=True,
+        placeholder=text.DASH,
         lazy=False,
-        column_config={
-            name: st.column_config.NumberColumn(format="%.3g", help=words)
-            for name, words in wording.MEANS.items()
-            if name in table
-        },
+        column_config=_columns(table),
     )
     notes = " ".join(text.plain(note, limit=300) for note in meta["notes"])
     st.caption(
         f"{text.counted(int(meta['n_candidates']), 'candidate')} compared; "
         f"{text.counted(int(meta['n_aside']), 'example')} kept aside. {notes}"
     )
+
+
+def _columns(table: pd.DataFrame) -> dict[str, Any]:
+    """How the columns are written, and what they mean: rates in percent, counts whole."""
+    rates = [wording.ERROR, wording.ERROR_OTHERS, wording.ERROR_LABEL, wording.EXPLAINED]
+    if wording.ERROR in table:
+        rates += ["low", "high"]
+    formats = dict.fromkeys((wording.MEMBERS, wording.KEPT_ASIDE), "localized")
+    formats |= dict.fromkeys(rates, "percent")
+    return {
+        name: st.column_config.NumberColumn(
+            format=formats.get(name, "%.3g"), help=wording.MEANS.get(name)
+        )
+        for name in table.columns.drop(["region", "looked for", "verdict"])
+    }
 
 
 def _row(choice: Choice, region: Facts, effect: Effect) -> dict[str, Any]:
@@ -265,6 +277,7 @@ def _chart(choices: Sequence[Choice], effects: Sequence[Effect], real: Sequence[
             "autorange": "reversed",
         },
     )
+    charts.ink(figure)
     st.plotly_chart(
         figure,
         config={"displaylogo": False},

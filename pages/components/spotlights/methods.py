@@ -33,7 +33,7 @@ from backend.tasks.methods import (
     named_rows,
 )
 from pages.components.gallery import gallery
-from pages.components.shared import keys, link, palette, services, text, twin
+from pages.components.shared import charts, keys, link, palette, services, text, twin
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import RUNNING, show_progress
 from pages.components.spotlights import agreement
@@ -194,6 +194,7 @@ def show_parts(found: list[Mapping[str, Any]]) -> None:
     st.dataframe(
         pd.DataFrame(rows, columns=["method", "group", wording.MEMBERS]),
         hide_index=True,
+        placeholder=text.DASH,
         column_config={
             wording.MEMBERS: st.column_config.NumberColumn(
                 format="localized", help=wording.MEANS[wording.MEMBERS]
@@ -214,6 +215,7 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> int | None:
         # Numbers, so that they sort as such; p in the words that lists of regions have.
         shown.style.format({wording.P: wording.p_value, wording.MULTIPLE: wording.times}),
         hide_index=True,
+        placeholder=text.DASH,
         height=min(35 * (len(shown) + 1) + 3, 460),
         on_select="rerun",
         selection_mode="single-row",
@@ -362,6 +364,7 @@ def show_overlap(table: pd.DataFrame, overlap: NDArray[Any]) -> None:
             "showgrid": False,
         },
     )
+    charts.ink(figure)
     st.plotly_chart(
         figure, key="overlap_chart", config={"displaylogo": False}, alt="Overlap of groups."
     )

@@ -28,8 +28,11 @@ def show(choices: Sequence[Choice]) -> None:
     table = pd.DataFrame(100 * apart, columns=numbers)
     table.insert(0, "region", [_name(region) for region in regions])
     st.dataframe(
-        table.style.map(_shade, subset=numbers).format("{:.0f} %", subset=numbers, na_rep="-"),
+        table.style.map(_shade, subset=numbers).format(
+            "{:.0f} %", subset=numbers, na_rep=text.DASH
+        ),
         hide_index=True,
+        placeholder=text.DASH,
         width="stretch",
         column_config={
             number: st.column_config.Column(number, width="small", help="Share of the row's region")
@@ -42,7 +45,7 @@ def show(choices: Sequence[Choice]) -> None:
     else:
         st.caption(
             f"Of the members of the region in a row, the share that the region in a column holds "
-            f"too. Most shared: {most.share:.0%} of region {numbers[most.group]} is in region "
+            f"too. Most shared: {text.percent(most.share, digits=0)} of region {numbers[most.group]} is in region "
             f"{numbers[most.holder]}."
         )
 

@@ -16,7 +16,7 @@ from backend.core import wording
 from backend.core.groups import SMALL
 from backend.jobs import Job
 from backend.tasks import default_options
-from pages.components.shared import palette, services, text, twin
+from pages.components.shared import charts, palette, services, text, twin
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import RUNNING, show_progress
 from pages.components.spotlights import overlap
@@ -228,6 +228,7 @@ def _show_chart(
         showlegend=False,
         dragmode=False,
     )
+    charts.ink(figure)
     st.plotly_chart(
         figure,
         key=f"trust_{choice.key}",
@@ -254,6 +255,7 @@ def show_numbers(pairs: list[tuple[Choice, Mapping[str, Any]]]) -> None:
     st.dataframe(
         pd.DataFrame([_row(choice, region) for choice, region in pairs]),
         hide_index=True,
+        placeholder=text.DASH,
         column_config={
             name: st.column_config.NumberColumn(format="%.3g", help=words)
             for name, words in COLUMNS.items()

@@ -118,7 +118,7 @@ def worst_figure(head: pd.DataFrame, table: pd.DataFrame, asked: Asked) -> go.Fi
         },
         yaxis=charts.rows_axis(
             [f"{name} · n {text.count(int(n))}{' †' if tiny else ''}"
-             for name, n, tiny in zip(head["group"], counts, small, strict=True)], limit=46,
+             for name, n, tiny in zip(head["group"], counts, small, strict=True)], limit=64,
         ),
         clickmode="event+select",
     )  # fmt: skip

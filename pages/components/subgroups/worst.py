@@ -81,7 +81,7 @@ def show_groups(groups: pd.DataFrame) -> None:
     ]
     figure.update_layout(
         xaxis={"title": "accuracy, %", "range": [-2, 102], "zeroline": False},
-        yaxis=charts.rows_axis(names, limit=46),
+        yaxis=charts.rows_axis(names, limit=64),
     )
     charts.show_chart(
         figure, groups, key="worst_groups", height=64 + charts.ROW_HEIGHT * len(head),

@@ -128,7 +128,7 @@ def show_scores(scores: NDArray[np.float64]) -> None:
         barmode="stack",
         bargap=0,
         xaxis={"title": "score"},
-        yaxis={"title": "training examples, log scale", "type": "log"},
+        yaxis={"title": "training examples, log scale", "type": "log", "dtick": 1},
     )
     n = int(parts["harm"].nonzero()[0].size)
     charts.show_chart(

@@ -19,6 +19,7 @@ from backend.tasks.removal import (
 )
 from pages.components.shared import charts, keys, text
 from pages.components.training_data.questions import TrainingQuestion
+from pages.components.training_data.searching import NUMBER, show_search
 
 WAYS = {
     "sign": "All that harm",
@@ -26,8 +27,8 @@ WAYS = {
     "subpopulations": "Whole subpopulations",
 }
 WAYS_HELP = (
-    "All that harm: every score below 0, as D3M does. The most harmful: as many as you say, to be "
-    "searched for on validation. Whole subpopulations: all training examples of a label and value."
+    "All that harm: every score below 0, as D3M does. The most harmful: as many as you say, or as "
+    "a search on half of the examples finds best. Whole subpopulations: all training examples of a label and value."
 )
 
 
@@ -38,6 +39,8 @@ def show_removal(
     rule = _rule(training, result, column)
     if rule is None:
         return
+    if rule.kind == "number" and training.label_codes is not None:
+        show_search(bundle, asked)
     try:
         removal = removal_by(training, result["scores"], rule)
     except BackendError as error:
@@ -60,9 +63,9 @@ def show_removal(
     files = removal_files(bundle, result["scores"], dict(asked.options), rule)
     with st.container(horizontal=True):
         for name, label, icon in (
-            (REMOVED, "Remove list", ":material/playlist_remove:"),
-            (KEPT, "Keep list", ":material/playlist_add_check:"),
-            (MANIFEST, "Manifest", ":material/receipt_long:"),
+            (REMOVED, "Download what to leave out", ":material/playlist_remove:"),
+            (KEPT, "Download what to keep", ":material/playlist_add_check:"),
+            (MANIFEST, "Download manifest", ":material/receipt_long:"),
         ):
             st.download_button(
                 label,
@@ -90,7 +93,7 @@ def _rule(training: Training, result: Entry, column: str) -> RemovalRule | None:
         most = max(1, training.n - 1)
         usual = min(most, max(1, training.n // 20))
         number = st.number_input(
-            "How many", 1, most, usual, key="training_number", width=160, persist_state="session"
+            "How many", 1, most, usual, key=NUMBER, width=160, persist_state="session"
         )
         return RemovalRule("number", number=int(number))
     if way != "subpopulations":

@@ -12,7 +12,7 @@ from backend.bundle import Bundle
 from backend.rules import columns_of
 from backend.rules.write import range_rule
 from backend.views import Looked, Query, brushed_range, column_bars, confusion_table, pair_rule
-from pages.components.shared import keys, palette, text, twin
+from pages.components.shared import charts, keys, palette, text, twin
 from pages.components.view import selection
 
 MAX_CLASSES = 24
@@ -83,7 +83,7 @@ def _histogram(bundle: Bundle, looked: Looked, column: str) -> None:
         showlegend=len(layers) > 1,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         xaxis={"title": {"text": text.chart(text.shorten(column, 60))}},
-        yaxis={"title": {"text": "examples, log scale"}, "type": "log"},
+        yaxis={"title": {"text": "examples, log scale"}, "type": "log", "dtick": 1},
     )
     name = f"brush_{bundle.digest[:8]}_{column}"
 
@@ -93,6 +93,7 @@ def _histogram(bundle: Bundle, looked: Looked, column: str) -> None:
             low, high = brushed_range(*map(float, boxes[0]["x"]))
             _narrow(bundle, Query(range_rule(column, low, high)))
 
+    charts.ink(figure)
     st.plotly_chart(
         figure,
         key=name,
@@ -182,6 +183,7 @@ def _matrix(bundle: Bundle, table: pd.DataFrame, names: list[str]) -> None:
             label, prediction = points[0]["customdata"][:2]
             _narrow(bundle, Query(pair_rule(str(label), str(prediction))))
 
+    charts.ink(figure)
     st.plotly_chart(
         figure,
         key=name,
@@ -211,6 +213,7 @@ def _pairs(bundle: Bundle, table: pd.DataFrame) -> None:
     st.dataframe(
         shown,
         hide_index=True,
+        placeholder=text.DASH,
         key=name,
         on_select=marked,
         selection_mode="single-row",

@@ -44,6 +44,7 @@ def show_differs(bundle: Bundle, choice: Choice, looked: Looked) -> None:
     st.dataframe(
         table,
         hide_index=True,
+        placeholder=text.DASH,
         lazy=False,
         column_order=[
             "column", "distance", "here", "elsewhere", "p_adjusted", "n", "n_rest",
@@ -55,8 +56,10 @@ def show_differs(bundle: Bundle, choice: Choice, looked: Looked) -> None:
             "here": st.column_config.TextColumn("in the group", help="Mean, or the value whose share differs most."),
             "elsewhere": st.column_config.TextColumn("in the others"),
             "p_adjusted": st.column_config.NumberColumn("p adjusted", format="%.3g"),
-            "n": st.column_config.NumberColumn("n in the group", help="Examples with a value."),
-            "n_rest": st.column_config.NumberColumn("n in the others"),
+            "n": st.column_config.NumberColumn(
+                "n in the group", format="localized", help="Examples with a value."
+            ),
+            "n_rest": st.column_config.NumberColumn("n in the others", format="localized"),
         },
     )  # fmt: skip
 

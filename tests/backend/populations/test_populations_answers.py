@@ -104,3 +104,12 @@ def test_unknown_questions_and_populations_are_refused():
         answer(
             "classes", evaluation(), {"baseline": "baseline", "compressed": "x"}, ignore_progress
         )
+
+
+def test_tests_of_a_number_stand_in_its_order():
+    width = np.array(["10–20", "5–10", "0.5–5", "unknown"], dtype=object)[np.arange(200) % 4]
+    given = evaluation(attributes={"width": width})
+    options = {"population": "pruned", "attributes": ["width"], "tags": {}, "min_n": 1}
+    assert list(answer("tests", given, options).tables["metrics"])[1:] == [
+        "width=0.5–5", "width=5–10", "width=10–20", "width=unknown",
+    ]  # fmt: skip

@@ -22,6 +22,7 @@ from pages.components.training_data.groups import (
 from pages.components.training_data.harm import show_ends, show_scores
 from pages.components.training_data.questions import TrainingQuestion, choose_question
 from pages.components.training_data.removal import show_removal
+from pages.components.training_data.retraining import show_retraining
 
 NEEDS = (
     "This bundle says nothing of the examples its model was trained on. It needs `train/embeddings` and "
@@ -74,6 +75,7 @@ def show_found(bundle: Bundle, training: Training, result: Entry, asked: Trainin
         "Subpopulations": lambda: subpopulations_tab(training, result),
         "Removal": lambda: show_removal(bundle, training, result, asked, chosen_split(training)),
         "Groups": lambda: show_groups(result),
+        "Retraining": lambda: show_retraining(bundle),
     }
     if asked.kind == "pseudo":
         parts = {

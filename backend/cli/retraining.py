@@ -15,7 +15,7 @@ from backend.core.plural import counted
 from backend.core.progress import share_of
 from backend.core.wording import DASH, percent, percent_range
 from backend.retraining.recipes import RECIPES, SEEDS
-from backend.retraining.stored import TABLE, RetrainingResult, records, results_folder
+from backend.retraining.stored import TABLE, RetrainingResult, records
 
 
 def add_options(command: ArgumentParser) -> None:
@@ -62,6 +62,7 @@ def retrain(options: Namespace) -> Report:
     """Train by recipes and seeds, and print how the worst group fares."""
     from backend.retraining.bundles import check_same, keep_bundles
     from backend.retraining.factory import problem_of
+    from backend.retraining.harness import place_of
     from backend.retraining.harness import retrain as run
 
     if options.bundle is None and options.out is None:
@@ -75,7 +76,7 @@ def retrain(options: Namespace) -> Report:
         check_same(bundle, problem)
     digest = "" if bundle is None else bundle.digest
     folder = (
-        results_folder(digest, problem.name, options.home)
+        place_of(problem, digest, candidates=options.remove, home=options.home)
         if options.out is None
         else Path(options.out)
     )

@@ -71,9 +71,10 @@ def keep_bundles(
     """Import a bundle for each finished recipe, and a second plain one as the control.
 
     Each has the examples, labels, columns and pictures of ``bundle``; predictions, probabilities,
-    losses and embeddings are of the first seed's network (the control: the next seed's), ``made_from`` says
-    of which bundle and how, and the column ``retraining part`` which half of the examples had no part
-    in any choice. What belongs to the old network alone is left out.
+    losses and embeddings are of the first seed's network (the control: the next seed's), populations
+    ``before`` and ``retrained`` hold both networks' answers, ``made_from`` says of which bundle and how, and
+    the column ``retraining part`` which half of the examples had no part in any choice. What belongs to
+    the old network alone is left out.
 
     Raises
     ------
@@ -109,6 +110,12 @@ def keep_bundles(
             "classes": tuple(names.tolist()),
             "made_from": np.array([bundle.digest, how]),
         }
+        if bundle.prediction_names is not None:
+            after = names[log_p.argmax(1)]
+            fields["populations"] = {
+                "before": bundle.prediction_names.astype(np.str_)[None],
+                "retrained": after[None],
+            }
         with tempfile.TemporaryDirectory() as scratch:
             path = write_bundle(Path(scratch) / "retrained.zip", **fields)
             kept.append(

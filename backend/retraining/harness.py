@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from backend.cache import Entry
+from backend.core.content import content_key
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress, share_of
 from backend.retraining.measure import group_accuracies, measured
@@ -17,7 +19,7 @@ from backend.retraining.problem import Checked, RetrainingProblem, checked
 from backend.retraining.recipes import BASE, MOST_SEEDS, RECIPES, SEEDS, VERSION, chosen_recipes
 from backend.retraining.situation import REPORT, VALIDATION, Base, Setting, Situation, halves
 from backend.retraining.steering import NEEDS
-from backend.retraining.stored import RetrainingResult, Shelf
+from backend.retraining.stored import RetrainingResult, Shelf, results_folder
 from backend.retraining.training import Course, Floats, Said, ask, train
 
 SHARES = (0.025, 0.05, 0.1, 0.2, 0.4, 0.6)
@@ -89,7 +91,7 @@ def retrain(
     parts = halves(ready, 0)
     facts = {
         "name": problem.name,
-        "key": f"{ready.key}-{'-'.join(map(str, tried))}",
+        "key": _key(ready, tried),
         "made_from": made_from,
         "n_train": ready.n_train,
         "n_validation": int((parts == VALIDATION).sum()),
@@ -110,6 +112,23 @@ def retrain(
         shelf.tell()
     progress(1.0, "Everything is trained.")
     return shelf.tell()
+
+
+def place_of(
+    problem: RetrainingProblem,
+    digest: str,
+    *,
+    candidates: Sequence[int] | None = None,
+    home: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Where results about a bundle are kept: a folder for each content of a problem."""
+    ready = checked(problem, version=VERSION)
+    key = content_key(_key(ready, _candidates(candidates, ready.n_train)))
+    return results_folder(digest, f"{problem.name}-{key[:8]}", home)
+
+
+def _key(ready: Checked, candidates: tuple[int, ...]) -> str:
+    return f"{ready.key}-{'-'.join(map(str, candidates))}"
 
 
 def _candidates(given: Sequence[int] | None, n_train: int) -> tuple[int, ...]:

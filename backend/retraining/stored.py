@@ -57,7 +57,7 @@ class RetrainingResult:
 
 
 def results_folder(digest: str, name: str, home: str | os.PathLike[str] | None = None) -> Path:
-    """Where results about a bundle are kept, by the name of the problem."""
+    """Where results about a bundle are kept, by a name; see ``place_of``."""
     safe = _NAME.sub("-", name).strip(".-")[:80] or _FOLDER
     return home_folder(home) / _FOLDER / digest / safe
 

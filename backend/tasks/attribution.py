@@ -116,7 +116,7 @@ def run_attribution(
             bundle.losses,
             component=options["component"],
         )
-        codes, names = _pseudo_codes(found.groups, bundle)
+        codes, names = pseudo_codes(found.groups, bundle)
         arrays["projections"] = found.projections
         source.notes.extend(found.notes)
         told = {
@@ -125,10 +125,8 @@ def run_attribution(
             "components": found.components.tolist(),
             "low_end": found.low_end.tolist(),
         }
-    elif options["question"] == "groups":
-        codes, names = _column_codes(bundle, options["columns"])
     else:
-        codes, names = _row_codes(bundle, options["rows"])
+        codes, names = question_codes(bundle, options)
     losses = _means(bundle.losses, codes, len(names))
     scored = aligned(source.factored, codes, losses, options, share_of(progress, 0.7, 0.85))
     told["agreement"] = _agreement(
@@ -372,6 +370,13 @@ def aligned(
     return group_alignment(means, np.arange(len(losses)), losses, beta=options["beta"])
 
 
+def question_codes(bundle: Bundle, options: Options) -> tuple[Codes, list[str]]:
+    """Group of each example, -1 for none, and names of the groups: of columns, or of given rows."""
+    if options["question"] == "groups":
+        return _column_codes(bundle, options["columns"])
+    return _row_codes(bundle, options["rows"])
+
+
 def _row_codes(bundle: Bundle, rows: list[int]) -> tuple[Codes, list[str]]:
     codes = np.full(bundle.n, -1, np.int64)
     chosen = np.asarray(rows, np.int64)
@@ -398,7 +403,7 @@ def _column_codes(bundle: Bundle, columns: list[str]) -> tuple[Codes, list[str]]
     return codes.astype(np.int64), [str(name) for name in names]
 
 
-def _pseudo_codes(groups: Codes, bundle: Bundle) -> tuple[Codes, list[str]]:
+def pseudo_codes(groups: Codes, bundle: Bundle) -> tuple[Codes, list[str]]:
     """Class x {rest, pseudo-group}, as far as they occur."""
     assert bundle.label_codes is not None and bundle.class_names is not None  # asked before
     every = bundle.label_codes * 2 + groups

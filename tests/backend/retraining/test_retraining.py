@@ -17,9 +17,10 @@ from backend.attribution import (
     group_alignment,
     pseudo_groups,
 )
-from backend.bundle import list_bundles, open_bundle, read_bundle, write_bundle
+from backend.bundle import import_bundle, list_bundles, open_bundle, read_bundle, write_bundle
 from backend.cli.main import main
 from backend.core.errors import InputError, JobCancelled
+from backend.core.progress import ignore_progress
 from backend.retraining import (
     RECIPES,
     RetrainingProblem,
@@ -35,6 +36,9 @@ from backend.retraining.problem import checked
 from backend.retraining.situation import REPORT, Situation, halves
 from backend.retraining.stored import results_of
 from backend.retraining.training import Course, ask, drawn, train
+from backend.tasks import complete_options
+from backend.tasks.retraining import readable_table, run_retraining
+from backend.tasks.task import no_parts
 
 N_TRAIN, N = 240, 160
 KS = (10, 40)
@@ -73,6 +77,10 @@ def problem(**changes):
         name="tiny",
     )
     return replace(made, **changes)
+
+
+def small():
+    return problem(schedule=Schedule(passes=1, batch=64), name="small")
 
 
 @pytest.fixture(scope="module")
@@ -441,6 +449,17 @@ def test_the_command_keeps_results_with_the_bundle_and_makes_bundles(tmp_path, m
     np.testing.assert_allclose(made.losses, -log_p[np.arange(N), held.labels], rtol=1e-5)
     parts = np.load(kept.folder / "d3m-0" / "parts.npy")
     assert (made.examples["retraining part"] == np.array(["chose", "reported"])[parts]).all()
+    with pytest.raises(InputError, match="only the problem that this server was given"):
+        complete_options("retraining", {"factory": f"{__name__}:problem"})
+    monkeypatch.setenv("ERRORSCOPE_RETRAIN", f"{__name__}:small")
+    with pytest.raises(InputError, match="only the problem that this server was given"):
+        complete_options("retraining", {"factory": "os:getcwd"})
+    wanted = complete_options("retraining", {"factory": f"{__name__}:small", "seeds": 1})
+    own = import_bundle(path)
+    _, meta = run_retraining(own, wanted, ignore_progress, no_parts)
+    assert len(meta["bundles"]) == len(RECIPES) and len(results_of(digest)) == 2
+    table = readable_table(results_of(digest)[0])
+    assert table["recipe"].tolist() == [one.title for one in RECIPES.values()]
     monkeypatch.setitem(globals(), "problem", partial(problem, ids=[f"x{row}" for row in range(N)]))
     assert main(asked) == 2
     assert "row 0 is 'x0', there 'e0'" in capsys.readouterr().err

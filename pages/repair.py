@@ -23,7 +23,7 @@ from backend.tasks.repair import (
 from pages.components.group.panel import show_group
 from pages.components.repair import gained, linked
 from pages.components.repair.choose import IN_WORDS, REPAIR, GroupAsked, choose
-from pages.components.repair.words import show_words
+from pages.components.repair.words import show_in_words
 from pages.components.shared import frame, keys, link, populations, services, text
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import show_progress
@@ -50,7 +50,7 @@ def page() -> None:
         populations.show_empty(why, key="repair", demos=("fashion",))
         return
     linked.show_origin(bundle)
-    parts = {REPAIR: show_repair, IN_WORDS: show_words}
+    parts = {REPAIR: show_repair, IN_WORDS: show_in_words}
     tabs = st.tabs(list(parts), key=keys.REPAIR_PART, on_change="rerun", bind="query-params")
     for tab, show in zip(tabs, parts.values(), strict=True):
         if tab.open:

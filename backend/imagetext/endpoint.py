@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from backend.core.errors import InputError
+from backend.core.plural import counted
 
 URL, NAME, KEY = "ERRORSCOPE_WORDS_URL", "ERRORSCOPE_WORDS_NAME", "ERRORSCOPE_WORDS_KEY"
 """Variables: the base address of an OpenAI-compatible service, the model there, a key for it."""
@@ -28,6 +29,8 @@ MOST_BYTES = 1_000_000
 MOST_LINES = 20
 LONGEST = 80
 """Signs of a context; what is longer is no context."""
+NAMED = 8
+"""Classes that the sentence on what leaves calls by name."""
 EXAMPLES = 3
 """Failures of a class that are sent along where that is allowed."""
 LONGEST_TEXT = 500
@@ -74,6 +77,23 @@ def configured_endpoint() -> Endpoint | None:
     if not model:
         raise InputError(f"{NAME} must name the model at {url}: it is not set.")
     return Endpoint(url, model, os.environ.get(KEY, "").strip())
+
+
+def what_leaves(
+    endpoint: Endpoint, labels: Sequence[str], *, reads: str, names: bool, examples: bool
+) -> str:
+    """What is sent where when somebody asks, in a sentence."""
+    if not names:
+        return "Nothing leaves this machine."
+    told = ", ".join(one[:40] for one in labels[:NAMED])
+    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    sent = f"To {endpoint.where} go the names of {counted(len(labels), 'class', 'classes')} ({told}{more})"
+    if not examples:
+        return f"{sent}. No picture, no text, no column and no number of the bundle."
+    what = (
+        "small pictures" if reads == "pictures" else f"the first {LONGEST_TEXT} signs of the texts"
+    )
+    return f"{sent}, and {what} of up to {EXAMPLES} failures of each. Nothing else of the bundle."
 
 
 def ask_for_contexts(

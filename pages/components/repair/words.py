@@ -11,14 +11,35 @@ from backend.bundle import Bundle
 from backend.core.groups import by_loss, sharp_group
 from backend.repair.contrast import LEVEL
 from backend.rules import evaluate
+from backend.tasks.encoded import reads_of
 from pages.components.group.panel import show_group
 from pages.components.repair.choose import ask_for_rule
-from pages.components.shared import charts, services, text, twin
+from pages.components.repair.named import show_named
+from pages.components.shared import charts, keys, link, services, text, twin
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import show_progress
 
 TABLE = "repair_contexts"
 NOBODY = "any label"
+
+
+COLUMNS, CONTEXTS = "columns", "contexts"
+SAID = {COLUMNS: "Words and columns", CONTEXTS: "Contexts of a list"}
+
+
+def show_in_words(bundle: Bundle) -> None:
+    """Failures in the user's own words and columns, or in those of lists where a model can read them."""
+    if not reads_of(bundle):
+        show_words(bundle)
+        return
+    said = st.segmented_control(
+        "Say it with",
+        list(SAID),
+        required=True,
+        format_func=SAID.__getitem__,
+        **link.bound(keys.REPAIR_SAID, list(SAID)),
+    )
+    (show_named if said == CONTEXTS else show_words)(bundle)
 
 
 def show_words(bundle: Bundle) -> None:

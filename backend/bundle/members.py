@@ -58,7 +58,7 @@ class Member:
                 "Make it smaller, or leave it out.",
             )
         with parsing(self.name, "the file", ZIP_AGAIN), self.open() as stream:
-            return stream.read(limit + 1)
+            return stream.read(self.size)  # memory for all that may be read is asked for at once
 
 
 def composed(name: str) -> str:

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import Bundle, import_bundle, open_bundle, write_bundle
+from backend.retraining import retrain
+from backend.retraining.harness import place_of
 from pages.components.shared import services
+from tests.backend.retraining.test_retraining import KS, problem
 from tests.backend.tasks.test_tasks_attribution import N_TRAIN, N, fields
-from tests.pages.test_pages import APP, ended, texts
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("training") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ERRORSCOPE_HOME", str(folder))
-        st.cache_resource.clear()
-        yield folder
-        services.jobs().close()
-        services.store().close()
-        st.cache_resource.clear()
+from tests.pages.running import APP, ended, texts
 
 
 def imported(folder: Path, **given: Any) -> Bundle:
@@ -43,7 +32,6 @@ def opened(bundle: Bundle, **query: str) -> AppTest:
     at = AppTest.from_file(APP, default_timeout=60)
     for name, value in {"bundle": bundle.digest[:12], **query}.items():
         at.query_params[name] = value
-    at.run()
     at.switch_page("pages/training_data.py").run()
     return ended(at)
 
@@ -119,3 +107,45 @@ def test_without_training_examples_it_says_what_is_needed(home: Path, tmp_path: 
     del given["train"]
     words = said(opened(imported(tmp_path, **given)))
     assert "train/embeddings" in words and "attribution/train_features" in words
+
+
+def test_the_number_to_remove_is_searched_for_and_taken(marked: Bundle) -> None:
+    at = opened(marked, about="groups", training_part="Removal")
+    at = ended(at.button(key="training_search").click().run())
+    words = said(at).replace("**", "")
+    assert "On the 150 examples that choose, leaving out" in words
+    table = table_with(at, "as many by lot")
+    assert table["left out"].tolist() == [0, 8, 15, 30, 60, 120, 240]
+    number = int(at.button(key="training_take").label.removeprefix("Take "))
+    assert number in table["left out"].tolist() and number != 30
+    at = ended(at.button(key="training_take").click().run())
+    assert f"{number} of 600 training examples would be left out" in said(at).replace("**", "")
+
+
+def test_what_retraining_bought_is_shown(home: Path, marked: Bundle, monkeypatch: Any) -> None:
+    at = opened(marked, training_part="Retraining")
+    assert "No network was retrained for this bundle yet" in said(at)
+    assert "retraining_start" not in [one.key for one in at.button]
+    retrain(
+        problem(),
+        place_of(problem(), marked.digest, candidates=KS),
+        recipes=["d3m", "random", "dfr"],
+        seeds=2,
+        candidates=KS,
+        made_from=marked.digest,
+    )
+    monkeypatch.setenv("ERRORSCOPE_RETRAIN", "somewhere:problem")
+    at = opened(marked, training_part="Retraining", measured_by="balanced")
+    words = said(at)
+    assert "tiny: 240 training examples" in words and "80 others, which had no part" in words
+    assert at.button(key="retraining_start").label == "Retrain and compare"
+    table = table_with(at, "group labels seen")
+    assert table["recipe"].tolist() == [
+        "nothing removed",
+        "D3M",
+        "random removed",
+        "last layer refitted",
+    ]
+    assert "● D3M · ◇ random removed" in words
+    curve = table_with(at, "balanced_low")
+    assert set(curve["left out"]) == {0, 10, 40} and curve["balanced"].between(0, 1).all()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle
@@ -19,22 +17,10 @@ from backend.views import Query, View, encode
 from pages.components.gallery import example
 from pages.components.shared import keys, services
 from tests.bundles import npz
-from tests.pages.test_pages import APP, ended, texts
+from tests.pages.running import APP, ended, texts
 
 N, PLANTED = 600, 60
 DEEP = "layer4.*deep* <b>"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("layers") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ERRORSCOPE_HOME", str(folder))
-        st.cache_resource.clear()
-        yield folder
-        services.jobs().close()
-        services.store().close()
-        st.cache_resource.clear()
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +49,6 @@ def open_page(page: str, **query: str) -> AppTest:
     at = AppTest.from_file(APP, default_timeout=60)
     for name, value in query.items():
         at.query_params[name] = value
-    at.run()
     at.switch_page(f"pages/{page}.py").run()
     return ended(at)
 

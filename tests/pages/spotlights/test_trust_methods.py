@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle, open_bundle
-from backend.tasks import complete_options, run_methods
+from backend.tasks import TASKS, complete_options, run_methods
 from pages.components.shared import keys, services
 from pages.components.spotlights import trust
 from tests.bundles import npz
+from tests.pages.running import APP, ended
 
-APP = str(Path(__file__).parents[3] / "app.py")
 NAME = "<b>x</b> [y](javascript:z)"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home folder, and so one set of warm workers, for all tests of this file."""
-    folder = tmp_path_factory.mktemp("trust") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ERRORSCOPE_HOME", str(folder))
-        st.cache_resource.clear()
-        yield folder
-        services.jobs().close()
-        services.store().close()
-        st.cache_resource.clear()
 
 
 def fields(planted: int) -> dict[str, Any]:
@@ -61,6 +45,12 @@ def digests(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
     return made
 
 
+@pytest.fixture(autouse=True)
+def _few_shuffles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as can tell what is real at 5 %."""
+    monkeypatch.setitem(TASKS["assess"].defaults, "n_permutations", 59)
+
+
 def opened(digest: str, view: str) -> AppTest:
     at = AppTest.from_file(APP, default_timeout=60)
     at.query_params["bundle"] = digest[:12]
@@ -70,16 +60,6 @@ def opened(digest: str, view: str) -> AppTest:
     ended(at.run())
     at.session_state[keys.VIEW] = view
     return ended(at.run())
-
-
-def ended(at: AppTest) -> AppTest:
-    """Run again until no job is shown as running."""
-    deadline = time.monotonic() + 400
-    while at.get("progress") and time.monotonic() < deadline:
-        at.run()
-    assert not at.exception, [element.message for element in at.exception]
-    assert not at.get("progress"), "a job did not end"
-    return at
 
 
 def texts(at: AppTest) -> str:

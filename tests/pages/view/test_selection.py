@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle
@@ -25,19 +23,7 @@ from backend.views import Drawn, Ids, Query, View, decode, encode
 from pages.components.shared import services, waiting
 from pages.components.view import rulebox
 from tests.bundles import npz, planted
-from tests.pages.test_pages import APP, ended, texts
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("selection") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ERRORSCOPE_HOME", str(folder))
-        st.cache_resource.clear()
-        yield folder
-        services.jobs().close()
-        services.store().close()
-        st.cache_resource.clear()
+from tests.pages.running import APP, ended, texts
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +54,6 @@ def opened(bundle: Any, **query: str) -> AppTest:
     at = AppTest.from_file(APP, default_timeout=60)
     for name, value in {"bundle": bundle.digest[:12], **query}.items():
         at.query_params[name] = value
-    at.run()
     at.switch_page("pages/spotlights.py").run()
     return ended(at)
 
@@ -290,7 +275,6 @@ def test_a_link_whose_rules_take_long_is_worked_out_by_a_worker(
     at = AppTest.from_file(APP, default_timeout=60)
     at.query_params["bundle"] = bundle.digest[:12]
     at.query_params["state"] = encode(View().filtered(Query(rule)))
-    at.run()
     at.switch_page("pages/hardest.py").run()
     if at.get("progress"):
         assert at.button(key="chip_remove_0") and not at.tabs

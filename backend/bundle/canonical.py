@@ -28,6 +28,7 @@ from backend.bundle.faults import parsing, refuse
 from backend.bundle.media import PackedImages, Without, packed_from, prepare_all
 from backend.bundle.names import EXTRAS
 from backend.core.errors import BundleError, Fault
+from backend.core.headers import one_at_a_time
 from backend.core.progress import Progress
 
 MANIFEST = "manifest.json"
@@ -367,7 +368,7 @@ def _stored(folder: Path, key: str, spec: Mapping[str, Any]) -> NDArray[Any]:
 
 
 def _packed(folder: Path, kind: str) -> PackedImages:
-    offsets = np.load(folder / f"{kind}.npy", allow_pickle=False)
+    offsets = one_at_a_time(lambda: np.load(folder / f"{kind}.npy", allow_pickle=False))
     images = packed_from(folder / f"{kind}.bin", offsets)
     if offsets.ndim != 1 or int(offsets[-1]) != len(images.data):
         raise ValueError(f"{kind}: offsets do not fit")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from backend.bundle.entry import check_storable
 from backend.bundle.faults import parsing, refuse
 from backend.bundle.limits import BLOCK_BYTES, MAX_EMPTY
+from backend.core.headers import one_at_a_time
 
 SAVE_AGAIN = "Save it again with np.save(..., allow_pickle=False) and upload it whole."
 MAP_FROM_BYTES = 64 * 2**20
@@ -49,13 +50,8 @@ def read_header(stream: IO[bytes], size: int, file: str, field: str = "") -> Hea
         raise refuse(file, field, None, "the file is empty.", SAVE_AGAIN)
     with parsing(file, "the .npy header", SAVE_AGAIN, field), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # headers of Python 2 are slow to parse, and fine
-        version = npy_format.read_magic(stream)
-        if version == (1, 0):
-            shape, fortran, dtype = npy_format.read_array_header_1_0(stream)
-        elif version == (2, 0):
-            shape, fortran, dtype = npy_format.read_array_header_2_0(stream)
-        else:
-            raise ValueError(f"version {version}")
+        start = stream.tell()
+        shape, fortran, dtype = one_at_a_time(lambda: _parse(stream, start))
         offset = stream.tell()
     check_storable(dtype, file, field)
     if len(shape) > 32 or any(isinstance(k, bool) or k < 0 for k in shape):
@@ -73,6 +69,17 @@ def read_header(stream: IO[bytes], size: int, file: str, field: str = "") -> Hea
             SAVE_AGAIN,
         )
     return header
+
+
+def _parse(stream: IO[bytes], start: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    if stream.tell() != start:
+        stream.seek(start)
+    version = npy_format.read_magic(stream)
+    if version == (1, 0):
+        return npy_format.read_array_header_1_0(stream)
+    if version == (2, 0):
+        return npy_format.read_array_header_2_0(stream)
+    raise ValueError(f"version {version}")
 
 
 def check_empty(shape: tuple[int, ...], nbytes: int, file: str, field: str) -> None:

@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from backend.cache.keys import dump
 from backend.core.errors import InputError
+from backend.core.headers import one_at_a_time
 
 META = "meta.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -108,11 +110,15 @@ def read_folder(folder: Path, key: str, checked: set[tuple[Any, ...]] | None = N
         for name, promised in body["arrays"].items():
             path = folder / f"{name}.npy"
             _check_file(path, promised, set() if checked is None else checked)
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-            arrays[name] = array
+            arrays[name] = one_at_a_time(partial(_mapped, path))
         return Entry(key, body["meta"], arrays)
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise DamagedEntry(f"{type(error).__name__}: {error}") from error
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
 
 
 def _check_file(path: Path, promised: Mapping[str, Any], checked: set[tuple[Any, ...]]) -> None:

@@ -1,3 +1,4 @@
+import io
 import json
 import logging
 import multiprocessing
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.lib import format as npy_format
 
+from backend.bundle import npy
 from backend.cache import Cache, canonical, key_of
 from backend.core.errors import CacheError, InputError
 
@@ -124,6 +127,31 @@ def test_arrays_are_mapped_and_read_only(cache):
     assert isinstance(entry["a"], np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         entry["a"][0] = 1
+
+
+def test_a_header_that_another_thread_disturbed_is_read_again(cache, tmp_path, monkeypatch):
+    """numpy parses headers with ``ast``, which threads share: the file is sound."""
+
+    def disturbed_once(read):
+        errors = [SystemError("AST constructor recursion depth mismatch")]
+
+        def reads(*given, **more):
+            found = read(*given, **more)  # the stream is further on by now
+            if errors:
+                raise errors.pop()
+            return found
+
+        return reads
+
+    cache.write(KEY, {"numbers": np.arange(6)}, {})
+    monkeypatch.setattr(np, "load", disturbed_once(np.load))
+    assert cache.read(KEY)["numbers"].tolist() == list(range(6))
+    held = io.BytesIO()
+    np.save(held, np.arange(6))
+    held.seek(0)
+    read = npy_format.read_array_header_1_0
+    monkeypatch.setattr(npy_format, "read_array_header_1_0", disturbed_once(read))
+    assert npy.read_header(held, len(held.getvalue()), "a.npy").shape == (6,)
 
 
 def test_nothing_there_is_a_miss(cache):

@@ -36,6 +36,8 @@ UNSEEN = ("filter", "rule", "tag", "subgroup", "random", "selection", "lasso")
 """Kinds of a set that columns or people made, and no loss did, unless a rule of theirs goes by it."""
 
 
+NAMED = "contexts"
+"""What the source of a context that a model read in its members calls its method."""
 KEEPS_ASIDE = 8
 """Version of the search for regions from which on it leaves rows out."""
 

@@ -19,6 +19,7 @@ from backend.core.found import FoundRegion
 from backend.describe import describe_facts, read_columns
 from backend.report.confirmation import MIN_SIDE
 from backend.report.origin import (
+    NAMED,
     Mask,
     Origins,
     Rows,
@@ -117,7 +118,8 @@ def suggest_hypothesis(
     -----
     A filter's rules, a rule and tags are taken as they are. What was drawn or picked has no rule of
     its own; its members suggested what is said of them, and are set aside even where they were drawn
-    without a look at any loss.
+    without a look at any loss. Members of a context that a model read share nothing else that a rule
+    could say: they are listed, where a line holds their ids.
     """
     used = set_aside(bundle, source, members, origins)
     groups = region_groups(bundle, source)
@@ -127,6 +129,8 @@ def suggest_hypothesis(
         return Suggestion("", used, groups)
     if own is None and source.get("kind") == "region":
         own, units = _region_rule(bundle, source, members), units_of(bundle, groups)
+    if own is None and source.get("method") == NAMED:
+        own = value_rule("id", tuple(str(one) for one in bundle.ids[np.sort(members)]))
     if own is None:
         own = _shared_rule(bundle, members, used, found=keeps_aside(taken_from(source)))
     if isinstance(own, str):

@@ -11,6 +11,7 @@ import pandas as pd
 
 from backend.core.parts import bundle_aside
 from backend.core.progress import Progress, share_of
+from backend.report.origin import NAMED as BY_CONTEXTS
 from backend.tasks.checks import needs_bundle
 from backend.tasks.encoded import NAMED, failing_classes
 from backend.tasks.kept import kept_result
@@ -27,8 +28,6 @@ ALIKE = 0.95
 """Candidates whose texts are nearer to an earlier one say the same."""
 OWN, ASKED = "own", "asked"
 """Axes that are no list of ours."""
-SOURCE = "contexts"
-"""What the source of a tag calls the method."""
 
 
 def run_named(
@@ -155,7 +154,7 @@ def context_source(result: Any, line: Mapping[str, Any]) -> dict[str, Any]:
     """What the source of a tag on a context says of how it was found: without the rows kept aside."""
     return {
         "kind": "method",
-        "method": SOURCE,
+        "method": BY_CONTEXTS,
         "version": result.meta["version"],
         "kept_aside": True,
         "groups": None,

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,7 +25,9 @@ from backend.core.errors import InputError
 from backend.core.parts import bundle_aside
 from backend.imagetext import WordVectors, ask_for_contexts, configured_endpoint, endpoint, models
 from backend.repair.contrast import EXPLAINS
-from backend.report.origin import keeps_aside
+from backend.report import Origins, suggest_hypothesis
+from backend.rules import evaluate
+from backend.store import Store
 from backend.tasks import complete_options
 from backend.tasks.encoded import failing_classes, run_candidates, run_encoded
 from backend.tasks.named import context_members, context_source, run_named
@@ -132,7 +135,17 @@ def test_the_planted_context_explains_and_the_frequent_one_does_not(
     assert cats["with_wrong"] == (wrong & aside)[rows].sum()  # these test
     assert cats["with_right"] == (~wrong & aside)[rows].sum()
     assert (np.diff(members["similarity"]) <= 0).all() and not members["weak"].all()
-    assert keeps_aside(context_source(found, cats))
+    # As a finding: the rows that chose it are used up, its rule lists its members, a tag stands for them.
+    source = context_source(found, cats)
+    with closing(Store(home=tmp_path)) as store:
+        start = suggest_hypothesis(bundle, source, rows, Origins(bundle, store))
+        assert start.used is not None and (start.used == ~aside).all()
+        assert np.flatnonzero(evaluate(start.rule, bundle)).tolist() == sorted(rows.tolist())
+        store.tag(bundle, bundle.ids[rows].tolist(), "dark cats", author="Ann", source=source)
+        again = suggest_hypothesis(
+            bundle, {"kind": "tag", "tag": "dark cats"}, rows, Origins(bundle, store)
+        )
+    assert "tagged" in again.rule and again.used is not None and (again.used == ~aside).all()
 
 
 def test_what_the_model_is_not_sure_of_is_weak_and_stays(

@@ -64,7 +64,8 @@ class WorkerProcess:
         """Hand over work, in the words of ``backend.jobs.worker``."""
         self._deadline = None
         self._allowed = work.get("memory")
-        self._said.clear()
+        if self.alive:  # what one that is dead said last tells why
+            self._said.clear()
         self._send(work)
 
     def cancel(self, job_id: str, grace_s: float) -> None:

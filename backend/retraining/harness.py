@@ -14,8 +14,9 @@ from backend.cache import Entry
 from backend.core.content import content_key
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress, share_of
+from backend.retraining.checks import Checked, checked
 from backend.retraining.measure import group_accuracies, measured
-from backend.retraining.problem import Checked, RetrainingProblem, checked
+from backend.retraining.problem import RetrainingProblem
 from backend.retraining.recipes import BASE, MOST_SEEDS, RECIPES, SEEDS, VERSION, chosen_recipes
 from backend.retraining.situation import REPORT, VALIDATION, Base, Setting, Situation, halves
 from backend.retraining.steering import NEEDS

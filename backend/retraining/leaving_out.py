@@ -14,7 +14,7 @@ from backend.attribution import (
 )
 from backend.attribution.removal import removal_of
 from backend.core.errors import InputError
-from backend.retraining.problem import Codes
+from backend.retraining.checks import Codes
 from backend.retraining.situation import Rows, Setting, Situation
 from backend.retraining.training import Course, Floats
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.parts import deal
-from backend.retraining.problem import Checked, Codes
+from backend.retraining.checks import Checked, Codes
 
 if TYPE_CHECKING:
     from backend.retraining.training import Course, Floats, Said

@@ -32,7 +32,7 @@ from backend.retraining import (
     retrain,
     steering,
 )
-from backend.retraining.problem import checked
+from backend.retraining.checks import checked
 from backend.retraining.situation import REPORT, Situation, halves
 from backend.retraining.stored import results_of
 from backend.retraining.training import Course, ask, drawn, train

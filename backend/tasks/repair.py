@@ -35,6 +35,8 @@ MOST_TRAIN = 100_000
 """Training examples that refit; of more, a sample."""
 MOST_GROUPS = 1_000
 """Values of a column of which the worst is told."""
+HOW = "repaired: "
+"""How a bundle that a repair made says how it was made."""
 VARIATIONS = "variations"
 """Stands for Gaussian variations of the group where another bundle's digest could."""
 FEWEST_MEASURED = 10
@@ -151,7 +153,7 @@ def run_repaired(
     given = whole.fields()
     held = ("embeddings", "layers", "examples", "images")
     fields: dict[str, Any] = {name: given[name] for name in held if name in given}
-    how = f"repaired: {options['what'][:200]} counts x{options['strength']:g} in refitting the last layer"
+    how = f"{HOW}{options['what'][:200]} counts x{options['strength']:g} in refitting the last layer"
     fields |= {
         "labels": names[labels],
         "predictions": names[log_p.argmax(axis=1)],

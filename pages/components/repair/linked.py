@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from backend.bundle import Bundle
-from backend.tasks.repair import MOST_ROWS, origin_of
+from backend.tasks.repair import HOW, MOST_ROWS, origin_of
 from pages.components.repair.choose import GroupAsked
 from pages.components.shared import frame, keys, services, text
 from pages.components.shared.waiting import show_progress
@@ -23,10 +23,12 @@ def show_origin(bundle: Bundle) -> None:
     digest, how = origin
     names = services.names_of_bundles()
     name = names.get(digest)
+    repaired = how.startswith(HOW)
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(
             f"Made from **{text.plain(name or digest[:12])}** ({text.plain(digest[:6])}): "
-            f"{text.plain(how, limit=300)}. Every answer comes from a head that the example had no part in."
+            f"{text.plain(how, limit=300)}."
+            + (" Every answer comes from a head that the example had no part in." if repaired else "")
         )
         if name is not None:
             st.page_link(

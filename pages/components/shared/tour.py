@@ -24,11 +24,10 @@ def show_tour(bundle: Bundle, who: Author) -> None:
         return
     place = min(st.session_state.get(_field(bundle), 0), len(demo.tour) - 1)
     step = demo.tour[place]
-    with st.container(key="tour", border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(
-            f"**Tour, {place + 1} of {len(demo.tour)}**  {text.plain(step.text, limit=400)}",
-            width="stretch",
-        )
+    with st.container(key="tour", border=True):
+        said, ways = st.columns([7, 4], vertical_alignment="center")
+    said.markdown(f"**Tour, {place + 1} of {len(demo.tour)}**  {text.plain(step.text, limit=400)}")
+    with ways.container(horizontal=True, horizontal_alignment="right"):
         st.page_link(
             f"pages/{step.page}.py",
             label="Show me",

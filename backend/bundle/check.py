@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from backend.bundle.entry import LeftOut, UploadEntry, blocks, check_storable, text_of
 from backend.bundle.faults import Faults
+from backend.bundle.limits import MAX_VALUE_LENGTH
 
 NATIVE_FLOATS = ("float16", "float32", "float64")
 NAMED_ROWS = 5
@@ -343,7 +344,8 @@ def whole(
                 row=row,
             )
             return None
-        return np.asarray(text.tolist(), dtype=np.str_).reshape(array.shape)
+        if short_enough(text.reshape(array.shape), entry, f"one of the {what}", faults):
+            return np.asarray(text.tolist(), dtype=np.str_).reshape(array.shape)
     return None
 
 
@@ -391,7 +393,21 @@ def ids(entry: UploadEntry, n: int | None, faults: Faults) -> NDArray[Any] | Non
             )
             return None
         seen[value] = row
-    return array
+    return array if short_enough(array, entry, "the id", faults) else None
+
+
+def short_enough(text: NDArray[Any], entry: UploadEntry, what: str, faults: Faults) -> bool:
+    """Whether all values, of which the last axis counts rows, may be ids or names of classes."""
+    for place, value in np.ndenumerate(text):
+        if len(value) > MAX_VALUE_LENGTH:
+            faults.about(
+                entry,
+                f"{what} has {len(value)} characters, at most {MAX_VALUE_LENGTH} are read.",
+                "Shorten it; long texts belong in a column of their own.",
+                row=int(place[-1]),
+            )
+            return False
+    return True
 
 
 def column_text(

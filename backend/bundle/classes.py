@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from backend.bundle import check
 from backend.bundle.contents import Contents
 from backend.bundle.faults import Faults
+from backend.bundle.limits import MAX_VALUE_LENGTH
 from backend.bundle.losses import (
     all_whole,
     codes_of,
@@ -25,7 +26,13 @@ from backend.core.errors import Reading
 def read_classes(place: Resolved, contents: Contents, upload: Upload, faults: Faults) -> None:
     entry = place.fields.get("classes")
     if entry is None:
-        contents.classes = upload.classes
+        if upload.classes is not None and _are_names(upload.classes):
+            contents.classes = upload.classes
+        elif upload.classes is not None:
+            contents.notes.append(
+                f"the class names in the metadata of {upload.file} were left out: one is empty, "
+                f"occurs twice or has more than {MAX_VALUE_LENGTH} characters."
+            )
         return
     names = check.column_text(entry, None, "classes", faults)
     if names is None:
@@ -42,7 +49,13 @@ def read_classes(place: Resolved, contents: Contents, upload: Upload, faults: Fa
     if not len(names):
         faults.about(entry, "classes are empty.", "Name every class.")
         return
-    contents.classes = tuple(names)
+    if check.short_enough(names, entry, "the class name", faults):
+        contents.classes = tuple(names)
+
+
+def _are_names(names: tuple[str, ...]) -> bool:
+    sound = all(name.strip() and len(name) <= MAX_VALUE_LENGTH for name in names)
+    return sound and len(set(names)) == len(names)
 
 
 def check_classes(place: Resolved, contents: Contents, upload: Upload, faults: Faults) -> None:
@@ -117,6 +130,9 @@ def _check_same_words(place: Resolved, contents: Contents, faults: Faults) -> No
     text, codes = ("labels", "predictions")
     if labels.dtype.kind != "U":
         text, codes = codes, text
+    truths = place.fields[codes].dtype == "bool"
+    if truths and _spell(codes, text, contents):
+        return
     as_text = contents.arrays[codes].astype(np.str_)
     if np.isin(as_text, contents.arrays[text]).all():
         contents.arrays[codes] = as_text  # a text column in which these rows are all digits
@@ -124,11 +140,23 @@ def _check_same_words(place: Resolved, contents: Contents, faults: Faults) -> No
     entry = place.fields[codes]
     faults.about(
         entry,
-        f"{codes} are numbers ({contents.arrays[codes][0]}) and {text} are names "
-        f"({str(contents.arrays[text][0])[:40]!r}).",
+        f"{codes} are {'true or false' if truths else f'numbers ({contents.arrays[codes][0]})'} "
+        f"and {text} are names ({str(contents.arrays[text][0])[:40]!r}).",
         "Add 'classes', the class names in code order, or save both the same way.",
         row=0,
     )
+
+
+def _spell(truths: str, text: str, contents: Contents) -> bool:
+    """Write true and false as the names beside them are spelled, if those say nothing else."""
+    names = np.unique(contents.arrays[text])
+    found = {str(name).lower(): str(name) for name in names}
+    if len(found) < len(names) or not found.keys() <= {"true", "false"}:
+        return False
+    both = np.array([found.get("false", "False"), found.get("true", "True")], dtype=np.str_)
+    contents.arrays[truths] = both[contents.arrays[truths]]
+    contents.written.pop(truths, None)
+    return True
 
 
 CODES = "codes"

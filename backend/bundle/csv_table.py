@@ -137,7 +137,8 @@ def check_names(names: list[str], file: str) -> None:
 
 def _utf8(data: bytes, file: str) -> bytes:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise refuse(file, "", None, "the text is UTF-16, not UTF-8.", "Save it as 'CSV UTF-8'.")
+        form = "UTF-32" if data[2:4] == b"\0\0" else "UTF-16"
+        raise refuse(file, "", None, f"the text is {form}, not UTF-8.", "Save it as 'CSV UTF-8'.")
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
         data.decode("utf-8")

@@ -113,5 +113,15 @@ def parsing(file: str, what: str, advice: str, field: str = "") -> Iterator[None
     except Exception as error:
         if is_out_of_memory(error):
             raise MemoryError(f"{file}: {what}") from error
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = " ".join(_without_advice(str(error)).split())[:200] or type(error).__name__
         raise refuse(file, field, None, f"{what} cannot be read ({reason}).", advice) from error
+
+
+_THEIR_ADVICE = ("To allow loading", "Re-running `torch.load`", "In PyTorch 2.6")
+
+
+def _without_advice(reason: str) -> str:
+    """What a library found, without what it recommends: to trust the file and run what is in it."""
+    for words in _THEIR_ADVICE:
+        reason = reason.partition(words)[0]
+    return reason

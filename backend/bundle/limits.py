@@ -45,6 +45,9 @@ THUMBNAIL_PIXELS = 112
 MAX_NAME_LENGTH = 200
 """Characters in the name of a column, population, variant or field."""
 
+MAX_VALUE_LENGTH = 1_000
+"""Characters of an id, a label or the name of a class: they stand in links, legends and the log."""
+
 MAX_NAMED_FAULTS = 20
 """Faults of one kind that are listed one by one (image files at fault, for example)."""
 

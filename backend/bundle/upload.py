@@ -352,7 +352,7 @@ def _classes_from(metadata: Mapping[str, str]) -> tuple[str, ...] | None:
     """Class names that ``write_bundle`` leaves in the metadata of a .safetensors file."""
     try:
         names = json.loads(metadata.get("classes", "null"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
         return tuple(names)

@@ -137,7 +137,7 @@ def _known(bundle: Bundle, options: Namespace) -> list[list[int]] | None:
         return sorted(sorted(rows[rows >= 0].tolist()) for rows in members)
     try:
         listed = json.loads(Path(options.known).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{options.known} cannot be read as JSON: {str(error)[:120]}") from error
     if not isinstance(listed, list) or not all(isinstance(one, list) and one for one in listed):
         raise InputError(f"{options.known} must hold a list of lists of ids, one for each region.")

@@ -32,7 +32,14 @@ def read_regions(bundle: Bundle, path: str) -> Entry:
         weights, ids, totals = arrays["weights"], arrays["ids"], arrays["total_weights"]
         meta = json.loads(str(arrays["meta"])) if "meta" in arrays else {}
         key = str(arrays.get("key", ""))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        zipfile.BadZipFile,
+        MemoryError,
+        RecursionError,
+    ) as error:
         raise InputError(f"{path} {_OTHER_FILE}: {str(error)[:120]}") from error
     if weights.ndim != 2 or len(weights) != len(totals) or not len(weights):
         raise InputError(f"{path} {_OTHER_FILE}: it holds no regions.")

@@ -195,7 +195,7 @@ def _read(manifest: bytes) -> Mapping[str, Any]:
         dict(content["task"]["options"]), dict(content["sha256"])
         [(a, b) for a, b in content["rule"]["cells"]]
         content["rule"]["kind"], int(content["rule"]["number"]), content["rule"]["column"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"this is no manifest of a removal ({type(error).__name__}).") from error
     if not known:
         raise InputError(f"this is no manifest of a removal: its format is {content['format']!r}.")

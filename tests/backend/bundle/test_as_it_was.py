@@ -198,6 +198,13 @@ def test_labels_come_out_as_they_came(tmp_path: Path) -> None:
     told = exported(bundle)
     assert told["label"][:2] == ["True", "False"] and told["prediction"][:2] == ["False", "True"]
     assert bundle.labels is not None and bundle.labels[:2].tolist() == [1, 0]
+    spelled = pa.array(["TRUE", "TRUE"] * 3)  # one side as text
+    bundle = import_bundle(
+        arrow(tmp_path / "b.parquet", label=truth, prediction=spelled), tmp_path / "home"
+    )
+    told = exported(bundle)
+    assert told["label"][:2] == ["TRUE", "False"] and told["prediction"][:2] == ["TRUE", "TRUE"]
+    assert bundle.correct is not None and bundle.correct.tolist() == truth.tolist()
 
 
 def softmax(seed: int, classes: int, n: int = 120) -> np.ndarray:
@@ -359,6 +366,19 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "empty first": ({"embedding": pa.array([[], *X[1:].tolist()])}, "row 0: the list has 0"),
     "two lists": ({"embedding": pa.array([[[0.5], [1.5]]] * N)}, "holds 2 lists"),
     "a name too long": ({"n" * 2**20: LOSSES}, "has 1048576 characters"),
+    "an id too long": (
+        f"id,a\n{'x' * 1001},x\n1,y\n2,y\n3,y\n4,y\n5,y\n",
+        "the id has 1001 characters",
+    ),
+    "a class too long": (
+        {"losses": LOSSES, "labels": DIGIT, "classes": np.array(["a" * 1001, "b", "c"])},
+        "the class name has 1001",
+    ),
+    "a label too long": ({"label": pa.array(["a" * 1001, *"bcdef"])}, "one of the labels has 1001"),
+    "truths beside names": (
+        {"label": pa.array([True, False] * 3), "prediction": pa.array(["yes", "no"] * 3)},
+        "labels are true or false and predictions are names",
+    ),
     "unclosed": ('id,a\n0,"x\n1,y\n2,z\n', "opens a cell in line 2"),
     "ragged": ("id;a\n0;x\n1;y;z\n2;z\n", "taken to be a semicolon"),
     "one score and labels": (
@@ -488,7 +508,12 @@ def test_absent_fields_and_shared_bytes(tmp_path: Path) -> None:
     )
     assert read_bundle(tmp_path / "run.pt").labels is None
     path = tmp_path / "run.safetensors"
-    save_file({"embeddings": X, "losses": LOSSES.astype(np.float32)}, path)
+    arrays = {"embeddings": X, "losses": LOSSES.astype(np.float32)}
+    for classes, words in [("[" * 10**5, ""), ('["a", "a"]', "in the metadata of run.safetensors")]:
+        save_file(arrays, path, metadata={"classes": classes})
+        bundle = read_bundle(path)
+        assert bundle.class_names is None and words in " ".join(bundle.notes)
+    save_file(arrays, path)
     data = path.read_bytes()
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])

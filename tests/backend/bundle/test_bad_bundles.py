@@ -898,6 +898,11 @@ def npy_with_a_wild_header(folder: Path) -> Path:
     return root
 
 
+@case("embeddings.npy", "embeddings", None, "may not be safe to load securely.)")
+def npy_with_a_long_header(folder: Path) -> Path:
+    return tree(folder, embeddings_dot_npy=lying_npy("(6, 3)" + " " * 60_000, b""), losses=LOSSES)
+
+
 @case("embeddings.npy", "embeddings", None, "the file is empty")
 def empty_npy(folder: Path) -> Path:
     root = tree(folder, losses=LOSSES)

@@ -18,7 +18,10 @@ MAKING = ("data", "models", "epochs", "workers", "keep")
 def add_options(command: ArgumentParser) -> None:
     """The options of ``demo``."""
     command.add_argument(
-        "name", metavar="NAME", help="name of the demo: fashion, compression, adult or marked"
+        "name",
+        metavar="NAME",
+        help="name of the demo: fashion, compression, adult, marked, reviews, films, houses, emoji or "
+        "flipped",
     )
     command.add_argument(
         "--rebuild",

@@ -153,7 +153,9 @@ def run_repaired(
     given = whole.fields()
     held = ("embeddings", "layers", "examples", "images")
     fields: dict[str, Any] = {name: given[name] for name in held if name in given}
-    how = f"{HOW}{options['what'][:200]} counts x{options['strength']:g} in refitting the last layer"
+    how = (
+        f"{HOW}{options['what'][:200]} counts x{options['strength']:g} in refitting the last layer"
+    )
     fields |= {
         "labels": names[labels],
         "predictions": names[log_p.argmax(axis=1)],

@@ -28,7 +28,11 @@ def show_origin(bundle: Bundle) -> None:
         st.markdown(
             f"Made from **{text.plain(name or digest[:12])}** ({text.plain(digest[:6])}): "
             f"{text.plain(how, limit=300)}."
-            + (" Every answer comes from a head that the example had no part in." if repaired else "")
+            + (
+                " Every answer comes from a head that the example had no part in."
+                if repaired
+                else ""
+            )
         )
         if name is not None:
             st.page_link(

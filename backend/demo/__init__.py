@@ -58,6 +58,7 @@ DEMOS: Mapping[str, Demo] = MappingProxyType(
             "fashion-mnist compression",
             "Populations of networks, pruned and rounded, and who pays for it; five stress tests.",
             "backend.demo.compression",
+            tour=tours.COMPRESSION,
         ),
         "adult": Demo(
             "adult.zip",
@@ -65,6 +66,7 @@ DEMOS: Mapping[str, Demo] = MappingProxyType(
             "Income predicted from census answers, by gender, race, age and schooling.",
             "backend.demo.adult",
             shipped=False,
+            tour=tours.ADULT,
         ),
         "marked": Demo(
             "fashion-mnist-marked.zip",
@@ -72,6 +74,7 @@ DEMOS: Mapping[str, Demo] = MappingProxyType(
             "A mark that goes with one class in training, and the training images that taught it.",
             "backend.demo.marked",
             shipped=False,
+            tour=tours.MARKED,
         ),
         "reviews": Demo(
             "reviews.zip",

@@ -25,6 +25,56 @@ class Step:
     shows: Mapping[str, str] = field(default_factory=dict)
 
 
+COMPRESSION = (
+    Step(
+        "compression",
+        "Forty networks on the same clothes: dense, pruned and rounded. How many answers change, and how "
+        "many change between two halves of the dense ones already?",
+    ),
+    Step(
+        "compression",
+        "Choose another way of compression above the page: who pays for it, class by class, with intervals.",
+    ),
+    Step(
+        "stress",
+        "Ten dense networks that differ by their seed alone, on six tests: does the one that is best on "
+        "held-out clothes stay the best?",
+    ),
+    Step("hardest", "The images of highest loss. Is it the label, or the picture?"),
+)
+ADULT = (
+    Step(
+        "subgroups",
+        "People who were held out, by gender and race: error with intervals, small groups marked. Choose "
+        "another rate: which group is served worst depends on it.",
+    ),
+    Step(
+        "subgroups",
+        "The worst group, chosen on one half and measured on the other, beside the balanced accuracy.",
+        {"audit_part": "Worst group"},
+    ),
+    Step(
+        "compression", "The same answers of pruned and rounded networks: who pays for compression?"
+    ),
+    Step(
+        "spotlights",
+        "Regions found without knowing gender or race. What do their people share?",
+        {"view": "Columns"},
+    ),
+)
+MARKED = (
+    Step(
+        "spotlights",
+        "In training nearly all coats carried a mark in the corner; here half of everything does. Regions "
+        "that fail together: does a name speak of the mark?",
+    ),
+    Step(
+        "subgroups",
+        "Error by class and mark. Coats without it are missed, others with it become coats.",
+    ),
+    Step("training_data", "The training images that taught it: the most harmful ones for a group."),
+    Step("repair", "What would a refitted last layer buy for that group, and who would pay?"),
+)
 REVIEWS = (
     Step(
         "spotlights",

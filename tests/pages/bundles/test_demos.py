@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle, list_bundles
 from backend.demo import DEMOS
-from pages.components.shared import services, text
+from pages.components.shared import services
 from tests.bundles import npz
 from tests.pages.running import APP, ended
 
@@ -48,4 +48,16 @@ def test_demos_open_with_one_click_and_stay_where_they_are(
     ended(at)
     assert [info.name for info in list_bundles()].count("fashion-mnist compression") == 1
     assert shipped.is_file()
-    assert text.plain("fashion-mnist compression") in [header.value for header in at.subheader]
+    assert toured(at) == "1 of 4"  # on the page of its first step
+    assert at.header[0].value == "Who pays for compression?"
+    assert toured(at.button(key="tour_next").click().run()) == "2 of 4"
+    assert toured(at.button(key="tour_close").click().run()) == ""
+    at.switch_page("pages/bundles.py").run()
+    assert toured(at) == ""  # remembered
+    assert toured(at.button(key="tour_again").click().run()) == "1 of 4"
+
+
+def toured(at: AppTest) -> str:
+    """Which step of the tour is shown."""
+    said = [str(one.value).partition("**Tour, ")[2] for one in at.markdown]
+    return next((one.partition("**")[0] for one in said if one), "")

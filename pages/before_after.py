@@ -82,6 +82,7 @@ def show_changes(bundle: Bundle, before: str, control: str | None) -> None:
     if not show_progress(job, what="Comparing the two runs", key="before_after"):
         return
     kept = job.result()
+    services.remember(bundle, "before_after", options=options, about=kept.meta["before"])
     st.markdown(text.plain(kept.meta["sentence"], limit=600))
     left, right = st.columns([8, 5], gap="medium")
     with left:

@@ -1,6 +1,11 @@
 """Two runs on the same examples: what changed in each group, and whether that can be told from chance."""
 
-from backend.before_after.paired import PairedChange, common_direction, paired_change
+from backend.before_after.paired import (
+    PairedChange,
+    common_direction,
+    paired_change,
+    usual_direction,
+)
 from backend.before_after.verdicts import (
     AFTER,
     ANY_RETRAIN,
@@ -30,4 +35,5 @@ __all__ = [
     "change_verdicts",
     "common_direction",
     "paired_change",
+    "usual_direction",
 ]

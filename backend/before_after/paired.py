@@ -22,6 +22,9 @@ from backend.core.statistics import mcnemar_p
 
 _NAN = float("nan")
 _Z = float(special.ndtri(0.975))
+_MEDIAN = float(special.chdtri(1, 0.5))
+FEWEST_LABELS = 4
+"""Labels below which the usual change of one cannot be read off the others."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def paired_change(
     wrong_before: Any = None,
     wrong_after: Any = None,
     groups: Any = None,
+    labels: Any = None,
     together: float = 0.0,
 ) -> PairedChange:
     """How the same examples do in two runs.
@@ -95,9 +99,10 @@ def paired_change(
         Which predictions are wrong; both or neither.
     groups : int array-like of shape (n,), optional
         Rows of one code belong together and count as one piece; below 0 a row stands alone.
+    labels : int array-like of shape (n,), optional
+        Classes inside of which changes go in one direction; all examples are one without them.
     together : float
-        How far changes of a group go in one direction of themselves, in [0, 1]: what
-        ``common_direction`` finds between two runs that nobody meant to differ.
+        How far they do of themselves, in [0, 1]: what ``common_direction`` or ``usual_direction`` finds.
 
     Returns
     -------
@@ -114,7 +119,7 @@ def paired_change(
     score interval of the difference of two paired shares, which holds 0 where McNemar's statistic
     is small. With ``groups``, or where changes go ``together``, the counts are divided by the design
     effect, never below 1: the squared sums of the pieces over the number of changes, and
-    ``1 + (m - 1) together`` for m changes.
+    ``1 + (m - 1) together`` for m changes of one label, their mean over the changes.
 
     *Losses.* Student's t of the differences, its interval corrected for skewness (Hall 1992). With
     ``groups`` of the sums of the pieces.
@@ -153,7 +158,10 @@ def paired_change(
     was, now = np.asarray(as_numpy(wrong_before)), np.asarray(as_numpy(wrong_after))
     if was.shape != (n,) or now.shape != (n,) or {was.dtype, now.dtype} != {np.dtype(bool)}:
         raise InputError(f"answers must be one true or false per example: {n} examples.")
-    return PairedChange(**(told | _errors(was, now, pieces, units, together)))
+    codes = np.zeros(n, np.int64) if labels is None else np.asarray(as_numpy(labels))
+    if codes.shape != (n,) or codes.dtype.kind not in "iu" or codes.min() < 0:
+        raise InputError(f"labels must be one whole number from 0 per example: {n} examples.")
+    return PairedChange(**(told | _errors(was, now, pieces, units, codes, together)))
 
 
 def common_direction(changes: Iterable[PairedChange]) -> float:
@@ -179,6 +187,34 @@ def common_direction(changes: Iterable[PairedChange]) -> float:
         apart += (one.failed - one.repaired) ** 2 - m
         pairs += m * (m - 1)
     return float(np.clip(apart / pairs, 0.0, 1.0)) if pairs else 0.0
+
+
+def usual_direction(changes: Iterable[PairedChange]) -> float:
+    """The same, read off a comparison in which some groups may really have changed.
+
+    Returns
+    -------
+    float
+        In [0, 1]: with it, half of the groups have a McNemar's statistic below its median by chance.
+        Groups that changed for a reason, fewer than half, do not move it. NaN for fewer than four.
+    """
+    m = np.array([one.failed + one.repaired for one in changes], dtype=np.float64)
+    apart = np.array([one.failed - one.repaired for one in changes], dtype=np.float64)
+    held = m > 1
+    if held.sum() < FEWEST_LABELS:
+        return _NAN
+    m, squares = m[held], np.square(apart[held]) / m[held]
+
+    def over(together: float) -> bool:
+        return float(np.median(squares / (1 + (m - 1) * together))) > _MEDIAN
+
+    low, high = 0.0, 1.0
+    if not over(low):
+        return low
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if over(middle) else (low, middle)
+    return high
 
 
 def tango_interval(failed: float, repaired: float, n: float) -> tuple[float, float]:
@@ -213,6 +249,7 @@ def _errors(
     now: NDArray[np.bool_],
     pieces: NDArray[np.int64] | None,
     units: int,
+    labels: NDArray[np.int64],
     together: float,
 ) -> dict[str, Any]:
     n = len(was)
@@ -228,7 +265,8 @@ def _errors(
     }
     if units < FEWEST:
         return told
-    effect = 1 + max(m - 1, 0) * together
+    of_label = np.bincount(labels[was != now]).astype(np.float64)
+    effect = 1 + together * (float(np.square(of_label).sum()) / m - 1) if m else 1.0
     if pieces is not None and m:
         sums = np.bincount(pieces, now.astype(np.float64) - was)
         effect *= max(1.0, float(np.square(sums).sum()) / m)

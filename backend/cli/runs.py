@@ -56,7 +56,7 @@ def link(options: Namespace) -> Report:
 def compare_runs(options: Namespace) -> Report:
     """Every group of a bundle and an older run with its change, as the page "Before and after" has it."""
     from backend.tasks import complete_options
-    from backend.tasks.before_after import change_cells, change_table
+    from backend.tasks.changes import change_cells, change_table
     from backend.tasks.kept import kept_result
     from backend.tasks.linked import before_after_options, linked_runs
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from backend.before_after import (
@@ -20,16 +19,18 @@ from backend.before_after import (
     change_verdicts,
     common_direction,
     paired_change,
+    usual_direction,
 )
 from backend.cache import Cache
 from backend.core.errors import InputError
 from backend.core.plural import counted
 from backend.core.progress import Progress, share_of
-from backend.core.wording import DASH, number, p_value, percent
+from backend.core.wording import number, percent
 from backend.store import Store
+from backend.tasks.changes import EVERYTHING, change_words
 from backend.tasks.checks import needs_bundle
 from backend.tasks.compared_groups import (
-    EVERYTHING,
+    LABEL,
     REGION_AFTER,
     REGION_BEFORE,
     ComparedGroup,
@@ -43,7 +44,6 @@ from backend.tasks.task import Arrays, Meta, Options, WritePart
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
-    from backend.cache import Entry
 
 Rows = NDArray[np.int64]
 NUMBERS = (
@@ -107,7 +107,7 @@ def run_before_after(
                     groups.append(one)
     finally:
         store.close()
-    lines, members, measured = _compared(runs, groups)
+    lines, members, measured, together = _compared(runs, groups)
     failed, repaired = runs.newly()
     progress(1.0, "Comparing every group")
     return {
@@ -125,80 +125,11 @@ def run_before_after(
         "n": len(runs.rows[AFTER]),
         "errors": runs.wrong is not None,
         "notes": list(runs.notes),
+        "together": together,
         "sentence": _sentence(runs, lines, len(failed), len(repaired)),
         "table": lines,
         "seconds": time.perf_counter() - began,
     }
-
-
-def change_table(kept: Entry) -> pd.DataFrame:
-    """The table of a result, one line per group; undefined numbers are NaN.
-
-    Columns: ``kind``, ``name``, ``of`` (whose run it is from), ``chosen`` (whether that run's errors
-    chose it), ``members``; the numbers of ``PairedChange``; ``p_adjusted``, ``verdict``; with a control ``control_change``, ``control_low`` and ``control_high``
-    (from the run before to the control), ``beside_change``, ``beside_low``, ``beside_high`` and
-    ``beside_p`` (from the control to this run); of regions ``nearest``, the region of the other run
-    that holds most of it, and ``shared``, the share of its members there.
-    """
-    table = pd.DataFrame(kept.meta["table"])
-    texts = ("kind", "name", "of", "chosen", "verdict", "nearest")
-    numbers = [one for one in table if one not in (*texts, "members", "n", "failed", "repaired")]
-    return table.astype(dict.fromkeys(numbers, float))
-
-
-def change_cells(kept: Entry) -> pd.DataFrame:
-    """The same table as people read it, for reports and commands.
-
-    Columns: ``group``, ``members``, ``kept aside`` (those measured), ``before``, ``after``,
-    ``difference`` with its interval, ``newly failing``, ``repaired``, with a control ``another seed``
-    and ``to that seed``, ``p adjusted`` and ``verdict``. Error rates where there are any, else mean
-    losses.
-    """
-    table, errors = change_table(kept), bool(kept.meta["errors"])
-    what = "error" if errors else "loss"
-    value = percent if errors else number
-    lines = []
-    for line in table.to_dict("records"):
-        cells = {
-            "group": group_words(line),
-            "members": line["members"],
-            "kept aside": line["n"],
-            "before": value(line[f"{what}_before"]),
-            "after": value(line[f"{what}_after"]),
-            "difference": change_words(line, what, errors=errors),
-        }
-        if errors:
-            cells |= {"newly failing": line["failed"], "repaired": line["repaired"]}
-        if "control_change" in line:
-            cells["another seed"] = change_words(line, "control", errors=errors)
-            cells["to that seed"] = change_words(line, "beside", errors=errors)
-        lines.append(
-            cells | {"p adjusted": p_value(line["p_adjusted"], None), "verdict": line["verdict"]}
-        )
-    return pd.DataFrame(lines)
-
-
-def group_words(line: Mapping[str, Any]) -> str:
-    """What a line of the table is about: ``label: Coat``, ``region before: 2 dark coats``."""
-    return str(line["name"]) if line["kind"] == EVERYTHING else f"{line['kind']}: {line['name']}"
-
-
-def change_words(line: Mapping[str, Any], what: str, *, errors: bool) -> str:
-    """One difference of a line with its interval: points of error rates, or losses as they are."""
-    value, low, high = (line[f"{what}_{one}"] for one in ("change", "low", "high"))
-    if value is None or not np.isfinite(value):
-        return DASH
-    said = f"{100 * value:+.1f} points" if errors else f"{value:+.3g}"
-    if low is not None and np.isfinite(low):
-        ends = [f"{100 * end:.1f}" if errors else f"{end:.3g}" for end in (low, high)]
-        said += f" ({ends[0]} to {ends[1]})"
-    return said.replace("-", "\u2212")
-
-
-def group_rows(kept: Entry, index: int) -> Rows:
-    """Rows of this bundle that are members of one line's group."""
-    start = int(kept["member_ends"][index - 1]) if index else 0
-    return np.asarray(kept["members"][start : int(kept["member_ends"][index])])
 
 
 @dataclass(frozen=True)
@@ -212,6 +143,7 @@ class _Runs:
     at: dict[str, Rows]
     losses: dict[str, NDArray[np.float64]]
     wrong: dict[str, NDArray[np.bool_]] | None
+    labels: NDArray[np.int64]
     notes: tuple[str, ...]
 
     @classmethod
@@ -253,6 +185,9 @@ class _Runs:
             None
             if len(answered) < len(runs)
             else {name: ~own[rows[name]] for name, own in answered.items()},
+            np.zeros(len(rows[AFTER]), np.int64)
+            if after.label_codes is None
+            else after.label_codes[rows[AFTER]],
             tuple(notes),
         )
 
@@ -265,11 +200,12 @@ class _Runs:
         self, first: str, second: str, at: Rows, group: ComparedGroup, together: float = 0.0
     ) -> PairedChange:
         groups = None if group.groups is None else group.groups[self.rows[group.of][at]]
-        answers = {}
+        answers: dict[str, Any] = {}
         if self.wrong is not None:
             answers = {
                 "wrong_before": self.wrong[first][at],
                 "wrong_after": self.wrong[second][at],
+                "labels": self.labels[at],
             }
         return paired_change(
             self.losses[first][at],
@@ -295,25 +231,20 @@ class _Runs:
 
 def _compared(
     runs: _Runs, groups: list[ComparedGroup]
-) -> tuple[list[dict[str, Any]], list[Rows], list[Rows]]:
+) -> tuple[list[dict[str, Any]], list[Rows], list[Rows], float]:
     """Records of the table with members and measured rows of each, the surest to be worse first."""
     inside = [runs.places(one, one.members) for one in groups]
     looked = [runs.places(one, one.measured) for one in groups]
-    together, beside, control = 0.0, None, None
+    both = list(zip(groups, looked, strict=True))
+    beside = control = None
     if runs.control is not None:
-        control = [
-            runs.change(BEFORE, "control", at, one) for one, at in zip(groups, looked, strict=True)
-        ]
-        unchosen = (c for c, one in zip(control, groups, strict=True) if not one.chosen)
-        together = common_direction(unchosen)
-        beside = [
-            runs.change("control", AFTER, at, one, together)
-            for one, at in zip(groups, looked, strict=True)
-        ]
-    changes = [
-        runs.change(BEFORE, AFTER, at, one, together)
-        for one, at in zip(groups, looked, strict=True)
-    ]
+        control = [runs.change(BEFORE, "control", at, one) for one, at in both]
+        together = common_direction(_of_labels(groups, control))
+        beside = [runs.change("control", AFTER, at, one, together) for one, at in both]
+    else:
+        plain = [runs.change(BEFORE, AFTER, at, one) for one, at in both if one.kind == LABEL]
+        together = float(np.nan_to_num(usual_direction(plain)))
+    changes = [runs.change(BEFORE, AFTER, at, one, together) for one, at in both]
     found_by = [one.of if one.chosen else "" for one in groups]
     verdicts, adjusted = change_verdicts(changes, beside, found_by=found_by)
     nearest = _nearest(groups, inside)
@@ -343,7 +274,17 @@ def _compared(
         [lines[at] for at in order],
         [rows[inside[at]] for at in order],
         [rows[looked[at]] for at in order],
+        together,
     )
+
+
+def _of_labels(
+    groups: Sequence[ComparedGroup], changes: Sequence[PairedChange]
+) -> list[PairedChange]:
+    """Changes of the labels, by which it is told how far seeds move one; of what nobody chose without labels."""
+    both = list(zip(groups, changes, strict=True))
+    labels = [change for one, change in both if one.kind == LABEL]
+    return labels or [change for one, change in both if not one.chosen]
 
 
 def _sentence(runs: _Runs, lines: Sequence[Mapping[str, Any]], failed: int, repaired: int) -> str:

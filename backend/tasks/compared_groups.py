@@ -20,6 +20,7 @@ from backend.report.origin import region_groups
 from backend.rules import evaluate
 from backend.rules.cards import card_now
 from backend.rules.write import value_rule
+from backend.tasks.changes import EVERYTHING
 from backend.tasks.kept import kept_result
 from backend.tasks.populations import category_column, grouping_columns
 from backend.tasks.regions import count_shown, known_rows
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from backend.bundle import Bundle
     from backend.store import Store
 
-EVERYTHING, LABEL, COLUMN, TAG, HYPOTHESIS = "everything", "label", "column", "tag", "hypothesis"
+LABEL, COLUMN, TAG, HYPOTHESIS = "label", "column", "tag", "hypothesis"
 REGION_BEFORE, REGION_AFTER = "region before", "region after"
 FEWEST_MEMBERS = 30
 """A value of a column with fewer examples is no group of the table."""

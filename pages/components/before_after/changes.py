@@ -9,12 +9,12 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from backend.before_after import ANY_RETRAIN, BETTER, FOUND_HERE, LIKE_CONTROL, MEANS, WORSE
+from backend.before_after import ANY_RETRAIN, BETTER, MEANS, WORSE
 from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.core import wording
 from backend.core.groups import by_loss, sharp_group
-from backend.tasks.before_after import change_table, group_rows, group_words
+from backend.tasks.changes import change_table, control_words, group_rows, group_words
 from pages.components.shared import charts, keys, link, palette, text
 from pages.components.shared.choice import Choice
 
@@ -161,19 +161,11 @@ def show_chart(kept: Entry) -> None:
 
 def show_note(kept: Entry) -> None:
     """Against what the changes are held, and what that leaves open."""
-    if kept.meta["control"]:
+    st.caption(text.plain(control_words(kept.meta), limit=600))
+    if not kept.meta["control"]:
         st.caption(
-            f"Control: **{text.plain(kept.meta['control'], limit=80)}**, an unchanged retrain with another "
-            "seed. A group is called changed only where this run differs from the run before and from the "
-            "control, in the same direction, with as much doubt as the control shows seeds to need."
-        )
-    else:
-        st.caption(
-            "No control: where two models of one recipe differ by their seeds, this is called a change, "
-            f"too. A region of the run before that got better is therefore “{ANY_RETRAIN}”. Link an "
-            "unchanged retrain of the run before to it, as one that differs in the seed alone, and it "
-            f"stands beside. Regions of this run are always “{FOUND_HERE}”; what is “{LIKE_CONTROL}” "
-            "only a control can say."
+            f"A region of the run before that got better is “{ANY_RETRAIN}”: its errors led there. Link an "
+            "unchanged retrain to the run before, as one that differs in the seed alone, to tell."
         )
     for note in kept.meta["notes"]:
         st.caption(f":material/info: {text.plain(note, limit=300)}")

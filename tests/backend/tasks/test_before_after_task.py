@@ -18,7 +18,7 @@ from backend.core.progress import ignore_progress
 from backend.core.wording import TOO_FEW
 from backend.store import Store
 from backend.tasks import complete_options
-from backend.tasks.before_after import change_table, group_rows
+from backend.tasks.changes import change_table, group_rows
 from backend.tasks.kept import kept_result
 from backend.tasks.linked import ITSELF, UNCHANGED, before_after_options, linked_runs
 from tests.bundles import npz

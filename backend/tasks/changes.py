@@ -1,0 +1,129 @@
+"""The changes of the groups of two runs as people read them: tables, words, a chapter of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backend.before_after import MEANS
+from backend.core.wording import DASH, number, p_value, percent
+
+if TYPE_CHECKING:
+    from backend.bundle import Bundle
+    from backend.cache import Entry
+    from backend.report import Chapter
+
+EVERYTHING = "everything"
+"""Kind of the line of all examples."""
+Rows = NDArray[np.int64]
+LISTED = 40
+"""Lines of the table that a report has; the page has all."""
+
+
+def change_table(kept: Entry) -> pd.DataFrame:
+    """The table of a result, one line per group; undefined numbers are NaN.
+
+    Columns: ``kind``, ``name``, ``of`` (whose run it is from), ``chosen`` (whether that run's errors
+    chose it), ``members``; the numbers of ``PairedChange``; ``p_adjusted``, ``verdict``; with a control ``control_change``, ``control_low`` and ``control_high``
+    (from the run before to the control), ``beside_change``, ``beside_low``, ``beside_high`` and
+    ``beside_p`` (from the control to this run); of regions ``nearest``, the region of the other run
+    that holds most of it, and ``shared``, the share of its members there.
+    """
+    table = pd.DataFrame(kept.meta["table"])
+    texts = ("kind", "name", "of", "chosen", "verdict", "nearest")
+    numbers = [one for one in table if one not in (*texts, "members", "n", "failed", "repaired")]
+    return table.astype(dict.fromkeys(numbers, float))
+
+
+def change_cells(kept: Entry) -> pd.DataFrame:
+    """The same table as people read it, for reports and commands.
+
+    Columns: ``group``, ``members``, ``kept aside`` (those measured), ``before``, ``after``,
+    ``difference`` with its interval, ``newly failing``, ``repaired``, with a control ``another seed``
+    and ``to that seed``, ``p adjusted`` and ``verdict``. Error rates where there are any, else mean
+    losses.
+    """
+    table, errors = change_table(kept), bool(kept.meta["errors"])
+    what = "error" if errors else "loss"
+    value = percent if errors else number
+    lines = []
+    for line in table.to_dict("records"):
+        cells = {
+            "group": group_words(line),
+            "members": line["members"],
+            "kept aside": line["n"],
+            "before": value(line[f"{what}_before"]),
+            "after": value(line[f"{what}_after"]),
+            "difference": change_words(line, what, errors=errors),
+        }
+        if errors:
+            cells |= {"newly failing": line["failed"], "repaired": line["repaired"]}
+        if "control_change" in line:
+            cells["another seed"] = change_words(line, "control", errors=errors)
+            cells["to that seed"] = change_words(line, "beside", errors=errors)
+        lines.append(
+            cells | {"p adjusted": p_value(line["p_adjusted"], None), "verdict": line["verdict"]}
+        )
+    return pd.DataFrame(lines)
+
+
+def group_words(line: Mapping[str, Any]) -> str:
+    """What a line of the table is about: ``label: Coat``, ``region before: 2 dark coats``."""
+    return str(line["name"]) if line["kind"] == EVERYTHING else f"{line['kind']}: {line['name']}"
+
+
+def change_words(line: Mapping[str, Any], what: str, *, errors: bool) -> str:
+    """One difference of a line with its interval: points of error rates, or losses as they are."""
+    value, low, high = (line[f"{what}_{one}"] for one in ("change", "low", "high"))
+    if value is None or not np.isfinite(value):
+        return DASH
+    said = f"{100 * value:+.1f} points" if errors else f"{value:+.3g}"
+    if low is not None and np.isfinite(low):
+        ends = [f"{100 * end:.1f}" if errors else f"{end:.3g}" for end in (low, high)]
+        said += f" ({ends[0]} to {ends[1]})"
+    return said.replace("-", "\u2212")
+
+
+def group_rows(kept: Entry, index: int) -> Rows:
+    """Rows of this bundle that are members of one line's group."""
+    start = int(kept["member_ends"][index - 1]) if index else 0
+    return np.asarray(kept["members"][start : int(kept["member_ends"][index])])
+
+
+def control_words(meta: Mapping[str, Any]) -> str:
+    """Against what changes are held, in a sentence or two; of a result of the task ``before_after``."""
+    if meta["control"]:
+        return (
+            f"Control: {meta['control']}, an unchanged retrain of the run before with another seed. A group is "
+            "called changed only where this run differs from the run before and from the control in the "
+            "same direction, with as much doubt as the control shows that seeds need."
+        )
+    return (
+        "No unchanged retrain is linked as a control. How far a seed alone moves a group is read off the "
+        "labels of this comparison, half of which are taken to be unchanged, and only what stands out from "
+        "that is called changed; with fewer labels every difference of the two models is."
+    )
+
+
+def tell_changes(bundle: Bundle, made: Entry, asked: Mapping[str, Any]) -> Chapter:
+    """The chapter of the report: what changed since an older run."""
+    from backend.report import Chapter
+
+    cells = change_cells(made)
+    said = set(cells["verdict"])
+    meaning = [f"{name}: {words}" for name, words in MEANS.items() if name in said]
+    listed = cells.head(LISTED)
+    more = [f"{len(listed):,} of {len(cells):,} groups are listed."] if len(cells) > LISTED else []
+    told = [
+        f"Compared with {made.meta['before']}, the run before. {made.meta['sentence']}",
+        "Measured on members that had no part in choosing the group.",
+        control_words(made.meta),
+        *made.meta["notes"],
+        *more,
+        " ".join(meaning),
+    ]
+    return Chapter("Before and after", tuple(told), (("", listed),))

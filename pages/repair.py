@@ -82,6 +82,8 @@ def show_repair(bundle: Bundle) -> None:
     with right:
         if not show_progress(job, what="Refitting the last layer", key="repair"):
             return
+        about = counting(options).replace("the group", asked.choice.name)
+        services.remember(bundle, "repair", options=options, about=about, strength=strength)
         gained.show_sweep(job.result(), strength, counting(options))
     with left:
         gained.show_verdict(job.result(), strength, counting(options))

@@ -12,6 +12,7 @@ from backend.bundle.training import Training
 from backend.cache import Entry
 from backend.core.errors import BackendError
 from backend.tasks.attribution import METHODS, attributable
+from backend.tasks.chapters import agreement_words, mostly_chance
 from pages.components.shared import frame, keys, populations, services, text, waiting
 from pages.components.training_data.groups import (
     chosen_split,
@@ -54,6 +55,7 @@ def page() -> None:
             return
         job = services.ask("attribution", bundle.digest, **asked.options)
         if waiting.show_progress(job, what="Scoring the training examples", key="attribution"):
+            services.remember(bundle, "cause", options=asked.options, about=asked.name)
             show_found(bundle, held.training, job.result(), asked)
     except BackendError as error:
         st.error(text.plain(error, limit=600))
@@ -67,7 +69,7 @@ def show_found(bundle: Bundle, training: Training, result: Entry, asked: Trainin
         tell(result, asked)
     agreement = result.meta["agreement"] or {}
     correlation = agreement.get("correlation")
-    noise = agreement.get("of") == "projections" and (correlation is None or correlation < LEAST)
+    noise = mostly_chance(result.meta)
     parts: dict[str, Callable[[], None]] = {
         "Examples": lambda: (
             show_noise(correlation) if noise else show_ends(bundle, training, result)
@@ -102,30 +104,13 @@ def tell(result: Entry, asked: TrainingQuestion) -> None:
     else:
         about += f" · {text.counted(len(groups), 'group')}, the worst counting most"
     st.markdown(about)
-    st.markdown(agreement_words(result))
+    st.markdown(text.plain(agreement_words(result.meta), limit=400))
     st.caption(
         f"**{METHODS[result.meta['method']]}**. "
         + " ".join(text.plain(one, limit=300) for one in result.meta["how"])
     )
     for note in result.meta["notes"]:
         st.caption(f":material/info: {text.plain(note, limit=300)}")
-
-
-def agreement_words(result: Entry) -> str:
-    """Whether the ranking repeats, as a sentence."""
-    found = result.meta["agreement"]
-    if found is None or found["correlation"] is None:
-        return "Whether the ranking repeats cannot be said: a group has a single example."
-    what = (
-        "Two projections of the gradients, each half of the stored one,"
-        if found["of"] == "projections"
-        else "Two random halves of the examples"
-    )
-    return (
-        f"{what} rank the training examples with a correlation of **{text.number(found['correlation'])}**; of the "
-        f"{found['top']} most harmful they share {text.percent(found['harmful'], digits=0)}, of the most helpful "
-        f"{text.percent(found['helpful'], digits=0)}."
-    )
 
 
 def show_noise(correlation: float | None) -> None:

@@ -42,6 +42,13 @@ HELPS = "the group gains"
 NOT_MORE = "no more than a plain refit gives"
 NOT_TARGETED = "random rows do as much"
 NOTHING = "nothing is gained"
+MEANING = {
+    HELPS: "The group gains, and more than from random rows.",
+    NOT_TARGETED: "The refit gains, but as many random rows do as much: it is not the group that matters.",
+    NOT_MORE: "Counting the group more brings nothing that a plain refit does not bring.",
+    NOTHING: "Nothing is gained.",
+}
+"""What the verdicts mean, in a sentence each."""
 
 Debug = tuple[Any, Any] | Callable[[Floats, NDArray[np.int64], int], tuple[Any, Any]]
 

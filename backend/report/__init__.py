@@ -7,7 +7,7 @@ from backend.report.blind import (
     blind_summary,
     make_blind_check,
 )
-from backend.report.contents import ReportContents, gather
+from backend.report.contents import Chapter, ReportContents, gather
 from backend.report.html import render_report
 from backend.report.hypothesis import (
     delete_hypothesis,
@@ -25,6 +25,7 @@ from backend.rules import Rule, RuleError, columns_of, complete, evaluate, parse
 __all__ = [
     "BlindCheck",
     "BlindSummary",
+    "Chapter",
     "Origins",
     "ReportContents",
     "Rule",

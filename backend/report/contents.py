@@ -72,6 +72,15 @@ class ReportRegion:
 
 
 @dataclass(frozen=True)
+class Chapter:
+    """A part of the report that another page's result is told in: sentences, and tables below them."""
+
+    title: str
+    sentences: tuple[str, ...]
+    tables: tuple[tuple[str, pd.DataFrame], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
 class ReportContents:
     """Everything a report shows."""
 
@@ -89,6 +98,7 @@ class ReportContents:
     known: tuple[KnownRegion, ...]
     methods: pd.DataFrame | None = field(repr=False)
     limits: tuple[str, ...]
+    chapters: tuple[Chapter, ...] = field(default=(), repr=False)
 
 
 def gather(
@@ -101,6 +111,7 @@ def gather(
     xy: Any = None,
     now: datetime | None = None,
     shown: int | None = None,
+    chapters: Sequence[Chapter] = (),
 ) -> ReportContents:
     """Collect what a report says.
 
@@ -125,6 +136,8 @@ def gather(
     shown : int, optional
         How many entries of the list are in the report, and how many claims are given; all without
         it.
+    chapters : sequence of Chapter
+        What was asked beyond the regions: the cause, words, a repair; in this order after them.
 
     Raises
     ------
@@ -178,6 +191,7 @@ def gather(
         known=tuple(store.known_regions(bundle)),
         methods=methods,
         limits=_limits(bundle, groups, bool(assessed), any("effect" in one for one in told)),
+        chapters=tuple(chapters),
     )
 
 

@@ -67,6 +67,16 @@ def model_card_section(contents: ReportContents, *, level: int = 2) -> str:
             lines += _table(header, (_region(region, claimed) for region in contents.regions))
     else:
         lines.append("No regions were searched.")
+    for chapter in contents.chapters:
+        lines += ["", f"{below} {escape(chapter.title)}"]
+        for sentence in chapter.sentences:
+            lines += ["", escape(sentence)]
+        for caption, table in chapter.tables:
+            cells = (
+                [escape(number(cell)) for cell in row] for row in table.itertuples(index=False)
+            )
+            lines += ["", *([escape(caption), ""] if caption else [])]
+            lines += _table([escape(name) for name in table.columns], cells)
     if contents.known:
         lines += ["", f"{below} Set aside", ""]
         if contents.options.get("known"):

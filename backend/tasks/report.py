@@ -28,11 +28,12 @@ from backend.core.wording import (
     percent,
     verdict,
 )
-from backend.report.contents import ReportContents, gather
+from backend.report.contents import Chapter, ReportContents, gather
 from backend.report.html import render_report
 from backend.report.markdown import model_card_section
 from backend.store import Store
 from backend.tasks import TASKS, complete_options
+from backend.tasks.chapters import CHAPTERS
 from backend.tasks.kept import kept_result
 from backend.tasks.methods import comparison_table, named_rows
 from backend.tasks.regions import SHOWN, count_shown, known_rows
@@ -61,6 +62,9 @@ def run_report(
         regions are tested where they are found.
     methods : dict or None
         Options of the task ``methods``, whose table is added; None leaves it out.
+    chapters : dict
+        What else is told, each with the options of its result and what it is ``about``: ``cause`` (task
+        ``attribution``), ``words`` (``contexts``), ``named`` and ``repair`` (with its ``strength``).
     layer : str
         Whose embeddings; the same in all searches of the report, whatever their options say.
     log : int
@@ -119,7 +123,8 @@ def report_contents(
             "methods", bundle, asked, progress=share_of(progress, 0.5, 0.9), cache=cache
         )
         compared_meta = compared.meta
-    progress(0.9, "Writing the report")
+    chapters = _chapters(bundle, options["chapters"], share_of(progress, 0.9, 0.95), cache)
+    progress(0.95, "Writing the report")
     store = Store(home=home, until=options["log"] or None)
     try:
         methods = None
@@ -132,9 +137,25 @@ def report_contents(
             assessment=assessment,
             methods=methods,
             shown=shown,
+            chapters=chapters,
         )
     finally:
         store.close()
+
+
+def _chapters(
+    bundle: Bundle, asked: Mapping[str, Any], progress: Progress, cache: Cache
+) -> list[Chapter]:
+    """The chapters that were asked for, in the order of their table; each result is read or made now."""
+    found = []
+    for at, (name, row) in enumerate(CHAPTERS.items()):
+        if name in asked:
+            part = share_of(progress, at / len(CHAPTERS), (at + 1) / len(CHAPTERS))
+            layer = {"layer": bundle.layer} if "layer" in (TASKS[row.task].defaults or {}) else {}
+            wanted = complete_options(row.task, {**asked[name]["options"], **layer})
+            made = kept_result(row.task, bundle, wanted, progress=part, cache=cache)
+            found.append(row.tell(bundle, made, asked[name]))
+    return found
 
 
 def _set_aside(

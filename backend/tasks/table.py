@@ -25,6 +25,7 @@ from backend.tasks import (
     sharpen,
     spotlights,
 )
+from backend.tasks.chapters import CHAPTERS
 from backend.tasks.checks import check_count, check_layer
 from backend.tasks.task import Options, Task, completed
 
@@ -65,6 +66,11 @@ def _check_report(options: Options) -> None:
     if not isinstance(options["claim"], bool):
         raise InputError(f"claim must be true or false: got {options['claim']!r}.")
     check_count("log", options["log"], 0, 2**63 - 1)
+    told, known = options["chapters"], {name: one.task for name, one in CHAPTERS.items()}
+    if not isinstance(told, Mapping) or not set(told) <= set(known):
+        raise InputError(f"chapters must be of {', '.join(known)}: got {str(told)[:80]}.")
+    for name, one in told.items():
+        complete_options(known[name], dict(one).get("options", {}))
 
 
 def _check_before_after(options: Options) -> None:
@@ -82,12 +88,13 @@ TASKS: dict[str, Task] = {
     "methods": methods.TASK,
     "report": Task(
         "backend.tasks.report:run_report",
-        version=5,
+        version=6,
         defaults={
             "regions": None,
             "spotlights": None,
             "claim": True,
             "methods": None,
+            "chapters": {},
             "log": 0,
             "layer": "",
         },

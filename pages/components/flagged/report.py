@@ -9,12 +9,14 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.core.errors import BackendError
+from backend.tasks.chapters import CHAPTERS
 from pages.components.shared import services, text, waiting
 from pages.components.spotlights import methods, trust
 
 ASKED = "_report_asked"
 CLAIM = "report_claim"
 METHODS = "report_methods"
+TOLD = "report_chapters"
 
 
 def show_report(bundle: Bundle) -> None:
@@ -48,6 +50,7 @@ def show_report(bundle: Bundle) -> None:
             help="Adds the table of the view “Other methods”.",
             persist_state="session",
         )
+    _choose_chapters(bundle)
     asked = st.session_state.get(ASKED)
     if not asked or asked["digest"] != bundle.digest:
         return
@@ -59,6 +62,26 @@ def show_report(bundle: Bundle) -> None:
     if not waiting.show_progress(job, what="The report", key="report"):
         return
     _offer(bundle, job.result(), asked["options"]["log"])
+
+
+def _choose_chapters(bundle: Bundle) -> None:
+    """Which results of other pages are chapters: of those that were on screen in this session."""
+    there = [name for name in CHAPTERS if name in services.remembered(bundle)]
+    if not there:
+        st.caption(
+            "Chapters on the cause, on words and on a repair: open *Training data* or *Repair* first. What "
+            "they showed last can then be told here."
+        )
+        return
+    st.pills(
+        "Chapters",
+        there,
+        selection_mode="multi",
+        default=there,
+        format_func=lambda one: CHAPTERS[one].title,
+        key=TOLD,
+        help="What *Training data* and *Repair* showed last in this session.",
+    )
 
 
 def _words(task: str, search: dict[str, Any]) -> str:
@@ -74,12 +97,15 @@ def _words(task: str, search: dict[str, Any]) -> str:
 
 
 def _ask(bundle: Bundle, task: str, search: dict[str, Any]) -> None:
+    held = services.remembered(bundle)
+    told = [name for name in st.session_state.get(TOLD) or () if name in held]
     digest, compared = bundle.digest, methods.asked_of(bundle, task, search)
     options = {
         task: search,
         "claim": bool(st.session_state.get(CLAIM, True)),
         "methods": compared if st.session_state.get(METHODS, False) else None,
         "log": latest(digest),
+        "chapters": {name: held[name] for name in told},
     }
     st.session_state[ASKED] = {"digest": digest, "options": options}
 

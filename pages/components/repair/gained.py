@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from backend.cache import Entry
-from backend.repair.gain import HELPS, NOT_MORE, NOT_TARGETED, NOTHING
+from backend.repair.gain import MEANING, NOT_MORE, NOTHING
 from backend.repair.tally import ALL, BALANCED, BEFORE, GROUP, RANDOM, REFIT, REST, TARGETED
 from backend.tasks.repair import gain_words, repair_frames, strength_lines
 from pages.components.shared import charts, palette, text, twin
@@ -21,12 +21,6 @@ LINES = (
     (RANDOM, GROUP, "the group when random rows count more", "diamond-open"),
     (TARGETED, REST, "the others when {counts} counts more", "square"),
 )
-MEANING = {
-    HELPS: "The group gains, and more than from random rows.",
-    NOT_TARGETED: "The refit gains, but as many random rows do as much: it is not the group that matters.",
-    NOT_MORE: "Counting the group more brings nothing that a plain refit does not bring.",
-    NOTHING: "Nothing is gained.",
-}
 ADVICE = (
     "The last layer can only use what the features tell apart. Where they do not, more weight does not "
     "help: look at the labels of the group, collect more of it, or train the features on it."

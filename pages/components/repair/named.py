@@ -53,6 +53,7 @@ def show_named(bundle: Bundle) -> None:
         return
     job = services.ask("named", bundle.digest, **options)
     if show_progress(job, what="Naming the failures", key="named"):
+        services.remember(bundle, "named", options=options, about="")
         _show_found(bundle, job.result())
 
 
@@ -154,7 +155,7 @@ def _config() -> dict[str, Any]:
     return {
         "label": words("label", width="small"),
         "context": words("context"),
-        "axis": words("list", width="small"),
+        "axis": words("list"),
         "verdict": words(
             "held-out failures say",
             help=f"More frequent: adjusted p of at most {text.level(LEVEL)} (Fisher, one-sided), adjusted "

@@ -52,6 +52,7 @@ def show_words(bundle: Bundle) -> None:
     job = services.ask("contexts", bundle.digest)
     if not show_progress(job, what="Comparing words and values", key="contexts"):
         return
+    services.remember(bundle, "words", options={}, about="")
     meta = job.result().meta
     lines = meta["contexts"]
     if not meta["looked_at"]:

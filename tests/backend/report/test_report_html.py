@@ -90,8 +90,15 @@ def contents(hostile, store):
     groups = [sharp_group("region", each, hostile.losses) for each in rows]
     methods = pd.DataFrame({HOSTILE[0]: HOSTILE, "number": 0.123456})
     assessment = {"regions": [{"sentence": HOSTILE[1], "verdict": HOSTILE[3]}] * 3, "note": "x"}
+    chapters = [report.Chapter("Cause", tuple(HOSTILE), ((HOSTILE[0], methods),))]
     return report.gather(
-        hostile, store=store, regions=groups, assessment=assessment, methods=methods, now=NOW
+        hostile,
+        store=store,
+        regions=groups,
+        assessment=assessment,
+        methods=methods,
+        now=NOW,
+        chapters=chapters,
     )
 
 
@@ -195,6 +202,7 @@ def test_markdown_has_no_markup_but_its_own(contents):
     assert [line for line in body if line.startswith("#")] == [
         "## Where the model fails together",
         "### Regions",
+        "### Cause",
         "### Hypotheses",
         "### What is not claimed",
     ]
@@ -203,7 +211,7 @@ def test_markdown_has_no_markup_but_its_own(contents):
     assert "http://" not in section
     tables = [line for line in body if line.startswith("|")]
     cells = {len(re.split(r"(?<!\\)\|", line)) for line in tables}
-    assert cells == {12, 10}  # every row of a table has the columns of its head
+    assert cells == {12, 10, 4}  # every row of a table has the columns of its head
     assert report.model_card_section(contents, level=3).startswith("### Where the model")
 
 
@@ -418,6 +426,8 @@ def test_the_task_writes_of_regions_too(folder, home, monkeypatch):
         ({"spotlights": 3}, "must be options or None"),
         ({"spotlights": {"size": -1}}, "size must be"),
         ({"methods": {"methods": ["magic"]}}, "must be one of"),
+        ({"chapters": {"end": {}}}, "chapters must be of cause, words, named, repair"),
+        ({"chapters": {"repair": {"options": {}}}}, "members must name at least one row"),
         ({"claim": 1}, "true or false"),
         ({"log": -1}, "log must be a whole number"),
     ],

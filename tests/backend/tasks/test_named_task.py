@@ -29,6 +29,7 @@ from backend.report import Origins, suggest_hypothesis
 from backend.rules import evaluate
 from backend.store import Store
 from backend.tasks import complete_options
+from backend.tasks.chapters import CHAPTERS
 from backend.tasks.encoded import failing_classes, run_candidates, run_encoded
 from backend.tasks.named import context_members, context_source, run_named
 from tests.bundles import npz
@@ -135,6 +136,11 @@ def test_the_planted_context_explains_and_the_frequent_one_does_not(
     assert cats["with_wrong"] == (wrong & aside)[rows].sum()  # these test
     assert cats["with_right"] == (~wrong & aside)[rows].sum()
     assert (np.diff(members["similarity"]) <= 0).all() and not members["weak"].all()
+    chapter = CHAPTERS["named"].tell(bundle, found, {})
+    table = chapter.tables[0][1].set_index(["label", "context"])
+    assert chapter.sentences[1].startswith("1 of ") and "Weak picks" in chapter.sentences[0]
+    assert table.loc[("cat", "in the dark"), "taken for"] == f"dog ({cats['count']})"
+
     # As a finding: the rows that chose it are used up, its rule lists its members, a tag stands for them.
     source = context_source(found, cats)
     with closing(Store(home=tmp_path)) as store:

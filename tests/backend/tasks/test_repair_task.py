@@ -36,6 +36,7 @@ from backend.tasks.repair import (
     strength_lines,
     worst_label,
 )
+from backend.tasks.report import run_report
 from tests.bundles import npz
 
 N = 900
@@ -71,6 +72,38 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     path = tmp_path_factory.mktemp("repair") / "b.npz"
     path.write_bytes(npz(**fields()))
     return read_bundle(path)
+
+
+def test_the_report_tells_cause_words_and_repair(bundle: Bundle, home: Path) -> None:
+    night = np.flatnonzero(bundle.examples["time"] == "night").tolist()
+    chapters = {
+        "repair": {
+            "options": {"members": night, "seeds": 2, "strengths": [0.5]},
+            "about": "night",
+            "strength": 0.5,
+        },
+        "words": {"options": {}, "about": ""},
+        "cause": {
+            "options": {"question": "rows", "rows": night[:40]},
+            "about": "the first at night",
+        },
+    }
+    asked = complete_options("report", {"claim": False, "chapters": chapters})
+    arrays, _ = run_report(bundle, asked, lambda a, b: None, lambda a, b: None)
+    html, markdown = (arrays[name].tobytes().decode() for name in ("html", "markdown"))
+    titles = [
+        "Cause: training examples",
+        "In words: columns and texts",
+        "Repair: the last layer refitted",
+    ]
+    places = [html.index(one) for one in titles]
+    assert places == sorted(places) and all(one in markdown for one in ("### Cause", "### Repair"))
+    for said in (
+        "Asked: the first at night.", "Most harmful", "night counts ×0.5 more", "plain refit",
+        "are more frequent among held-out failures than among right examples.",
+        "Examples that were wrong before can only come out better",
+    ):  # fmt: skip
+        assert said in html, said
 
 
 class Kept:

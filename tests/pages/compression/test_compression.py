@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import open_bundle
@@ -29,23 +28,10 @@ from backend.populations import (
 from pages.components.compression.payers import overall_words, payer_words
 from pages.components.shared import populations, services
 from tests.pages.population_bundles import HOSTILE, awkward, fields, kept
+from tests.pages.running import APP, LONGEST_S, while_it_works
 
-APP = str(Path(__file__).parents[3] / "app.py")
 PARTS = ("Overview", "Levels", "Examples", "Attributes", "Classes", "Subgroups", "Review")
 Open = Callable[..., AppTest]
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home folder, and so one set of warm workers, for all tests of this file."""
-    folder = tmp_path_factory.mktemp("compression") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ERRORSCOPE_HOME", str(folder))
-        st.cache_resource.clear()
-        yield folder
-        services.jobs().close()
-        services.store().close()
-        st.cache_resource.clear()
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +59,10 @@ def full(digest: str) -> str:
 
 
 def until(at: AppTest, there: Callable[[], bool]) -> None:
-    """Run again until it is there, or two minutes have passed."""
-    deadline = time.monotonic() + 400
+    """Run again until it is there, or some minutes have passed."""
+    deadline = time.monotonic() + LONGEST_S
     while not there() and time.monotonic() < deadline:
+        while_it_works()
         at.run()
     assert there()
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle, open_bundle
@@ -21,21 +19,7 @@ from backend.sharpen.record import question_key
 from backend.store import Store
 from pages.components.shared import services
 from tests.bundles import npz, planted
-
-APP = str(Path(__file__).parents[3] / "app.py")
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home folder, and so one set of warm workers, for all tests of this file."""
-    folder = tmp_path_factory.mktemp("flagged") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ERRORSCOPE_HOME", str(folder))
-        st.cache_resource.clear()
-        yield folder
-        services.jobs().close()
-        services.store().close()
-        st.cache_resource.clear()
+from tests.pages.running import APP, ended, while_it_works
 
 
 @pytest.fixture
@@ -108,9 +92,7 @@ def test_a_sharpened_tag_says_what_its_columns_are_and_goes_on(digest: str, stor
     at = opened(digest, "What they share")
     at.button(key="sharpen_start").click().run()
     assert not at.exception and at.query_params["question"] in (key, [key])
-    deadline = time.monotonic() + 100
-    while at.get("progress") and time.monotonic() < deadline:
-        at.run()
+    ended(at)
     assert "4 answered examples" in texts(at)
 
 
@@ -225,6 +207,16 @@ def test_a_blind_check_is_answered_and_counted(digest: str, store: Store) -> Non
     assert "Right." in texts(at) and "1 of 1 answers right" in texts(at)
     [event] = store.events(digest, kind="blind_check")
     assert event.payload["check"]["correct"] is True
+    at.button(key="undo").click().run()
+    assert "Right." not in texts(at) and "No blind check answered yet" in texts(at)
+    at.button(key="redo").click().run()
+    for _ in range(120):  # until the search for regions ends, which the tab asked for
+        if any(one.startswith("Region 1, ") for one in at.selectbox(key="blind_group").options):
+            break
+        while_it_works()
+        at.run()
+    at.selectbox(key="blind_group").select_index(1).run()
+    assert at.selectbox(key="blind_group").value == "region-1"
     at.button(key="blind_show").click().run()
     worse = at.session_state["_blind_running"]["check"].worse
     at.button(key="blind_second" if worse == "first" else "blind_first").click().run()
@@ -282,17 +274,12 @@ def test_a_region_is_tested_untouched_on_what_was_kept_aside(
     bundle = import_bundle(path)
     at = AppTest.from_file(APP, default_timeout=60)
     at.query_params["bundle"] = bundle.digest[:12]
-    at.switch_page("pages/spotlights.py").run()
-    deadline = time.monotonic() + 400
-    while at.get("progress") and time.monotonic() < deadline:
-        at.run()
+    ended(at.switch_page("pages/spotlights.py").run())
     monkeypatch.setattr(here, "HERE_STEPS", 0)
     monkeypatch.setattr(pieces, "distances_to", lambda *given: pytest.fail("in the server"))
     at.button(key="hypothesis_start").click().run()
     # AppTest does not follow the page's own switch, a browser does.
-    at.switch_page("pages/flagged.py").run()
-    while at.get("progress") and time.monotonic() < deadline:
-        at.run()
+    ended(at.switch_page("pages/flagged.py").run())
     rule = at.text_input(key="hypothesis_rule").value
     assert rule.startswith("near ")
     line = re.search(r"Means \d+ of 600 examples; (\d+) of them .* against (\d+) others", texts(at))

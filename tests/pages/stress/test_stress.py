@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import open_bundle
@@ -16,25 +14,12 @@ from backend.populations import fisher_interval, stress_report
 from pages.components.shared import services
 from pages.components.stress.levels import spaced
 from tests.pages.population_bundles import awkward, fields, kept
+from tests.pages.running import APP
 
-APP = str(Path(__file__).parents[3] / "app.py")
 PARTS = (
     "Spread", "Between tests", "Disagreement", "Components", "Outside number", "Compression levels",
     "Failure overlap",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home folder, and so one set of warm workers, for all tests of this file."""
-    folder = tmp_path_factory.mktemp("stress") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ERRORSCOPE_HOME", str(folder))
-        st.cache_resource.clear()
-        yield folder
-        services.jobs().close()
-        services.store().close()
-        st.cache_resource.clear()
 
 
 @pytest.fixture(scope="module")

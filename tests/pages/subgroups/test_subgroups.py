@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import open_bundle
@@ -21,21 +19,7 @@ from backend.populations import audit, group_accuracies, rates_at, score_quality
 from backend.populations.places import level_names, rows_per_group
 from pages.components.shared import populations, services
 from tests.pages.population_bundles import HOSTILE, awkward, fields, kept
-
-APP = str(Path(__file__).parents[3] / "app.py")
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home folder, and so one set of warm workers, for all tests of this file."""
-    folder = tmp_path_factory.mktemp("subgroups") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ERRORSCOPE_HOME", str(folder))
-        st.cache_resource.clear()
-        yield folder
-        services.jobs().close()
-        services.store().close()
-        st.cache_resource.clear()
+from tests.pages.running import APP
 
 
 @pytest.fixture(scope="module")

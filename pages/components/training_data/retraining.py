@@ -36,9 +36,12 @@ def show_retraining(bundle: Bundle) -> None:
         )
         return
     names = list(found)
+    chosen: str | None = names[0]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         if len(names) > 1:
-            st.selectbox("Result", names, width=280, **link.bound(keys.TRAINING_RESULT, names))
+            chosen = st.selectbox(
+                "Result", names, width=280, **link.bound(keys.TRAINING_RESULT, names)
+            )
         offered = list(MEASURES)
         measure = st.segmented_control(
             "Accuracy",
@@ -48,8 +51,7 @@ def show_retraining(bundle: Bundle) -> None:
             help=MEASURES_HELP,
             **link.bound(keys.TRAINING_MEASURE, offered),
         )
-    chosen = str(link.chosen(keys.TRAINING_RESULT) or names[0]) if len(names) > 1 else names[0]
-    result = found.get(chosen, found[names[0]])
+    result = found[chosen or names[0]]
     _tell(result)
     if len(result.curve):
         _show_curve(result, str(measure or offered[0]))

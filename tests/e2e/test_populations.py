@@ -10,6 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from backend.bundle import import_bundle
 from backend.store import Store
+from tests.backend.tasks.test_before_after_task import fields as one_run
 from tests.bundles import npz
 from tests.e2e.conftest import Server, settled
 from tests.pages.population_bundles import fields
@@ -74,3 +75,28 @@ def test_a_chart_can_be_taken_along(
     expect(tools.get_by_role("status")).to_have_text("PNG copied")
     kinds = page.evaluate("navigator.clipboard.read().then((held) => held[0].types)")
     assert kinds == ["image/png"]
+
+
+def test_from_a_region_by_its_repair_to_what_got_worse(
+    page: Page, demo_server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "run.npz").write_bytes(npz(**one_run(1)))
+    digest = import_bundle(tmp_path / "run.npz", home=demo_server.home, name="run 1").digest
+    page.goto(f"{demo_server.url}/spotlights?bundle={digest[:12]}")
+    expect(page.locator(".st-key-group_list [data-testid=stRadioOption]").first).to_be_visible()
+    page.get_by_role("link", name="Repair", exact=True).click()
+    keep = page.get_by_role("button", name="Keep the repaired answers as a bundle")
+    expect(keep).to_be_visible()
+    settled(page)
+    keep.click()
+    page.get_by_role("link", name="What got worse").click()
+    expect(page.get_by_role("heading", name="What did a new run change?")).to_be_visible()
+    expect(page.get_by_text(re.compile("fail newly, .* are repaired"))).to_be_visible()
+    page.get_by_role("button", name=re.compile("Links")).click()
+    expect(page.get_by_text("linked by the bundle itself")).to_be_visible()
+    page.keyboard.press("Escape")
+    newly = page.get_by_text(re.compile("^Newly failing"))
+    count = int(re.sub(r"\D", "", newly.inner_text()))
+    newly.click()
+    expect(page.get_by_role("button", name=re.compile("Tag group"))).to_contain_text(str(count))
+    expect(page.locator(".st-key-gallery .tile").first).to_be_visible()

@@ -76,13 +76,13 @@ def offer(bundle: Bundle, asked: GroupAsked, strength: float, *, train: bool) ->
 
 
 def _worse(digest: str) -> None:
-    """To the comparison of both models' answers."""
+    """To what changed from the bundle that it was made from."""
     st.page_link(
-        "pages/compression.py",
+        "pages/before_after.py",
         label="What got worse",
         icon=":material/compare_arrows:",
         width="content",
-        query_params={keys.BUNDLE: digest[:12], keys.BASELINE: "before"},
+        query_params={keys.BUNDLE: digest[:12]},
     )
 
 

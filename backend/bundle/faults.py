@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from backend.bundle.limits import MAX_FAULTS
+from backend.bundle.limits import MAX_ARRAYS, MAX_FAULTS
 from backend.core.errors import BackendError, BundleError, Fault, Reading
 from backend.core.memory import is_out_of_memory
 
@@ -85,6 +85,13 @@ class Faults:
 def refuse(file: str, field: str, row: int | None, problem: str, advice: str) -> BundleError:
     """The error for a single fault, to be raised by the caller."""
     return BundleError(Fault(file, field, None if row is None else int(row), problem, advice))
+
+
+def check_count(arrays: int, file: str) -> None:
+    """Raise ``BundleError`` for more arrays than are looked at."""
+    if arrays > MAX_ARRAYS:
+        problem = f"it holds {arrays} arrays, at most {MAX_ARRAYS} are read."
+        raise refuse(file, "", None, problem, "Put columns into one table, and leave out the rest.")
 
 
 @contextmanager

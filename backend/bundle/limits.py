@@ -27,6 +27,9 @@ MAX_EMPTY = 1_000_000
 MAX_COLUMNS = 4096
 """Columns of one table; embeddings belong in one list column, not in thousands of number columns."""
 
+MAX_ARRAYS = 16_384
+"""Arrays of one upload that are files or tensors of their own: each is looked at before any is read."""
+
 MAX_FAULTS = 200
 """Faults listed for one upload. More of them say nothing new."""
 

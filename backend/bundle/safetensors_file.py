@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from backend.bundle.entry import UploadEntry
-from backend.bundle.faults import parsing, refuse
+from backend.bundle.faults import check_count, parsing, refuse
 from backend.bundle.npy import check_empty
 
 SAVE_AGAIN = "Save it again with safetensors.numpy.save_file and upload it whole."
@@ -40,7 +40,9 @@ def read_safetensors(path: Path, file: str) -> tuple[list[UploadEntry], dict[str
         try:
             with safe_open(path, "numpy") as opened:
                 metadata = opened.metadata() or {}
-                slices = [(name, opened.get_slice(name)) for name in opened.offset_keys()]
+                names = opened.offset_keys()
+                check_count(len(names), file)
+                slices = [(name, opened.get_slice(name)) for name in names]
                 tensors = [(name, one.get_dtype(), tuple(one.get_shape())) for name, one in slices]
         except SafetensorError as error:
             if "not fully covered" not in str(error):

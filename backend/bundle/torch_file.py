@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from backend.bundle.entry import UploadEntry, dtype_name
-from backend.bundle.faults import parsing, refuse
+from backend.bundle.faults import check_count, parsing, refuse
 from backend.bundle.members import open_zip
 from backend.bundle.npy import check_empty
 from backend.core.arrays import as_numpy
@@ -55,7 +55,9 @@ def read_torch(path: Path, file: str) -> list[UploadEntry]:
             f"it holds a {type(loaded).__name__}, a dictionary of tensors was needed.",
             SAVE_AGAIN,
         )
-    return _entries(loaded, file, "")
+    entries = _entries(loaded, file, "")
+    check_count(len(entries), file)
+    return entries
 
 
 def _entries(values: Mapping[Any, Any], file: str, prefix: str) -> list[UploadEntry]:

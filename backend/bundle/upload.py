@@ -16,7 +16,7 @@ import numpy as np
 
 from backend.bundle import arrow_table, csv_table, npy
 from backend.bundle.entry import UploadEntry, dtype_name
-from backend.bundle.faults import parsing, refuse
+from backend.bundle.faults import check_count, parsing, refuse
 from backend.bundle.limits import MAX_TABLE_BYTES
 from backend.bundle.media import CellImages
 from backend.bundle.members import (
@@ -138,7 +138,9 @@ def by_name(members: Iterable[Member]) -> dict[str, Member]:
 
 def _npz_entries(archive: zipfile.ZipFile, file: str, scratch: Path | None) -> list[UploadEntry]:
     entries = []
-    for member in without_top_folder(zip_members(archive))[0]:
+    members = without_top_folder(zip_members(archive))[0]
+    check_count(len(members), file)
+    for member in members:
         if member.suffix != ".npy":
             raise refuse(
                 file,
@@ -182,6 +184,7 @@ def _from_members(members: Sequence[Member], file: str, scratch: Path | None) ->
     classes: tuple[str, ...] | None = None
     files = by_name(members)
     tables = _table_members(members)
+    check_count(sum(member.suffix == ".npy" for member in members), file)
     for member in members:
         group, rest = split_group(member.stem)
         field_name = canonical_field(rest) if "/" not in rest else None

@@ -696,6 +696,16 @@ def zip_inside_a_zip(folder: Path) -> Path:
     return zipped(folder, {"inner.zip": inner})
 
 
+@case("run.npz", "", None, "20001 arrays, at most 16384")
+def npz_of_countless_arrays(folder: Path) -> Path:
+    path = folder / "run.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("embeddings.npy", npy(X))
+        for k in range(20_000):
+            archive.writestr(f"{k}.npy", b"")
+    return path
+
+
 @case("run.zip", "", None, "the archive is empty")
 def empty_zip(folder: Path) -> Path:
     return zipped(folder, {})

@@ -18,6 +18,8 @@ that it names were set by:
 ``tagged``, set from a filter         as the rules of that filter
 ``tagged``, set on the highest        as ``loss``
 losses
+``tagged``, set on the first of a     as ``loss``, where the order goes by loss or margin
+group
 ``tagged``, set on the hardest by     as that score
 another score
 ``tagged``, set on the long tails     as ``loss``: low confidence in the label is a high loss
@@ -56,6 +58,8 @@ METHODS_GO_BY = {
     "mixture": frozenset({"label", "prediction"}),
 }
 """Methods whose rule for any example looks at how the model did; others are searches, like regions."""
+BY_LOSS = ("Loss", "Margin")
+"""How orders of members begin that go by how the model did; the first in them are picked by it."""
 ATTRIBUTE = " (attribute)"
 
 SourcesOf = Callable[[str], Iterable[Mapping[str, Any] | None]]
@@ -166,6 +170,8 @@ def gone_by(source: Mapping[str, Any] | None) -> frozenset[str]:
     if kind == "hardest":
         behind = behind_score(str(source.get("score")))
         return frozenset() if behind is None else frozenset({behind})
+    if kind == "picked" and str(source.get("order", "")).startswith(BY_LOSS):
+        return frozenset({"loss"})
     if kind == "method":
         return METHODS_GO_BY.get(str(source.get("method")), frozenset())
     by = SET_BY.get(str(source.get("of") if kind == "review" else kind))

@@ -116,7 +116,7 @@ def representation_figure(table: pd.DataFrame) -> go.Figure:
     )
     top = float(100 * table[["pie_high", "share"]].max().max())
     figure.update_layout(
-        xaxis={"title": "% of the changed examples", "range": [0, 1.25 * top], "zeroline": False},
+        xaxis={"title": "% of the changed examples", "range": [0, 1.05 * top], "zeroline": False},
         yaxis=charts.rows_axis(names),
     )
     return figure

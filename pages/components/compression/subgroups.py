@@ -48,10 +48,13 @@ def show_subgroups(bundle: Bundle, held: PopulationPair) -> None:
         metric = st.segmented_control(
             "Rate", list(METRICS), format_func=lambda one: {"error": "Error"}.get(one, one.upper()),
             default="error", required=True, key="change_metric",
+            help="Error: share answered wrong. FPR: of the examples of other classes, the share taken for "
+            "the positive one. FNR: of the positive class, the share taken for another.",
         )  # fmt: skip
     with fourth:
         order = st.segmented_control(
             "Combined up to", [1, 2, 3], default=2, required=True, key="change_order",
+            help="How many attributes a group is made of at most: 1 looks at each alone, 2 at pairs, too.",
         )  # fmt: skip
     if positive is None or positive not in names:
         return
@@ -152,7 +155,7 @@ def subgroups_figure(table: pd.DataFrame) -> go.Figure:
     figure.update_layout(
         xaxis={
             "title": "percentage points",
-            "range": [float(ends.min()) - 0.05 * width, float(ends.max()) + 0.35 * width],
+            "range": [float(ends.min()) - 0.05 * width, float(ends.max()) + 0.05 * width],
             "zeroline": False,
         },
         yaxis=charts.rows_axis(

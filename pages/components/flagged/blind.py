@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
-import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
+from backend.core.found import short
+from backend.core.groups import sharp_group
 from backend.report import BlindCheck, answer_blind_check, blind_summary, make_blind_check
+from backend.views import rows_by_tag
 from pages.components.gallery import gallery
-from pages.components.group import tagging
-from pages.components.group.groups import baselines
+from pages.components.group import groups, tagging
 from pages.components.shared import frame, services, text
+from pages.components.shared.choice import Choice
+from pages.components.spotlights import trust
 
 GROUP = "blind_group"
 RUNNING = "_blind_running"
@@ -27,14 +30,15 @@ SIDES = (("A", "first"), ("B", "second"))
 
 def show_blind_check(bundle: Bundle) -> None:
     """Choose a group, see it beside a random one, say which is worse, learn whether it was."""
+    offered = _offered(bundle)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = _choose(bundle)
+        chosen = _choose(offered)
         st.button(
             "Show two groups",
             key="blind_show",
             icon=":material/visibility:",
             on_click=_start,
-            args=(bundle, chosen),
+            args=(bundle, offered[chosen]),
             help="The group and a random one of the same size and, where there are labels, with "
             "the same labels. Loss, prediction and tags are hidden, the order is drawn.",
         )
@@ -46,22 +50,37 @@ def show_blind_check(bundle: Bundle) -> None:
             _show(bundle, running["check"])
     answered = st.session_state.get(ANSWERED)
     if answered and answered["digest"] == bundle.digest:
-        _tell(answered["check"], answered["source"])
+        events = services.store().events(bundle, kind="blind_check")
+        if any(one.seq == answered["seq"] and not one.undone for one in events):
+            _tell(answered["check"], answered["name"])
     _summary(bundle)
 
 
-def _choose(bundle: Bundle) -> str:
-    counts = services.known().tag_counts(bundle.digest)
-    options = [HIGH_LOSS, *(f"tag:{name}" for name in counts)]
-    if st.session_state.get(GROUP) not in options:
+def _offered(bundle: Bundle) -> dict[str, Choice]:
+    """The highest losses, the regions that the Spotlights page lists, and the tags."""
+    highest = groups.baselines(bundle, SHARE, seed=0)[0]
+    words = f"the highest losses, {text.percent(SHARE, digits=0)} of the examples"
+    found = {HIGH_LOSS: replace(highest, name=words, source={"kind": HIGH_LOSS})}
+    task, options = trust.last_search(bundle)
+    job = services.ask(task, bundle.digest, **options)
+    if job.state == "done":
+        parts = groups.parts_of(job.result())
+        for one in groups.region_choices(bundle, parts, options, job.key, task):
+            found[one.key] = replace(one, name=f"region {one.number}, {one.name}")
+    for tag, rows in rows_by_tag(bundle, tagging.tags_of(bundle)).items():
+        group = sharp_group("tag", rows, bundle.losses)
+        found[f"tag:{tag}"] = Choice(f"tag:{tag}", f"tag {tag}", group, {"kind": "tag", "tag": tag})
+    return found
+
+
+def _choose(offered: dict[str, Choice]) -> str:
+    if st.session_state.get(GROUP) not in offered:
         st.session_state.pop(GROUP, None)
     chosen = st.selectbox(
         "Group",
-        options,
-        format_func=lambda one: (
-            f"Highest losses, {text.percent(SHARE, digits=0)} of the examples"
-            if one == HIGH_LOSS
-            else f"Tag {one.removeprefix('tag:')}"
+        list(offered),
+        format_func=lambda one: text.shorten(
+            offered[one].name[:1].upper() + offered[one].name[1:], 90
         ),
         key=GROUP,
         width=320,
@@ -71,19 +90,11 @@ def _choose(bundle: Bundle) -> str:
     return str(chosen or HIGH_LOSS)
 
 
-def rows_of(bundle: Bundle, chosen: str) -> NDArray[np.int64]:
-    """Rows of a tag, or the high-loss set."""
-    if chosen == HIGH_LOSS:
-        return baselines(bundle, SHARE, seed=0)[0].group.rows
-    tags = tagging.tags_of(bundle)
-    return bundle.rows_of(tags.loc[tags["tag"] == chosen.removeprefix("tag:"), "id"])
-
-
-def _start(bundle: Bundle, chosen: str) -> None:
+def _start(bundle: Bundle, chosen: Choice) -> None:
     st.session_state.pop(ANSWERED, None)
     held: dict[str, object] = {"digest": bundle.digest, "check": None, "error": "", "of": chosen}
     try:
-        check = make_blind_check(bundle, rows_of(bundle, chosen), seed=secrets.randbelow(2**31))
+        check = make_blind_check(bundle, chosen.group.rows, seed=secrets.randbelow(2**31))
         if check.worse == "neither":
             held["error"] = "Both groups have the same mean loss, so no answer would be right."
         else:
@@ -128,15 +139,13 @@ def _answer(bundle: Bundle, answer: str) -> None:
     running = st.session_state.pop(RUNNING, None)
     if not running or running["check"] is None:
         return
-    of = running["of"]
-    source = {"kind": HIGH_LOSS} if of == HIGH_LOSS else {"kind": "tag", "tag": of[4:]}
     try:
         event = answer_blind_check(
             bundle,
             services.store(),
             running["check"],
             answer,
-            source=source,
+            source=short(running["of"].source),
             author=frame.who(),
         )
     except BackendError as error:
@@ -145,20 +154,20 @@ def _answer(bundle: Bundle, answer: str) -> None:
     st.session_state[ANSWERED] = {
         "digest": bundle.digest,
         "check": event.payload["check"],
-        "source": of,
+        "seq": event.seq,
+        "name": running["of"].name,
     }
 
 
-def _tell(check: dict[str, object], of: str) -> None:
+def _tell(check: dict[str, object], name: str) -> None:
     """Whether the answer was right, and which group was which."""
     letters = {side: letter for letter, side in SIDES}
-    named = "the high-loss set" if of == HIGH_LOSS else f"tag {text.plain(of[4:])}"
     said = {True: "Right.", False: "Not right.", None: "No side taken."}[check["correct"]]  # type: ignore[index]
     icon = ":material/check:" if check["correct"] else ":material/info:"
     matched = "with the same labels" if check["matched"] else "not matched on label"
     st.info(
         f"{said} Group {letters[str(check['worse'])]} is worse. Group "
-        f"{letters[str(check['group_is'])]} was {named}, mean loss "
+        f"{letters[str(check['group_is'])]} was {text.plain(name, limit=120)}, mean loss "
         f"{text.number(check['group_loss'])}; the other was random, {matched}, mean loss "  # type: ignore[arg-type]
         f"{text.number(check['random_loss'])}.",  # type: ignore[arg-type]
         icon=icon,

@@ -121,6 +121,11 @@ def _controls(orders: list[str], key: str) -> tuple[str, str, int]:
     return density or "small", ordered_by or GROUP_ORDER, int(size or PAGE_SIZE)
 
 
+def order_of(key: str = keys.GALLERY) -> str:
+    """The order that is chosen above a gallery."""
+    return str(st.session_state.get(f"{key}_order") or GROUP_ORDER)
+
+
 def _extent(first: int, shown: int, n: int) -> str:
     if shown == n:
         return text.counted(n, "example")

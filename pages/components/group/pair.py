@@ -108,7 +108,7 @@ def _numbers(bundle: Bundle, first: Choice, second: Choice) -> None:
         lazy=False,
         key="pair_numbers",
         column_config={
-            "of": st.column_config.TextColumn("", width="small"),
+            "of": st.column_config.TextColumn("", width=150),
             "first": st.column_config.TextColumn(f"A: {_plain(first)}", width="medium"),
             "second": st.column_config.TextColumn(f"B: {_plain(second)}", width="medium"),
             "difference": st.column_config.TextColumn("A less B", width="medium"),

@@ -54,4 +54,4 @@ def show_group(
         if not choice.sampled:
             ask.start_form(bundle, choice)
             sharpening.start_button(bundle, choice, picked)
-        tagging.show_bar(bundle, choice, picked, end=bar)
+        tagging.show_bar(bundle, choice, picked, end=bar, ordered=True)

@@ -16,28 +16,36 @@ from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.core.found import SAMPLED
 from backend.export import export_flagged
-from pages.components.gallery import keyboard
+from pages.components.gallery import gallery, keyboard
 from pages.components.group import history
 from pages.components.shared import frame, keys, services, text
 from pages.components.shared.choice import Choice
 
 FOLLOW_S = 3.0
 REST_S = 1.5
+FIRST = 20
+"""Members that are offered to be tagged from the top, until somebody says how many."""
 
 
 def show_bar(
-    bundle: Bundle, choice: Choice, picked: list[str], *, end: DeltaGenerator | None = None
+    bundle: Bundle,
+    choice: Choice,
+    picked: list[str],
+    *,
+    end: DeltaGenerator | None = None,
+    ordered: bool = False,
 ) -> None:
     """Tag what is picked, or the whole group; a region of a sample is not one to keep.
 
-    ``end`` is where undo, history and the file go; behind the buttons by default.
+    ``end`` is where undo, history and the file go; behind the buttons by default. Where the group
+    stands in the page's own gallery, ``ordered``, its first members can be tagged alone.
     """
     ids = [] if choice.sampled else bundle.ids[choice.group.rows].tolist()
     words = f"group {choice.number}" if choice.number else choice.name
     targets = [(words, ids, choice.source)]
     if picked:
         targets.insert(0, ("picked", picked, {"kind": "picked", "from": choice.source}))
-    tag_bar(bundle, targets, end=end)
+    tag_bar(bundle, targets, end=end, first_of=choice if ordered and not choice.sampled else None)
 
 
 def rename_form(bundle: Bundle, choice: Choice) -> None:
@@ -63,8 +71,12 @@ def tag_bar(
     targets: Sequence[tuple[str, list[str], dict[str, Any]]],
     *,
     end: DeltaGenerator | None = None,
+    first_of: Choice | None = None,
 ) -> None:
-    """Name a tag and put it on one of the targets: (words for the button, ids, where they come from)."""
+    """Name a tag and put it on one of the targets: (words for the button, ids, where they come from).
+
+    ``first_of`` is a group of which the first members can be tagged alone.
+    """
     counts = services.known().tag_counts(bundle.digest)
     with st.container(
         key="tag_bar",
@@ -94,12 +106,45 @@ def tag_bar(
                 args=(bundle.digest, ids, source),
                 help=_why_not(ids, source, name),
             )
+        if first_of is not None and first_of.group.n_members > 1:
+            _offer_first(bundle, first_of)
         if end is None:
             _show_end(bundle, counts)
     if end is not None:
         with end:
             _show_end(bundle, counts)
     show_notice()
+
+
+def _offer_first(bundle: Bundle, choice: Choice) -> None:
+    """Tag as many of a group as one says, from the top of the gallery's order."""
+    most, key = choice.group.n_members, f"first_{choice.key}"
+    if int(st.session_state.get(key) or 1) > most:
+        del st.session_state[key]
+    with st.popover(
+        "Tag first …",
+        icon=":material/format_list_numbered:",
+        type="tertiary",
+        help="Tag only the first members, in the order of the gallery.",
+    ):
+        number = st.number_input("How many", 1, most, min(FIRST, most), key=key)
+        st.button(
+            f"Tag the first {text.count(number)}",
+            key="tag_first",
+            icon=":material/sell:",
+            on_click=_tag_first,
+            args=(bundle, choice, number),
+            help=f"In the order “{gallery.order_of()}” that is chosen above the gallery.",
+        )
+
+
+def _tag_first(bundle: Bundle, choice: Choice, number: int) -> None:
+    by = gallery.order_of()
+    rows = gallery.ordered(bundle, choice.group, by)[:number]
+    if by == gallery.GROUP_ORDER and not choice.found:
+        by = "Loss, high first"  # what no search found begins with the highest losses
+    source = {"kind": "picked", "from": choice.source, "first": number, "order": by}
+    _tag(bundle.digest, bundle.ids[rows].tolist(), source)
 
 
 def _show_end(bundle: Bundle, counts: Mapping[str, int]) -> None:

@@ -22,6 +22,8 @@ from pages.components.shared.choice import Choice
 
 REGION_VIEWS = ("What differs", "Breakdown", "Is it real?", "Other methods")
 VIEWS = ("Members", "Side by side", "Table", "Words", "Columns", *REGION_VIEWS)
+ANSWERS = ("label", "prediction", "target", "loss")
+"""Columns of the table that stand before the bundle's own ones; scores of difficulty come after."""
 NO_ROWS = np.empty(0, np.int64)
 NOT_SHARED = tuple(view for view in VIEWS if view not in ("Words", "Columns"))
 """Views that do not say what a group shares."""
@@ -77,7 +79,7 @@ def show_table(bundle: Bundle, choice: Choice) -> list[str]:
         selection_mode="multi-row",
         key=f"table_{choice.key}",
         height=420,
-        column_order=[*first, *(name for name in frame if name not in first)],
+        column_order=list(dict.fromkeys([*first, *ANSWERS, *own.values(), *frame])),
         column_config=tables.number_columns(shown)
         | full
         | {MARGIN: margin_column()}

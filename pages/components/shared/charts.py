@@ -20,6 +20,8 @@ SHOWN = 24
 """Lines of a chart that has one per group; the table behind it has all."""
 ROW_HEIGHT = 24
 """Pixels per line of a chart that has one line per group."""
+LETTER = 6
+"""Pixels that a letter of the words beside a chart takes."""
 TABLE_HEIGHT = 388
 """Pixels a table is high at most; longer ones scroll."""
 
@@ -48,7 +50,7 @@ def show_chart(
     """
     figure.update_layout(
         height=height,
-        margin={"l": 0, "r": 8, "t": 8, "b": 0, **(margin or {})},
+        margin={"l": 0, "r": figure.layout.margin.r or 8, "t": 8, "b": 0, **(margin or {})},
         showlegend=False,
         hoverlabel={"align": "left"},
         dragmode=False,
@@ -189,14 +191,14 @@ def write_notes(figure: go.Figure, notes: Sequence[Mapping[str, Any]]) -> None:
 
 
 def write_margin(figure: go.Figure, words: Sequence[str]) -> None:
-    """Words at the right end of each line of a chart that has one line per group."""
+    """Words to the right of each line of a chart that has one line per group, beside all data."""
     write_notes(
         figure,
         [
             {
                 "x": 1,
                 "xref": "paper",
-                "xanchor": "right",
+                "xanchor": "left",
                 "y": at,
                 "text": one,
                 "font": {"size": 11},
@@ -204,6 +206,7 @@ def write_margin(figure: go.Figure, words: Sequence[str]) -> None:
             for at, one in enumerate(words)
         ],
     )
+    figure.update_layout(margin_r=LETTER * max(map(len, words), default=0))
 
 
 def of_all(shown: int, all_of_them: int, what: str) -> str:

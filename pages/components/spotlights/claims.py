@@ -169,6 +169,7 @@ def show_claims(choices: Sequence[Choice], meta: Facts) -> None:
         overlap.show(named)
     rows = zip(named, regions, effects, strict=False)
     table = pd.DataFrame([_row(choice, region, effect) for choice, region, effect in rows])
+    table = table.dropna(axis="columns", how="all")  # without labels nothing is said of them
     st.dataframe(
         table,
         hide_index=True,

@@ -35,7 +35,7 @@ def show(choices: Sequence[Choice]) -> None:
         placeholder=text.DASH,
         width="stretch",
         column_config={
-            number: st.column_config.Column(number, width="small", help="Share of the row's region")
+            number: st.column_config.Column(number, width=62, help="Share of the row's region")
             for number in numbers
         },
     )

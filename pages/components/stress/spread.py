@@ -61,7 +61,7 @@ def show_spread(held: Stressed, report: StressReport) -> None:
     )
     if held.sizes is not None:
         said += (
-            " Noise is what sampling that many examples would do to an accuracy, "
+            " Thin lines in the chart: noise, which is what sampling that many examples would do to an accuracy, "
             "sqrt(p(1 - p)/n): a rough guide, since all models see the same examples."
         )
     st.caption(said)
@@ -141,8 +141,8 @@ def spread_figure(held: Stressed, spread: pd.DataFrame) -> go.Figure:
     charts.zero_line(figure)
     names = [held.iid_name, *spread["metric"].tolist()[1:]]
     figure.update_layout(
-        xaxis={"title": "less the mean of the test" + (", thin lines: sampling noise" if noise is not None else ""),
-               "range": [-1.1 * reach, 1.7 * reach], "zeroline": False},
+        xaxis={"title": "less the mean of the test",
+               "range": [-1.1 * reach, 1.1 * reach], "zeroline": False},
         yaxis=charts.rows_axis(names, limit=30),
     )  # fmt: skip
     return figure

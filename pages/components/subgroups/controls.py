@@ -118,7 +118,10 @@ def choose(bundle: Bundle, columns: GroupingColumns) -> Asked:
                 if held is not None and held > count:
                     del st.session_state["audit_model"]
                 model = int(
-                    st.number_input("Model", 1, count, 1, key="audit_model", disabled=count == 1)
+                    st.number_input(
+                        "Model", 1, count, 1, key="audit_model", disabled=count == 1,
+                        help="Which of the population's models answers, in the order of the bundle.",
+                    )
                 ) - 1  # fmt: skip
     with first[3]:
         min_n = int(
@@ -127,7 +130,7 @@ def choose(bundle: Bundle, columns: GroupingColumns) -> Asked:
                 help="Groups with fewer examples are marked † and take no part in gaps.",
             )
         )  # fmt: skip
-    second = st.columns([3, 4, 3, 2], vertical_alignment="bottom")
+    second = st.columns([3, 5, 3, 2], vertical_alignment="bottom")
     if sources:
         with second[0]:
             mode = st.segmented_control(
@@ -160,6 +163,7 @@ def choose(bundle: Bundle, columns: GroupingColumns) -> Asked:
         order = st.segmented_control(
             "Combined up to", [1, 2, 3], default=2, required=True, key="audit_order", persist_state="session",
             disabled=mode == "target",
+            help="How many attributes a group is made of at most: 1 audits each alone, 2 pairs of them, too.",
         )  # fmt: skip
     return Asked(
         bundle.digest, str(mode), str(source), model, str(positive), str(metric), tuple(attributes),

@@ -45,7 +45,15 @@ def show_breakdown(bundle: Bundle, looked: Looked) -> None:
             help="What dragging over the histogram, or clicking a cell, does: keep only those "
             "examples, or select them.",
         )
-        mistakes = st.toggle("Mistakes only", value=True, key="confusion_mistakes")
+        mistakes = False
+        if bundle.label_codes is not None and bundle.prediction_names is not None:
+            mistakes = st.toggle(
+                "Mistakes only",
+                value=True,
+                key="confusion_mistakes",
+                help="Leave the right answers out of the confusion matrix, so that its colours tell "
+                "mistakes apart.",
+            )
     left, right = st.columns(2, gap="medium")
     with left:
         _histogram(bundle, looked, column)
@@ -170,7 +178,7 @@ def _matrix(bundle: Bundle, table: pd.DataFrame, names: list[str]) -> None:
     figure.update_layout(
         height=HEIGHT,
         margin={"l": 0, "r": 0, "t": 4, "b": 0},
-        xaxis={**ticks, "title": {"text": "prediction"}},
+        xaxis={**ticks, "title": {"text": "prediction"}, "autotickangles": [0, 90]},
         yaxis={**ticks, "title": {"text": "label"}, "range": [len(names) - 0.4, -0.6]},
         clickmode="event+select",
         dragmode="pan",

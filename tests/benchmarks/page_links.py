@@ -127,6 +127,8 @@ def main() -> None:
                     seen.append(os.getloadavg()[0])
                     if what != "there":
                         print(f"click {click} to {aim}: {what}, {page.url}", flush=True)
+                    if click % 20 == 19:
+                        print(f"{click + 1} clicks: {tally}", file=sys.stderr, flush=True)
             print(
                 f"{options.clicks} clicks within 1 s of a card at load {min(seen[1:]):.1f} to "
                 f"{max(seen[1:]):.1f}: {tally['there']} there, {tally['lost']} lost, "

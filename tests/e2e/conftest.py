@@ -20,7 +20,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 PROJECT = Path(__file__).parents[2]
 START_S = 180
 """A machine on which much else goes on takes long to import it all."""
-expect.set_options(timeout=60_000)
+LONGEST_MS = 120_000
+expect.set_options(timeout=LONGEST_MS)
 
 
 @dataclass
@@ -121,9 +122,16 @@ def browser(browser_path: str) -> Iterator[Browser]:
         browser.close()
 
 
+def new_context(browser: Browser) -> BrowserContext:
+    """Somebody's browser, who waits as long as a busy machine needs."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    context.set_default_timeout(LONGEST_MS)
+    return context
+
+
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    context = new_context(browser)
     yield context
     context.close()
 

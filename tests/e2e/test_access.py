@@ -12,13 +12,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from backend.bundle import import_bundle
 from backend.store import Store
 from tests.bundles import npz, planted
-from tests.e2e.conftest import Server, settled
+from tests.e2e.conftest import Server, new_context, settled
 from tests.pages.population_bundles import fields
 
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
@@ -70,6 +71,7 @@ def digests(demo_server: Server, tmp_path_factory: pytest.TempPathFactory) -> di
         path = tmp_path_factory.mktemp(name) / f"{name}.npz"
         given = fields(400, models=5, seed=seed)
         words = [f"a {place} one" for place in given["examples/place"]]
+        given |= {f"msp/{one}": epochs(seed, 400) for one in ("none", "targeted")}
         path.write_bytes(npz(**given, **{"examples/text": words}))
         made[name] = import_bundle(path, home=demo_server.home).digest
     with closing(Store(home=demo_server.home)) as store:
@@ -77,10 +79,15 @@ def digests(demo_server: Server, tmp_path_factory: pytest.TempPathFactory) -> di
     return made
 
 
+def epochs(seed: int, n: int) -> np.ndarray:
+    """Confidence in the label of each example, rising over five epochs."""
+    return np.sort(np.random.default_rng(seed).random((n, 5)), axis=1)
+
+
 @pytest.fixture
 def looked(browser: Browser) -> Any:
     """A page with axe-core in it."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context = new_context(browser)
     context.add_init_script(path=AXE)
     yield context.new_page()
     context.close()
@@ -127,12 +134,16 @@ PAGES = {
     "bundles": ("",),
     "compression": (
         "&part=Overview", "&part=Examples", "&part=Attributes", "&part=Classes", "&part=Subgroups",
-        "&part=Review",
+        "&part=Review", "&part=Levels",
     ),
-    "subgroups": ("", "&audit=target"),
+    "subgroups": (
+        "", "&audit=target", "&audit_part=One table", "&audit_part=Worst group",
+        "&audit_part=Thresholds",
+    ),
     "stress": (
         "&stress_part=Spread", "&stress_part=Between tests", "&stress_part=Disagreement",
         "&stress_part=Components", "&stress_part=Compression levels", "&stress_part=Failure overlap",
+        "&stress_part=Outside number",
     ),
     "repair": ("&repair=worst", "&repair_part=In words"),
     "training_data": ("", "&about=pseudo", "&about=groups&training_part=Removal"),

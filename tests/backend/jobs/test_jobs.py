@@ -484,24 +484,41 @@ def test_workers_must_be_a_positive_number(tmp_path):
         Jobs(tmp_path, workers=0)
 
 
-SERVER = """
-import sys
-from backend.jobs import Jobs
-jobs = Jobs(sys.argv[1], tasks={"t": "tests.backend.jobs.sample_tasks:stubborn"})
+SERVERS = {
+    "in the middle of work": """
 job = jobs.submit("t", "")
 while not job.partial():
     job.wait(0.01)
-print(int(job.partial()[0]["pid"][0]), flush=True)
-job.wait()
+""",
+    "before they are ready": """
+for name in jobs.tasks:
+    jobs.submit(name, "")
+while len(psutil.Process().children()) < 3:
+    time.sleep(0.001)
+""",
+}
+
+
+@pytest.mark.parametrize("moment", SERVERS)
+def test_workers_die_with_a_killed_server(tmp_path, moment):
+    task = "tests.backend.jobs.sample_tasks:stubborn"
+    lanes = "quick", "compute", "background"
+    rows = ", ".join(f"{one[:1]!r}: Task({task!r}, lane=lambda _: {one!r})" for one in lanes)
+    script = f"""
+import sys, time
+import psutil
+from backend.jobs import Jobs
+from backend.tasks import Task
+jobs = Jobs(sys.argv[1], tasks={{"t": {task!r}, {rows}}})
+{SERVERS[moment]}
+print(*(one.pid for one in psutil.Process().children()), flush=True)
+time.sleep(600)
 """
-
-
-def test_workers_die_with_a_killed_server_in_the_middle_of_work(tmp_path):
     with subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(tmp_path / "home")], stdout=subprocess.PIPE, cwd=PROJECT
+        [sys.executable, "-c", script, str(tmp_path / "home")], stdout=subprocess.PIPE, cwd=PROJECT
     ) as server:
-        pid = int(server.stdout.readline())
-        assert not is_gone(pid)
+        workers = list(map(int, server.stdout.readline().split()))
         server.kill()
         server.wait()
-        eventually(lambda: is_gone(pid))
+        assert workers
+        eventually(lambda: all(map(is_gone, workers)))

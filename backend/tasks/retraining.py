@@ -26,7 +26,7 @@ def run_retraining(
 ) -> tuple[Arrays, Meta]:
     """Retrain into the folder of results of the bundle; ``meta["folder"]`` names it.
 
-    What is finished there is not trained again. A part is written whenever there is news to read.
+    What is finished there is not trained again.
     """
     from backend.retraining.bundles import check_same, keep_bundles
     from backend.retraining.factory import problem_of

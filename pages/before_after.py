@@ -9,6 +9,7 @@ from backend.core.errors import BackendError
 from backend.store import RunLink
 from backend.tasks.linked import before_after_options
 from pages.components.before_after import changes, links
+from pages.components.group import tagging
 from pages.components.group.panel import show_group
 from pages.components.shared import frame, keys, link, services, text
 from pages.components.shared.waiting import show_progress
@@ -35,11 +36,13 @@ def page() -> None:
             "retrained model link themselves, two uploaded runs of the same examples are linked by hand.",
             icon=":material/link:",
         )
+        tagging.show_notice()
         return
     try:
         show_changes(bundle, before, control)
     except BackendError as error:
         st.error(text.plain(error, limit=600))
+    tagging.show_notice()
 
 
 def choose_runs(bundle: Bundle, known: list[RunLink]) -> tuple[str | None, str | None]:

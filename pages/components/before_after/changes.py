@@ -36,13 +36,13 @@ def show_table(kept: Entry) -> None:
         {
             "group": [group_words(line) for line in table.to_dict("records")],
             "verdict": table["verdict"],
-            wording.MEMBERS: table["members"],
-            wording.KEPT_ASIDE: table["n"],
-            "before": table[f"{what}_before"],
-            "after": table[f"{what}_after"],
             "change": table[f"{what}_change"],
             "from": table[f"{what}_low"],
             "to": table[f"{what}_high"],
+            "before": table[f"{what}_before"],
+            "after": table[f"{what}_after"],
+            wording.KEPT_ASIDE: table["n"],
+            wording.MEMBERS: table["members"],
         }
     )
     if what == "error":

@@ -11,7 +11,6 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
-from backend.core.errors import BackendError
 from backend.core.groups import by_loss, sharp_group
 from backend.export import export_flagged
 from backend.rules import RuleError, evaluate
@@ -94,7 +93,9 @@ def take_off(bundle: Bundle, chosen: list[str]) -> None:
     def remove() -> None:
         rows = tagged(bundle, chosen)
         for tag in chosen:
-            if not _is_off(bundle.digest, rows.loc[rows["tag"] == tag, "id"].tolist(), tag):
+            if not tagging.take_off(
+                bundle.digest, rows.loc[rows["tag"] == tag, "id"].tolist(), tag
+            ):
                 return
         st.session_state[keys.TAG_FILTER] = []
         back = "Undo brings it back." if len(chosen) == 1 else "Undo brings them back, one by one."
@@ -177,17 +178,7 @@ def show_gallery(bundle: Bundle, chosen: list[str]) -> None:
 
 def untag(digest: str, ids: list[str], tag: str) -> None:
     """Take a tag off some examples; a notice says why where that cannot be kept."""
-    _is_off(digest, ids, tag)
-
-
-def _is_off(digest: str, ids: list[str], tag: str) -> bool:
-    """The same, and whether it was kept."""
-    try:
-        services.store().untag(digest, ids, tag, author=frame.who())
-    except BackendError as error:
-        history.notify(text.plain(error, limit=400), ":material/error:")
-        return False
-    return True
+    tagging.take_off(digest, ids, tag)
 
 
 def show_shared(bundle: Bundle, chosen: list[str]) -> None:

@@ -69,7 +69,7 @@ def show_repair(bundle: Bundle) -> None:
             return
         show_asked(bundle, asked)
         strength = st.select_slider(
-            "How much the group's mean loss counts",
+            "How much of the group's mean loss is added",
             STRENGTHS,
             STRENGTH,
             format_func=lambda one: f"×{one:g}",

@@ -291,7 +291,7 @@ def _percent(share: float | None) -> str:
         return DASH
     value = 100 * share
     if 0 < value < 0.1:
-        return f"{value:.1g}"
+        return f"{value:.1g}" if value >= 0.001 else "0"
     fine = value < 9.95 or 99 < value < 100
     return (f"{value:.1f}" if fine else f"{value:.0f}").removesuffix(".0")
 

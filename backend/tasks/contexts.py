@@ -51,7 +51,7 @@ def run_contexts(
     table = contrast_failures(held, labels, wrong, key=bundle.digest, most=options["most"])
     lines = []
     for at, one in enumerate(records(table)):
-        progress(0.8 + 0.15 * at / len(table), "do their failures lie together?")
+        progress(0.8 + 0.15 * at / len(table), "whether their failures lie together")
         rows = candidates[one["context"]]
         within = value_rule("label", one["label"]) if one["label"] else None
         if one["label"]:

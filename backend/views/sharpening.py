@@ -105,7 +105,7 @@ class Ranked:
         if drawn < FEWEST:
             least = int(self.told.answers.sum())
             found = f"at least {least:,}" if least else "–"
-            return found, f"{drawn} of the {FEWEST} drawn answers an estimate needs"
+            return found, f"{FEWEST - drawn} more answers about random examples until an estimate"
         low, high = round(self.meta["low"]), round(self.meta["high"])
         return f"about {round(self.meta['expected']):,}", f"95 % interval {low:,} to {high:,}"
 
@@ -113,10 +113,12 @@ class Ranked:
         """The precision of a cut: the share, and what it stands on."""
         share, low, high, drawn = self.precision(cut)
         if not np.isfinite(share):
-            return "–", "no drawn answer above the cut yet"
+            return "–", "no random example above the cut is answered yet"
         if drawn == 0:
             return percent(share), "every member of the cut was answered"
-        return percent(share), f"{percent_range(low, high)}, {drawn} drawn above the cut"
+        return percent(
+            share
+        ), f"{percent_range(low, high)}, {drawn} random ones answered above the cut"
 
     @property
     def steady_words(self) -> str:

@@ -91,7 +91,8 @@ def base_name(name: str) -> str:
 
 def shown_name(files: Sequence[Any]) -> str:
     """What the bundle is called until somebody renames it."""
-    return Path(base_name(files[0].name)).stem if len(files) == 1 else f"{len(files)} files"
+    first = Path(base_name(files[0].name)).stem
+    return first if len(files) == 1 else f"{first} and {len(files) - 1} more"
 
 
 def discard(path: Path | None) -> None:

@@ -40,6 +40,9 @@ def show_gallery(
     ``about`` is what the group is called: cards begin with the columns that it speaks of. Order, density and page change without running the rest of the page; picks do run it, because
     what is picked can be tagged by the bar above.
     """
+    if not len(group.rows):
+        st.info("No member of this group passes the filters.", icon=":material/filter_alt_off:")
+        return []
     return list(_members(bundle, group, key, about) or [])
 
 

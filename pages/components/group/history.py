@@ -112,7 +112,10 @@ def _step(act: Any, digest: str, word: str) -> None:
         notify(f"Nothing to {word.lower()}.", ":material/info:")
         return
     back = " Ctrl+Shift+Z brings it back." if word == "Undo" else " Ctrl+Z takes it back."
-    notify(text.plain(event.summary, limit=160) + "." + back, ":material/history:")
+    notify(
+        text.plain(event.summary[:1].upper() + event.summary[1:], limit=160) + "." + back,
+        ":material/history:",
+    )
 
 
 def notify(words: str, icon: str) -> None:

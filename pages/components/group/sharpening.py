@@ -18,7 +18,7 @@ from backend.report import Origins
 from backend.report.origin import region_groups
 from backend.sharpen.counting import FEWEST
 from backend.sharpen.record import KIND, question_key
-from backend.store import GivenAnswer, Question
+from backend.store import GivenAnswer, Question, clean_tag
 from backend.views.sharpening import (
     Ranked,
     answer_counts,
@@ -350,7 +350,28 @@ def _keep(
         return
     record = record_of(question, used, cut=cut, meta=ranked.meta)
     ids = bundle.ids[ranked.members(cut)].tolist()
-    tagging.put_tag(bundle.digest, name, ids, record.to_source())
+    left = _left_out(bundle, question, name, ids)
+    if left and not tagging.take_off(bundle.digest, left, name):
+        return
+    more = (
+        f"It is off {text.count(len(left))} that are no longer among them; undo twice brings all back."
+        if left
+        else ""
+    )
+    tagging.put_tag(bundle.digest, name, ids, record.to_source(), more=more)
+
+
+def _left_out(bundle: Bundle, question: Question, name: str, ids: list[str]) -> list[str]:
+    """Examples that this question's tag of that name holds beyond the members that it gets now."""
+    tags = services.store().tags(bundle)
+    held = tags[(tags["tag"] == clean_tag(name)) & ~tags["id"].isin(ids)]
+    seqs = sorted(set(held["source_seq"].astype(int)))
+    own = [
+        event.seq
+        for event in services.store().events_at(bundle, seqs)
+        if (event.source or {}).get("question") == question.key
+    ]
+    return held.loc[held["source_seq"].isin(own), "id"].tolist()
 
 
 def _show_effect(bundle: Bundle, question: Question, ranked: Ranked, cut: int) -> None:

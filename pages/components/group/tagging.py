@@ -171,17 +171,30 @@ def _tag(digest: str, ids: list[str], source: dict[str, Any]) -> None:
     put_tag(digest, name, ids, source)
 
 
-def put_tag(digest: str, name: str, ids: list[str], source: dict[str, Any]) -> None:
-    """Tag these examples, and say that it is done or why not."""
+def put_tag(
+    digest: str, name: str, ids: list[str], source: dict[str, Any], *, more: str = ""
+) -> None:
+    """Tag these examples, and say that it is done or why not; ``more`` is said, too."""
     try:
         services.store().tag(digest, ids, name, author=frame.who(), source=source)
     except BackendError as error:
         history.notify(text.plain(error, limit=400), ":material/error:")
         return
     history.notify(
-        f"Tagged {text.counted(len(ids), 'example')} “{text.plain(name)}”. Ctrl+Z takes it back.",
+        f"Tagged {text.counted(len(ids), 'example')} “{text.plain(name)}”. "
+        + (more or "Ctrl+Z takes it back."),
         ":material/sell:",
     )
+
+
+def take_off(digest: str, ids: list[str], name: str) -> bool:
+    """Take a tag off these examples; False, with a notice why, where that cannot be kept."""
+    try:
+        services.store().untag(digest, ids, name, author=frame.who())
+    except BackendError as error:
+        history.notify(text.plain(error, limit=400), ":material/error:")
+        return False
+    return True
 
 
 def history_buttons(bundle: Bundle) -> None:

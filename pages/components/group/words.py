@@ -104,7 +104,7 @@ def show_tokens(
     rare = "" if length == 1 else f" that at least {job.options['min_count']} documents hold"
     said = (
         f"{beside.sentence} Of {text.count(found.looked_at)} {part.lower()} looked at{rare}, "
-        f"{text.count(found.told_apart)} have an adjusted p of at most {text.level(LEVEL)}; the {len(found.table)} "
+        f"{text.count(found.told_apart)} {'has' if found.told_apart == 1 else 'have'} an adjusted p of at most {text.level(LEVEL)}; the {len(found.table)} "
         f"{_listed(lacking, by_p)} are listed."
     )
     st.caption(f"{said} Mark a row to see its members.")

@@ -46,7 +46,7 @@ def show_verdict(result: Entry, strength: float, counts: str) -> None:
     before = f"{told[BEFORE]} right now, " if BEFORE in told else ""
     st.markdown(
         f"Of the group, {before}{told[REFIT]} after a plain refit, **{told[TARGETED]}** when "
-        f"{text.plain(counts)} counts ×{strength:g}. Against the plain refit **{said['refit']}**, against as many random rows "
+        f"×{strength:g} of the mean loss of {text.plain(counts)} is added. Against the plain refit **{said['refit']}**, against as many random rows "
         f"{said['random']}. The others: {said['others']}; all together {everybody[REFIT]} after a plain "
         f"refit, {everybody[TARGETED]} then."
     )
@@ -54,6 +54,7 @@ def show_verdict(result: Entry, strength: float, counts: str) -> None:
         st.caption(ADVICE)
     sizes = result.meta["sizes"]
     notes = [
+        "The last layer alone is refitted; your model is not touched. "
         f"{text.count(sizes['refit'])} examples refit, {text.count(sizes['counted'])} of them of the "
         f"group; {text.counted(sizes['measured'], 'member')} measured in each split, never one that "
         "refitted. Intervals of changes are over examples, of shares over splits, at 95 %."

@@ -173,13 +173,20 @@ def write_cells(
         value = values[down, across]
         colour = palette.text_colour()
         if np.isfinite(value):
-            share = float(np.clip((value - low) / span, 0, 1))
-            red, green, blue = unlabel_rgb(sample_colorscale(scale, [share])[0])
-            bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 120
-            colour = "#111111" if bright else "#ffffff"
+            [colour] = readable(np.clip([(value - low) / span], 0, 1), scale)
         font = {"size": 12, "color": colour}
         notes.append({"x": across, "y": down, "text": words[down, across], "font": font})
     write_notes(figure, notes)
+
+
+def readable(shares: NDArray[np.float64], scale: Any) -> list[str]:
+    """The colour of letters on these places of a colour scale: dark on bright and bright on dark."""
+    found = []
+    for colour in sample_colorscale(scale, [float(one) for one in shares]):
+        red, green, blue = unlabel_rgb(colour)
+        bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 120
+        found.append("#111111" if bright else "#ffffff")
+    return found
 
 
 def write_notes(figure: go.Figure, notes: Sequence[Mapping[str, Any]]) -> None:

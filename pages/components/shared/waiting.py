@@ -64,7 +64,7 @@ def _poll(job_key: str, what: str, key: str) -> None:
     st.session_state[seen] = parts
     line = f"{what}: {job.message or 'waiting for a worker'}"
     if job.eta_s is not None and job.fraction > 0.02:
-        line += f", about {text.duration(job.eta_s)} left"
+        line += f", {'' if job.eta_s < 1 else 'about '}{text.duration(job.eta_s)} left"
     with st.container(key=f"job_{job.id}"):  # the same name wherever the same job is watched
         bar, stop = st.columns([6, 1], vertical_alignment="center")
     bar.progress(min(1.0, max(0.0, job.fraction)), text=text.plain(line, limit=160))

@@ -54,6 +54,10 @@ def show_breakdown(bundle: Bundle, looked: Looked) -> None:
                 help="Leave the right answers out of the confusion matrix, so that its colours tell "
                 "mistakes apart.",
             )
+    shown = f"{text.count(looked.n_shown)} examples that the filters show"
+    st.caption(
+        f"Of all {shown if looked.filtering else text.counted(bundle.n, 'example')}, not of the chosen group alone."
+    )
     left, right = st.columns(2, gap="medium")
     with left:
         _histogram(bundle, looked, column)
@@ -147,7 +151,10 @@ def _matrix(bundle: Bundle, table: pd.DataFrame, names: list[str]) -> None:
             y=[at[name] for name in table["label"]],
             mode="markers+text" if len(names) <= 12 else "markers",
             text=[text.count(int(one)) for one in table["examples"]],
-            textfont={"size": 11, "color": _readable(table["shade"])},
+            textfont={
+                "size": 11,
+                "color": charts.readable(table["shade"].to_numpy(), palette.loss_scale()),
+            },
             customdata=table[["label", "prediction"]].to_numpy(),
             hovertext=[
                 text.chart(
@@ -200,12 +207,6 @@ def _matrix(bundle: Bundle, table: pd.DataFrame, names: list[str]) -> None:
         config={"displaylogo": False, "displayModeBar": False},
         alt="Confusion matrix: labels down, predictions across. The table beside it holds the numbers.",
     )
-
-
-def _readable(shade: pd.Series) -> list[str]:
-    """Dark letters on bright squares and bright ones on dark: the scale turns with the theme."""
-    bright = shade > 0.55 if palette.is_dark() else shade < 0.45
-    return ["#15171a" if one else "#ffffff" for one in bright]
 
 
 def _pairs(bundle: Bundle, table: pd.DataFrame) -> None:

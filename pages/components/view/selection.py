@@ -147,7 +147,7 @@ def show_bar(bundle: Bundle, looked: Looked, *more: Callable[[], None]) -> None:
 
 
 def _selection_chip(bundle: Bundle, view: View, looked: Looked) -> None:
-    with st.container(horizontal=True, gap=None, width="content", key="chip_selection"):
+    with st.container(horizontal=True, gap="small", width="content", key="chip_selection"):
         st.button(
             "Keep only",
             key="filter_selection",

@@ -53,4 +53,4 @@ def test_the_cut_says_what_stands_above_it() -> None:
     }
     ranked = Ranked(SimpleNamespace(n=10), arrays, {"cut": 1}, told, 4)  # type: ignore[arg-type]
     assert ranked.precision_words(1) == ("100 %", "every member of the cut was answered")
-    assert ranked.precision_words(4)[1] == "no drawn answer above the cut yet"
+    assert ranked.precision_words(4)[1] == "no random example above the cut is answered yet"

@@ -398,16 +398,17 @@ def ids(entry: UploadEntry, n: int | None, faults: Faults) -> NDArray[Any] | Non
 
 def short_enough(text: NDArray[Any], entry: UploadEntry, what: str, faults: Faults) -> bool:
     """Whether all values, of which the last axis counts rows, may be ids or names of classes."""
-    for place, value in np.ndenumerate(text):
-        if len(value) > MAX_VALUE_LENGTH:
-            faults.about(
-                entry,
-                f"{what} has {len(value)} characters, at most {MAX_VALUE_LENGTH} are read.",
-                "Shorten it; long texts belong in a column of their own.",
-                row=int(place[-1]),
-            )
-            return False
-    return True
+    lengths = np.fromiter(map(len, text.flat), np.int64, text.size)
+    if lengths.max(initial=0) <= MAX_VALUE_LENGTH:
+        return True
+    at = int((lengths > MAX_VALUE_LENGTH).argmax())
+    faults.about(
+        entry,
+        f"{what} has {lengths[at]} characters, at most {MAX_VALUE_LENGTH} are read.",
+        "Shorten it; long texts belong in a column of their own.",
+        row=int(np.unravel_index(at, text.shape)[-1]),
+    )
+    return False
 
 
 def column_text(

@@ -36,7 +36,7 @@ class FolderModel:
             self._net = AutoModel.from_pretrained(folder, use_safetensors=True, **local).eval()
             self._tokenizer = AutoTokenizer.from_pretrained(folder, **local)
             self._pixels = AutoImageProcessor.from_pretrained(folder, use_fast=False, **local)
-        except (OSError, ValueError, KeyError, ImportError) as error:
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             raise InputError(
                 f"{FOLDER} must be a model that transformers can read: {str(error)[:300]}"
             ) from error

@@ -1,7 +1,8 @@
 """Does refitting the last layer repair failures whose cause is known, and are the contexts right?
 
 Run with ``python -m tests.benchmarks.repair`` (``--seeds 5``; ``--sweep`` for strengths and numbers of
-contexts; ``--times`` for the time of ``repair_group`` at 50 000 x 512). A network learns 10,000 images of
+contexts; ``--times`` for the time of ``repair_group`` at 50 000 x 512; ``--model conse`` for the contexts
+that an image-text model picks, which needs its packages, and nothing else). A network learns 10,000 images of
 Fashion-MNIST as they are. Half of the test images are the debug pool, half the test set; in both every
 class has a context of its own, in which three in ten of its images stand (striped ground, dark, white
 ground, turned, half hidden, noisy), and 3 % in each of the other five. Failures are split, each seed
@@ -15,7 +16,7 @@ paper's objective, strength .5; ``--recipe sgd`` for its own way there) from the
   half refits (the heldout failures are never among them);
 * nothing: the plain refit.
 
-There is no image-text model here. A second network, taught to tell contexts on other images, stands in
+Without ``--model`` there is no image-text model here. A second network, taught to tell contexts on other images, stands in
 for it: a context's "text" is the mean embedding of forty other pictures in it. Printed too is whether the
 first line of ``contrast_failures`` for a class, with the context as a column, is the context planted.
 
@@ -32,8 +33,9 @@ import numpy as np
 import torch
 
 from backend.core.statistics import mean_interval, wilson_interval
-from backend.demo.images import DATA, read_split
+from backend.demo.images import DATA, encode_png, read_split
 from backend.demo.networks import Network, Recipe, ask_network, train_network
+from backend.imagetext import MODELS, open_model
 from backend.repair import (
     DebugSet,
     contrast_failures,
@@ -44,8 +46,21 @@ from backend.repair import (
     sweep_heads,
 )
 from backend.repair.head import RECIPES
+from backend.tasks.named import sentence
 
 CONTEXTS = ("striped ground", "dark", "white ground", "turned", "half hidden", "noisy")
+SENTENCES = {
+    "striped ground": "on a striped background",
+    "dark": "in the dark",
+    "white ground": "on a white background",
+    "turned": "turned on its side",
+    "half hidden": "half hidden behind something",
+    "noisy": "in a noisy picture",
+}
+"""How an image-text model is asked for the contexts: as in the lists that ship."""
+NAMES = (
+    "T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
 PLAIN = -1
 OWN, OTHER = 0.3, 0.03
 PER_FAILURE = 5
@@ -160,7 +175,7 @@ def one_seed(world: World, seed: int) -> dict:
     lines = contrast_failures(columns, labels[pool].astype(str), wrong, key=str(seed))
     return {
         "own": own, "labels": labels, "x": x, "pool": pool, "test": test, "split": split,
-        "contexts": contexts, "picked": picked, "weighed": weighed, "lines": lines,
+        "contexts": contexts, "picked": picked, "weighed": weighed, "lines": lines, "images": images,
         "predictions": predictions,
     }  # fmt: skip
 
@@ -196,6 +211,40 @@ def made(world: World, one: dict, seed: int) -> dict[str, DebugSet]:
     }
 
 
+def named_by(name: str, ones: list[dict]) -> None:
+    """Are the contexts that an image-text model picks for the seed failures those that were planted?"""
+    model = open_model(name)
+    hits: dict[str, list[bool]] = {"first": [], "among three": []}
+    for one in ones:
+        rows = one["split"].seed
+        labels = [NAMES[label] for label in one["labels"][rows]]
+        pixels = np.clip(255 * one["images"][rows], 0, 255).astype(np.uint8)
+        seen = model.pictures([encode_png(image) for image in pixels])
+        texts = {
+            label: [sentence(MODELS[name].template, label, SENTENCES[at]) for at in CONTEXTS]
+            for label in NAMES
+        }
+        vectors = {label: model.texts(lines).vectors for label, lines in texts.items()}
+        picked = pick_contexts(
+            seen.vectors, vectors, labels, dict.fromkeys(NAMES, CONTEXTS),
+            sure=seen.sure, least_sure=MODELS[name].least_sure,
+        )  # fmt: skip
+        for label, context in zip(NAMES, one["own"], strict=True):
+            own = picked.table[picked.table["label"] == label]["context"].tolist()
+            hits["first"].append(own[:1] == [CONTEXTS[context]])
+            hits["among three"].append(CONTEXTS[context] in own[:3])
+        of_class = one["own"][one["labels"][rows]]
+        there = one["contexts"][rows] != PLAIN
+        said = np.array([CONTEXTS.index(one) for one in picked.picks["context"]])
+        print(
+            f"{len(rows)} seed failures, {picked.picks['weak'].mean():.0%} weak picks; of the {there.sum()} in a "
+            f"context {np.mean(said[there] == one['contexts'][rows][there]):.0%} take it (chance "
+            f"{1 / len(CONTEXTS):.0%}), of all {np.mean(said == of_class):.0%} take their class's own",
+            flush=True,
+        )
+    print_hits({f"picked by {name}, {key}": found for key, found in hits.items()}, (1 / 6, 1 / 2))
+
+
 def right_contexts(world: World, ones: list[dict]) -> None:
     """Are the contexts that were picked those that were planted?"""
     hits = {"picked, first": [], "picked, among three": [], "in words, first": []}
@@ -207,8 +256,12 @@ def right_contexts(world: World, ones: list[dict]) -> None:
             hits["picked, first"].append(own[:1] == [CONTEXTS[context]])
             hits["picked, among three"].append(CONTEXTS[context] in own[:3])
             hits["in words, first"].append(said[:1] == [CONTEXTS[context]])
+    print_hits(hits, (1 / 6, 1 / 2, 1 / 6))
+
+
+def print_hits(hits: dict[str, list[bool]], chances: tuple[float, ...]) -> None:
     print("\n| contexts of a class | planted one | by chance |\n| --- | --- | --- |")
-    for (name, found), chance in zip(hits.items(), (1 / 6, 1 / 2, 1 / 6), strict=True):
+    for (name, found), chance in zip(hits.items(), chances, strict=True):
         low, high = wilson_interval(sum(found), len(found))
         print(
             f"| {name} | {np.mean(found):.0%} ({float(low):.0%} to {float(high):.0%}) of {len(found)} "
@@ -304,6 +357,9 @@ def main() -> None:
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--recipe", choices=RECIPES, default="full")
     parser.add_argument("--times", action="store_true")
+    parser.add_argument(
+        "--model", choices=[name for name, row in MODELS.items() if row.reads == "pictures"]
+    )
     asked = parser.parse_args()
     if asked.times:
         times()
@@ -311,6 +367,9 @@ def main() -> None:
     began = time.process_time()
     world = World()
     ones = [one_seed(world, seed) for seed in range(asked.seeds)]
+    if asked.model:
+        named_by(asked.model, ones)
+        return
     right_contexts(world, ones)
     repaired(world, ones, {"recipe": asked.recipe}, asked.sweep)
     print(f"{time.process_time() - began:.0f} CPU seconds")

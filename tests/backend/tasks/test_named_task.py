@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from backend.bundle import Bundle, read_bundle
 from backend.cache import read_folder, write_folder
@@ -32,7 +32,7 @@ from backend.tasks import complete_options
 from backend.tasks.chapters import CHAPTERS
 from backend.tasks.encoded import failing_classes, run_candidates, run_encoded
 from backend.tasks.named import context_members, context_source, run_named
-from tests.bundles import npz
+from tests.bundles import npz, picture
 
 N = 600
 SECRET = "zebrafish"
@@ -417,3 +417,66 @@ def test_a_service_that_is_set_wrong(
     with pytest.raises(InputError, match=said) as told:
         configured_endpoint()
     assert "word@" not in str(told.value) and os.environ[endpoint.URL] == url
+
+
+# --- models, where their packages are installed -----------------------------------------------------
+
+
+def write_clip(folder: Path) -> None:
+    """A CLIP of two layers that nobody taught anything, as transformers keeps one."""
+    transformers = pytest.importorskip("transformers", reason="needs pip install 'transformers<5'")
+    words = ["<|startoftext|>", "<|endoftext|>", *(f"{one}</w>" for one in "abcdefghijklmnop")]
+    (folder / "vocab.json").write_text(json.dumps({word: at for at, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    transformers.CLIPTokenizer(
+        str(folder / "vocab.json"), str(folder / "merges.txt")
+    ).save_pretrained(folder)
+    transformers.CLIPImageProcessor(size=32, crop_size=32).save_pretrained(folder)
+    small = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    text = {**small, "vocab_size": len(words), "max_position_embeddings": 12, "eos_token_id": 1}
+    config = transformers.CLIPConfig(
+        text_config=text,
+        vision_config={**small, "image_size": 32, "patch_size": 8},
+        projection_dim=8,
+    )
+    transformers.CLIPModel(config).save_pretrained(folder, safe_serialization=True)
+
+
+def test_a_clip_in_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: list[Any]
+) -> None:
+    write_clip(tmp_path)
+    monkeypatch.setenv(models.FOLDER, str(tmp_path))
+    before = models.model_state("folder")
+    model = models.open_model("folder")
+    seen, read = model.pictures([picture(at) for at in range(17)]), model.texts(["a b", "c", "a b"])
+    assert seen.vectors.shape == (17, 8) and read.vectors.shape == (3, 8)
+    for one in (seen, read):
+        assert np.linalg.norm(one.vectors, axis=1) == pytest.approx(1.0, abs=1e-5)
+    assert (
+        read.vectors[0] == pytest.approx(read.vectors[2]) and len({*map(tuple, read.vectors)}) == 2
+    )
+    assert called == []  # everything lies in the folder
+    (tmp_path / "model.safetensors").touch()
+    assert models.model_state("folder") != before
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="must be a model that transformers can read"):
+        models.open_model("folder")
+
+
+def test_a_picture_is_near_the_name_of_what_it_shows(called: list[Any]) -> None:
+    if why := models.offered_models("pictures")["conse"]:
+        pytest.skip(why)
+    model = models.open_model("conse")
+    ball, file = Image.new("RGBA", (96, 96)), io.BytesIO()
+    ImageDraw.Draw(ball).ellipse((12, 12, 84, 84), fill="orange")
+    ball.save(file, "PNG")
+    seen = model.pictures([file.getvalue()] * 33)  # more than are read at a time
+    near = seen.vectors @ model.texts(["a photo of a ball", "a photo of a dog"]).vectors.T
+    assert (near[:, 0] > near[:, 1] + 0.2).all() and (seen.sure > 0.5).all()
+    assert called == []

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
-from backend.demo.images import CLASSES, DATA, encode_png, image_attributes, read_split
+from backend.demo.domains.packages import clothes_folder
+from backend.demo.images import CLASSES, encode_png, image_attributes, read_split
 from backend.demo.networks import Recipe, ask_network, train_network
 from backend.demo.writing import write_zip
 
@@ -33,7 +34,7 @@ SIDE = 4
 def build(
     path: str | os.PathLike[str],
     *,
-    data: str | os.PathLike[str] = DATA,
+    data: str | os.PathLike[str] | None = None,
     n_train: int = 4000,
     n_test: int = 2000,
     epochs: int = 4,
@@ -46,8 +47,9 @@ def build(
     ----------
     path : path
         The ``.zip`` to write, in the folder form of a bundle.
-    data : path
-        Folder of the four ``.gz`` files of Fashion-MNIST.
+    data : path, optional
+        Folder of the four ``.gz`` files of Fashion-MNIST; without it, that of Debian's package,
+        downloaded where it is not installed.
     n_train, n_test : int
         Images used, drawn without replacement.
     epochs : int
@@ -69,7 +71,8 @@ def build(
     """
     if epochs < 1:
         raise InputError(f"epochs must be 1 or more: got {epochs}.")
-    drawn = draw(Path(data), n_train, n_test, seed)
+    source = Path(data) if data is not None else clothes_folder(progress)
+    drawn = draw(source, n_train, n_test, seed)
     own, mark, test, test_mark = drawn.train, drawn.train_mark, drawn.test, drawn.test_mark
     images, test_images = with_mark(own[0], mark), with_mark(test[0], test_mark)
     network = train_network(

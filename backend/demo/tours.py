@@ -130,8 +130,8 @@ HOUSES = (
     ),
     Step(
         "spotlights",
-        "Members with target and prediction as numbers. Values of 5.00001 are cut off: the census counted "
-        "no house above 500,000 dollars.",
+        "Members with target and prediction as numbers. A target of 5 is cut off: the census counted no "
+        "house above 500,000 dollars.",
         {"view": "Table"},
     ),
     Step(
@@ -175,9 +175,9 @@ FLIPPED = (
     ),
     Step(
         "hardest",
-        "Confidence over training, by what is known: choose given label as what is known of them. Below "
-        "it, how well low confidence finds the wrong labels, epoch by epoch, beside chance.",
-        {"part_of_hardest": "Two long tails"},
+        "Confidence over training of labels that are flipped and of the others. Below it, how well low "
+        "confidence finds the flipped ones, epoch by epoch, beside their prevalence.",
+        {"part_of_hardest": "Two long tails", "tails_truth": "given label"},
     ),
     Step(
         "hardest",

@@ -167,16 +167,17 @@ def _drawings(emoji: dict[str, Any], style: str) -> list[dict[str, str]]:
     if not emoji.get(drawn) or not all(tones.get(code, {}).get(drawn) for code in TONES):
         return []
     name, pair = emoji["name"].lower(), f"{STYLES[style]}-{emoji['unified'].lower()}"
+    words = re.findall(r"\w+", name)
     said = {
+        "style": style,
+        "gender": next((one for one in ("woman", "man") if one in words), "not said"),
         "name": name,
         "kind": emoji["subcategory"],
-        "style": style,
-        "gender": next((one for one in ("woman", "man") if one in re.findall(r"\w+", name)), "not said"),
         "pair_id": pair,
-    }  # fmt: skip
-    found = [{"id": pair, **said, "tone": "", "image": emoji["image"]}]
+    }
+    found = [{"id": pair, "tone": "", **said, "image": emoji["image"]}]
     for code, tone in TONES.items():
-        found.append({"id": f"{pair}-{tone}", **said, "tone": tone, "image": tones[code]["image"]})
+        found.append({"id": f"{pair}-{tone}", "tone": tone, **said, "image": tones[code]["image"]})
     return found
 
 

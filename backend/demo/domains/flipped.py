@@ -22,7 +22,8 @@ from torch.nn import functional
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress, share_of
 from backend.demo.compact import BATCH, RATE, Embedder, ask, image_network
-from backend.demo.images import CLASSES, DATA, encode_png, image_attributes, read_split
+from backend.demo.domains.packages import clothes_folder
+from backend.demo.images import CLASSES, encode_png, image_attributes, read_split
 from backend.demo.networks import EVALUATION_BATCH, NetworkOutput, one_thread
 from backend.demo.populations import judged
 from backend.demo.writing import write_zip
@@ -49,7 +50,7 @@ class FollowedTraining:
 def build(
     path: str | os.PathLike[str],
     *,
-    data: str | os.PathLike[str] = DATA,
+    data: str | os.PathLike[str] | None = None,
     n_train: int = 6000,
     share: float = 0.2,
     epochs: int = 12,
@@ -62,8 +63,9 @@ def build(
     ----------
     path : path
         The ``.zip`` to write.
-    data : path
-        Folder of the four ``.gz`` files of Fashion-MNIST.
+    data : path, optional
+        Folder of the four ``.gz`` files of Fashion-MNIST; without it, that of Debian's package,
+        downloaded where it is not installed.
     n_train : int
         Images used, drawn without replacement.
     share : float
@@ -85,7 +87,8 @@ def build(
     InputError
         If the images are missing, or an option is out of range.
     """
-    images, labels = read_split(Path(data), "train")
+    source = Path(data) if data is not None else clothes_folder(progress)
+    images, labels = read_split(source, "train")
     if not 10 <= n_train <= len(labels):
         raise InputError(f"n_train must be 10 to {len(labels)}: got {n_train}.")
     if epochs < 2 * EVERY:
@@ -105,7 +108,7 @@ def build(
     target = follow(inputs, answers, epochs, seed, halves[1], targeted=True)
     said = ask(plain.network, inputs)
     predictions = said.logits.argmax(1).astype(np.int8)
-    test, test_labels = read_split(Path(data), "t10k")
+    test, test_labels = read_split(source, "t10k")
     tested: NetworkOutput = ask(plain.network, _tensor(test))
     arrays = {
         "embeddings": said.embeddings,

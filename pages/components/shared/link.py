@@ -16,18 +16,36 @@ import streamlit as st
 def bound(key: str, options: Sequence[str], *, final: bool = True) -> dict[str, Any]:
     """Arguments that bind a choosing widget with these options: ``st.radio(..., **bound(...))``.
 
-    The value is what was chosen last, else what the address names, else the first option. Options
-    that are not final yet leave the address alone: it may name one that is still to come.
+    The value is what was chosen last, in a widget or by following a link, else the first option.
+    Options that are not final yet leave the address alone: it may name one that is still to come.
 
     Where options appear one after the other the first must come first: a browser that is sending
     the old value just when it is changed for it would seem to have chosen it.
     """
-    wanted = [st.session_state.get(_chosen(key)), st.query_params.get(key)]
-    value: str = next((str(choice) for choice in wanted if choice in options), options[0])
+    named = st.query_params.get(key)
+    if named in options and _followed(key, named):
+        st.session_state[_chosen(key)] = named
+    value = st.session_state.get(_chosen(key))
+    if value not in options:
+        value = options[0]
     st.session_state[key] = value
-    if final and st.query_params.get(key) != value:
+    if final and named != value:
         st.query_params[key] = value
+        st.session_state[_written(key)] = (named, value)
     return {"key": key, "on_change": _took, "args": (key,)}
+
+
+def _followed(key: str, named: str) -> bool:
+    """Whether the address names something that was not written into it here.
+
+    A click may come from a browser that has not read the last change of the address yet; what stood
+    there before is no choice then. Once the change was seen to arrive, going back to it is one.
+    """
+    before, written = st.session_state.get(_written(key), (None, None))
+    if named == written:
+        st.session_state[_written(key)] = (None, written)
+        return False
+    return bool(named != before)
 
 
 def bound_number(key: str, usual: float, low: float, high: float) -> dict[str, Any]:
@@ -70,7 +88,7 @@ def put(key: str, value: str | None) -> None:
         st.session_state.pop(_chosen(key), None)
         st.query_params.pop(key, None)
     else:
-        st.session_state[_chosen(key)] = value
+        _choose(key, value)
 
 
 def chosen(key: str) -> str | None:
@@ -80,8 +98,18 @@ def chosen(key: str) -> str | None:
 
 
 def _took(key: str) -> None:
-    st.session_state[_chosen(key)] = st.session_state[key]
+    _choose(key, st.session_state[key])
+
+
+def _choose(key: str, value: str) -> None:
+    """From now on what the address named until now counts for nothing."""
+    st.session_state[_chosen(key)] = value
+    st.session_state[_written(key)] = (st.query_params.get(key), value)
 
 
 def _chosen(key: str) -> str:
     return f"_chosen_{key}"
+
+
+def _written(key: str) -> str:
+    return f"_written_{key}"

@@ -1,0 +1,46 @@
+"""A choice is kept in session and address, and the newer of the two counts."""
+
+from streamlit.testing.v1 import AppTest
+
+
+def _page():
+    import streamlit as st
+
+    from pages.components.shared import link
+
+    options = ["a", "b", "c"]
+    st.selectbox("Letter", options, **link.bound("letter", options))
+
+
+def _named(app):
+    return app.query_params.get("letter", [None])[0]
+
+
+def test_the_newer_of_a_followed_link_and_a_choice_counts_and_is_kept():
+    app = AppTest.from_function(_page, default_timeout=60)
+    app.query_params["letter"] = "b"
+    app.run()
+    assert app.selectbox[0].value == "b"
+    # A link to another page drops what the address said.
+    del app.query_params["letter"]
+    app.run()
+    assert (app.selectbox[0].value, _named(app)) == ("b", "b")
+    # A link that was followed.
+    app.query_params["letter"] = "c"
+    app.run()
+    assert app.selectbox[0].value == "c"
+    app.selectbox[0].select("a").run()
+    assert (app.selectbox[0].value, _named(app)) == ("a", "a")
+    # A click sent before the browser had read the new address: what it says is old.
+    app.query_params["letter"] = "c"
+    app.run()
+    assert (app.selectbox[0].value, _named(app)) == ("a", "a")
+    # Once the address had arrived, going back to the same one is a choice.
+    app.run()
+    app.query_params["letter"] = "c"
+    app.run()
+    assert app.selectbox[0].value == "c"
+    # What is not offered changes nothing.
+    app.query_params["letter"] = "z"
+    app.run()
+    assert (app.selectbox[0].value, _named(app)) == ("c", "c")

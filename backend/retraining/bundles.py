@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.bundle import Bundle, import_bundle, write_bundle
+from backend.bundle import UNCHANGED, Bundle, import_bundle, write_bundle
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress, share_of
 from backend.retraining.problem import RetrainingProblem
@@ -97,6 +97,7 @@ def keep_bundles(
         assert entry is not None  # finished
         log_p = entry["log_p"].astype(np.float64)
         how = how_made(name, entry.meta)
+        control = name == BASE and seed != first[name]
         fields: dict[str, Any] = {one: given[one] for one in ("images",) if one in given}
         examples = bundle.examples.copy()
         examples[PART] = np.asarray(PARTS)[entry["parts"]]
@@ -108,7 +109,7 @@ def keep_bundles(
             "probabilities": np.exp(log_p).astype(np.float32),
             "losses": -log_p[np.arange(len(labels)), labels],
             "classes": tuple(names.tolist()),
-            "made_from": np.array([bundle.digest, how]),
+            "made_from": np.array([bundle.digest, how, *([UNCHANGED] if control else [])]),
         }
         if bundle.prediction_names is not None:
             after = names[log_p.argmax(1)]

@@ -74,8 +74,8 @@ def retrain(
 
     References
     ----------
-    Jain, Hamidieh et al. 2024, arXiv:2406.16846, table 1 and figure 5. The other recipes are cited
-    where they are.
+    Jain, Hamidieh et al. 2024, arXiv:2406.16846, table 1. The other recipes are cited where they
+    are.
     """
     if isinstance(seeds, bool) or int(seeds) != seeds or not 1 <= seeds <= MOST_SEEDS:
         raise InputError(f"seeds must be a whole number from 1 to {MOST_SEEDS}: got {seeds!r}.")

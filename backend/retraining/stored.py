@@ -152,17 +152,17 @@ class Shelf:
     def write(
         self, recipe: str, seed: int, arrays: Mapping[str, Any], meta: Mapping[str, Any]
     ) -> Entry:
-        """Keep what is finished of a recipe; it appears at once."""
+        """Keep what is finished of a recipe; it appears at once. What another run kept first stays."""
         path = self._path(recipe, seed)
         fresh = path.with_name(f".{path.name}-{os.getpid()}")
         shutil.rmtree(fresh, ignore_errors=True)
         with written_in(self.folder):
             try:
                 write_folder(fresh, arrays, meta)
-                fresh.rename(path)
-            except BaseException:
+                if not path.is_dir():
+                    fresh.rename(path)
+            finally:
                 shutil.rmtree(fresh, ignore_errors=True)
-                raise
         return read_folder(path, path.name, self._checked)
 
     def finished(self) -> list[tuple[str, int]]:

@@ -34,7 +34,7 @@ from backend.retraining import (
 )
 from backend.retraining.checks import checked
 from backend.retraining.situation import REPORT, Situation, halves
-from backend.retraining.stored import results_of
+from backend.retraining.stored import Shelf, results_of
 from backend.retraining.training import Course, ask, drawn, train
 from backend.tasks import complete_options
 from backend.tasks.retraining import readable_table, run_retraining
@@ -403,6 +403,11 @@ def test_refusals_say_what_to_do(tmp_path, told, asked):
 
 def test_a_folder_is_of_one_problem(done):
     folder, *_ = done
+    before = Shelf.opened(folder).read("dfr", 0)
+    again = Shelf.opened(folder).write(
+        "dfr", 0, {"log_p": np.zeros(1)}, {}
+    )  # another run was first
+    assert before is not None and again.meta == before.meta and len(again["log_p"]) == N
     with pytest.raises(InputError, match="holds results of another problem"):
         retrain(problem(schedule=Schedule(passes=1)), folder, candidates=KS)
     with pytest.raises(InputError, match="must be a new or empty folder"):

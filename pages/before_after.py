@@ -7,7 +7,7 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.store import RunLink
-from backend.tasks.linked import before_after_options
+from backend.tasks.linked import before_after_options, controls_of
 from pages.components.before_after import changes, links
 from pages.components.group import tagging
 from pages.components.group.panel import show_group
@@ -59,8 +59,9 @@ def choose_runs(bundle: Bundle, known: list[RunLink]) -> tuple[str | None, str |
         width=360,
     )
     before = older[chosen or next(iter(older))]
-    usual = services.known().retrains_of(before, [one for one in names if one != bundle.digest])
-    retrains = {one.bundle[:12]: one.bundle for one in reversed(usual)}
+    others = [one for one in names if one not in (bundle.digest, before)]
+    usual = controls_of(before, others, services.known())
+    retrains = {one.bundle[:12]: one.bundle for one in usual}
     if not retrains:
         return before, ""
     offered = [*retrains, "none"]

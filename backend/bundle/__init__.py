@@ -20,13 +20,21 @@ from backend.bundle.home import (
     read_bundle,
     rename_bundle,
 )
-from backend.bundle.same import SameExamples, SharedRows, same_examples, shared_rows
+from backend.bundle.same import (
+    UNCHANGED,
+    SameExamples,
+    SharedRows,
+    made_from,
+    same_examples,
+    shared_rows,
+)
 from backend.bundle.write import write_bundle
 
 if TYPE_CHECKING:
     from backend.bundle.live_model import collect
 
 __all__ = [
+    "UNCHANGED",
     "Bundle",
     "BundleInfo",
     "FoundField",
@@ -37,6 +45,7 @@ __all__ = [
     "import_bundle",
     "inspect_upload",
     "list_bundles",
+    "made_from",
     "open_bundle",
     "read_bundle",
     "rename_bundle",

@@ -19,6 +19,8 @@ from backend.bundle.home import folder_of
 from backend.core.errors import BundleError, InputError
 from backend.core.parts import FEWEST_ROWS
 
+UNCHANGED = "unchanged"
+"""Third text of ``made_from``: an unchanged retrain, from which nothing but the seed differs."""
 LEAST_SHARED = 0.9
 """Share of the ids of the smaller bundle that both must have."""
 
@@ -81,6 +83,19 @@ def same_examples(
         if same:
             found.append(SameExamples(digest, name, n, shared))
     return found
+
+
+def made_from(digest: str, home: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
+    """What an imported bundle says of its origin, without opening it: digest, how, perhaps ``UNCHANGED``.
+
+    Empty where it says nothing, or where there is no such bundle.
+    """
+    try:
+        path = folder_of(digest, home) / "made_from.npy"
+        with parsing(digest[:12], "made_from", ""):
+            return tuple(map(str, np.load(path, allow_pickle=False))) if path.is_file() else ()
+    except BundleError:
+        return ()
 
 
 @dataclass(frozen=True)

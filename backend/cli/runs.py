@@ -78,7 +78,7 @@ def compare_runs(options: Namespace) -> Report:
                 )
             before = links[0].older
         known = [info.digest for info in list_bundles(options.home)]
-        asked = before_after_options(bundle, before, store, known, control)
+        asked = before_after_options(bundle, before, store, known, control, options.home)
     kept = kept_result(
         "before_after",
         bundle,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from backend.bundle import UNCHANGED, made_from
 from backend.store import Reader, RunLink, Store
 from backend.tasks.repair import origin_of
 from backend.tasks.task import Options
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 ITSELF = "the bundle itself"
 """Author of a link that a bundle carries in ``made_from``."""
-UNCHANGED = "unchanged"
-"""Third text of ``made_from``: nothing but the seed differs."""
 
 
 def linked_runs(bundle: Bundle, store: Store | Reader) -> list[RunLink]:
@@ -34,12 +33,27 @@ def linked_runs(bundle: Bundle, store: Store | Reader) -> list[RunLink]:
     return sorted((one for one in said.values() if one.linked), key=lambda one: -one.seq)
 
 
+def controls_of(
+    before: str, others: Iterable[str], store: Store | Reader, home: str | None = None
+) -> list[RunLink]:
+    """Those of these bundles that are an unchanged retrain of a run: said by people, last first, or by themselves."""
+    others = list(others)
+    found = sorted(store.retrains_of(before, others), key=lambda one: -one.seq)
+    for one in others:
+        origin = made_from(one, home)
+        says = origin[:1] == (before,) and origin[2:3] == (UNCHANGED,)
+        if says and all(link.older != before for link in store.run_links(one)):
+            found.append(RunLink(one, before, origin[1], True, True, ITSELF, "", 0))
+    return found
+
+
 def before_after_options(
     bundle: Bundle,
     before: str,
     store: Store | Reader,
     known: Iterable[str],
     control: str | None = None,
+    home: str | None = None,
 ) -> Options:
     """Options of the task ``before_after`` for this bundle and an older one.
 
@@ -55,6 +69,8 @@ def before_after_options(
     control : str, optional
         Digest of an unchanged retrain of the older run; by default the one that was linked to it as
         such last, and "" for none.
+    home : str, optional
+        As for ``open_bundle``.
 
     Returns
     -------
@@ -64,7 +80,7 @@ def before_after_options(
     """
     if control is None:
         others = [one for one in known if one not in (bundle.digest, before)]
-        found = sorted(store.retrains_of(before, others), key=lambda one: -one.seq)
+        found = controls_of(before, others, store, home)
         control = found[0].bundle if found else ""
     log = max(store.last_seq(bundle.digest), store.last_seq(before))
     return {"before": before, "control": control, "log": log}

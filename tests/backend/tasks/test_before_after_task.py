@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 
 import numpy as np
@@ -10,17 +11,18 @@ import pytest
 from scipy import stats
 
 from backend.before_after import CHOSEN, FOUND_HERE, NOT_TOLD, WORSE
-from backend.bundle import import_bundle, shared_rows
+from backend.bundle import UNCHANGED, import_bundle, shared_rows
 from backend.cache import Cache
+from backend.cli.main import main
 from backend.core.errors import InputError
 from backend.core.parts import bundle_aside
 from backend.core.progress import ignore_progress
 from backend.core.wording import TOO_FEW
 from backend.store import Store
 from backend.tasks import complete_options
-from backend.tasks.changes import change_table, group_rows
+from backend.tasks.changes import change_cells, change_table, group_rows, tell_changes
 from backend.tasks.kept import kept_result
-from backend.tasks.linked import ITSELF, UNCHANGED, before_after_options, linked_runs
+from backend.tasks.linked import ITSELF, before_after_options, controls_of, linked_runs
 from tests.bundles import npz
 
 N = 600
@@ -185,7 +187,50 @@ def test_a_control_stands_beside(home, runs, store):
     assert night["beside_low"] > 0 and night["beside_p"] < 0.001
 
 
-def test_links_come_from_people_and_from_the_bundle_itself(runs, store, kept):
+def test_the_command_line_says_the_same_to_the_digit(found, home, runs, capsys):
+    before, after, _ = (one.digest[:12] for one in runs)
+    out = home / "changes.csv"
+    asked = ["compare", after, "--before", before, "--control", "", "--home", str(home)]
+    assert main([*asked, "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    table = change_table(found)
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(told["table"]).astype(table.dtypes.to_dict()), table, check_exact=True
+    )
+    assert told["failed"] == runs[1].ids[found["failed"]].tolist()
+    assert len(pd.read_csv(out)) == len(table)
+    assert main(asked) == 0
+    text = capsys.readouterr().out
+    assert found.meta["sentence"] in text
+    assert change_cells(found)["difference"].map(text.count).min() > 0
+    assert main(["compare", before, "--before", "--home", str(home)]) == 2
+    assert "linked to no older run" in capsys.readouterr().err
+
+
+def test_runs_are_linked_by_command(runs, home, kept, capsys):
+    before, after, _ = runs
+    linked = kept("linked", **fields(6)).digest
+    call = ["link", linked[:12], before.digest[:12], "--home", str(home), "--author", "Ada"]
+    assert main([*call, "--unchanged"]) == 0
+    assert "600 examples in both" in capsys.readouterr().out
+    assert main(["link", linked[:12], "--home", str(home), "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["links"]
+    assert (told["older"], told["author"], told["unchanged"]) == (before.digest, "Ada", True)
+    assert main([*call, "--undo"]) == 0
+    assert "linked to no older run" in capsys.readouterr().out
+    assert main(["link", after.digest[:12], after.digest[:12], "--home", str(home)]) == 2
+    assert "to another one only" in capsys.readouterr().err
+
+
+def test_the_report_has_a_chapter(found, runs):
+    chapter = tell_changes(runs[1], found, {"about": "before"})
+    ((_, table),) = chapter.tables
+    assert chapter.title == "Before and after"
+    pd.testing.assert_frame_equal(table, change_cells(found).head(len(table)))
+    assert f"{WORSE}: " in " ".join(chapter.sentences)
+
+
+def test_links_come_from_people_and_from_the_bundle_itself(runs, store, kept, home):
     before, after, again = runs
     assert [(one.older, one.unchanged) for one in linked_runs(again, store)] == [
         (before.digest, True)
@@ -193,9 +238,14 @@ def test_links_come_from_people_and_from_the_bundle_itself(runs, store, kept):
     made = kept("made", **fields(4), made_from=np.array([before.digest, "repaired", UNCHANGED]))
     (own,) = linked_runs(made, store)
     assert (own.older, own.author, own.unchanged) == (before.digest, ITSELF, True)
+    others = [made.digest, again.digest, after.digest]
+    found = [one.bundle for one in controls_of(before.digest, others, store, home)]
+    assert found == [again.digest, made.digest]
     store.link_runs(made, after, name="after", author="Ada")
     assert [one.older for one in linked_runs(made, store)] == [after.digest, before.digest]
     store.unlink_runs(made, before, name="before", author="Ada")
+    found = [one.bundle for one in controls_of(before.digest, others, store, home)]
+    assert found == [again.digest]
     assert [one.older for one in linked_runs(made, store)] == [after.digest]
 
 

@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
 from backend.core.errors import InputError
 from backend.core.home import home_folder
@@ -139,10 +140,10 @@ def _run(command: list[str], folder: str) -> str:
     return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
 
 
-def _keep(content: object, path: Path) -> None:
+def _keep(content: IO[bytes], path: Path) -> None:
     """Write a file that appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     with partial.open("wb") as file:
-        shutil.copyfileobj(content, file)  # type: ignore[misc]
+        shutil.copyfileobj(content, file)
     partial.replace(path)

@@ -64,7 +64,8 @@ def evaluate(
     A comparison with a missing value (NaN, empty text) is false, ``!=`` and ``not in`` included;
     ``not`` in front of a condition turns its answer around, so ``not width > 3`` holds where width
     is missing. Text is compared exactly, upper and lower case being different; ``contains`` reads
-    words as ``backend.describe.tokenize`` does. ``near`` takes the Euclidean distance to the
+    whole words as ``backend.describe.tokenize`` does, in any order, and ``refund*`` as any word that
+    begins so. ``near`` takes the Euclidean distance to the
     closest of the chosen examples; ties go to the lower row. ``near ... top k within (...)`` counts
     to ``k`` among the examples that the rule in parentheses holds for; ``near ... top k and ...``
     counts among all and keeps those that fit.

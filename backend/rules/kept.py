@@ -178,16 +178,22 @@ class TextWords:
         self._words: list[frozenset[str] | None] = [None] * len(texts)
         self._keeps = sum(map(len, texts)) <= KEPT_CHARACTERS
 
-    def holds(self, wanted: set[str], look: Callable[[], None]) -> Mask:
-        """(n,) bool: texts that hold every one of these words. ``look`` may end the work."""
+    def holds(self, wanted: set[str], starts: set[str], look: Callable[[], None]) -> Mask:
+        """(n,) bool: texts that hold every one of these words, and for each start one that begins so.
+
+        ``look`` may end the work.
+        """
         found = np.zeros(len(self._texts), bool)
-        first, *others = wanted
+        first, *others = wanted | starts
         for row, plain in enumerate(self._plain_texts()):
             if row % _LOOK_EVERY == 0:
                 look()
             # Finding words is slow; a text without the letters cannot have them.
             if first in plain and all(word in plain for word in others):
-                found[row] = wanted <= self._read(row)
+                words = self._read(row)
+                found[row] = wanted <= words and all(
+                    any(word.startswith(start) for word in words) for start in starts
+                )
         return found
 
     def _plain_texts(self) -> Iterator[str]:

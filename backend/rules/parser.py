@@ -96,8 +96,13 @@ class Parser:
     def whole(self) -> Rule:
         rule = self._any()
         if self._now.kind != "end":
-            raise self._wrong("'and', 'or' or the end", "join")
+            raise self._wrong("'and', 'or' or the end", "join", advice=self._advice())
         return rule
+
+    def _advice(self) -> str:
+        """What to do about a word that follows one that was not in quotation marks."""
+        bare = self.tokens[self._at - 1].kind == "word" and self._now.kind in ("word", "number")
+        return " Put text of several words in quotation marks." if bare else ""
 
     @property
     def _now(self) -> Token:
@@ -107,11 +112,14 @@ class Parser:
         self._at += 1
         return self.tokens[self._at - 1]
 
-    def _wrong(self, wanted: str, *expected: str) -> RuleError:
+    def _wrong(self, wanted: str, *expected: str, advice: str = "") -> RuleError:
         now = self._now
         got = "the end" if now.kind == "end" else f"'{now.text[:40]}'"
         return RuleError(
-            f"expected {wanted}, got {got}.", source=self.source, at=now.at, expected=expected
+            f"expected {wanted}, got {got}.{advice}",
+            source=self.source,
+            at=now.at,
+            expected=expected,
         )
 
     def _any(self) -> Rule:

@@ -191,11 +191,24 @@ class Working:
                 return column.known & ((over & under) != negated)
             case Contains(name, words, negated):
                 texts = self._kept.words_of(name.name, column)
-                found = texts.holds(set(tokenize(words.raw)), self._budget.look)
+                found = texts.holds(*wanted_words(words.raw), self._budget.look)
                 return column.known & (found != negated)
 
     def _column(self, name: Name) -> Column:
         return column_of(self._bundle, name.name)
+
+
+def wanted_words(words: str) -> tuple[set[str], set[str]]:
+    """Words that a text must hold, and beginnings of words: ``refund*`` stands for refunded, too."""
+    parts = words.split() if "*" in words else [words]
+    whole: set[str] = set()
+    starts: set[str] = set()
+    for part in parts:
+        found = tokenize(part)
+        if found and part.endswith("*"):
+            starts.add(found.pop())
+        whole.update(found)
+    return whole, starts
 
 
 def column_of(bundle: Bundle, name: str) -> Column:

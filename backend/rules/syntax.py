@@ -26,6 +26,8 @@ WITHIN = "within"
 """Means something only after the examples of a ``near``: elsewhere it is a word like any other, as
 it was before there was this one."""
 SIGNS = ("=", "!=", "<=", ">=", "<", ">")
+_WRITTEN = {"&": "and", "|": "or", "!": "not", "~": "not"}
+"""Signs of programming languages, and what a rule says instead."""
 
 
 class RuleError(InputError):
@@ -271,8 +273,14 @@ def _token(source: str, at: int) -> Token:
             at=at,
             expected=("open name",) if source[at] == "`" else ("open text",),
         )
+    instead = _WRITTEN.get(source[at])
     raise RuleError(
-        f"{source[at]!r} means nothing here. Put names in backticks and text in quotation marks.",
+        f"{source[at]!r} means nothing here. "
+        + (
+            f"Write '{instead}'."
+            if instead
+            else "Put names in backticks and text in quotation marks."
+        ),
         source=source,
         at=at,
     )

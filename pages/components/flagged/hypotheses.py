@@ -139,8 +139,9 @@ def _rule_help(bundle: Bundle) -> str:
     return (
         "Says exactly which examples the sentence is about.\n\n"
         f"Columns: {shown}.\n\n"
-        "Operators: \\=, \\!=, <, <=, \\>, \\>=, in (…), between … and …, contains, tagged, near … "
-        "top k, near … top k within (…), joined by and, or, not and parentheses.\n\n"
+        "Operators: \\=, \\!=, <, <=, \\>, \\>=, in (…), between … and …, contains (whole words; "
+        "refund\\* for all that begin so), tagged, near … top k, near … top k within (…), joined by "
+        "and, or, not and parentheses.\n\n"
         f"For instance:  \n{examples}\n\n"
         "A rule that names loss, correct, or label and prediction together confirms itself: say "
         "what the examples are, not how the model did."

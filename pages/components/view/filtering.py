@@ -35,8 +35,9 @@ def show_popover(bundle: Bundle) -> None:
         st.divider()
         show_rule_box(bundle)
         st.caption(
-            "The language of hypotheses: \\=, \\!=, <, <=, \\>, \\>=, in (…), between … and …, contains, "
-            "tagged, near, joined by and, or, not. Enter adds the rule; arrows choose what comes next."
+            "The language of hypotheses: \\=, \\!=, <, <=, \\>, \\>=, in (…), between … and …, contains "
+            "(whole words; refund\\* for all that begin so), tagged, near, joined by and, or, not. Enter "
+            "adds the rule; arrows choose what comes next."
         )
 
 

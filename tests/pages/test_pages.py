@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle, list_bundles, open_bundle
@@ -22,10 +19,9 @@ from backend.core.wording import LEAST_P, number, p_value, times
 from backend.export import export_flagged
 from backend.store import Store
 from backend.tasks import TASKS, complete_options
-from pages.components.shared import services
 from tests.bundles import npz, picture, planted
+from tests.pages.running import APP, ended, texts
 
-APP = str(Path(__file__).parents[2] / "app.py")
 PAGES = (
     "spotlights",
     "hardest",
@@ -40,19 +36,6 @@ PAGES = (
 )
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home folder, and so one set of warm workers, for all tests of this file."""
-    folder = tmp_path_factory.mktemp("pages") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ERRORSCOPE_HOME", str(folder))
-        st.cache_resource.clear()
-        yield folder
-        services.jobs().close()
-        services.store().close()
-        st.cache_resource.clear()
-
-
 @pytest.fixture
 def app(home: Path) -> Any:
     """Open a page of the app and wait until nothing is being computed."""
@@ -61,25 +44,9 @@ def app(home: Path) -> Any:
         at = AppTest.from_file(APP, default_timeout=60)
         for name, value in query.items():
             at.query_params[name] = value
-        at.run()
-        at.switch_page(f"pages/{page}.py").run()
-        return ended(at)
+        return ended(at.switch_page(f"pages/{page}.py").run())
 
     return open_page
-
-
-def ended(at: AppTest) -> AppTest:
-    """Run again until no job is shown as running."""
-    deadline = time.monotonic() + 400
-    while at.get("progress") and time.monotonic() < deadline:
-        at.run()
-    assert not at.get("progress"), "a job did not end"
-    return at
-
-
-def texts(at: AppTest) -> str:
-    kinds = ("markdown", "caption", "info", "warning", "error", "text", "header", "subheader")
-    return "\n".join(str(element.value) for kind in kinds for element in at.get(kind))
 
 
 def import_fields(tmp_path: Path, **fields: Any) -> str:
@@ -151,7 +118,12 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_no_page_breaks_on_an_awkward_bundle(app: Any, tmp_path: Path, case: str) -> None:
+def test_no_page_breaks_on_an_awkward_bundle(
+    app: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    # So few decide nothing, and take a tenth of the time.
+    monkeypatch.setitem(TASKS["assess"].defaults, "n_permutations", 19)
+    monkeypatch.setitem(TASKS["assess"].defaults, "n_bootstrap", 4)
     digest = import_fields(tmp_path, **CASES[case])
     for page in PAGES:
         at = app(page, bundle=digest)

@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 
 from backend.bundle import import_bundle
 from tests.bundles import npz
-from tests.e2e.conftest import PROJECT, Server, free_port, settled, start_server
+from tests.e2e.conftest import PROJECT, Server, free_port, new_context, settled, start_server
 
 SECRET = "a-secret-of-this-test-which-is-long-enough"
 HTML = {"accept": "text/html,*/*"}
@@ -189,7 +189,7 @@ def sign_in(page: Page, site: Site, person: str, wanted: str) -> None:
 def test_two_people_in_browsers_of_their_own(site, browser: Browser, tmp_path: Path):
     site.put("carl", name="Carl", email="carl@example.org")
     site.put("dora", name="Carl")  # the same name, another person
-    contexts = [browser.new_context(viewport={"width": 1280, "height": 800}) for _ in range(2)]
+    contexts = [new_context(browser) for _ in range(2)]
     for context in contexts:
         context.route("https://**", lambda route: route.abort())  # the provider's style sheet
     carl, dora = (context.new_page() for context in contexts)
@@ -215,7 +215,9 @@ def test_two_people_in_browsers_of_their_own(site, browser: Browser, tmp_path: P
                 [sys.executable, "-m", "backend", "sign-ins", "--end", key, "--home", str(site.server.home)],
                 cwd=PROJECT, capture_output=True, check=True,
             )  # fmt: skip
-        time.sleep(3.5)  # no longer than the server takes to hear of it
+        cookie = "; ".join(f"{one['name']}={one['value']}" for one in contexts[1].cookies())
+        while httpx.get(site.server.url, headers={**HTML, "Cookie": cookie}).status_code != 401:
+            time.sleep(0.1)  # the server asks again after a moment
         dora.get_by_role("link", name="Bundles").first.click()
         expect(dora.get_by_text("Your sign-in has ended.")).to_be_visible()
         # And signing out from the page.

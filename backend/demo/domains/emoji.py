@@ -160,7 +160,7 @@ def read_style(
     return pd.DataFrame(rows)
 
 
-def _drawings(emoji: dict[str, Any], style: str) -> list[dict[str, str]]:
+def _drawings(emoji: dict[str, Any], style: str) -> list[dict[str, Any]]:
     """The yellow drawing of an emoji and its five tones; nothing of one that has no tones."""
     drawn = f"has_img_{STYLES[style]}"
     tones = emoji.get("skin_variations", {})
@@ -175,7 +175,7 @@ def _drawings(emoji: dict[str, Any], style: str) -> list[dict[str, str]]:
         "kind": emoji["subcategory"],
         "pair_id": pair,
     }
-    found = [{"id": pair, "tone": "", **said, "image": emoji["image"]}]
+    found: list[dict[str, Any]] = [{"id": pair, "tone": "", **said, "image": emoji["image"]}]
     for code, tone in TONES.items():
         found.append({"id": f"{pair}-{tone}", "tone": tone, **said, "image": tones[code]["image"]})
     return found
@@ -188,7 +188,7 @@ def _pixels(image: bytes, side: int = SIDE) -> NDArray[np.float32]:
     page = Image.new("RGBA", drawing.size, "white")
     page.alpha_composite(drawing)
     small = page.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
-    return np.asarray(small, np.float32).transpose(2, 0, 1) / 255
+    return (np.asarray(small, np.float32).transpose(2, 0, 1) / 255).astype(np.float32)
 
 
 def _copies(images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:

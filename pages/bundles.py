@@ -11,6 +11,7 @@ import streamlit as st
 from backend.bundle import Bundle, BundleInfo, delete_bundle, list_bundles
 from backend.core.errors import BackendError
 from backend.jobs import Job
+from backend.retraining.stored import drop_results
 from pages.components.before_after import links
 from pages.components.bundles import arrived, demos, mapping, uploads
 from pages.components.bundles.collector import offer_collector
@@ -325,6 +326,7 @@ def remove_now(digest: str) -> None:
     """Take this bundle off the machine, with what was computed of it."""
     delete_bundle(digest)
     services.cache().drop(digest)
+    drop_results(digest)
     services.bundle_of.clear()
     link.put(keys.BUNDLE, None)
 

@@ -73,6 +73,11 @@ def results_of(digest: str, home: str | os.PathLike[str] | None = None) -> list[
     return found
 
 
+def drop_results(digest: str, home: str | os.PathLike[str] | None = None) -> None:
+    """Forget what was retrained for a bundle, as when it is deleted."""
+    shutil.rmtree(home_folder(home) / _FOLDER / digest, ignore_errors=True)
+
+
 def read_result(folder: str | os.PathLike[str]) -> RetrainingResult:
     """A result from its folder.
 

@@ -34,7 +34,7 @@ from backend.retraining import (
 )
 from backend.retraining.checks import checked
 from backend.retraining.situation import REPORT, Situation, halves
-from backend.retraining.stored import Shelf, results_of
+from backend.retraining.stored import Shelf, drop_results, results_of
 from backend.retraining.training import Course, ask, drawn, train
 from backend.tasks import complete_options
 from backend.tasks.retraining import readable_table, run_retraining
@@ -465,6 +465,8 @@ def test_the_command_keeps_results_with_the_bundle_and_makes_bundles(tmp_path, m
     assert len(meta["bundles"]) == len(RECIPES) and len(results_of(digest)) == 2
     table = readable_table(results_of(digest)[0])
     assert table["recipe"].tolist() == [one.title for one in RECIPES.values()]
+    drop_results(digest)
+    assert results_of(digest) == []
     monkeypatch.setitem(globals(), "problem", partial(problem, ids=[f"x{row}" for row in range(N)]))
     assert main(asked) == 2
     assert "row 0 is 'x0', there 'e0'" in capsys.readouterr().err

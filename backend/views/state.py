@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
@@ -17,6 +17,8 @@ MAX_FILTERS = 40
 MAX_STEPS = 60
 MAX_IDS = 100_000
 MAX_TEXT = 4_000
+LARGEST = sys.float_info.max
+"""Beyond it JSON still has whole numbers."""
 
 
 class ViewError(InputError):
@@ -215,6 +217,8 @@ def _list(given: Any, name: str, most: int) -> Sequence[Any]:
 def _text(given: Any, name: str, *, empty: bool = False) -> str:
     if not isinstance(given, str) or len(given) > MAX_TEXT or not (given or empty):
         raise ViewError(f"'{name}' of a view must be a text of at most {MAX_TEXT} characters.")
+    if any("\ud800" <= sign <= "\udfff" for sign in given):  # half a character, as JSON can spell
+        raise ViewError(f"'{name}' of a view holds code points that are not characters.")
     return given
 
 
@@ -234,7 +238,7 @@ def _point(given: Any) -> tuple[float, float]:
     if (
         not isinstance(given, list)
         or len(given) != 2
-        or not all(isinstance(one, int | float) and math.isfinite(one) for one in given)
+        or not all(isinstance(one, int | float) and abs(one) <= LARGEST for one in given)
     ):
         raise ViewError("a corner of a shape must be two finite numbers.")
     return float(given[0]), float(given[1])

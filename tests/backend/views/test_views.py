@@ -211,6 +211,11 @@ def test_a_hostile_link_is_refused_in_words(text, tmp_path_factory):
         {"filters": [], "steps": [{"do": "new", "what": {"shape": "../x", "map": "m",
          "layout": "l", "points": [[0, 0], [1, 1]]}}]},
         {"filters": [{"what": {"rule": "a"}, "on": True}] * 41, "steps": []},
+        {"filters": [{"what": {"rule": "a \ud800"}, "on": True}], "steps": []},
+        {"filters": [], "steps": [{"do": "new", "what": {"shape": "box", "map": "m", "layout": "l",
+         "points": [[0, 0], [1, 10**400]]}}]},
+        {"filters": [], "steps": [{"do": "new", "what": {"shape": "box", "map": "m", "layout": "l",
+         "points": [[0, 0], [1, float("nan")]]}}]},
     ],
 )  # fmt: skip
 def test_what_is_no_view_is_refused(given):

@@ -10,7 +10,6 @@ from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.imagetext import (
     MODELS,
-    Endpoint,
     configured_endpoint,
     model_state,
     offered_models,
@@ -101,15 +100,12 @@ def _asked(bundle: Bundle, reads: str) -> dict[str, list[str]]:
             key=keys.REPAIR_NAMES,
             persist_state="session",
         )
-        shown = st.toggle(
-            "Examples may leave it as well",
-            key=keys.REPAIR_SHOWN,
-            disabled=not names,
-            persist_state="session",
+        shown = names and st.toggle(
+            "Examples may leave it as well", key=keys.REPAIR_SHOWN, persist_state="session"
         )
+        allowed = {"endpoint": endpoint.where, "allow": EXAMPLES if shown else NAMES}
         labels = list(failing_classes(bundle, MOST_ASKED))
-        allowed = {"names": bool(names), "examples": bool(names and shown)}
-        said = what_leaves(endpoint, labels, reads=reads, **allowed)
+        said = what_leaves(endpoint, labels, reads=reads, names=bool(names), examples=bool(shown))
         st.caption(text.plain(said, limit=800))
         st.button(
             "Ask for candidates",
@@ -117,12 +113,12 @@ def _asked(bundle: Bundle, reads: str) -> dict[str, list[str]]:
             icon=":material/send:",
             disabled=not names,
             on_click=_ask,
-            args=(bundle.digest, endpoint, EXAMPLES if allowed["examples"] else NAMES),
+            args=(bundle.digest, allowed),
         )
-        wanted = st.session_state.get(ASKED, {}).get(bundle.digest)
-        if not wanted or not names:
+        # What was sent with other switches is not asked again with these, not even out of the cache.
+        if not names or st.session_state.get(ASKED, {}).get(bundle.digest) != allowed:
             return {}
-        job = services.ask("candidates", bundle.digest, **wanted)
+        job = services.ask("candidates", bundle.digest, **allowed)
         if not show_progress(job, what="Asking for candidates", key="candidates"):
             return {}
         found: dict[str, list[str]] = job.result().meta["contexts"]
@@ -133,7 +129,6 @@ def _asked(bundle: Bundle, reads: str) -> dict[str, list[str]]:
         return found
 
 
-def _ask(digest: str, endpoint: Endpoint, allow: str) -> None:
+def _ask(digest: str, allowed: dict[str, str]) -> None:
     """Send what is allowed now. A callback."""
-    held = st.session_state.get(ASKED, {})
-    st.session_state[ASKED] = {**held, digest: {"endpoint": endpoint.where, "allow": allow}}
+    st.session_state[ASKED] = {**st.session_state.get(ASKED, {}), digest: allowed}

@@ -169,6 +169,8 @@ def test_contexts_of_a_list(lit: str) -> None:
     assert "texts of up to 3 failures of each. Nothing else" in said(at)
     at = ended(at.button(key="repair_ask").click().run())
     assert "cannot be reached: " in said(at) and "ERRORSCOPE_WORDS_URL" in said(at)
+    at.toggle(key="repair_shown").set_value(False).run()  # what was allowed is not any more
+    assert "cannot be reached" not in said(at) and "No picture, no text" in said(at)
     assert not at.exception
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from backend.bundle import import_bundle
 from backend.store import Store
 from backend.views import Query, View, encode
 from tests.bundles import npz, planted
-from tests.e2e.conftest import Server, settled, start_server
+from tests.e2e.conftest import Server, settled
 
 N = 400
 PAD = 14  # pixels left free around the map, as in camera.js
@@ -73,16 +72,7 @@ CASES: tuple[tuple[str, Any, str, str, Any], ...] = (
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("selection") / "home"
-    home.mkdir()
-    one = start_server(home)
-    yield one
-    one.kill()
-
-
-@pytest.fixture(scope="module")
-def rows(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Rows:
+def rows(demo_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Rows:
     fields = planted(N, 2, seed=7, share=0.1)
     fields.pop("planted")
     width = np.round(np.random.default_rng(1).normal(size=N), 2)
@@ -90,7 +80,7 @@ def rows(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Rows:
     path = tmp_path_factory.mktemp("bundle") / "run.npz"
     path.write_bytes(npz(**fields, **{"examples/id": ids, "examples/width": width}))
     return Rows(
-        import_bundle(path, home=server.home).digest,
+        import_bundle(path, home=demo_server.home).digest,
         fields["embeddings"].astype(np.float64),
         fields["losses"],
         NAMES[fields["labels"]],
@@ -147,10 +137,10 @@ def drawn_shape(rng: np.random.Generator, points: np.ndarray, size: tuple[float,
             return kind, corners
 
 
-def link(server: Server, rows: Rows, rule: str, **more: str) -> str:
+def link(demo_server: Server, rows: Rows, rule: str, **more: str) -> str:
     state = {"state": encode(View().filtered(Query(rule)))} if rule else {}
     asked = {"bundle": rows.digest[:12], "view": "Members", **state, **more}
-    return f"{server.url}/spotlights?" + urlencode(asked)
+    return f"{demo_server.url}/spotlights?" + urlencode(asked)
 
 
 def opened(page: Page, address: str) -> None:
@@ -206,7 +196,7 @@ def choose_order(page: Page, order: str) -> None:
 
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{one[2]}" for one in CASES])
 def test_five_shapes_hold_the_rows_of_a_plain_computation(
-    page: Page, server: Server, rows: Rows, case: int
+    page: Page, demo_server: Server, rows: Rows, case: int
 ) -> None:
     rule, passing, colour, ordered_by, key = CASES[case]
     rng = np.random.default_rng(100 + case)
@@ -215,7 +205,7 @@ def test_five_shapes_hold_the_rows_of_a_plain_computation(
     # Within a selection ties stay in the order of the losses.
     by_loss = np.argsort(-rows.losses, kind="stable")
     order = by_loss[np.argsort(values[by_loss], kind="stable")]
-    opened(page, link(server, rows, rule, colour=colour))
+    opened(page, link(demo_server, rows, rule, colour=colour))
     overlay = page.locator(".overlay").bounding_box()
     assert overlay is not None
     size = (overlay["width"], overlay["height"])
@@ -240,16 +230,16 @@ def test_five_shapes_hold_the_rows_of_a_plain_computation(
     page.get_by_role("option").filter(has_text=name).first.click()
     page.get_by_role("button", name=re.compile("Tag group S")).click()
     expect(page.get_by_test_id("stToast").filter(has_text=f"“{name}”").first).to_be_visible()
-    with closing(Store(home=server.home)) as store:
+    with closing(Store(home=demo_server.home)) as store:
         tags = store.tags(rows.digest)
     tagged = sorted(tags.loc[tags["tag"] == name, "id"])
     assert tagged == [f"item-{row:03d}" for row in np.flatnonzero(wanted & shown)]
 
 
 def test_a_link_shows_the_same_rows_to_somebody_else(
-    browser: Browser, page: Page, server: Server, rows: Rows
+    browser: Browser, page: Page, demo_server: Server, rows: Rows
 ) -> None:
-    opened(page, link(server, rows, "width >= -0.5", colour="label"))
+    opened(page, link(demo_server, rows, "width >= -0.5", colour="label"))
     size = page.locator(".overlay").bounding_box()
     assert size is not None
     points = rows.pixels(size["width"], size["height"])

@@ -98,5 +98,6 @@ def test_from_a_region_by_its_repair_to_what_got_worse(
     newly = page.get_by_text(re.compile("^Newly failing"))
     count = int(re.sub(r"\D", "", newly.inner_text()))
     newly.click()
-    expect(page.get_by_role("button", name=re.compile("Tag group"))).to_contain_text(str(count))
+    expect(page.get_by_role("button", name=f"Tag newly failing · {count}")).to_be_visible()
+    page.locator(".st-key-group_views").get_by_text("Members", exact=True).click()
     expect(page.locator(".st-key-gallery .tile").first).to_be_visible()

@@ -54,7 +54,7 @@ def show_subgroups(bundle: Bundle, held: PopulationPair) -> None:
     with fourth:
         order = st.segmented_control(
             "Combined up to", [1, 2, 3], default=2, required=True, key="change_order",
-            help="How many attributes a group is made of at most: 1 looks at each alone, 2 at pairs, too.",
+            help="How many attributes a group is made of at most; with one, each is looked at alone.",
         )  # fmt: skip
     if positive is None or positive not in names:
         return

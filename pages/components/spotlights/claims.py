@@ -42,6 +42,10 @@ def _words(region: Facts) -> str:
 def show_detail(choice: Choice, regions: Sequence[Facts]) -> None:
     """What the list has no room for, of the chosen region."""
     if not choice.found:
+        st.caption(
+            f"{choice.number}: {text.plain(choice.name)}. No search found it, so no examples are kept "
+            "aside to measure it on."
+        )
         return
     region = regions[choice.source["index"]]
     parts = [

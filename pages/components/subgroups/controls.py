@@ -163,7 +163,7 @@ def choose(bundle: Bundle, columns: GroupingColumns) -> Asked:
         order = st.segmented_control(
             "Combined up to", [1, 2, 3], default=2, required=True, key="audit_order", persist_state="session",
             disabled=mode == "target",
-            help="How many attributes a group is made of at most: 1 audits each alone, 2 pairs of them, too.",
+            help="How many attributes a group is made of at most; with one, each is looked at alone.",
         )  # fmt: skip
     return Asked(
         bundle.digest, str(mode), str(source), model, str(positive), str(metric), tuple(attributes),

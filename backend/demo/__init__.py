@@ -14,7 +14,7 @@ from types import MappingProxyType
 from backend.core.arrays import check_choice
 from backend.core.home import PROJECT, home_folder
 from backend.demo import tours
-from backend.demo.tours import Step
+from backend.demo.tours import TourStep
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Demo:
         The module whose ``build`` makes it.
     shipped : bool
         Whether the file comes with Errorscope.
-    tour : tuple of Step
+    tour : tuple of TourStep
         Where it opens, the first step, and what is worth a look after that; may be empty.
     """
 
@@ -42,7 +42,7 @@ class Demo:
     about: str
     made_by: str
     shipped: bool = True
-    tour: tuple[Step, ...] = ()
+    tour: tuple[TourStep, ...] = ()
 
 
 DEMOS: Mapping[str, Demo] = MappingProxyType(
@@ -146,4 +146,4 @@ def demo_path(name: str = "fashion") -> Path:
     return folder / demo.file
 
 
-__all__ = ["DEMOS", "Demo", "Step", "demo_called", "demo_path"]
+__all__ = ["DEMOS", "Demo", "TourStep", "demo_called", "demo_path"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Step:
+class TourStep:
     """One step of a tour.
 
     Attributes
@@ -26,166 +26,168 @@ class Step:
 
 
 COMPRESSION = (
-    Step(
+    TourStep(
         "compression",
         "Forty networks on the same clothes: dense, pruned and rounded. How many answers change, and how "
         "many change between two halves of the dense ones already?",
     ),
-    Step(
+    TourStep(
         "compression",
         "Choose another way of compression above the page: who pays for it, class by class, with intervals.",
     ),
-    Step(
+    TourStep(
         "stress",
         "Ten dense networks that differ by their seed alone, on six tests: does the one that is best on "
         "held-out clothes stay the best?",
     ),
-    Step("hardest", "The images of highest loss. Is it the label, or the picture?"),
+    TourStep("hardest", "The images of highest loss. Is it the label, or the picture?"),
 )
 ADULT = (
-    Step(
+    TourStep(
         "subgroups",
         "People who were held out, by gender and race: error with intervals, small groups marked. Choose "
         "another rate: which group is served worst depends on it.",
     ),
-    Step(
+    TourStep(
         "subgroups",
         "The worst group, chosen on one half and measured on the other, beside the balanced accuracy.",
         {"audit_part": "Worst group"},
     ),
-    Step(
+    TourStep(
         "compression", "The same answers of pruned and rounded networks: who pays for compression?"
     ),
-    Step(
+    TourStep(
         "spotlights",
         "Regions found without knowing gender or race. What do their people share?",
         {"view": "Columns"},
     ),
 )
 MARKED = (
-    Step(
+    TourStep(
         "spotlights",
         "In training nearly all coats carried a mark in the corner; here half of everything does. Regions "
         "that fail together: does a name speak of the mark?",
     ),
-    Step(
+    TourStep(
         "subgroups",
         "Error by class and mark. Coats without it are missed, others with it become coats.",
     ),
-    Step("training_data", "The training images that taught it: the most harmful ones for a group."),
-    Step("repair", "What would a refitted last layer buy for that group, and who would pay?"),
+    TourStep(
+        "training_data", "The training images that taught it: the most harmful ones for a group."
+    ),
+    TourStep("repair", "What would a refitted last layer buy for that group, and who would pay?"),
 )
 REVIEWS = (
-    Step(
+    TourStep(
         "spotlights",
         "Every point is a review that was held out. The list names groups on which the network fails "
         "together; the numbers beside a name come from reviews that had no part in finding it.",
     ),
-    Step(
+    TourStep(
         "spotlights",
         "The words of all groups side by side, ten of each, as the paper prints them: what do these "
         "reviews say more often than others? Grey words may be chance.",
         {"view": "Words", "words": "All groups"},
     ),
-    Step(
+    TourStep(
         "hardest",
         "The reviews of highest loss. Read a few: some contradict their own verdict, and stars of 3 "
         "go both ways. Such labels no network can get right.",
     ),
-    Step(
+    TourStep(
         "subgroups",
         "Error by stars, department and age, with intervals. The network never saw the stars; reviews "
         "of three and four are where it pays for that, ages hardly differ.",
     ),
 )
 FILMS = (
-    Step(
+    TourStep(
         "spotlights",
         "Ratings that were held out, placed by the last hidden layer of the recommender. Squared error "
         "is the loss; whether a group is real is said below its name, and here chance is a candidate.",
     ),
-    Step(
+    TourStep(
         "spotlights",
         "The members as the paper's table: prediction, rating, loss, film and genre, the average of the "
         "film and of the user with the number of ratings behind each, never counting the row itself.",
         {"view": "Table"},
     ),
-    Step(
+    TourStep(
         "hardest",
         "The worst predictions: mostly a loved film rated 1. The averages show why it was expected "
         "otherwise.",
         {"view": "Table"},
     ),
-    Step(
+    TourStep(
         "spotlights",
         "Which columns set a group apart: genre, year, gender, age and occupation of who rated.",
         {"view": "Columns"},
     ),
 )
 HOUSES = (
-    Step(
+    TourStep(
         "spotlights",
         "Blocks of houses that were held out. The loss is a squared error, in units of 100,000 dollars "
         "squared; regions are named by what their blocks share.",
     ),
-    Step(
+    TourStep(
         "spotlights",
         "Members with target and prediction as numbers. A target of 5 is cut off: the census counted no "
         "house above 500,000 dollars.",
         {"view": "Table"},
     ),
-    Step(
+    TourStep(
         "hardest",
         "The largest errors: how many of them are blocks whose value is cut off? Accuracy there is not "
         "for the network to gain.",
         {"view": "Columns"},
     ),
-    Step(
+    TourStep(
         "spotlights",
         "Does a region survive on blocks that nobody searched? Intervals and p-values of each candidate.",
         {"view": "Is it real?"},
     ),
 )
 EMOJI = (
-    Step(
+    TourStep(
         "subgroups",
         "Trained on yellow drawings, asked the same emoji in five skin tones: error by tone and style, "
         "with intervals and small groups marked.",
     ),
-    Step(
+    TourStep(
         "subgroups",
         "Counterfactual pairs: two tones of one emoji differ in colour and nothing else. How often does "
         "the answer change with the tone?",
         {"audit_part": "Pairs"},
     ),
-    Step(
+    TourStep(
         "spotlights",
         "Regions found without knowing the tones. Does a name speak of a tone all the same?",
     ),
-    Step(
+    TourStep(
         "training_data",
         "The yellow drawings it was trained on, and which of them pull most towards a wrong answer.",
     ),
 )
 FLIPPED = (
-    Step(
+    TourStep(
         "hardest",
         "A fifth of these labels are wrong, and the network was trained on them. Highest loss first: how "
         "many of the first tiles are called what they are?",
     ),
-    Step(
+    TourStep(
         "hardest",
         "Confidence over training of labels that are flipped and of the others. Below it, how well low "
         "confidence finds the flipped ones, epoch by epoch, beside their prevalence.",
         {"part_of_hardest": "Two long tails", "tails_truth": "given label"},
     ),
-    Step(
+    TourStep(
         "hardest",
         "Errors by tenth of the score. Take VoG as the score: the gradient of a wrong label's logit "
         "varies less, so high VoG does not find wrong labels here.",
         {"part_of_hardest": "Errors by score", "score": "vog"},
     ),
-    Step(
+    TourStep(
         "spotlights",
         "Regions of this bundle gather wrong labels of one class. What is wrong with the data looks like "
         "a failure of the model: the column given label tells them apart.",

@@ -6,7 +6,7 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
-from backend.demo import Step, demo_called
+from backend.demo import TourStep, demo_called
 from backend.store.authors import Author
 from pages.components.shared import keys, services, text
 
@@ -75,7 +75,7 @@ def offer_again(bundle: Bundle, who: Author) -> None:
         )
 
 
-def address(digest: str, step: Step) -> dict[str, str]:
+def address(digest: str, step: TourStep) -> dict[str, str]:
     """What the address of a step says."""
     return {keys.BUNDLE: digest[:12], **step.shows}
 

@@ -2,6 +2,7 @@
 
 from backend.export.cells import neutralise, restore
 from backend.export.flagged import Export, export_flagged
+from backend.export.group import group_csv
 from backend.export.manifest import Manifest, read_manifest
 from backend.export.replay import replay
 from backend.export.shapes import keep_shape, make_shape
@@ -12,6 +13,7 @@ __all__ = [
     "Export",
     "Manifest",
     "export_flagged",
+    "group_csv",
     "keep_shape",
     "make_shape",
     "neutralise",

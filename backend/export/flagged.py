@@ -132,7 +132,7 @@ def finish(manifest: Manifest, rows: pd.DataFrame, bundle: Any) -> Export:
 
     Cells leave as they came into the bundle, where it knows that from numbers.
     """
-    csv = to_csv(rows, _written(bundle, rows, manifest))
+    csv = to_csv(rows, written_cells(bundle, bundle.places(rows["id"]), manifest.columns))
     sha256 = hashlib.sha256(csv).hexdigest()
     content = manifest.content | {
         "columns": column_kinds(rows),
@@ -142,15 +142,16 @@ def finish(manifest: Manifest, rows: pd.DataFrame, bundle: Any) -> Export:
     return Export(csv, content, rows, identical)
 
 
-def _written(bundle: Any, rows: pd.DataFrame, manifest: Manifest) -> dict[str, NDArray[Any]]:
-    """Cells of these rows as they came, by the names that columns have in the export."""
-    place = bundle.places(rows["id"])
-    named = free_names(own_columns(bundle.examples), manifest.columns)
+def written_cells(
+    bundle: Any, rows: NDArray[np.int64], taken: Sequence[str]
+) -> dict[str, NDArray[Any]]:
+    """Cells of these rows as they came, by the names that columns have beside those taken."""
+    named = free_names(own_columns(bundle.examples), taken)
     called = {f"examples/{name}": new for name, new in named.items()}
     for name in ("labels", "predictions"):
         if bundle.classes is None:
             called[name] = name.removesuffix("s")
-    return {called[key]: text[place] for key, text in bundle.written.items() if key in called}
+    return {called[key]: text[rows] for key, text in bundle.written.items() if key in called}
 
 
 def flagged_rows(bundle: Any, manifest: Manifest) -> pd.DataFrame:
@@ -177,8 +178,8 @@ def flagged_rows(bundle: Any, manifest: Manifest) -> pd.DataFrame:
             **_of_regions(bundle, pairs["source_seq"].to_numpy(), place, manifest, fold.names),
             **_of_answers(bundle, pairs["source_seq"].to_numpy(), place, manifest),
             "loss": np.asarray(bundle.losses, dtype=np.float64)[place],
-            "label": _named(bundle, bundle.labels, bundle.label_names, place),
-            "prediction": _named(bundle, bundle.predictions, bundle.prediction_names, place),
+            "label": named_values(bundle, bundle.labels, bundle.label_names, place),
+            "prediction": named_values(bundle, bundle.predictions, bundle.prediction_names, place),
         }
     )
     theirs = user_columns(bundle.examples, place, taken=manifest.columns)
@@ -251,7 +252,7 @@ def _of_answers(
     return dict(zip(SHARPENED, (scores, pd.Series(words, dtype="str")), strict=True))
 
 
-def _named(bundle: Any, given: Any, names: Any, place: NDArray[np.int64]) -> Any:
+def named_values(bundle: Any, given: Any, names: Any, place: NDArray[np.int64]) -> Any:
     if given is None:
         return pd.Series([None] * len(place), dtype="str")
     if bundle.classes is not None and names is not None:

@@ -232,7 +232,7 @@ def test_a_region_is_chosen_tagged_and_taken_along_by_keys_alone(
     page.keyboard.press("Enter")
     expect(page.get_by_text("rows: one per example and tag")).to_be_visible()
     settled(page)
-    reach(page, page.get_by_role("button", name="Download CSV"))
+    reach(page, page.get_by_role("button", name="Download tagged"))
     with page.expect_download() as caught:
         page.keyboard.press("Space")
     rows = list(csv.DictReader(io.StringIO(Path(caught.value.path()).read_text("utf-8-sig"))))

@@ -15,7 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.core.found import SAMPLED
-from backend.export import export_flagged
+from backend.export import export_flagged, group_csv
 from pages.components.gallery import gallery, keyboard
 from pages.components.group import history
 from pages.components.shared import frame, keys, services, text
@@ -243,16 +243,34 @@ def _follow(digest: str) -> None:
 def download_button(bundle: Bundle, tags: list[str] | None = None) -> None:
     """One click: the flagged examples as CSV. The file is made when it is asked for."""
     st.download_button(
-        "Download CSV",
+        "Download tagged",
         data=lambda: export_flagged(bundle, services.store(), tags=tags).csv,
         file_name=f"{_stem(bundle)}-flagged.csv",
         mime="text/csv",
         key="download_csv",
         icon=":material/download:",
         on_click="ignore",
-        help="Every tagged example with its tag, author, time, region, weight, whether searches keep "
+        help="A CSV of every tagged example, whatever is on screen, with its tag, author, time, region, weight, whether searches keep "
         "it aside, loss, label, prediction and your own columns. The manifest to replay it is on the "
         "Flagged page.",
+    )
+
+
+def group_button(bundle: Bundle, choice: Choice) -> None:
+    """One click: the examples of a group as CSV, tagged or not."""
+    rows = choice.group.rows
+    groups = (choice.source.get("options") or {}).get("groups")
+    st.download_button(
+        f"Download these {text.count(len(rows))}",
+        data=lambda: group_csv(bundle, rows, tags_of(bundle), groups=groups),
+        file_name=f"{_stem(bundle)}-{choice.key}.csv",
+        mime="text/csv",
+        key=f"download_{choice.key}",
+        icon=":material/download:",
+        on_click="ignore",
+        type="tertiary",
+        help="A CSV of the members in this order, with their tags, whether searches keep them aside, loss, label, "
+        "prediction and your own columns.",
     )
 
 

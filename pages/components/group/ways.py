@@ -86,6 +86,7 @@ def show_table(bundle: Bundle, choice: Choice) -> list[str]:
         | rating_settings(bundle),
         lazy=False,
     )
+    tagging.group_button(bundle, choice)
     return frame["id"].iloc[event.selection.rows].tolist()
 
 

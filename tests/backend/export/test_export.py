@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from backend.bundle.bundle import Bundle
 from backend.core.errors import InputError
-from backend.export import export_flagged, neutralise, read_export, read_manifest, restore
+from backend.core.parts import bundle_aside
+from backend.export import (
+    export_flagged,
+    group_csv,
+    neutralise,
+    read_export,
+    read_manifest,
+    restore,
+)
 from backend.export.table import OWN_COLUMNS, free_names, to_csv
 from backend.store import Store
 
@@ -139,6 +147,24 @@ def test_pandas_and_a_plain_csv_reader_see_the_same_columns(store):
     assert by_pandas["id"].tolist() == [f"e{row}" for row in range(N)]
     assert by_hand[4][by_hand[0].index("text")] == "two\nlines"
     assert by_pandas["loss"].tolist() == bundle.losses.tolist()  # every digit
+
+
+def test_a_group_leaves_in_its_order_tagged_or_not(store):
+    bundle = make_bundle()
+    store.tag(bundle, ["e0", "e5"], "odd")
+    store.tag(bundle, ["e0"], "shirts")
+    rows = np.array([5, 0, 2])
+    found = pd.read_csv(io.BytesIO(group_csv(bundle, rows, store.tags(bundle))))
+    assert found.columns.tolist() == [
+        *("id", "tags", "kept_aside", "loss", "label", "prediction"),
+        *("text", "image", "loss_user", "width"),
+    ]
+    assert found["id"].tolist() == ["e5", "e0", "e2"]
+    assert found["tags"].fillna("").tolist() == ["odd", "odd, shirts", ""]
+    assert found["kept_aside"].tolist() == bundle_aside(bundle)[rows].tolist()
+    assert found["loss"].tolist() == bundle.losses[rows].tolist()
+    assert found["label"].tolist() == ["Coat", "Shirt", "Coat"]
+    assert found["text"][1] == "'=HYPERLINK(1)"
 
 
 def test_reading_back_gives_the_rows(store):

@@ -87,7 +87,7 @@ def _choose_chapters(bundle: Bundle) -> None:
 def _words(task: str, search: dict[str, Any]) -> str:
     """A search in a few words."""
     if task == "regions":
-        return f"{search['n_regions']} regions among all and within labels, seed {search['seed']}"
+        return f"at most {search['n_regions']} regions among all and within labels, seed {search['seed']}"
     size = search["size"]
     each = text.percent(size) if size < 1 else f"{text.counted(round(size), 'example')}"
     return (

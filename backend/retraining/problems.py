@@ -2,7 +2,8 @@
 
 Both hold out the examples of a demo bundle, so that results can be set beside it:
 
-    python -m backend import "$(python -m backend demo marked --json | jq -r .path)" --name marked
+    python -m backend demo marked --out marked.zip
+    python -m backend import marked.zip --name marked
     python -m backend retrain backend.retraining.problems:marked --bundle marked
 """
 

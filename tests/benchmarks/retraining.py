@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.retraining import problems, retrain
+from backend.retraining import RECIPES, problems, retrain
 
 PROBLEMS = {
     "marked": lambda: problems.marked(n_train=3000, n_test=3000),
@@ -41,8 +41,6 @@ def told(result):
         "| recipe | group labels seen | worst-group accuracy | change | balanced accuracy | removed | planted | chosen |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    from backend.retraining import RECIPES
-
     for line in result.table.to_dict("records"):
         removed = "–" if np.isnan(line["removed"]) else f"{line['removed']:,.0f}"
         known = "–" if np.isnan(line["planted"]) else f"{100 * line['planted']:.0f} %"

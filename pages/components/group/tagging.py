@@ -134,8 +134,8 @@ def _offer_first(bundle: Bundle, choice: Choice) -> None:
             icon=":material/sell:",
             on_click=_tag_first,
             args=(bundle, choice, number),
-            help=f"In the order “{gallery.order_of()}” that is chosen above the gallery.",
         )
+        st.caption(f"Members in the order “{text.plain(gallery.order_of())}” of the gallery.")
 
 
 def _tag_first(bundle: Bundle, choice: Choice, number: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from backend.attribution import default_regularizer, group_alignment, trak_score
 from backend.bundle import read_bundle, write_bundle
 from backend.bundle.training import training_of
 from backend.core.errors import InputError
+from backend.core.parts import deal
 from backend.core.progress import ignore_progress
 from backend.tasks import complete_options
 from backend.tasks.attribution import attributable, run_attribution
@@ -27,6 +29,7 @@ from backend.tasks.removal import (
     replay_removal,
     subpopulations,
 )
+from backend.tasks.removal_search import run_removal_search
 from backend.tasks.task import no_parts
 
 N_TRAIN, N, D = 600, 300, 6
@@ -279,3 +282,42 @@ def test_no_class_is_emptied_and_numbers_are_cut_into_ranges(tmp_path):
         removal_by(training, scores, RemovalRule("subpopulations", cells=(("left", ""),)))
     with pytest.raises(InputError, match="no column 'name' of the training"):
         subpopulations(training, scores, "name")
+
+
+def test_the_number_to_remove_is_chosen_without_the_half_that_reports(tmp_path):
+    whole = read_bundle(write_bundle(tmp_path / "run.npz", **fields()))
+    reports = (
+        deal(N, key=f"removal {whole.digest}", shares=(1, 1), labels=whole.label_codes + 1) == 1
+    )
+    found = {}
+    for question in ("groups", "pseudo", "rows"):
+        rows = np.flatnonzero(whole.examples["mark"] == "on").tolist()
+        asked = {
+            "question": question,
+            "columns": ["mark"],
+            "rows": rows if question == "rows" else [],
+        }
+        options = complete_options("removal_search", asked)
+        found[question] = run_removal_search(whole, options, ignore_progress, no_parts)[1]
+    for meta in found.values():
+        lines = meta["lines"]
+        scores = [one["chooses"] for one in lines]
+        assert meta["best"] == lines[int(np.argmax(scores))]["removed"] and len(lines) == 7
+    best = max(one["worst"] for one in found["groups"]["lines"])
+    assert best > found["groups"]["lines"][0]["worst"] + 0.1
+    assert best > max(one["random"] or 0 for one in found["groups"]["lines"])
+    other = replace(
+        whole, embeddings=np.where(reports[:, None], -whole.embeddings, whole.embeddings)
+    )
+    again = run_removal_search(
+        other, complete_options("removal_search", {"question": "pseudo"}), ignore_progress, no_parts
+    )[1]
+    assert [one["chooses"] for one in again["lines"]] == [
+        one["chooses"] for one in found["pseudo"]["lines"]
+    ]
+    assert [one["worst"] for one in again["lines"]] != [
+        one["worst"] for one in found["pseudo"]["lines"]
+    ]
+    few = complete_options("removal_search", {"question": "rows", "rows": [0, 1]})
+    small = run_removal_search(whole, few, ignore_progress, no_parts)[1]
+    assert (small["measured"], small["small"]) == (1, 1)

@@ -181,7 +181,8 @@ def show_import() -> None:
     if job is None or path is None:
         return
     if job.state in RUNNING:
-        show_progress(job, what="Importing", key="import")
+        doing = "Making the demo" if job.task == "demo" else "Importing"
+        show_progress(job, what=doing, key="import")
     elif job.state == "done":
         digest = job.result().meta["digest"]
         forget_import()

@@ -49,7 +49,7 @@ def show_tour(bundle: Bundle, who: Author) -> None:
                 args=(bundle, to),
             )
         st.button(
-            "Close",
+            "Close tour",
             key="tour_close",
             icon=":material/close:",
             type="tertiary",

@@ -61,6 +61,8 @@ def _are_names(names: tuple[str, ...]) -> bool:
 def check_classes(place: Resolved, contents: Contents, upload: Upload, faults: Faults) -> None:
     """Labels, predictions and populations must be classes; class counts must agree."""
     count = _check_class_count(place, contents, faults)
+    if contents.classes is None and count is not None:
+        contents.classes = _told_by_answers(contents, count)
     names = contents.classes
     if names is None and count is not None:
         names = tuple(str(code) for code in range(count))
@@ -86,9 +88,9 @@ def check_classes(place: Resolved, contents: Contents, upload: Upload, faults: F
                 upload.file,
                 "classes",
                 None,
-                f"classes are missing: {entry.field} are names (such as {values.flat[0]!r}) and "
+                f"classes are missing: {entry.field} are names (such as {str(values.flat[0])[:40]!r}) and "
                 "have to be matched with the columns of the probabilities.",
-                "Add 'classes', the class names in column order.",
+                "Add 'classes', the class names in column order (model.classes_ of scikit-learn).",
             )
             continue
         row = codes_of(values, names)[1]
@@ -101,6 +103,29 @@ def check_classes(place: Resolved, contents: Contents, upload: Upload, faults: F
                 "Correct the value, or add the class to 'classes'.",
                 row=row,
             )
+
+
+def _told_by_answers(contents: Contents, count: int) -> tuple[str, ...] | None:
+    """Names of the columns, where every prediction is a name and that of its most probable column.
+
+    None where one row says otherwise, or a column is nobody's prediction.
+    """
+    predictions = contents.arrays.get("predictions")
+    scores = contents.arrays.get("logits", contents.arrays.get("probabilities"))
+    if predictions is None or scores is None or predictions.dtype.kind != "U":
+        return None
+    columns = scores.argmax(axis=1)
+    firsts = [np.flatnonzero(columns == column)[:1] for column in range(count)]
+    if not all(map(len, firsts)):
+        return None
+    names = predictions[np.concatenate(firsts)]
+    if len(set(names.tolist())) < count or not (names[columns] == predictions).all():
+        return None
+    contents.notes.append(
+        f"classes: the {count} columns are named by the predictions, each of which is the most probable "
+        "column of its row."
+    )
+    return tuple(map(str, names.tolist()))
 
 
 def _check_class_count(place: Resolved, contents: Contents, faults: Faults) -> int | None:

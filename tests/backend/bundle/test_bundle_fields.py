@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.bundle import Bundle, read_bundle, write_bundle
+from backend.core.errors import BundleError
 from backend.core.home import PROJECT
 
 X = np.eye(4)
@@ -139,6 +140,19 @@ def test_probabilities_number_the_classes(tmp_path: Path) -> None:
     assert bundle.class_names == ("0", "1", "2")
     named = made(tmp_path, probabilities=p[:, :2] * 1.5, labels=[8, 3, 3, 8], classes=[3, 8])
     assert named.predictions.tolist() == [3, 3, 3, 3]
+
+
+def test_predictions_by_name_name_the_columns_where_every_row_agrees(tmp_path: Path) -> None:
+    p = np.array([[0.2, 0.8], [0.6, 0.4], [0.9, 0.1], [0.3, 0.7]])
+    said, labels = ["cat", "dog", "dog", "cat"], ["cat", "dog", "cat", "cat"]
+    bundle = made(tmp_path, probabilities=p, labels=labels, predictions=said)
+    assert bundle.class_names == ("dog", "cat")
+    assert bundle.label_codes.tolist() == [1, 0, 1, 1]
+    np.testing.assert_allclose(bundle.losses, -np.log([0.8, 0.6, 0.1, 0.7]))
+    assert any(note.startswith("classes: the 2 columns are named") for note in bundle.notes)
+    for other in (["cat", "dog", "dog", "dog"], ["cat"] * 4):
+        with pytest.raises(BundleError, match="classes are missing: labels are names"):
+            made(tmp_path, probabilities=p, labels=labels, predictions=other)
 
 
 def test_ids_are_made_and_numbers_become_text(tmp_path: Path) -> None:

@@ -23,11 +23,13 @@ from pages.components.subgroups.controls import RATES, Asked
 
 CELL = 44
 """Pixels of a cell of the heat map, high."""
+NARROW = 12
+"""Columns beyond which a cell has room for whole percent only; the table and a pointer say the rest."""
 
 
-def value_text(metric: str, value: float) -> str:
+def value_text(metric: str, value: float, *, digits: int = 1) -> str:
     """A rate in percent, a loss as a number, a dash for what is undefined."""
-    return text.number(value) if metric == "mean_loss" else text.percent(value)
+    return text.number(value) if metric == "mean_loss" else text.percent(value, digits=digits)
 
 
 def scale_of(metric: str) -> float:
@@ -85,10 +87,12 @@ def show_heat(
     hover = np.empty(cells.shape, dtype=object)
     for at in np.ndindex(cells.shape):
         said = value_text(metric, value[at])
-        short = f"{said}{' †' if count[at] < asked.min_n else ''}"
-        words[at] = (
-            short.replace(" %", "") if dense else f"{short}<br>n {text.count(int(count[at]))}"
-        )
+        mark = "†" if count[at] < asked.min_n else ""
+        words[at] = f"{said} {mark}".rstrip() + f"<br>n {text.count(int(count[at]))}"
+        if dense:
+            digits = 0 if len(columns) > NARROW else 1
+            brief = value_text(metric, value[at], digits=digits).removesuffix(" %")
+            words[at] = f"{brief}{mark}"
         interval = ""
         if np.isfinite(low[at]):
             ends = (value_text(metric, end[at]) for end in (low, high))

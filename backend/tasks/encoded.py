@@ -105,6 +105,7 @@ def run_candidates(
     Nothing is sent unless ``allow`` says what may be, and only to the service that ``endpoint`` names.
     """
     from backend.imagetext import ask_for_contexts, configured_endpoint
+    from backend.imagetext.endpoint import EXAMPLES as SENT
 
     bundle = needs_bundle("candidates", bundle)
     endpoint = configured_endpoint()
@@ -127,7 +128,7 @@ def run_candidates(
         progress(at / len(seeds), f"asking about {label[:60]}")
         shown: list[str | bytes] = []
         if options["allow"] == EXAMPLES:
-            shown = _shown(bundle, reads, random_rows(len(rows), 3, among=rows))
+            shown = _shown(bundle, reads, random_rows(len(rows), SENT, among=rows))
         contexts[label] = ask_for_contexts(
             endpoint, label, reads=reads or "pictures", examples=shown
         )

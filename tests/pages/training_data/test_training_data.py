@@ -13,7 +13,7 @@ from backend.bundle import Bundle, import_bundle, open_bundle, write_bundle
 from backend.retraining import retrain
 from backend.retraining.harness import place_of
 from pages.components.shared import services
-from tests.backend.retraining.test_retraining import KS, problem
+from tests.backend.retraining.test_retraining import KS, problem, small
 from tests.backend.tasks.test_tasks_attribution import N_TRAIN, N, fields
 from tests.pages.running import APP, ended, texts
 
@@ -123,18 +123,15 @@ def test_the_number_to_remove_is_searched_for_and_taken(marked: Bundle) -> None:
 
 
 def test_what_retraining_bought_is_shown(home: Path, marked: Bundle, monkeypatch: Any) -> None:
-    at = opened(marked, training_part="Retraining")
-    assert "No network was retrained for this bundle yet" in said(at)
-    assert "retraining_start" not in [one.key for one in at.button]
     retrain(
         problem(),
         place_of(problem(), marked.digest, candidates=KS),
-        recipes=["d3m", "random", "dfr"],
+        recipes=["d3m", "random"],
         seeds=2,
         candidates=KS,
         made_from=marked.digest,
     )
-    monkeypatch.setenv("ERRORSCOPE_RETRAIN", "somewhere:problem")
+    monkeypatch.setenv("ERRORSCOPE_RETRAIN", f"{small.__module__}:small")
     at = opened(marked, training_part="Retraining", measured_by="balanced")
     words = said(at)
     assert "tiny: 240 training examples" in words and "80 others, which had no part" in words
@@ -144,8 +141,9 @@ def test_what_retraining_bought_is_shown(home: Path, marked: Bundle, monkeypatch
         "nothing removed",
         "D3M",
         "random removed",
-        "last layer refitted",
     ]
     assert "● D3M · ◇ random removed" in words
     curve = table_with(at, "balanced_low")
     assert set(curve["left out"]) == {0, 10, 40} and curve["balanced"].between(0, 1).all()
+    at = ended(at.button(key="retraining_start").click().run())
+    assert "the problem must hold out the examples of the bundle: got 160 for 300" in said(at)

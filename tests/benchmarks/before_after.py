@@ -170,8 +170,9 @@ def demo() -> tuple[list[Run], list[Run], Groups, np.ndarray]:
 def small(seeds: int, regions: bool) -> tuple[list[Run], list[Run], Groups, np.ndarray]:
     """Networks trained here: of one recipe, and some that saw little of one class."""
     bundle = read_bundle(demo_path("fashion"))
-    y = np.asarray(bundle.label_codes)
-    pixels = [np.asarray(Image.open(io.BytesIO(bundle.image(row) or b"")).convert("L"))
+    y, media = np.asarray(bundle.label_codes), bundle.media
+    assert media is not None  # the demo has pictures
+    pixels = [np.asarray(Image.open(io.BytesIO(media.read(row) or b"")).convert("L"))
               for row in range(bundle.n)]  # fmt: skip
     x = np.stack(pixels).reshape(bundle.n, -1) / np.float32(255)
     half = np.random.default_rng(0).permutation(bundle.n)

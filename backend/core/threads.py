@@ -10,8 +10,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import torch
+
+T = TypeVar("T")
 
 POLICY = "OMP_WAIT_POLICY"
 _loaded_before = "torch" in sys.modules
@@ -34,3 +41,26 @@ def calm_threads() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def side_by_side(tasks: Sequence[Callable[[], T]], device: torch.device) -> Iterator[T]:
+    """The result of each task, in their order, as many at a time as PyTorch has threads.
+
+    Many small operations leave all but one core idle, however many threads each may take. Here every
+    task has one thread of PyTorch, so that no result depends on how many cores there are. On an
+    accelerator tasks follow one another. Closing the iterator starts none that waits.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1 or len(tasks) == 1:
+        for task in tasks:
+            yield task()
+        return
+    # What a thread sets counts for itself, and for threads that come later.
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield from pool.map(lambda task: task(), tasks)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)

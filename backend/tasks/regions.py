@@ -247,7 +247,7 @@ def _check_regions(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.regions:run_regions",
-    version=13,
+    version=14,
     defaults={
         "n_regions": LISTED,
         "sizes": None,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from backend.bundle import Bundle
     from backend.spotlight import Regions
 
-SAMPLE = 20_000
+SAMPLE = 12_000
 """Examples that a first list is made from; bundles up to twice as large have none."""
 QUICK: Mapping[str, Any] = {
     "starts": 4,

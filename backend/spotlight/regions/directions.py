@@ -172,9 +172,9 @@ def _sums(
     """
     mine = np.flatnonzero(ground.side[scope.rows] == half)
     factor = 1.0
-    if len(mine) > settings.search_rows:
-        factor = len(mine) / settings.search_rows
-        mine = np.sort(generator.choice(mine, settings.search_rows, replace=False))
+    if len(mine) > settings.direction_rows:
+        factor = len(mine) / settings.direction_rows
+        mine = np.sort(generator.choice(mine, settings.direction_rows, replace=False))
     # The embeddings are read in the caller's order: ascending on disk.
     places = order[scope.rows[mine]]
     ascending = np.argsort(places, kind="stable")

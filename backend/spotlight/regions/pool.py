@@ -5,20 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backend.core.threads import side_by_side
 from backend.spotlight.regions.climb import Balls
 from backend.spotlight.regions.ranking import Ranker, Ranks
 from backend.spotlight.regions.scopes import Scope
 from backend.spotlight.regions.settings import Settings
-from backend.spotlight.regions.views import FIRST, SECOND, Ground, ScopeView, search, views_of
+from backend.spotlight.regions.views import (
+    FIRST,
+    HALVES,
+    SECOND,
+    Ground,
+    ScopeView,
+    search,
+    views_of,
+)
 
-# Numbers of a ranking that are held at once.
-_BLOCK = 2**24
+# Numbers of a ranking that each of several looks holds at once.
+_BLOCK = 2**23
 
 
 @dataclass(frozen=True)
@@ -84,15 +94,25 @@ def find_balls(
     total = sum(len(scope.rows) for scope in scopes)
     done = 0
     for scope in scopes:
-        views = views_of(ground, scope, settings)
-        for number, view in enumerate(views):
-            for half in (FIRST, SECOND):
-                tick((done + len(scope.rows) * number / len(views)) / total)
-                balls = search(ground, view, half, settings, generator)
-                if balls is not None:
-                    pool.append(judge(ground, view, half, balls, settings, generator))
+        looks = [(view, half) for view in views_of(ground, scope, settings) for half in HALVES]
+        tasks = [
+            partial(_look, ground, view, half, settings, own)
+            for (view, half), own in zip(looks, generator.spawn(len(looks)), strict=True)
+        ]
+        for number, found in enumerate(side_by_side(tasks, ground.points.device)):
+            tick((done + len(scope.rows) * number / len(tasks)) / total)
+            if found is not None:
+                pool.append(found)
         done += len(scope.rows)
     return pool
+
+
+def _look(
+    ground: Ground, view: ScopeView, half: int, settings: Settings, generator: np.random.Generator
+) -> JudgedBalls | None:
+    """What one half finds in a view, as the other sees it; None where it cannot look."""
+    balls = search(ground, view, half, settings, generator)
+    return None if balls is None else judge(ground, view, half, balls, settings, generator)
 
 
 def judge(

@@ -96,8 +96,10 @@ class Settings:
         Share of a discriminant's covariance that is the same along every axis.
     shuffles : int
         Shuffles of held-out losses behind a p-value.
-    search_rows, judge_rows : int
-        Rows of one half that a search, and a judgement, read at most.
+    search_rows, judge_rows, direction_rows : int
+        Rows of one half that a search, a judgement, and the fit of a direction read at most. Where
+        to look takes few rows; how bad it is there takes more, and a direction in all dimensions
+        most.
     """
 
     sizes: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05)
@@ -139,5 +141,6 @@ class Settings:
     second: bool = True
     ridge: float = 0.2
     shuffles: int = SHUFFLES
-    search_rows: int = 2**15
-    judge_rows: int = 2**16
+    search_rows: int = 2**13
+    judge_rows: int = 2**15
+    direction_rows: int = 2**15

@@ -17,6 +17,7 @@ from backend.spotlight.regions.space import Space
 
 FIRST, SECOND, ASIDE = 0, 1, 2
 """Where a row is: on one of two halves that find and judge each other, or kept aside."""
+HALVES = (FIRST, SECOND)
 
 # A start that ended this close to a better one (in units of 1 / tau) found the same.
 _MET = 0.1

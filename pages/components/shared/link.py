@@ -23,11 +23,10 @@ def bound(key: str, options: Sequence[str], *, final: bool = True) -> dict[str, 
     the old value just when it is changed for it would seem to have chosen it.
     """
     named = st.query_params.get(key)
-    if named in options and _followed(key, named):
+    if named is not None and named in options and _followed(key, named):
         st.session_state[_chosen(key)] = named
-    value = st.session_state.get(_chosen(key))
-    if value not in options:
-        value = options[0]
+    kept = st.session_state.get(_chosen(key))
+    value = str(kept) if kept in options else options[0]
     st.session_state[key] = value
     if final and named != value:
         st.query_params[key] = value

@@ -256,10 +256,10 @@ def test_a_label_that_fails_as_a_whole_comes_first_and_then_what_stands_out_insi
 
 def test_a_half_space_in_many_dimensions_is_found_along_a_direction():
     random = np.random.default_rng(0)
-    x = random.normal(size=(6000, 96)).astype(np.float32)
-    labels = random.integers(0, 3, 6000)
+    x = random.normal(size=(12000, 96)).astype(np.float32)
+    labels = random.integers(0, 3, 12000)
     inside = (x[:, 0] > 1.2) & (labels == 1)
-    losses = random.exponential(0.5, 6000) + 2.0 * inside
+    losses = random.exponential(0.5, 12000) + 2.0 * inside
     found = find_regions(x, losses, labels=labels)
     at = found.kinds.index("direction")
     assert found.scope_labels[at] == (1,) and found.p_values[at] <= 0.05

@@ -122,7 +122,7 @@ def test_upload_look_tag_draw_undo_and_export(page: Page, server: Server) -> Non
     page.get_by_role("link", name="Flagged").click()
     expect(page.get_by_text("rows: one per example and tag")).to_be_visible()
     manifest = json.loads(download(page, "Download manifest"))
-    rows = list(csv.DictReader(io.StringIO(download(page, "Download CSV").decode("utf-8-sig"))))
+    rows = list(csv.DictReader(io.StringIO(download(page, "Download tagged").decode("utf-8-sig"))))
 
     expected = oracle(fields, manifest)
     assert [list(row.values()) for row in rows] == expected

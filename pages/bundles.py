@@ -14,7 +14,7 @@ from backend.jobs import Job
 from backend.retraining.stored import drop_results
 from pages.components.before_after import links
 from pages.components.bundles import arrived, demos, mapping, uploads
-from pages.components.bundles.collector import offer_collector
+from pages.components.bundles.collector import offer_collector, show_saving
 from pages.components.bundles.streamed import streamed_upload
 from pages.components.group import tagging
 from pages.components.shared import frame, keys, link, services, text, tour
@@ -85,6 +85,7 @@ def add_bundle() -> None:
             st.rerun()
     show_problem()
     show_import()
+    show_saving()
     offer_collector()
     demos.offer_demos()
 

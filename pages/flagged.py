@@ -42,6 +42,7 @@ def page() -> None:
             tagging.download_button(bundle, chosen or None)
             tagging.manifest_button(bundle, chosen or None)
             tagging.archive_button(bundle, chosen or None)
+            tagging.show_replay(bundle)
         tagging.history_buttons(bundle)
         if counts:
             take_off(bundle, chosen)

@@ -97,7 +97,7 @@ def page() -> None:
         choice = groups.choose_group(choices, final=done, verdicts=trusted.verdicts())
         if facts is not None:
             with st.container(key="list_detail"):  # as high for every group: nothing below moves
-                claims.show_detail(choice, facts)
+                claims.show_detail(bundle, choice, facts)
         with st.container(horizontal=True, vertical_alignment="center", key="list_notes"):
             if facts is not None:
                 claims.show_explained(facts, len(regions))

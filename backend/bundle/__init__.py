@@ -20,6 +20,7 @@ from backend.bundle.home import (
     read_bundle,
     rename_bundle,
 )
+from backend.bundle.names import SAVED
 from backend.bundle.same import (
     UNCHANGED,
     SameExamples,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from backend.bundle.live_model import collect
 
 __all__ = [
+    "SAVED",
     "UNCHANGED",
     "Bundle",
     "BundleInfo",

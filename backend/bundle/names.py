@@ -11,8 +11,8 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "embeddings": ("embedding",),
         "losses": ("loss",),
-        "labels": ("label",),
-        "predictions": ("prediction", "pred", "preds"),
+        "labels": ("label", "y_true", "true_label"),
+        "predictions": ("prediction", "pred", "preds", "y_pred", "predicted_label"),
         "probabilities": ("probability", "probs", "prob"),
         "logits": ("logit",),
         "targets": ("target",),
@@ -97,6 +97,21 @@ kept for Python alone."""
 
 SHOWN_OF_TRAINING = ("embeddings", "labels", "predictions", "probabilities", "logits", "classes")
 """Fields of the training part that its scores are made of, beside columns that describe it."""
+
+
+SAVED = """import numpy as np
+
+np.savez(
+    "bundle.npz",
+    embeddings=embeddings,  # (n, d)
+    labels=labels,  # (n,) numbers or names, as the predictions
+    predictions=predictions,
+    probabilities=probabilities,  # (n, C), with the names of its columns
+    classes=classes,
+    **{"examples/id": ids, "examples/text": texts, "examples/source": sources},
+)
+"""
+"""How a bundle is saved from arrays: what a page shows to copy."""
 
 
 def canonical_field(name: str) -> str | None:

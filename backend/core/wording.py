@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.core.effects import CONFIDENCE, FEWEST, Effect
 from backend.core.parts import SHARES
@@ -222,6 +223,26 @@ def inner_words(n_members: int, effect: Effect) -> str:
     return f"{words}, mean loss {number(effect.loss)}" if math.isfinite(effect.loss) else words
 
 
+def wrong_words(correct: NDArray[np.bool_] | None, members: NDArray[np.int64]) -> str:
+    """How often the model fails on a group that no search found, over all its members.
+
+    Parameters
+    ----------
+    correct : bool array of shape (n,) or None
+        Of all examples; None without predictions.
+    members : int array of shape (m,)
+
+    Returns
+    -------
+    str
+        "62 % of its members wrong, of all examples 9.2 %"; "" where nothing is known.
+    """
+    if correct is None or not len(members):
+        return ""
+    own, everybody = (1 - float(part.mean()) for part in (correct[members], correct))
+    return f"{percent(own)} of its members wrong, of all examples {percent(everybody)}"
+
+
 def explained_words(shares: Sequence[float | None], shown: int) -> str:
     """How much of the excess loss a list holds: "" where that is unknown, or nothing is shown.
 
@@ -319,6 +340,14 @@ EFFECTIVE = "effective size"
 HELD_OUT = "held-out loss"
 HELD_OUT_RATIO = "held-out × base"
 
+ORDER = (
+    "Labels that fail as a whole come first, regions that are no more than a cell of the confusion matrix "
+    "last. Between them stands first what fails most surely on the examples that choose, and sets itself most "
+    "apart from its surroundings, less what is held above; no figure of the examples kept aside orders a list, "
+    "so a larger multiple may stand further down, and one that does not hold up among them."
+)
+"""How the list of regions is ordered."""
+
 _INTERVAL = (
     f"with its {percent(CONFIDENCE)} interval, from {FEWEST} members (or groups of them) upward"
 )
@@ -327,7 +356,7 @@ MEANS = {
     MEMBERS: "The examples that are listed. Of a region they are the first of its ranking, of a "
     "spotlight the round(total weight) heaviest.",
     KEPT_ASIDE: f"Members among the examples that had no part in finding or choosing: one in "
-    f"{sum(SHARES)} of each label, the same ones every time.",
+    f"{sum(SHARES)} of each label, the same ones whenever this bundle is searched.",
     ERROR: f"Share of the kept-aside members that the model gets wrong, {_INTERVAL}.",
     ERROR_OTHERS: "Share that the model gets wrong of the kept-aside examples that are no members.",
     ERROR_LABEL: "Share that the model gets wrong of all kept-aside examples of the group's own labels.",
@@ -359,8 +388,8 @@ MEANS = {
 """Name -> what it is and over which examples it is taken."""
 
 HOW = (
-    f"One example in {sum(SHARES)} is kept aside before anything is searched, the same ones every time. The "
-    "others find and choose the regions; what is said of a region is measured on its kept-aside members "
+    f"One example in {sum(SHARES)} is kept aside before anything is searched, the same ones whenever this "
+    "bundle is. The others find and choose the regions; what is said of a region is measured on its kept-aside members "
     "alone, on raw losses. p asks how often the best of all candidates looks as good when losses are "
     f"shuffled {SHUFFLES} times within every label, so it covers the whole search. Real needs both: a p "
     f"of at most {f'{LEVEL:g}'.lstrip('0')}, and an interval above the others."

@@ -1,10 +1,23 @@
-"""From a live model to a bundle: the collector to download, and the lines to write beside it."""
+"""From arrays or a live model to a bundle: what to write, and the collector to download."""
 
 from __future__ import annotations
 
 import streamlit as st
 
+from backend.bundle import SAVED
 from backend.collect import FILE_NAME, SNIPPET, standalone
+
+
+def show_saving() -> None:
+    """What to write to save a bundle from arrays that are there."""
+    with st.expander("What to write, from arrays", icon=":material/code:"):
+        st.code(SAVED, language="python", wrap_lines=True)
+        st.caption(
+            "Only `embeddings` and something to make a loss from are needed: `losses`, labels with predictions or "
+            "probabilities, or `targets` with predictions. Any `examples/…` is a column to filter and compare by. "
+            "Text as `np.array(texts, dtype=str)`: arrays of Python objects are refused. Pictures: a folder or "
+            ".zip of `.npy` files with `examples.csv` and `images/`."
+        )
 
 
 def offer_collector() -> None:
@@ -23,7 +36,7 @@ def offer_collector() -> None:
         icon=":material/download:",
         on_click="ignore",
     )
-    with st.expander("What to write", icon=":material/code:"):
+    with st.expander("What to write, from a model", icon=":material/code:"):
         st.code(SNIPPET, language="python", wrap_lines=True)
         st.caption("Or, for a function of yours that returns (model, loader):")
         st.code(

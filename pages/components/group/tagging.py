@@ -306,6 +306,20 @@ def archive_button(bundle: Bundle, tags: list[str] | None = None) -> None:
     )
 
 
+def show_replay(bundle: Bundle) -> None:
+    """How the same rows are made again elsewhere, from the manifest."""
+    with st.popover("Rebuild elsewhere", icon=":material/replay:", type="tertiary"):
+        st.markdown(
+            "The manifest makes the same rows again on any machine that has imported this bundle:"
+        )
+        st.code(
+            f"python -m backend export --replay {_stem(bundle)}-flagged.json --out flagged.csv",
+            language="sh",
+            wrap_lines=True,
+        )
+        st.caption("It says whether they are equal to the last byte.")
+
+
 def _archive(bundle: Bundle, tags: list[str] | None) -> bytes:
     made = export_flagged(bundle, services.store(), tags=tags)
     held = io.BytesIO()

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.core import wording
 from backend.core.effects import Effect
@@ -39,12 +40,14 @@ def _words(region: Facts) -> str:
     return f"{said} · {_verdict(region, effect)}, p {_p(region)}"
 
 
-def show_detail(choice: Choice, regions: Sequence[Facts]) -> None:
+def show_detail(bundle: Bundle, choice: Choice, regions: Sequence[Facts]) -> None:
     """What the list has no room for, of the chosen region."""
     if not choice.found:
+        wrong = wording.wrong_words(bundle.correct, choice.group.rows)
         st.caption(
-            f"{choice.number}: {text.plain(choice.name)}. No search found it, so no examples are kept "
-            "aside to measure it on."
+            f"{choice.number}: {text.plain(choice.name)}"
+            + (f", {wrong}" if wrong else "")
+            + ". No search found it, so no examples are kept aside to measure it on."
         )
         return
     region = regions[choice.source["index"]]
@@ -92,7 +95,7 @@ def show_explained(regions: Sequence[Facts], shown: int) -> None:
     """How much of the excess loss the list holds."""
     words = wording.explained_words([one["explained"] for one in regions], shown)
     if words:
-        st.caption(f"{words}.", help=wording.MEANS[wording.EXPLAINED])
+        st.caption(f"{words}.", help=f"{wording.MEANS[wording.EXPLAINED]}\n\n{wording.ORDER}")
 
 
 def offer_more(digest: str, regions: Sequence[Facts], shown: int) -> None:

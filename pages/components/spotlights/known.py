@@ -70,8 +70,8 @@ def show(bundle: Bundle, known: Sequence[KnownRegion]) -> None:
         key="set_aside_list",
     ):
         st.caption(
-            "Searched on after these: nothing that half repeats one of them is listed, and p is about "
-            "what was left."
+            "Searched on after these. Not listed is what holds half of one of them, or lies in one by half, "
+            "so other regions may have gone with it; p is about what was left."
         )
         for one in known:
             words, back = st.columns([5, 2], vertical_alignment="center")

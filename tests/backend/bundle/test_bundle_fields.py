@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.bundle import Bundle, read_bundle, write_bundle
+from backend.bundle import SAVED, Bundle, read_bundle, write_bundle
 from backend.core.errors import BundleError
 from backend.core.home import PROJECT
 
@@ -153,6 +153,27 @@ def test_predictions_by_name_name_the_columns_where_every_row_agrees(tmp_path: P
     for other in (["cat", "dog", "dog", "dog"], ["cat"] * 4):
         with pytest.raises(BundleError, match="classes are missing: labels are names"):
             made(tmp_path, probabilities=p, labels=labels, predictions=other)
+
+
+def test_what_the_page_says_to_write_is_a_bundle(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {
+        "embeddings": np.eye(4, dtype=np.float32),
+        "labels": ["cat", "dog"] * 2,
+        "predictions": ["cat"] * 4,
+        "probabilities": np.tile([0.75, 0.25], (4, 1)),
+        "classes": ["cat", "dog"],
+        "ids": list("abcd"),
+        "texts": ["one", "two", "three", "four"],
+        "sources": ["web"] * 4,
+    }
+    exec(SAVED, given)
+    bundle = read_bundle("bundle.npz")
+    assert bundle.ids.tolist() == list("abcd") and bundle.accuracy == 0.5
+    assert bundle.has_text and bundle.attributes == ["source"]
+    np.testing.assert_allclose(bundle.losses, -np.log([0.75, 0.25] * 2))
+    np.savez("other.npz", embeddings=np.eye(4), y_true=[0, 1, 1, 0], y_pred=[0, 0, 1, 0])
+    assert read_bundle("other.npz").accuracy == 0.75
 
 
 def test_ids_are_made_and_numbers_become_text(tmp_path: Path) -> None:

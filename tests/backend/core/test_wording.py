@@ -21,6 +21,7 @@ from backend.core.wording import (
     rate_words,
     times,
     verdict,
+    wrong_words,
 )
 
 WORSE = Effect(
@@ -40,6 +41,11 @@ def of_losses(effect):
 
 
 def test_the_lines_below_a_list_and_a_region():
+    correct = np.array([True, False, True, True, True])
+    assert (
+        wrong_words(correct, np.array([1, 2])) == "50 % of its members wrong, of all examples 20 %"
+    )
+    assert wrong_words(None, np.array([1])) == wrong_words(correct, np.array([], int)) == ""
     assert inner_words(1200, WORSE) == "its 1,200 worst, 67 % wrong"
     assert inner_words(30, of_losses(WORSE)) == "its 30 worst, mean loss 1.91"
     assert inner_words(30, replace(of_losses(FEW), loss=float("nan"))) == "its 30 worst"
@@ -166,7 +172,10 @@ def test_every_number_has_one_name_and_one_sentence():
         if name.isupper() and isinstance(value, str) and not name.startswith("_")
     ]
     verdicts = ("REAL", "CHANCE", "LIKE_LABEL", "NOT_ABOVE", "TOO_FEW", "NOT_TESTED")
-    other = {getattr(wording, name) for name in (*verdicts, "WHOLE_LABEL", "CELL", "DASH", "HOW")}
+    other = {
+        getattr(wording, name)
+        for name in (*verdicts, "WHOLE_LABEL", "CELL", "DASH", "HOW", "ORDER")
+    }
     assert set(names) - other == set(wording.MEANS)
     assert len(set(names)) == len(names)
     for name, words in wording.MEANS.items():

@@ -14,12 +14,6 @@ import pytest
 # Read when torch and numpy load, so it is set before; workers and servers inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-LONG = ("tests/e2e/", "tests/pages/")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take longest come first, so that no process waits for another in the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 @pytest.fixture(autouse=True)

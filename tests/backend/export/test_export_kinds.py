@@ -258,7 +258,7 @@ def test_strokes_are_completed_from_the_kept_result_of_a_search(bundle, store, h
 def test_what_a_search_finds_leaves_as_it_was_found(tmp_path, home, store):
     """A failing label and a failing half-space of another, from search to replay."""
     random = np.random.default_rng(8)
-    n, d = 1500, 64
+    n, d = 5000, 128
     embeddings = (random.normal(size=(n, d)) + 50).astype(np.float16)
     labels = random.integers(0, 4, n)
     losses = random.gamma(2.0, 0.1, n)

@@ -36,8 +36,13 @@ def test_demos_open_with_one_click_and_stay_where_they_are(
     import_bundle(small_bundle(tmp_path / "open.npz", 0.0))
     shipped = small_bundle(tmp_path / "demo.npz", 9.0)
     places = dict.fromkeys(DEMOS, tmp_path / "none.zip") | {"compression": shipped}
-    for place in ("pages.components.shared.frame", "backend.demo"):  # in this order: one takes it
-        monkeypatch.setattr(f"{place}.demo_path", places.__getitem__)  # from the other for good
+    takers = (
+        "pages.components.shared.frame",
+        "pages.components.bundles.demos",
+        "backend.tasks.demos",
+    )
+    for place in takers:
+        monkeypatch.setattr(f"{place}.demo_path", places.__getitem__)
     at = AppTest.from_file(APP, default_timeout=60)
     at.switch_page("pages/bundles.py").run()
     assert [button.label for button in at.button if button.label.startswith("Open ")] == [

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from backend.core.arrays import as_numpy, check_vector
-from backend.core.effects import FEWEST, skewed_interval
+from backend.core.effects import FEWEST, pieces_of, skewed_interval
 from backend.core.errors import InputError
 from backend.core.statistics import mcnemar_p
 
@@ -150,7 +150,7 @@ def paired_change(
     if n == 0:
         return PairedChange(0, 0)
     first, second = check_vector("losses_before", first), check_vector("losses_after", second)
-    pieces = None if groups is None else _pieces(groups, n)
+    pieces = None if groups is None else pieces_of(groups, n)
     units = n if pieces is None else int(pieces.max()) + 1
     told = {"n": n, "n_groups": units} | _losses(first, second, pieces, units)
     if wrong_before is None:
@@ -300,18 +300,3 @@ def _losses(
     if error > 0:
         p = float(2 * special.stdtr(len(apart) - 1, -abs(float(apart.mean())) / error))
     return told | {"loss_low": low, "loss_high": high, "p": p}
-
-
-def _pieces(groups: Any, n: int) -> NDArray[np.int64] | None:
-    """Number of each row's piece, from 0; None where every row is one."""
-    codes = np.asarray(as_numpy(groups))
-    if codes.shape != (n,) or codes.dtype.kind not in "iu":
-        raise InputError(
-            f"groups must be one whole number per row: got shape {codes.shape} and dtype "
-            f"{codes.dtype} for {n} rows."
-        )
-    codes = codes.astype(np.int64)
-    alone = codes < 0
-    codes[alone] = codes.max(initial=-1) + 1 + np.arange(alone.sum())
-    pieces = np.unique(codes, return_inverse=True)[1].astype(np.int64)
-    return None if pieces.max() + 1 == n else pieces

@@ -225,7 +225,7 @@ def measure_effect(
     inside, values = inside[aside], values[aside]
     if len(values):
         values = check_vector("losses", values)
-    pieces = _pieces(groups, aside, inside, n)
+    pieces = None if groups is None else pieces_of(groups, n, np.flatnonzero(aside)[inside])
     units = int(inside.sum()) if pieces is None else int(pieces.max()) + 1
     label = None if own is None else own[aside]
     low, high = _NAN, _NAN
@@ -268,22 +268,28 @@ def _mask(name: str, given: Any, n: int | None) -> NDArray[np.bool_]:
     return mask
 
 
-def _pieces(
-    groups: Any, aside: NDArray[np.bool_], inside: NDArray[np.bool_], n: int
+def pieces_of(
+    groups: Any, n: int, rows: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64] | None:
-    """Number of each kept-aside member's piece, from 0; None where every member is one."""
-    if groups is None:
-        return None
+    """Number of each row's piece, from 0: rows of one group are one, those below 0 stand alone.
+
+    None where every row is a piece of its own. ``rows`` are those that count; all ``n`` by default.
+
+    Raises
+    ------
+    InputError
+        If the groups are not one whole number per row.
+    """
     codes = np.asarray(as_numpy(groups))
     if codes.shape != (n,) or codes.dtype.kind not in "iu":
         raise InputError(
             f"groups must be one whole number per row: got shape {codes.shape} and dtype "
             f"{codes.dtype} for {n} rows."
         )
-    codes = codes[aside][inside].astype(np.int64)
+    codes = (codes if rows is None else codes[rows]).astype(np.int64)
     alone = codes < 0
     codes[alone] = codes.max(initial=-1) + 1 + np.arange(alone.sum())
-    pieces = np.unique(codes, return_inverse=True)[1]
+    pieces = np.unique(codes, return_inverse=True)[1].astype(np.int64)
     return None if len(pieces) == 0 or pieces.max() + 1 == len(pieces) else pieces
 
 

@@ -31,18 +31,18 @@ class Demo:
         One line on what it shows.
     made_by : str
         The module whose ``build`` makes it.
+    tour : tuple of TourStep
+        Where it opens, the first step, and what is worth a look after that.
     shipped : bool
         Whether the file comes with Errorscope.
-    tour : tuple of TourStep
-        Where it opens, the first step, and what is worth a look after that; may be empty.
     """
 
     file: str
     title: str
     about: str
     made_by: str
+    tour: tuple[TourStep, ...]
     shipped: bool = True
-    tour: tuple[TourStep, ...] = ()
 
 
 DEMOS: Mapping[str, Demo] = MappingProxyType(
@@ -52,6 +52,7 @@ DEMOS: Mapping[str, Demo] = MappingProxyType(
             "fashion-mnist test",
             "One network on 10,000 photographs of clothes, and where it fails.",
             "backend.demo.fashion",
+            tour=tours.FASHION,
         ),
         "compression": Demo(
             "fashion-mnist-compression.zip",

@@ -25,6 +25,27 @@ class TourStep:
     shows: Mapping[str, str] = field(default_factory=dict)
 
 
+FASHION = (
+    TourStep(
+        "spotlights",
+        "Every point is a photograph of clothes that was held out. The list names what fails together; each "
+        "number beside a name is about photographs that had no part in finding it.",
+    ),
+    TourStep(
+        "spotlights",
+        "Is it real? Each candidate with the interval of its loss on photographs kept aside, and how often "
+        "chance looks as good. Shirts fail as a whole.",
+        {"view": "Is it real?"},
+    ),
+    TourStep(
+        "hardest",
+        "The photographs of highest loss. Open one: is the label wrong, or is the shirt a coat?",
+    ),
+    TourStep(
+        "training_data",
+        "The photographs that the network was trained on: which of them harm the worst group most?",
+    ),
+)
 COMPRESSION = (
     TourStep(
         "compression",

@@ -2,11 +2,11 @@
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
-COPY requirements.txt .
-# Name a CPU index for a smaller image: --build-arg PIP_EXTRA_ARGS="--index-url ..."
+COPY requirements.lock cuda.lock ./
+# Name a CPU index for a smaller image: --build-arg PIP_EXTRA_ARGS="--extra-index-url ..."
 ARG PIP_EXTRA_ARGS=""
 # hadolint ignore=SC2086
-RUN python -m venv /venv && /venv/bin/pip install ${PIP_EXTRA_ARGS} -r requirements.txt
+RUN python -m venv --upgrade-deps /venv && /venv/bin/pip install ${PIP_EXTRA_ARGS} -r requirements.lock
 
 # Stage 2: the app, run by a user that is not root.
 FROM python:3.11-slim-bookworm
@@ -14,7 +14,7 @@ RUN useradd --create-home --uid 10001 errorscope && install -d -o errorscope /da
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY --chown=root:root .streamlit .streamlit
-COPY --chown=root:root app.py requirements.txt ./
+COPY --chown=root:root app.py requirements.lock cuda.lock ./
 COPY --chown=root:root pages pages
 COPY --chown=root:root backend backend
 COPY --chown=root:root assets assets

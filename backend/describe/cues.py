@@ -123,7 +123,8 @@ def text_cues(texts: Iterable[Any], *, progress: Progress = ignore_progress) -> 
     demos), told from the first 600 characters; below a probability of 0.8, which is common for a
     handful of words, it is "unsure".
     """
-    import unicodedataplus  # with py3langid some 100 MB, needed by the worker that reads texts only
+    # Some 100 MB of tables, needed by the worker that reads texts only.
+    from fontTools.unicodedata import script, script_name
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identify = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True).classify
@@ -137,7 +138,8 @@ def text_cues(texts: Iterable[Any], *, progress: Progress = ignore_progress) -> 
         text = given if isinstance(given, str) else ""
         signs = set(text)
         for sign in signs - scripts.keys():
-            scripts[sign] = unicodedataplus.script(sign) if sign.isalpha() else "Common"
+            name = script_name(script(sign)) if sign.isalpha() else "Common"
+            scripts[sign] = name.replace(" ", "_")  # "Ol_Chiki", as the Standard writes values
         own = sorted({scripts[sign] for sign in signs} - {"Common", "Inherited", "Unknown"})
         held["script"].append([known["script"].setdefault(s, len(known["script"])) for s in own])
         language, chance = identify(text[:READ]) if own else (UNSURE, 0.0)

@@ -18,6 +18,7 @@ TEXTS = [
     None,
     float("nan"),
     "first line\nsecond line",
+    "ᱥᱟᱱᱛᱟᱲᱤ",
 ]
 
 
@@ -36,6 +37,7 @@ def test_scripts_are_those_of_the_letters(cues):
     scripts = [held(cues, "script", row) for row in range(len(TEXTS))]
     assert scripts[:4] == [{"Latin"}, {"Latin"}, {"Han", "Hiragana"}, {"Cyrillic", "Latin"}]
     assert scripts[6:10] == [set()] * 4
+    assert scripts[11] == {"Ol_Chiki"}
 
 
 def test_languages_are_named_only_where_they_can_be_told(cues):

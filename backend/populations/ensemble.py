@@ -153,13 +153,17 @@ class CompressionLevel:
     level: float | None
 
 
-def compression_levels(names: Sequence[str], baseline: str) -> list[CompressionLevel]:
+def compression_levels(
+    names: Sequence[str], baseline: str, given: Mapping[str, CompressionLevel] | None = None
+) -> list[CompressionLevel]:
     """Populations in order of their level: the baseline, then kind by kind with rising numbers.
 
     "pruned-30" and "pruned_90" are levels 30 and 90 of "pruned"; "int8" has the number 8. Kinds
-    come in the order of their first mention, names without a number before the numbers.
+    come in the order of their first mention, names without a number before the numbers. What is
+    ``given`` for a name counts instead of what the name says.
     """
-    found = [_level(name) for name in names if name != baseline]
+    given = given or {}
+    found = [given.get(name) or _level(name) for name in names if name != baseline]
     kinds = list(dict.fromkeys(one.kind for one in found))
     found.sort(
         key=lambda one: (kinds.index(one.kind), -1.0 if one.level is None else one.level, one.name)

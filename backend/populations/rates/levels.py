@@ -1,4 +1,4 @@
-"""What compression does as its level rises: a number read from the names of populations."""
+"""What compression does as its level rises: a number read from the names of populations, or given."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backend.populations.ensemble import compression_levels
+from backend.populations.ensemble import CompressionLevel, compression_levels
 
 BITS = ("int", "bit", "bits", "fp", "float", "uint", "bf")
 """Kinds whose number counts bits: fewer is stronger, and the baseline is not 0 of them."""
@@ -26,8 +26,9 @@ def level_table(
     accuracy: pd.DataFrame,
     baseline: str,
     changed: Mapping[str, int] | None = None,
+    given: Mapping[str, CompressionLevel] | None = None,
 ) -> pd.DataFrame:
-    """Every population whose name holds a number, with what is measured of it, in long form.
+    """Every population whose name holds a number, or that is given one, with what is measured of it, in long form.
 
     Parameters
     ----------
@@ -36,6 +37,8 @@ def level_table(
     baseline : str
     changed : {population: int}, optional
         How many classes changed significantly.
+    given : {population: CompressionLevel}, optional
+        Levels that count instead of what the names say.
 
     Returns
     -------
@@ -50,7 +53,7 @@ def level_table(
     own = accuracy[accuracy["side"] == "compressed"].set_index(["population", "subset"])
     rows: list[tuple[Any, ...]] = []
     kinds: list[str] = []
-    for one in compression_levels(names, baseline):
+    for one in compression_levels(names, baseline, given):
         if one.name == baseline or one.level is None:
             continue
         if one.kind not in kinds:

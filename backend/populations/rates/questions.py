@@ -25,13 +25,20 @@ from backend.populations.rates.worst import group_accuracies
 
 
 def worst(data: Evaluation, options: Mapping[str, Any], progress: Progress) -> Answer:
-    """Worst-group and balanced accuracy over label x the chosen attributes.
+    """Worst-group and balanced accuracy over label x the chosen attributes and tags.
+
+    ``options["tags"]`` are rows by tag; each tag is an attribute of two values.
 
     Tables: ``groups`` of ``group_accuracies``; ``told`` with ``what`` ("worst", "held out",
     "balanced", "overall"), ``group``, ``n``, ``accuracy``, ``low`` and ``high``.
     """
     labels, predictions = answered(data, options)
-    found = group_accuracies(labels, predictions, chosen_in(data, options), min_n=options["min_n"])
+    held = dict(chosen_in(data, options))
+    for name, rows in options.get("tags", {}).items():
+        carried = np.zeros(len(labels), dtype=bool)
+        carried[rows] = True
+        held[f"tag {name}"] = np.where(carried, "yes", "no")
+    found = group_accuracies(labels, predictions, held, min_n=options["min_n"])
     told = [
         ("worst", found.worst_group, found.worst_n, found.worst),
         ("held out", found.held_out_group, found.held_out_n, found.held_out),

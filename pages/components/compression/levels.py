@@ -1,4 +1,4 @@
-"""What compression does against its level, on an axis of numbers read from the populations' names."""
+"""What compression does against its level, on an axis of numbers: those in the populations' names, or given by hand."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from backend.bundle import Bundle
 from backend.populations import Answer, changed_classes
 from backend.populations.payers import LEVEL
 from backend.populations.rates.levels import BITS, MEASURES, level_lines, level_table
+from pages.components.compression.given import given_levels, show_form
 from pages.components.shared import charts, palette, populations, text
 
 COUNTED = "classes"
@@ -21,12 +22,14 @@ MOST_TESTED = 20
 def show_levels(bundle: Bundle, baseline: str, found: Answer) -> None:
     """PIE share, accuracy on PIEs and on the others, and changed classes against the level."""
     counts, accuracy = found.tables["counts"], found.tables["accuracy"]
-    changed = tested(bundle, baseline, list(counts["population"]))
-    table = level_table(counts, accuracy, baseline, changed)
+    names = list(counts["population"])
+    show_form(bundle, baseline, names)
+    changed = tested(bundle, baseline, names)
+    table = level_table(counts, accuracy, baseline, changed, given_levels(bundle))
     if table.empty:
         st.info(
-            "No population has a number in its name: call them by their level, as in pruned-30 and "
-            "pruned-90, or int8.",
+            "No population has a number in its name, as pruned-30, pruned-90 and int8 have: give levels "
+            "by hand.",
             icon=":material/info:",
         )
         return
@@ -43,7 +46,7 @@ def show_levels(bundle: Bundle, baseline: str, found: Answer) -> None:
                 config={} if measure == COUNTED else charts.percent_columns("value", "low", "high"),
             )  # fmt: skip
     st.caption(
-        "The level is the number in a population's name; the baseline is level 0, except of kinds that "
+        "The level is the number in a population's name, or the one given by hand; the baseline is level 0, except of kinds that "
         f"count bits ({', '.join(BITS[:3])}). Lines are 95 % intervals: Wilson's of the share of PIEs, "
         "Student's t over models of accuracies. Classes: those that change more or less than the average "
         f"at a p below {text.level(LEVEL)}, unadjusted as in the source (Hooker et al. 2019)."
@@ -93,7 +96,7 @@ def level_figure(table: pd.DataFrame, measure: str, scale: float) -> go.Figure:
             )  # fmt: skip
     charts.write_notes(figure, notes)
     figure.update_layout(
-        xaxis={"title": "level in the name", "zeroline": False, "rangemode": "tozero"},
+        xaxis={"title": "level", "zeroline": False, "rangemode": "tozero"},
         yaxis={"title": "classes" if measure == COUNTED else "%", "rangemode": "tozero"},
     )
     return figure

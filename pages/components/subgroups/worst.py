@@ -8,23 +8,37 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from backend.bundle import Bundle
-from pages.components.shared import charts, palette, populations, text
+from backend.views import rows_by_tag
+from pages.components.shared import charts, palette, populations, services, text
 from pages.components.subgroups.controls import Asked
 
 MOST_ATTRIBUTES = 2
+_TAG = "tag: "
 
 
 def show_worst_group(bundle: Bundle, asked: Asked) -> None:
-    """Worst-group and balanced accuracy over the true class within the chosen attributes."""
-    attributes = list(asked.attributes)
-    if len(attributes) > MOST_ATTRIBUTES:
-        attributes = st.multiselect(
-            "Within", attributes, default=attributes[:1], max_selections=MOST_ATTRIBUTES,
-            key="worst_within",
+    """Worst-group and balanced accuracy over the true class within the chosen attributes and tags."""
+    tagged = rows_by_tag(bundle, services.known().tags(bundle.digest))
+    by_tag = {f"{_TAG}{name}": (name, rows) for name, rows in tagged.items()}
+    within, offered = list(asked.attributes), [*asked.attributes, *by_tag]
+    if len(offered) > MOST_ATTRIBUTES or by_tag:
+        held = st.session_state.get("worst_within")
+        if held is not None and any(one not in offered for one in held):
+            del st.session_state["worst_within"]
+        within = st.multiselect(
+            "Within", offered, max_selections=MOST_ATTRIBUTES, key="worst_within",
+            default=within if len(within) <= MOST_ATTRIBUTES else within[:1],
+            help="Groups are true classes within the values of up to two attributes. A tag, put on by hand "
+            "or from a region, is an attribute of two values.",
         )  # fmt: skip
+    tags = dict(by_tag[one] for one in within if one in by_tag)
     found = populations.ask(
         bundle, "worst", doing="Finding the worst group",
-        **{**asked.served(), "attributes": list(attributes)},
+        **{
+            **asked.served(),
+            "attributes": [one for one in within if one not in by_tag],
+            "tags": {name: rows.tolist() for name, rows in tags.items()},
+        },
     )  # fmt: skip
     if found is None:
         return
@@ -42,10 +56,11 @@ def show_worst_group(bundle: Bundle, asked: Asked) -> None:
         )  # fmt: skip
         _told("Accuracy", told.loc["overall"], of="everybody")
         st.caption(
-            f"Groups are true classes within {', '.join(map(text.plain, attributes)) or 'everything'}. "
+            f"Groups are true classes within {', '.join(map(text.plain, within)) or 'everything'}. "
             f"Those under {text.counted(asked.min_n, 'example')} are marked † and cannot be the worst "
             "while others are there. The lowest of many is low by chance, too: the second line chooses "
             "the group on half of the examples and measures it on the other half. Intervals are 95 %."
+            + (" A tag that was put on for its errors is low by choice." if tags else "")
         )
     with right:
         show_groups(groups)

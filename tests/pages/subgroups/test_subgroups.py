@@ -233,6 +233,16 @@ def test_the_worst_group_is_said_with_its_interval_and_measured_apart(paired: st
     for one in (twin.worst, twin.held_out, twin.balanced):
         assert f"**{100 * one.value:.1f} %**" in said
     assert table(at, "accuracy", "small")["n"].tolist() == twin.table["n"].tolist()
+    rows = np.flatnonzero(bundle.label_names == "F")[:40]
+    services.store().tag(bundle.digest, bundle.ids[rows].tolist(), "blurred", author="Bob")
+    at.run()
+    at.multiselect(key="worst_within").set_value(["tag: blurred"]).run()
+    groups = table(at, "accuracy", "small").set_index("group")
+    assert groups.loc["label=F & tag blurred=yes", "n"] == 40
+    right = bundle.label_names == bundle.prediction_names
+    assert groups.loc["label=F & tag blurred=yes", "accuracy"] == pytest.approx(right[rows].mean())
+    assert "low by choice" in texts(at)
+    services.store().undo(bundle.digest, "Bob")
 
 
 def test_one_slider_gives_the_rates_of_every_group(paired: str) -> None:

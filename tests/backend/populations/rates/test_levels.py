@@ -7,7 +7,12 @@ import pytest
 from scipy.stats import pearsonr
 
 from backend.core.errors import InputError
-from backend.populations import compare_populations, fisher_interval, make_ensemble
+from backend.populations import (
+    CompressionLevel,
+    compare_populations,
+    fisher_interval,
+    make_ensemble,
+)
 from backend.populations.rates.levels import level_lines, level_table, training_shares
 from backend.populations.stress.external import external_correlation, paired_difference
 
@@ -43,6 +48,12 @@ def test_levels_rise_within_each_kind_and_the_baseline_is_0_of_what_is_pruned(co
     on_all = level_lines(table, "on_all")[1]
     assert on_all["value"].is_monotonic_decreasing and on_all["low"].notna().all()
     assert "distilled" not in set(table["population"])
+    given = {name: CompressionLevel(name, "size", level) for name, level in
+             (("distilled", 60.0), ("pruned-30", 10.0))}  # fmt: skip
+    table = level_table(compared.counts, compared.accuracy, "baseline", given=given)
+    line = next(one for one in level_lines(table, "pie") if set(one["kind"]) == {"size"})
+    assert line["population"].tolist() == ["baseline", "pruned-30", "distilled"]
+    assert line["level"].tolist() == [0, 10, 60]
 
 
 def test_shares_of_the_training_set_are_those_of_its_columns() -> None:

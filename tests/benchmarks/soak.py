@@ -86,7 +86,8 @@ class Person:
             except (Trouble, OSError, WebSocketException, urllib.error.HTTPError) as error:
                 self.record.troubles[f"{name}: {type(error).__name__}: {error}"[:160]] += 1
                 await self.leave()
-            await asyncio.sleep(self.random.expovariate(1 / self.think_s))
+            rest = self.random.expovariate(1 / self.think_s)
+            await asyncio.sleep(max(0.0, min(rest, until - time.monotonic())))
         await self.leave()
 
     async def arrive(self, page: str, query: str) -> None:

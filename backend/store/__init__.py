@@ -1,5 +1,6 @@
 """Tags, region names, hypotheses and views: an append-only log, and the state folded from it."""
 
+from backend.store.audit import Erased
 from backend.store.authors import Author, Who, author_of
 from backend.store.carry import CarriedTags
 from backend.store.known import KnownRegion
@@ -14,6 +15,7 @@ from backend.store.views import SavedView
 __all__ = [
     "Author",
     "CarriedTags",
+    "Erased",
     "Event",
     "GivenAnswer",
     "KnownRegion",

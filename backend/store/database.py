@@ -16,7 +16,7 @@ from backend.core.errors import HomeError, StoreError
 from backend.core.home import home_folder
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-HEAD = "0004"
+HEAD = "0005"
 """Revision this version of Errorscope reads and writes; the newest file in ``migrations``."""
 
 _ADVISORY_LOCK = 0x4572_7273  # any fixed number, the same in every process
@@ -62,6 +62,15 @@ sign_ins = sa.Table(
     sa.Column("began", sa.Float, nullable=False),
     sa.Column("ended", sa.Float),
     sa.Index("sign_ins_of_person", "author_key"),
+)
+
+grants = sa.Table(
+    "grants",
+    metadata,
+    sa.Column("bundle", sa.String(128), primary_key=True),
+    sa.Column("grantee", sa.String(330), primary_key=True),
+    sa.Column("right", sa.String(8), nullable=False),
+    sa.Index("grants_of_person", "grantee"),
 )
 
 

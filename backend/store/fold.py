@@ -17,11 +17,14 @@ The state is the fold of the live changes in ``seq`` order:
 Each author, told apart by their key, has one history per bundle. Undo reverts that author's latest live change, redo brings
 back the change they reverted last, and a new change of theirs forgets what they could redo. Nobody
 can undo another's change; untag it instead, which is a change of one's own. An author's settings,
-of which the last one counts, are neither undone nor do they forget anything.
+of which the last one counts, are neither undone nor do they forget anything. An undo or redo of
+somebody else, which only ``Store.overrule`` writes, takes the change out of its author's history or
+puts it there again; the author cannot redo what was taken back so.
 """
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -191,16 +194,20 @@ class Fold:
         change = self._changes.get(step.target or 0)
         if change is None:
             return
-        seq, author = change.step.seq, step.author_key
+        seq, author = change.step.seq, change.step.author_key
         source, goal = self._done, self._reverted
         if step.kind == "redo":
             source, goal = goal, source
             self.undone.discard(seq)
         else:
             self.undone.add(seq)
+        own = step.author_key == author
         if seq in source.get(author, []):
             source[author].remove(seq)
-            goal.setdefault(author, []).append(seq)
+            if own:
+                goal.setdefault(author, []).append(seq)
+        if not own and step.kind == "redo":
+            bisect.insort(self._done.setdefault(author, []), seq)
         if change.step.kind == "rename_region":
             self._names = {}
             for again in self._live(self._renames):

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL, Connection, Engine
 
 from backend.core.errors import InputError, StoreError
 from backend.core.plural import counted
-from backend.store.authors import Who, author_of
+from backend.store.authors import Author, Who, author_of
 from backend.store.database import (
     database_url,
     events,
@@ -29,6 +29,8 @@ from backend.store.database import (
 )
 from backend.store.fold import Fold
 from backend.store.log import (
+    AROUND,
+    ERASURE,
     OF_EXAMPLES,
     Event,
     clean_ids,
@@ -123,7 +125,7 @@ class LogKeeper:
 
     def _of(self, digest: str) -> sa.ColumnElement[bool]:
         """Which events are looked at: those of a bundle, up to the moment that this store shows."""
-        of_bundle = events.c.bundle == digest
+        of_bundle = (events.c.bundle == digest) & events.c.kind.not_in(AROUND)
         return of_bundle if self._until is None else of_bundle & (events.c.seq <= self._until)
 
     def _reading(self) -> AbstractContextManager[Connection]:
@@ -225,23 +227,37 @@ class LogKeeper:
             if target is None:
                 return None
             step = self._step(connection, self._read(connection, target), fold, kind == "redo")
-            made: list[Event] = []
-            for reverted in step:
-                more = f" and {counted(len(step) - 1, 'set')} more" if step[1:] and not made else ""
-                values = {
-                    "bundle": digest,
-                    "author": who.name,
-                    "author_key": who.key,
-                    "kind": kind,
-                    "tag": reverted.tag,
-                    "target": reverted.seq,
-                    "n_ids": reverted.n_ids,
-                    "payload": pack_payload({"of": reverted.summary + more}),
-                    "ids": b"",
-                    "operation": None if made else operation,
-                }
-                made.append(self._append(connection, values))
-            return made[0]
+            return self._turn(connection, kind, step, who, operation)
+
+    def _turn(
+        self,
+        connection: Connection,
+        kind: str,
+        step: list[Event],
+        who: Author,
+        operation: str | None = None,
+    ) -> Event:
+        """Append an undo or a redo of each change of a step; the first of them."""
+        made: list[Event] = []
+        for turned in step:
+            more = f" and {counted(len(step) - 1, 'set')} more" if step[1:] and not made else ""
+            payload = {"of": turned.summary + more}
+            if turned.author_key != who.key:
+                payload["whose"] = turned.author_key
+            values = {
+                "bundle": turned.bundle,
+                "author": who.name,
+                "author_key": who.key,
+                "kind": kind,
+                "tag": turned.tag,
+                "target": turned.seq,
+                "n_ids": turned.n_ids,
+                "payload": pack_payload(payload),
+                "ids": b"",
+                "operation": None if made else operation,
+            }
+            made.append(self._append(connection, values))
+        return made[0]
 
     def _step(self, connection: Connection, change: Event, fold: Fold, undone: bool) -> list[Event]:
         """A change with those that were made together with it and are in the same state.
@@ -329,6 +345,10 @@ class LogKeeper:
             .order_by(columns.seq)
         )
         steps = [step_of(row) for row in connection.execute(query)]
+        if known and any(step.kind == ERASURE for step in steps):
+            with self._lock:  # names that were read before are no longer theirs
+                self._folds.pop(digest, None)
+            return self._advance(connection, digest)
         with self._lock:  # others may have read some of the same meanwhile
             fold.advance(step for step in steps if step.seq > fold.last)
         return fold

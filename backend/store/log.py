@@ -19,7 +19,23 @@ CHANGES = (
 )
 """Kinds that change what is shown, and that undo and redo therefore act on."""
 
-KINDS = (*CHANGES, "setting", "question", "undo", "redo")
+AROUND = (
+    *("imported", "sharing", "renamed", "removed", "restored", "deleted", "exported", "repair"),
+    *("sign_in", "sign_out"),
+)
+"""Kinds that say what was done with a bundle, or by whom the server was entered, and change nothing
+of what a bundle shows: neither its state nor its latest number knows of them."""
+
+ERASURE = "erasure"
+"""Kind that says that a person's name and key were replaced in all earlier events of a bundle."""
+
+KINDS = (*CHANGES, "setting", "question", "undo", "redo", ERASURE, *AROUND)
+
+SERVER = "server"
+"""Stands in place of a bundle's digest in events that are about none."""
+
+RIGHTS = ("none", "look", "tag")
+"""What a bundle can be shared for; each with what stands before it."""
 
 OF_EXAMPLES = ("tag", "untag", "answer", "question")
 """Kinds that always name examples."""
@@ -43,7 +59,8 @@ class Event:
         When, in UTC: ``2026-11-22T16:00:50.123Z``.
     kind : str
         ``tag``, ``untag``, ``rename_region``, ``hypothesis``, ``view``, ``blind_check``,
-        ``known``, ``answer``, ``link``, ``setting``, ``question``, ``undo`` or ``redo``.
+        ``known``, ``answer``, ``link``, ``setting``, ``question``, ``undo``, ``redo``, ``erasure`` or
+        one of ``AROUND``.
     tag : str or None
         The tag of a ``tag`` or ``untag``.
     target : int or None
@@ -58,7 +75,9 @@ class Event:
         ``name``, ``reason`` (empty takes it back), ``note`` and ``source`` of a ``known``; ``name`` and ``value`` of a ``setting``;
         ``key`` (the older bundle), ``name``, ``unchanged`` and ``linked`` of a ``link``;
         what ``backend.store.questions`` says of a ``question`` and an ``answer``; ``of``,
-        the summary of the target, of an ``undo`` or ``redo``.
+        the summary of the target, and ``whose``, where that was another person's, of an ``undo`` or
+        ``redo``; ``what`` of those in ``AROUND`` that need a word, ``with`` and ``right`` of a
+        ``sharing``; ``name``, the pseudonym, of an ``erasure``.
     undone : bool
         Whether the change was reverted, as of the moment the event was read.
     packed : bytes
@@ -131,8 +150,35 @@ class Event:
             return f"began to sharpen '{self.payload.get('name', '')}'"
         if self.kind == "setting":
             return f"set {self.payload.get('name', '')}"
+        if self.kind == "sharing":
+            return _shared(str(self.payload.get("with", "")), str(self.payload.get("right", "")))
+        if self.kind == ERASURE:
+            return f"replaced the name of a person by '{self.payload.get('name', '')}'"
+        if self.kind in _SAID:
+            return _SAID[self.kind].format(what=self.payload.get("what", "")).strip()
         verb = "undid" if self.kind == "undo" else "redid"
-        return f"{verb}: {self.payload.get('of', f'event {self.target}')}"
+        whose = ", another person's" if self.payload.get("whose") else ""
+        return f"{verb}{whose}: {self.payload.get('of', f'event {self.target}')}"
+
+
+_SAID = {
+    "imported": "imported the bundle",
+    "renamed": "called the bundle '{what}'",
+    "removed": "removed the bundle",
+    "restored": "took the removed bundle back",
+    "deleted": "deleted the removed bundle before its time",
+    "exported": "took out {what}",
+    "repair": "asked for {what}",
+    "sign_in": "signed in",
+    "sign_out": "signed out {what}",
+}
+
+
+def _shared(who: str, right: str) -> str:
+    name = "everybody who signs in" if who == "*" else who.removeprefix("mail:")
+    if right == "none":
+        return f"no longer shares it with {name}"
+    return f"lets {name} look" + (" and tag" if right == "tag" else "")
 
 
 def clean_name(what: str, value: Any, *, longest: int = 80) -> str:

@@ -29,12 +29,13 @@ class Reader:
     store itself, which raises. A bundle whose log refused is left alone for ``RETRY_S`` seconds, so
     that a page does not wait for a dead database once for everything it shows.
 
-    Methods are those of ``Store`` that read.
+    Methods are those of ``Store`` that read. Readers of one database for several people share what
+    they know of its refusals, ``refused``.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, refused: dict[str, tuple[float, str]] | None = None) -> None:
         self._store = store
-        self._refused: dict[str, tuple[float, str]] = {}
+        self._refused = {} if refused is None else refused
 
     def trouble(self, bundle: Any) -> str:
         """Why the log of this bundle cannot be read now; empty while it can."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from backend.store.authors import Author, Who
 from backend.store.database import sign_ins
 from backend.store.keeper import LogKeeper
-from backend.store.log import clean_author, clean_name
+from backend.store.log import SERVER, clean_author, clean_name
 
 LONGEST_S = 400 * 24 * 3600
 """Records older than this are forgotten; no cookie lives as long."""
@@ -66,7 +67,8 @@ class SignIns(LogKeeper):
         if sign_in.id in found:
             return found[sign_in.id].ended is None
         with self._writing() as connection:
-            _write(connection, sign_in)
+            if _write(connection, sign_in):
+                self._enter(connection, "sign_in", Author(sign_in.name, sign_in.key))
         return True
 
     def end_sign_in(self, sign_in: SignIn) -> None:
@@ -74,9 +76,11 @@ class SignIns(LogKeeper):
         with self._writing() as connection:
             _write(connection, sign_in)
             mine = sign_ins.update().where(sign_ins.c.id == sign_in.id)
-            connection.execute(mine.where(sign_ins.c.ended.is_(None)).values(ended=time.time()))
+            open_one = mine.where(sign_ins.c.ended.is_(None))
+            if connection.execute(open_one.values(ended=time.time())).rowcount:
+                self._enter(connection, "sign_out", Author(sign_in.name, sign_in.key))
 
-    def end_sign_ins_of(self, key: str) -> int:
+    def end_sign_ins_of(self, key: str, *, author: Who = "local") -> int:
         """End all sign-ins of a person that began until now; how many of them were open."""
         key = clean_name("an author's key", key, longest=200)
         now = time.time()
@@ -91,7 +95,11 @@ class SignIns(LogKeeper):
             count = connection.execute(ended.values(ended=now)).rowcount
             whole = sign_ins.update().where(sign_ins.c.id == key)
             connection.execute(whole.values(ended=now))
+            self._enter(connection, "sign_out", author, what=key)
         return int(count)
+
+    def _enter(self, connection: Connection, kind: str, author: Who, **payload: str) -> None:
+        self._append(connection, self._values(kind, SERVER, author, payload=payload))
 
     def sign_ins(self) -> list[SignIn]:
         """All sign-ins that are known, the latest first."""
@@ -101,11 +109,11 @@ class SignIns(LogKeeper):
         return [SignIn(row.id, row.author_key, row.name, row.began, row.ended) for row in rows]
 
 
-def _write(connection: Connection, sign_in: SignIn) -> None:
-    """Write a sign-in down where it is not, and forget those of long ago."""
+def _write(connection: Connection, sign_in: SignIn) -> bool:
+    """Write a sign-in down where it is not, which it says, and forget those of long ago."""
     known = sa.select(sign_ins.c.id).where(sign_ins.c.id == sign_in.id)
     if connection.execute(known).scalar() is not None:
-        return
+        return False
     oldest = time.time() - LONGEST_S
     connection.execute(
         sign_ins.delete().where(sign_ins.c.began < oldest, sign_ins.c.id != sign_ins.c.author_key)
@@ -118,3 +126,4 @@ def _write(connection: Connection, sign_in: SignIn) -> None:
             began=sign_in.began,
         )
     )
+    return True

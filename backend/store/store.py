@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
+from backend.store.audit import Audit
 from backend.store.authors import Who, author_of
 from backend.store.carry import CarriesTags
 from backend.store.database import events
@@ -19,11 +20,14 @@ from backend.store.links import RunLinks
 from backend.store.log import KINDS, Event, clean_name
 from backend.store.questions import Questions
 from backend.store.rows import event_of
+from backend.store.sharing import Sharing
 from backend.store.sign_ins import SignIns
 from backend.store.views import SavedViews
 
 
-class Store(SavedViews, KnownRegions, Questions, CarriesTags, RunLinks, SignIns, LogKeeper):
+class Store(
+    SavedViews, KnownRegions, Questions, CarriesTags, RunLinks, SignIns, Sharing, Audit, LogKeeper
+):
     """Tags, region names, hypotheses, views, answers and links of all bundles, in a log that only grows.
 
     >>> store = Store(home=folder)                                            # doctest: +SKIP
@@ -244,7 +248,7 @@ class Store(SavedViews, KnownRegions, Questions, CarriesTags, RunLinks, SignIns,
     ) -> list[Event]:
         """The latest ``limit`` events of a bundle (all by default), newest first.
 
-        With a ``kind`` only events of that kind, those that were taken back included.
+        Those of ``AROUND`` are left out: ``history`` has them. With a ``kind`` only events of that kind, those that were taken back included.
         """
         digest = digest_of(bundle)
         if limit is not None and limit < 1:
@@ -266,7 +270,8 @@ class Store(SavedViews, KnownRegions, Questions, CarriesTags, RunLinks, SignIns,
 
     def last_seq(self, bundle: Any) -> int:
         """``seq`` of the bundle's latest event, 0 before the first; one look at an index."""
-        query = sa.select(sa.func.max(events.c.seq)).where(self._of(digest_of(bundle)))
+        of_bundle = self._of(digest_of(bundle))
+        query = sa.select(events.c.seq).where(of_bundle).order_by(events.c.seq.desc()).limit(1)
         with self._reading() as connection:
             return int(connection.execute(query).scalar() or 0)
 

@@ -26,6 +26,7 @@ from backend.bundle.names import canonical_field
 from backend.bundle.nested import read_nested
 from backend.bundle.resolve import Resolved, numbered, resolve
 from backend.bundle.scores import logits, probabilities
+from backend.bundle.train_images import take_train_pictures
 from backend.bundle.upload import Upload
 from backend.core.errors import Reading
 
@@ -59,6 +60,7 @@ def assemble(
     read_nested(place, contents, n, faults)
     check_classes(place, contents, upload, faults)
     column = find_images(place, contents, upload, n, faults)
+    take_train_pictures(contents, upload, faults)
     if _can_make_losses(place, contents, upload, faults):
         faults.raise_any()
         derive(contents)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -28,6 +29,8 @@ class Training:
 
     Attributes
     ----------
+    digest : str
+        What the log keeps their tags under: the bundle's digest, and that it is about its training set.
     n : int
         How many there are.
     fields : dict of {name: array}
@@ -36,6 +39,7 @@ class Training:
         Of the bundle.
     """
 
+    digest: str
     n: int
     fields: Mapping[str, NDArray[Any]]
     class_names: tuple[str, ...] | None
@@ -56,6 +60,15 @@ class Training:
         if given is not None and len(np.unique(given)) == self.n:
             return np.asarray(given.astype(np.str_))
         return np.asarray([f"train-{row}" for row in range(self.n)], np.str_)
+
+    def places(self, ids: Any) -> NDArray[np.int64]:
+        """Row of each of these ids (k,); -1 for one that no training example has."""
+        wanted = pd.Index(np.asarray(ids, dtype=str))
+        return np.asarray(self._index.get_indexer(wanted), dtype=np.int64)
+
+    @cached_property
+    def _index(self) -> pd.Index:
+        return pd.Index(self.ids)
 
     @cached_property
     def texts(self) -> NDArray[np.str_] | None:
@@ -93,6 +106,8 @@ class Training:
         if self._pixels is None:
             return None
         pixels = self._pixels[row]
+        if pixels.ndim == 3 and pixels.shape[2] == 4 and not pixels[:, :, 3].any():
+            return None  # nothing to see: there was no file
         if pixels.dtype.kind == "f":
             pixels = np.clip(pixels, 0, 1) * 255
         if pixels.ndim == 3 and pixels.shape[2] == 1:
@@ -145,4 +160,4 @@ def training_of(bundle: Bundle) -> Training | None:
             lengths.append(bundle.extras[name].shape[axis])
     if not lengths:
         return None
-    return Training(lengths[0], bundle.train, bundle.class_names)
+    return Training(f"{bundle.digest}:train", lengths[0], bundle.train, bundle.class_names)

@@ -8,6 +8,7 @@ from backend.export.replay import replay
 from backend.export.shapes import keep_shape, make_shape
 from backend.export.sharpened import record_of
 from backend.export.table import read_export
+from backend.export.training import tagged_training_csv
 
 __all__ = [
     "Export",
@@ -22,4 +23,5 @@ __all__ = [
     "record_of",
     "replay",
     "restore",
+    "tagged_training_csv",
 ]

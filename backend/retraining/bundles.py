@@ -68,11 +68,11 @@ def keep_bundles(
     owner: str = "",
     progress: Progress = ignore_progress,
 ) -> list[Bundle]:
-    """Import a bundle for each finished recipe, and a second plain one as the control.
+    """Import a bundle for each finished recipe, and a second plain one as the control of all.
 
     Each has the examples, labels, columns and pictures of ``bundle``; predictions, probabilities,
-    losses and embeddings are of the first seed's network (the control: the next seed's), populations
-    ``before`` and ``retrained`` hold both networks' answers, ``made_from`` says of which bundle and how, and
+    losses and embeddings are of the first seed's network (the control, the last of the list: the next seed's), populations
+    ``before`` and ``retrained`` hold both networks' answers, ``made_from`` says of which bundle, how and beside which control, and
     the column ``retraining part`` which half of the examples had no part in any choice. What belongs to
     the old network alone is left out.
 
@@ -85,12 +85,13 @@ def keep_bundles(
     shelf = Shelf.opened(Path(folder))
     held = shelf.finished()
     first = {name: min(seed for other, seed in held if other == name) for name, _ in held}
-    work = [(name, seed) for name, seed in first.items() if not recipes or name in recipes]
-    work += [(name, seed) for name, seed in held if name == BASE and seed != first[name]][:1]
+    work = [(name, seed) for name, seed in held if name == BASE and seed != first[name]][:1]
+    work += [(name, seed) for name, seed in first.items() if not recipes or name in recipes]
     labels = np.asarray(problem.held_out.labels, np.int64)
     names = np.asarray(problem.classes, np.str_)
     given = bundle.fields()
-    kept = []
+    kept: list[Bundle] = []
+    beside: list[str] = []
     for place, (name, seed) in enumerate(work):
         step = share_of(progress, place / len(work), (place + 1) / len(work))
         entry = shelf.read(name, seed)
@@ -109,7 +110,7 @@ def keep_bundles(
             "probabilities": np.exp(log_p).astype(np.float32),
             "losses": -log_p[np.arange(len(labels)), labels],
             "classes": tuple(names.tolist()),
-            "made_from": np.array([bundle.digest, how, *([UNCHANGED] if control else [])]),
+            "made_from": np.array([bundle.digest, how, *([UNCHANGED] if control else beside)]),
         }
         if bundle.prediction_names is not None:
             after = names[log_p.argmax(1)]
@@ -124,7 +125,9 @@ def keep_bundles(
                     path, home, name=f"{bundle.name[:80]}, {how}"[:200], owner=owner, progress=step
                 )
             )
-    return kept
+        if control:
+            beside = [kept[0].digest]
+    return kept[len(beside) :] + kept[: len(beside)]
 
 
 def how_made(name: str, meta: Any) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from backend.attribution import (
     Factored,
     GaussNewton,
+    default_regularizer,
     factored_influence,
+    factored_trak,
     group_alignment,
+    margin_gradients,
     pseudo_groups,
     remove_harmful,
 )
@@ -16,8 +20,10 @@ from backend.attribution.removal import removal_of
 from backend.core.errors import InputError
 from backend.retraining.checks import Codes
 from backend.retraining.situation import Rows, Setting, Situation
-from backend.retraining.training import Course, Floats
+from backend.retraining.training import Course, Floats, train
 
+DIMENSIONS = 512
+"""Of the projected gradients, where there are four training examples or more for each."""
 NEGATIVE = "all with a negative score"
 
 
@@ -42,6 +48,11 @@ def auto_groups(at: Situation) -> Codes:
 def d3m(at: Situation) -> list[Setting]:
     """Leave out the training examples that harm the worst groups."""
     return _by_scores(at, d3m_scores(at))
+
+
+def d3m_trak(at: Situation) -> list[Setting]:
+    """The same by TRAK at one checkpoint: gradients of the whole network in place of its last layer."""
+    return _by_scores(at, _aligned(at, _trak(at), at.problem.own_group[at.validation]))
 
 
 def auto_d3m(at: Situation) -> list[Setting]:
@@ -120,6 +131,23 @@ def _influence(at: Situation) -> Factored:
         np.exp(said.held_out.log_p[rows]),
         at.problem.own[rows],
     )
+
+
+def _trak(at: Situation) -> Factored:
+    """The same by projected gradients of the plain network, which is trained once more."""
+    problem, rows = at.problem, at.validation
+    plain = Course(np.ones(problem.n_train))
+    labels, plan = torch.from_numpy(problem.y), problem.problem.schedule
+    network = train(problem.problem.network, problem.x, labels, plan, plain, at.seed)
+    k = min(DIMENSIONS, max(1, problem.n_train // 4))
+    own = torch.from_numpy(problem.own[rows])
+    features, residuals = margin_gradients(network, problem.x, labels, k=k, seed=at.seed)
+    targets, _ = margin_gradients(
+        network, problem.z[torch.from_numpy(rows)], own, k=k, seed=at.seed
+    )
+    features = features[None]
+    weak = default_regularizer(features)
+    return factored_trak(features, targets[None], residuals[None], regularizer=weak)
 
 
 def _pseudo(at: Situation, factored: Factored) -> Codes:

@@ -50,6 +50,7 @@ class RetrainingRecipe:
 RECIPES: dict[str, RetrainingRecipe] = {
     BASE: RetrainingRecipe("nothing removed", "none", ""),
     "d3m": RetrainingRecipe("D3M", "validation", "leaving_out:d3m", removes=True),
+    "d3m_trak": RetrainingRecipe("D3M by TRAK", "validation", "leaving_out:d3m_trak", removes=True),
     "auto_d3m": RetrainingRecipe(
         "Auto-D3M", "none", "leaving_out:auto_d3m", "leaving_out:auto_groups", removes=True
     ),

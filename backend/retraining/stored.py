@@ -21,6 +21,7 @@ import pandas as pd
 from backend.cache import DamagedEntry, Entry, read_folder, write_folder
 from backend.core.errors import InputError
 from backend.core.home import home_folder, written_in
+from backend.core.quota import check_room
 from backend.retraining.measure import recipe_table, removal_curve
 from backend.retraining.recipes import BASE, RECIPES
 
@@ -71,6 +72,12 @@ def results_of(digest: str, home: str | os.PathLike[str] | None = None) -> list[
         except InputError:
             continue
     return found
+
+
+def results_stamp(digest: str, home: str | os.PathLike[str] | None = None) -> tuple[int, ...]:
+    """What changes whenever something about a bundle is finished, by whichever process."""
+    paths = sorted((home_folder(home) / _FOLDER / digest).glob(f"*/{RESULT}"))
+    return tuple(path.stat().st_mtime_ns for path in paths if path.is_file())
 
 
 def drop_results(digest: str, home: str | os.PathLike[str] | None = None) -> None:
@@ -157,8 +164,18 @@ class Shelf:
     def write(
         self, recipe: str, seed: int, arrays: Mapping[str, Any], meta: Mapping[str, Any]
     ) -> Entry:
-        """Keep what is finished of a recipe; it appears at once. What another run kept first stays."""
+        """Keep what is finished of a recipe; it appears at once. What another run kept first stays.
+
+        Raises
+        ------
+        InputError
+            If the folder lies in the home folder, and that may not hold as much
+            (``ERRORSCOPE_DISK_GB``). What is finished stays, so that the run can go on later.
+        """
         path = self._path(recipe, seed)
+        if self.folder.parent.parent.name == _FOLDER:
+            room = sum(np.asarray(one).nbytes for one in arrays.values())
+            check_room(self.folder.parents[2], room)
         fresh = path.with_name(f".{path.name}-{os.getpid()}")
         shutil.rmtree(fresh, ignore_errors=True)
         with written_in(self.folder):

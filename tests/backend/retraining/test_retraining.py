@@ -13,9 +13,12 @@ import torch
 from torch import nn
 
 from backend.attribution import (
+    default_regularizer,
     gauss_newton_influence,
     group_alignment,
+    project_features,
     pseudo_groups,
+    trak_scores,
 )
 from backend.bundle import import_bundle, list_bundles, open_bundle, read_bundle, write_bundle
 from backend.cli.main import main
@@ -33,8 +36,9 @@ from backend.retraining import (
     steering,
 )
 from backend.retraining.checks import checked
+from backend.retraining.harness import place_of
 from backend.retraining.situation import REPORT, Situation, halves
-from backend.retraining.stored import Shelf, drop_results, results_of
+from backend.retraining.stored import Shelf, drop_results, results_of, results_stamp
 from backend.retraining.training import Course, ask, drawn, train
 from backend.tasks import complete_options
 from backend.tasks.retraining import readable_table, run_retraining
@@ -117,6 +121,35 @@ def lowest(at, settings, scores):
 
 def by_d3m(at, settings):
     lowest(at, settings, twin(at, at.problem.own_group[at.validation]))
+
+
+def by_trak(at, settings):
+    """Gradients by a loop over examples, of the network that gave the plain answers."""
+    problem, rows = at.problem, at.validation
+    plan, plain = problem.problem.schedule, Course(np.ones(N_TRAIN))
+    net = train(network, problem.x, torch.from_numpy(problem.y), plan, plain, at.seed)
+    np.testing.assert_array_equal(ask(net, problem.z).log_p, at.base.held_out.log_p)
+
+    def gradients(inputs, labels):
+        lines = []
+        for one, label in zip(inputs, labels, strict=True):
+            logits = net(one[None])[0]
+            margin = logits[label] - logits[1 - label]
+            slopes = torch.autograd.grad(margin, list(net.parameters()))
+            lines.append(torch.cat([slope.flatten() for slope in slopes]).numpy())
+        return project_features(np.array(lines), N_TRAIN // 4, seed=at.seed)[None]
+
+    own = gradients(problem.x, problem.y)
+    residuals = 1 - np.exp(at.base.train.log_p[np.arange(N_TRAIN), problem.y])
+    scores = trak_scores(
+        own, gradients(problem.z[rows], problem.own[rows]), residuals[None],
+        regularizer=default_regularizer(own),
+    )  # fmt: skip
+    losses = -at.base.held_out.log_p[rows, problem.own[rows]]
+    scores = group_alignment(scores, problem.own_group[rows], losses).scores
+    for setting, k in zip(settings[1:], KS, strict=False):
+        shared = set(setting.removed) & set(np.argsort(scores, kind="stable")[:k])
+        assert len(shared) >= k - 1  # float32 gradients: two scores may be as good as equal
 
 
 def by_auto(at, settings):
@@ -206,6 +239,7 @@ def by_targeted(at, settings):
 
 FOLLOWED = {
     "d3m": by_d3m,
+    "d3m_trak": by_trak,
     "auto_d3m": by_auto,
     "random": by_lot,
     "majority": by_majority,
@@ -314,7 +348,7 @@ def test_tables_are_of_the_examples_that_report(done):
     assert table.loc["d3m", "gain"] == pytest.approx(
         table.loc["d3m", "worst"] - table.loc["nothing", "worst"]
     )
-    assert set(found.curve["recipe"]) == {"d3m", "auto_d3m", "random", "majority"}
+    assert set(found.curve["recipe"]) == {"d3m", "d3m_trak", "auto_d3m", "random", "majority"}
     starts = found.curve[found.curve["removed"] == 0]
     assert set(starts["worst"]) == {table.loc["nothing", "worst"]} and len(starts) == 4
     csv = pd.read_csv(folder / "table.csv")
@@ -445,6 +479,7 @@ def test_the_command_keeps_results_with_the_bundle_and_makes_bundles(tmp_path, m
     assert len(list_bundles(tmp_path / "home")) == 2
     made = open_bundle(told["bundles"][0]["digest"])
     assert made.extras["made_from"][0] == digest
+    assert made.extras["made_from"][2] == told["bundles"][1]["digest"]  # its control
     assert "training examples left out, seed 0" in str(made.extras["made_from"][1])
     assert (
         made.ids.tolist() == problem().ids
@@ -460,9 +495,15 @@ def test_the_command_keeps_results_with_the_bundle_and_makes_bundles(tmp_path, m
     with pytest.raises(InputError, match="only the problem that this server was given"):
         complete_options("retraining", {"factory": "os:getcwd"})
     wanted = complete_options("retraining", {"factory": f"{__name__}:small", "seeds": 1})
-    own = import_bundle(path)
+    own, stamp = import_bundle(path), results_stamp(digest)
+    with monkeypatch.context() as full:
+        full.setenv("ERRORSCOPE_DISK_GB", "1e-6")
+        with pytest.raises(InputError, match="disk space of this server is used up"):
+            retrain(problem(), place_of(problem(), digest, candidates=[20]), recipes=["random"])
+    assert len(results_of(digest)) == 1 and results_stamp(digest) == stamp
     _, meta = run_retraining(own, wanted, ignore_progress, no_parts)
     assert len(meta["bundles"]) == len(RECIPES) and len(results_of(digest)) == 2
+    assert results_stamp(digest) != stamp
     table = readable_table(results_of(digest)[0])
     assert table["recipe"].tolist() == [one.title for one in RECIPES.values()]
     drop_results(digest)

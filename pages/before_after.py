@@ -60,7 +60,7 @@ def choose_runs(bundle: Bundle, known: list[RunLink]) -> tuple[str | None, str |
     )
     before = older[chosen or next(iter(older))]
     others = [one for one in names if one not in (bundle.digest, before)]
-    usual = controls_of(before, others, services.known())
+    usual = controls_of(before, others, services.known(), beside=bundle)
     retrains = {one.bundle[:12]: one.bundle for one in usual}
     if not retrains:
         return before, ""
@@ -73,7 +73,8 @@ def choose_runs(bundle: Bundle, known: list[RunLink]) -> tuple[str | None, str |
         ),
         **link.bound(keys.RUN_CONTROL, offered),
         width=280,
-        help="An unchanged retrain of the run before, linked to it as one that differs in the seed alone.",
+        help="The run before made anew with nothing changed: another seed, or the plain refit that is kept beside "
+        "a repair. One that you link by hand as such comes first.",
     )
     return before, retrains.get(str(beside), "")
 

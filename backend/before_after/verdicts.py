@@ -13,7 +13,7 @@ from backend.core.wording import LEVEL, TOO_FEW
 
 WORSE, BETTER = "worse", "better"
 NOT_TOLD = "no change to tell"
-LIKE_CONTROL = "no more than another seed"
+LIKE_CONTROL = "no more than the control"
 ANY_RETRAIN = "better, as after any retrain"
 FOUND_HERE = "found in this run"
 CHOSEN = "none left to measure"
@@ -24,8 +24,8 @@ MEANS = {
     "run also fails more than the control does.",
     BETTER: "The same the other way round.",
     NOT_TOLD: "The adjusted p is above the level.",
-    LIKE_CONTROL: "The run differs from the one before, but not from the control, an unchanged retrain "
-    "with another seed.",
+    LIKE_CONTROL: "The run differs from the one before, but not from the control, which was "
+    "made anew with nothing changed.",
     ANY_RETRAIN: "The errors of the run before led to this region, so some of them were that run's own bad "
     "luck: another seed alone makes it better, on kept-aside members too. A control tells the two apart.",
     FOUND_HERE: "The errors of this run led to this region, so it looks worse than before whatever was "
@@ -50,7 +50,7 @@ def change_verdicts(
     changes : sequence of PairedChange
         From the old run to the new one.
     beside : sequence of PairedChange, optional
-        From the control, an unchanged retrain with another seed, to the new one, of the same groups.
+        From the control, made anew with nothing changed, to the new one, of the same groups.
     found_by : sequence of {"", "before", "after"}, optional
         The run whose errors led to the group, if any did.
     level : float

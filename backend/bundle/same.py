@@ -20,7 +20,8 @@ from backend.core.errors import BundleError, InputError
 from backend.core.parts import FEWEST_ROWS
 
 UNCHANGED = "unchanged"
-"""Third text of ``made_from``: an unchanged retrain, from which nothing but the seed differs."""
+"""Third text of ``made_from``: a control, made anew with nothing changed but the seed or the refit itself.
+Of another bundle the third text is the digest of its control, if it has one."""
 LEAST_SHARED = 0.9
 """Share of the ids of the smaller bundle that both must have."""
 

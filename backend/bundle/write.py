@@ -52,7 +52,7 @@ def write_bundle(path: str | os.PathLike[str], **fields: Any) -> Path:
         ``embeddings`` (n, d), ``losses``, ``labels``, ``predictions``, ``probabilities``,
         ``logits``, ``targets``, ``classes``, ``vog``, ``gradients``, ``attribution``,
         ``train_features``, ``target_features``, ``train_residuals``, ``stress_scores``, ``made_from`` (texts: the digest of the bundle it was made
-        from, then how, then ``unchanged`` where nothing but the seed differs);
+        from, then how, then ``unchanged`` for a control, else the digest of its control, if it has one);
         ``examples`` (DataFrame, or dict of columns); ``images``, a list of image files as bytes
         (None where there is none) or uint8 pixels (n, h, w) or (n, h, w, 1 | 3 | 4);
         ``populations``, ``layers``, ``msp`` and ``train``, dicts of arrays; ``stress`` (DataFrame or dict).

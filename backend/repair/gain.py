@@ -244,7 +244,7 @@ def repaired_outputs(
     embeddings, labels, members, train, together, key, weight_decay, progress
         As for ``repair_group``.
     strength : float
-        Above 0.
+        0 or more; 0 is the plain refit, in which nothing counts more.
     n_classes : int
         C, for classes that no label has.
 
@@ -258,9 +258,9 @@ def repaired_outputs(
         As for ``repair_group``.
     """
     asked = RepairCall.of(embeddings, labels, members, None, train, None, together, None)
-    if not 0 < strength < np.inf or n_classes < asked.n_classes:
+    if not 0 <= strength < np.inf or n_classes < asked.n_classes:
         raise InputError(
-            f"strength must be above 0 and n_classes at least {asked.n_classes}: got {strength} and "
+            f"strength must be 0 or more and n_classes at least {asked.n_classes}: got {strength} and "
             f"{n_classes}."
         )
     half = asked.split(f"{key} outputs")

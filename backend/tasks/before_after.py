@@ -68,7 +68,7 @@ def run_before_after(
     before : str
         Digest of the older run.
     control : str
-        Digest of an unchanged retrain of it with another seed; "" for none.
+        Digest of the control, the run before made anew with nothing changed; "" for none.
     log : int
         ``seq`` of the event up to which tags, names and hypotheses count; 0 for all there are.
 
@@ -300,7 +300,7 @@ def _sentence(runs: _Runs, lines: Sequence[Mapping[str, Any]], failed: int, repa
     if runs.wrong is not None:
         said += f": {failed:,} fail newly, {repaired:,} are repaired"
     counts = {one: sum(line["verdict"] == one for line in lines) for one in (WORSE, BETTER)}
-    beside = "" if runs.control is None else ", measured beside another seed of the run before"
+    beside = "" if runs.control is None else ", measured beside the run before made anew"
     return (
         f"{said}. Of {counted(len(lines), 'group')} {counts[WORSE]:,} got worse and "
         f"{counts[BETTER]:,} better{beside}."

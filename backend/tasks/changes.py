@@ -43,8 +43,8 @@ def change_cells(kept: Entry) -> pd.DataFrame:
     """The same table as people read it, for reports and commands.
 
     Columns: ``group``, ``members``, ``kept aside`` (those measured), ``before``, ``after``,
-    ``difference`` with its interval, ``newly failing``, ``repaired``, with a control ``another seed``
-    and ``to that seed``, ``p adjusted`` and ``verdict``. Error rates where there are any, else mean
+    ``difference`` with its interval, ``newly failing``, ``repaired``, with a control ``control`` (what
+    that changed) and ``from the control``, ``p adjusted`` and ``verdict``. Error rates where there are any, else mean
     losses.
     """
     table, errors = change_table(kept), bool(kept.meta["errors"])
@@ -63,8 +63,8 @@ def change_cells(kept: Entry) -> pd.DataFrame:
         if errors:
             cells |= {"newly failing": line["failed"], "repaired": line["repaired"]}
         if "control_change" in line:
-            cells["another seed"] = change_words(line, "control", errors=errors)
-            cells["to that seed"] = change_words(line, "beside", errors=errors)
+            cells["control"] = change_words(line, "control", errors=errors)
+            cells["from the control"] = change_words(line, "beside", errors=errors)
         lines.append(
             cells | {"p adjusted": p_value(line["p_adjusted"], None), "verdict": line["verdict"]}
         )
@@ -98,9 +98,9 @@ def control_words(meta: Mapping[str, Any]) -> str:
     """Against what changes are held, in a sentence or two; of a result of the task ``before_after``."""
     if meta["control"]:
         return (
-            f"Control: {meta['control']}, an unchanged retrain of the run before with another seed. A group is "
+            f"Control: {meta['control']}, made anew with nothing changed: another seed, or the plain refit of a repair. A group is "
             "called changed only where this run differs from the run before and from the control in the "
-            "same direction, with as much doubt as the control shows that seeds need."
+            "same direction, with as much doubt as the control shows to be needed."
         )
     return (
         "No unchanged retrain is linked as a control. How far a seed alone moves a group is read off the "

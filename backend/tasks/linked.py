@@ -34,9 +34,18 @@ def linked_runs(bundle: Bundle, store: Store | Reader) -> list[RunLink]:
 
 
 def controls_of(
-    before: str, others: Iterable[str], store: Store | Reader, home: str | None = None
+    before: str,
+    others: Iterable[str],
+    store: Store | Reader,
+    home: str | None = None,
+    *,
+    beside: Bundle | None = None,
 ) -> list[RunLink]:
-    """Those of these bundles that are an unchanged retrain of a run: said by people, last first, or by themselves."""
+    """Those of these bundles that are the run ``before`` made anew with nothing changed.
+
+    First those of which people said so, the last first; then the control that was kept with the
+    bundle ``beside``, as the plain refit is with a repair; then others that say so themselves.
+    """
     others = list(others)
     found = sorted(store.retrains_of(before, others), key=lambda one: -one.seq)
     for one in others:
@@ -44,7 +53,9 @@ def controls_of(
         says = origin[:1] == (before,) and origin[2:3] == (UNCHANGED,)
         if says and all(link.older != before for link in store.run_links(one)):
             found.append(RunLink(one, before, origin[1], True, True, ITSELF, "", 0))
-    return found
+    told = () if beside is None else beside.extras.get("made_from", ())
+    own = str(told[2]) if len(told) > 2 else ""
+    return sorted(found, key=lambda one: (one.author == ITSELF, one.bundle != own))
 
 
 def before_after_options(
@@ -67,8 +78,7 @@ def before_after_options(
     known : iterable of str
         Digests of the imported bundles, among which a control is looked for.
     control : str, optional
-        Digest of an unchanged retrain of the older run; by default the one that was linked to it as
-        such last, and "" for none.
+        Digest of the control; by default the first of ``controls_of``, and "" for none.
     home : str, optional
         As for ``open_bundle``.
 
@@ -80,7 +90,7 @@ def before_after_options(
     """
     if control is None:
         others = [one for one in known if one not in (bundle.digest, before)]
-        found = controls_of(before, others, store, home)
+        found = controls_of(before, others, store, home, beside=bundle)
         control = found[0].bundle if found else ""
     log = max(store.last_seq(bundle.digest), store.last_seq(before))
     return {"before": before, "control": control, "log": log}

@@ -48,7 +48,7 @@ def show_table(kept: Entry) -> None:
     if what == "error":
         frame["fails newly"], frame["repaired"] = table["failed"], table["repaired"]
     if "control_change" in table:
-        frame["another seed"] = table["control_change"]
+        frame["control"] = table["control_change"]
         frame["beyond it"] = table["beside_change"]
     frame["loss change"] = table["loss_change"]
     frame["p adjusted"] = table["p_adjusted"]
@@ -67,7 +67,10 @@ def show_table(kept: Entry) -> None:
             ("change", "After less before, on the same examples; above 0 is worse."),
             ("from", f"Lower end of the {interval}."),
             ("to", f"Upper end of the {interval}."),
-            ("another seed", "What the control, an unchanged retrain, changed."),
+            (
+                "control",
+                "What the control changed: the run before, made anew with nothing changed.",
+            ),
             (
                 "beyond it",
                 "This run less the control: what is left when the seed's share is taken away.",
@@ -122,7 +125,7 @@ def show_chart(kept: Entry) -> None:
             y=places,
             mode="markers",
             marker={"symbol": "diamond-open", "size": 9, "color": palette.text_colour()},
-            hovertemplate="another seed: %{x}<extra></extra>",
+            hovertemplate="control: %{x}<extra></extra>",
         )
     figure.add_scatter(
         x=held[f"{what}_change"],
@@ -154,7 +157,7 @@ def show_chart(kept: Entry) -> None:
     )
     st.caption(
         "▲ worse · ▼ better · ● neither"
-        + (" · ◇ what another seed changed" if "control_change" in held else "")
+        + (" · ◇ what the control changed" if "control_change" in held else "")
         + ". Bars: 95 %. To the right more fails than before."
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from backend.before_after import LIKE_CONTROL
-from backend.bundle import Bundle, open_bundle, shared_rows
+from backend.bundle import Bundle, shared_rows
 from backend.core.errors import BackendError
 from backend.store import RunLink
 from backend.tasks.linked import linked_runs
@@ -46,7 +46,7 @@ def show_way(bundle: Bundle) -> None:
 def _show_link(bundle: Bundle, link: RunLink, name: str | None) -> None:
     who = f"{text.plain(link.author, limit=60)}"
     when = f", {link.time[:16].replace('T', ' ')}" if link.time else ""
-    how = " It differs in the seed alone." if link.unchanged else ""
+    how = " Nothing was changed: it is a control." if link.unchanged else ""
     gone = "" if name else " It is not imported here."
     st.markdown(
         f"**{text.plain(name or link.name, limit=120)}** ({link.older[:6]}), linked by {who}{when}.{how}{gone}"
@@ -96,7 +96,7 @@ def _link(bundle: Bundle) -> None:
     if older is None:
         return
     try:
-        before = open_bundle(older)
+        before = services.bundle_of(older)
         shared = shared_rows(before, bundle)
         services.store().link_runs(
             bundle,

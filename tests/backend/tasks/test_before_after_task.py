@@ -241,6 +241,11 @@ def test_links_come_from_people_and_from_the_bundle_itself(runs, store, kept, ho
     others = [made.digest, again.digest, after.digest]
     found = [one.bundle for one in controls_of(before.digest, others, store, home)]
     assert found == [again.digest, made.digest]
+    kept_with = kept("kept", **fields(5), made_from=np.array([before.digest, "re", made.digest]))
+    other = kept("other", **fields(6), made_from=np.array([before.digest, "again", UNCHANGED]))
+    four = [other.digest, made.digest, again.digest]
+    found = controls_of(before.digest, four, store, home, beside=kept_with)
+    assert [one.bundle for one in found] == [again.digest, made.digest, other.digest]
     store.link_runs(made, after, name="after", author="Ada")
     assert [one.older for one in linked_runs(made, store)] == [after.digest, before.digest]
     store.unlink_runs(made, before, name="before", author="Ada")

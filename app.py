@@ -62,16 +62,18 @@ if __name__ == "__main__":
     run_page()
 else:
     from starlette.middleware import Middleware
+    from streamlit.runtime import media_file_manager
     from streamlit.runtime.pages_manager import PagesManager
 
     from pages.components.bundles import streamed
     from pages.components.door import door, leaving, wall
     from pages.components.gallery import media
-    from pages.components.shared import routes, services
+    from pages.components.shared import downloads, routes, services
 
     # Until the first run of st.navigation Streamlit takes a folder called pages for its older kind
     # of multipage app: the first visitor who follows a link to a page would get it without a frame.
     PagesManager.uses_pages_directory = False
+    media_file_manager.MediaFileMetadata = downloads.HeldMetadata  # type: ignore[misc]
     base = st.get_option("server.baseUrlPath")
     app = st.App(
         __file__,

@@ -74,13 +74,14 @@ else:
     # of multipage app: the first visitor who follows a link to a page would get it without a frame.
     PagesManager.uses_pages_directory = False
     media_file_manager.MediaFileMetadata = downloads.HeldMetadata  # type: ignore[misc]
+    ROUTES = [*streamed.ROUTES, *media.ROUTES]
     base = st.get_option("server.baseUrlPath")
     app = st.App(
         __file__,
-        routes=routes.below(base, [*streamed.ROUTES, *media.ROUTES]),
+        routes=routes.below(base, ROUTES),
         middleware=[
             Middleware(wall.Wall),
-            Middleware(door.Door, store=services.store),
+            Middleware(door.Door, store=services.shared_store),
             Middleware(leaving.Leaving),
         ],
     )

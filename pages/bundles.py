@@ -8,16 +8,18 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from backend.bundle import Bundle, BundleInfo, delete_bundle, list_bundles
+from backend.access import Right
+from backend.bundle import Bundle, BundleInfo
+from backend.bundle.removed import grace_days
 from backend.core.errors import BackendError
 from backend.jobs import Job
-from backend.retraining.stored import drop_results
 from pages.components.before_after import links
-from pages.components.bundles import arrived, demos, mapping, uploads
+from pages.components.bundles import arrived, demos, mapping, past, sharing, uploads
 from pages.components.bundles.collector import offer_collector, show_saving
 from pages.components.bundles.streamed import streamed_upload
 from pages.components.group import tagging
-from pages.components.shared import frame, keys, link, services, text, tour
+from pages.components.shared import frame, keys, link, services, tables, text, tour
+from pages.components.shared.notice import notify
 from pages.components.shared.waiting import RUNNING, show_progress
 
 ARRAYS = ("embeddings", "losses", "labels", "predictions", "probabilities", "logits", "targets")
@@ -36,11 +38,15 @@ def page() -> None:
     left, right = st.columns([5, 7], gap="large")
     with left:
         st.subheader("Add a bundle", anchor=False)
-        add_bundle()
+        if services.may_add():
+            add_bundle()
+        else:
+            st.caption("Your role on this server is reader: you look at what is shared with you.")
     with right:
         if bundle is not None:
             arrived.show_next(bundle)
-        show_list(list_bundles())
+        show_list(services.bundles())
+        sharing.show_removed()
         if bundle is not None:
             show_summary(bundle)
     tagging.show_notice()
@@ -177,7 +183,7 @@ def begin_import(path: Path, name: str, columns: dict[str, str] | None = None) -
 
 def show_import() -> None:
     """The running or last import: progress, faults with a way to map columns, or what arrived."""
-    job = services.jobs().get(st.session_state.get(keys.IMPORT_JOB, ""))
+    job = services.job(st.session_state.get(keys.IMPORT_JOB, ""))
     path = st.session_state.get(keys.UPLOAD_PATH)
     if job is None or path is None:
         return
@@ -186,6 +192,7 @@ def show_import() -> None:
         show_progress(job, what=doing, key="import")
     elif job.state == "done":
         digest = job.result().meta["digest"]
+        services.imported(digest)
         forget_import()
         arrived.arrived(digest)
         link.put(keys.BUNDLE, digest[:12])
@@ -238,15 +245,14 @@ def show_list(infos: list[BundleInfo]) -> None:
                 "imported": pd.to_datetime(info.created),
                 "on disk": text.size(info.size_bytes),
                 "digest": info.digest[:12],
+                **({"access": sharing.standing(info)} if services.people_sign_in() else {}),
             }
             for info in infos
         ]
     )
-    st.dataframe(
+    shown, settings = tables.written(
         table,
-        hide_index=True,
-        placeholder=text.DASH,
-        column_config={
+        {
             "name": st.column_config.TextColumn(width=190),
             "examples": st.column_config.NumberColumn(format="localized"),
             "base loss": st.column_config.NumberColumn(format="%.3g"),
@@ -254,6 +260,7 @@ def show_list(infos: list[BundleInfo]) -> None:
             "imported": st.column_config.DatetimeColumn(format="distance"),
         },
     )
+    st.dataframe(shown, hide_index=True, placeholder=text.DASH, column_config=settings)
 
 
 def show_summary(bundle: Bundle) -> None:
@@ -267,7 +274,9 @@ def show_summary(bundle: Bundle) -> None:
     unused = bundle.unused()
     if unused:
         st.caption(f"Kept, but used by no page: {text.plain(', '.join(unused), limit=400)}.")
-    arrived.rename(bundle)
+    sharing.show_sharing(bundle)
+    if services.may(Right.OWN, bundle.digest):
+        arrived.rename(bundle)
     tour.offer_again(bundle, frame.who())
     if links.show_links(bundle):
         links.show_way(bundle)
@@ -277,7 +286,9 @@ def show_summary(bundle: Bundle) -> None:
         st.dataframe(
             pd.DataFrame(missing, columns=["field", "so this is switched off"]), hide_index=True
         )
-    remove(bundle)
+    past.show_past(bundle)
+    if services.may(Right.OWN, bundle.digest):
+        remove(bundle)
 
 
 def fields_of(bundle: Bundle) -> pd.DataFrame:
@@ -309,11 +320,11 @@ def _type(array: np.ndarray) -> str:
 
 
 def remove(bundle: Bundle) -> None:
-    """Take a bundle off this machine; tags stay in the event log."""
+    """Take a bundle out of the list; tags stay in the event log."""
     with st.popover("Remove this bundle", icon=":material/delete:"):
         st.text(
-            "Removes the imported copy and its cached results from this machine. Tags are kept: "
-            "importing the same bundle again shows them."
+            f"Takes it out of everybody's list. It can be taken back for {grace_days():g} days, then it is "
+            "deleted. Tags are kept: importing the same bundle again shows them."
         )
         st.button(
             "Remove",
@@ -325,11 +336,12 @@ def remove(bundle: Bundle) -> None:
 
 
 def remove_now(digest: str) -> None:
-    """Take this bundle off the machine, with what was computed of it."""
-    delete_bundle(digest)
-    services.cache().drop(digest)
-    drop_results(digest)
-    services.bundle_of.clear()
+    """Remove this bundle, with what was computed of it."""
+    try:
+        services.remove(digest)
+    except BackendError as error:
+        notify(text.plain(error, limit=400), ":material/error:")
+        return
     link.put(keys.BUNDLE, None)
 
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import streamlit as st
 
-from backend.bundle import Bundle, list_bundles
+from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.core.errors import BackendError
 from backend.core.groups import sharp_group
-from backend.core.home import home_folder
 from backend.repair.gain import SEEDS, STRENGTHS
 from backend.repair.head import STRENGTH
 from backend.tasks.repair import (
@@ -117,7 +116,7 @@ def settings(bundle: Bundle) -> dict[str, Any]:
     """What else can be asked for: the training part, and whose worst group is told."""
     options: dict[str, Any] = {"worst_of": None}
     with st.popover("Settings", icon=":material/tune:"):
-        others = debug_bundles(bundle, list_bundles(home_folder()))
+        others = debug_bundles(bundle, services.bundles())
         counts = [ITSELF, VARIATIONS, *(digest[:12] for digest in others)]
         named = {digest[:12]: name for digest, name in others.items()}
         what = st.selectbox(

@@ -140,6 +140,7 @@ ARROWS = {
     "backend.demo": "core",
     "backend.collect": "",
     "backend.bundle": "core difficulty collect",
+    "backend.access": "core bundle store",
     "backend.cache": "core",
     "backend.retraining": "core attribution spotlight demo collect bundle cache",
     "backend.scores": "core bundle difficulty populations",

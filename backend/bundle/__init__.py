@@ -17,10 +17,20 @@ from backend.bundle.home import (
     inspect_upload,
     list_bundles,
     open_bundle,
+    owner_of,
     read_bundle,
     rename_bundle,
 )
 from backend.bundle.names import SAVED
+from backend.bundle.removed import (
+    RemovedBundle,
+    delete_removed,
+    give_to,
+    remove_bundle,
+    removed_bundles,
+    restore_bundle,
+    sweep_removed,
+)
 from backend.bundle.same import (
     UNCHANGED,
     SameExamples,
@@ -40,19 +50,27 @@ __all__ = [
     "Bundle",
     "BundleInfo",
     "FoundField",
+    "RemovedBundle",
     "SameExamples",
     "SharedRows",
     "collect",
     "delete_bundle",
+    "delete_removed",
+    "give_to",
     "import_bundle",
     "inspect_upload",
     "list_bundles",
     "made_from",
     "open_bundle",
+    "owner_of",
     "read_bundle",
+    "remove_bundle",
+    "removed_bundles",
     "rename_bundle",
+    "restore_bundle",
     "same_examples",
     "shared_rows",
+    "sweep_removed",
     "write_bundle",
 ]
 

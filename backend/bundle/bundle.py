@@ -39,7 +39,11 @@ class Bundle:
     name : str
         What people call it; not part of the digest.
     digest : str
-        SHA-256 (hexadecimal) over bytes, dtypes, shapes and column names.
+        What names it. Of a bundle that nobody in particular keeps the same as ``content``; where
+        people sign in each has a bundle of their own of it, named by content and owner.
+    content : str
+        SHA-256 (hexadecimal) over bytes, dtypes, shapes and column names: what halves and seeds
+        follow, and what is written into files that leave.
     path : Path or None
         The canonical folder, once imported.
     embeddings : float array of shape (n, d)
@@ -104,6 +108,11 @@ class Bundle:
     notes: tuple[str, ...] = ()
     media: Media | None = None
     thumbnails: Media | None = None
+    content: str = ""
+
+    def __post_init__(self) -> None:
+        """A bundle that is nobody's in particular goes by its content."""
+        object.__setattr__(self, "content", self.content or self.digest)
 
     @property
     def n(self) -> int:
@@ -404,7 +413,8 @@ class BundleInfo:
     """One line of the list of imported bundles.
 
     ``created`` is ISO 8601 in UTC, ``size_bytes`` the disk it takes, ``base_loss`` the mean loss,
-    ``accuracy`` a fraction or None.
+    ``accuracy`` a fraction or None, ``content`` the digest of what it holds, ``owner`` the key of
+    whose it is, empty for nobody's.
     """
 
     digest: str
@@ -415,3 +425,5 @@ class BundleInfo:
     size_bytes: int
     base_loss: float
     accuracy: float | None
+    content: str = ""
+    owner: str = ""

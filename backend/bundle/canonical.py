@@ -57,6 +57,7 @@ def write_folder(
     image_column: str,
     progress: Progress,
     owner: str = "",
+    named: Callable[[str], str] = lambda content: content,
 ) -> str:
     """Hash the contents and, when there is a folder, write them into it; returns the digest.
 
@@ -73,6 +74,8 @@ def write_folder(
     progress : Progress
     owner : str
         Key of the person it is kept for, if anybody's.
+    named : callable
+        What the bundle is known by, from the digest of its content.
 
     Raises
     ------
@@ -116,7 +119,9 @@ def write_folder(
             contents.stress.to_parquet(folder / "stress.parquet", index=False)
         if not written.empty:
             written.to_parquet(folder / "written.parquet", index=False)
-        _write_manifest(folder, contents, name, owner, digest.hex(), arrays)
+        content = digest.hex()
+        told_of = {"digest": named(content), "content": content, "name": name, "owner": owner}
+        _write_manifest(folder, contents, told_of, arrays)
     progress(1.0, "Done")
     return digest.hex()
 
@@ -203,18 +208,14 @@ def _write_images(
 def _write_manifest(
     folder: Path,
     contents: Contents,
-    name: str,
-    owner: str,
-    digest: str,
+    told_of: Mapping[str, str],
     arrays: Mapping[str, Any],
 ) -> None:
-    opened = bundle_of(contents, name, digest)
+    opened = bundle_of(contents, told_of["name"], told_of["digest"])
     files = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
     manifest = {
         "layout": LAYOUT,
-        "digest": digest,
-        "name": name,
-        "owner": owner,
+        **told_of,
         "n": opened.n,
         "d": opened.d,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -234,9 +235,9 @@ def _write_manifest(
         os.fsync(stream.fileno())
 
 
-def rename_folder(folder: Path, name: str) -> None:
-    """Write the manifest of a bundle anew with this name, whole or not at all."""
-    manifest = {**read_manifest(folder), "name": name}
+def change_manifest(folder: Path, digest: str, **changes: str) -> None:
+    """Write the manifest of a bundle anew with this name or owner, whole or not at all."""
+    manifest = {**read_manifest(folder, digest), **changes}
     fresh = folder / f".{MANIFEST}-{os.getpid()}"
     try:
         with fresh.open("w", encoding="utf-8") as stream:
@@ -248,7 +249,9 @@ def rename_folder(folder: Path, name: str) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def bundle_of(contents: Contents, name: str, digest: str, path: Path | None = None) -> Bundle:
+def bundle_of(
+    contents: Contents, name: str, digest: str, path: Path | None = None, content: str = ""
+) -> Bundle:
     """The bundle that checked contents make."""
     arrays = contents.arrays
 
@@ -262,6 +265,7 @@ def bundle_of(contents: Contents, name: str, digest: str, path: Path | None = No
     return Bundle(
         name=name,
         digest=digest,
+        content=content,
         path=path,
         embeddings=arrays["embeddings"],
         losses=arrays["losses"],
@@ -280,8 +284,10 @@ def bundle_of(contents: Contents, name: str, digest: str, path: Path | None = No
     )
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path, digest: str = "") -> dict[str, Any]:
     """The manifest of an imported bundle, checked for what listing it needs.
+
+    The folder is called after the bundle; that of a removed one is not, so ``digest`` says which it is.
 
     Raises
     ------
@@ -293,7 +299,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["layout"] != LAYOUT:
             raise ValueError(f"layout {manifest['layout']}")
-        if manifest["digest"] != folder.name:
+        if manifest["digest"] != (digest or folder.name):
             raise ValueError("it belongs to another bundle")
         n, d = manifest["n"], manifest["d"]
         if not (type(n) is int and type(d) is int and n > 0 and d > 0):
@@ -345,7 +351,8 @@ def open_folder(folder: Path) -> Bundle:
             contents.media, thumbnails = (
                 _packed(folder, kind) for kind in ("images", "thumbnails")
             )
-        bundle = bundle_of(contents, str(manifest["name"]), folder.name, folder)
+        content = str(manifest.get("content", ""))  # not in bundles that were imported before
+        bundle = bundle_of(contents, str(manifest["name"]), folder.name, folder, content)
         lengths = {bundle.n, len(bundle.losses), len(bundle.examples), manifest["n"]}
         lengths |= {len(layer) for layer in bundle.layers.values()}
         lengths |= {len(cells) for cells in bundle.written.values()}

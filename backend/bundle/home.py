@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,21 @@ from backend.bundle.canonical import (
     DIGEST,
     Share,
     bundle_of,
+    change_manifest,
     open_folder,
     read_manifest,
-    rename_folder,
     write_folder,
 )
 from backend.bundle.entry import FoundField
 from backend.bundle.faults import Faults, refuse
 from backend.bundle.limits import MAX_NAME_LENGTH
+from backend.bundle.records import (
+    SIGNED_IN,
+    info_of,
+    record_of,
+    removed_manifests,
+    share_files,
+)
 from backend.bundle.upload import open_upload
 from backend.core.errors import BackendError, BundleError, InputError
 from backend.core.home import home_folder, is_full, written_in
@@ -164,7 +172,8 @@ def import_bundle(
     """Check an upload and keep it under ``home`` in the canonical layout, memory-mapped.
 
     The same content is kept once, whatever its file is called and in whichever accepted form it
-    came; the name of the first import stays. Nothing is left behind when an import fails, and
+    came; the name of the first import stays. Somebody who is signed in has a bundle of their own of
+    it, whoever else keeps the same; its files take their room once. Nothing is left behind when an import fails, and
     what a killed one left is swept by the next.
 
     Parameters
@@ -182,7 +191,8 @@ def import_bundle(
         checked.
     owner : str
         Key of the person it is kept for, whose share of the disk it counts against; nobody's by
-        default. A bundle that is there already stays with whoever imported it first.
+        default. One that begins with ``@``, of somebody who signed in, makes it a bundle of their
+        own; a bundle of a typed name that is there already stays with whoever imported it first.
 
     Raises
     ------
@@ -192,7 +202,7 @@ def import_bundle(
         If the home folder may not hold as much (``ERRORSCOPE_DISK_GB``), or its owner may not keep
         as much (``ERRORSCOPE_PERSON_GB``).
     """
-    bundles = _bundles(home)
+    bundles = bundles_in(home)
     has_room = room_watch(bundles.parent)
     check_room(bundles.parent, bytes_of(Path(path)))
     if owner:
@@ -212,14 +222,19 @@ def import_bundle(
             found([entry.found for entry in upload.entries])
             faults = Faults(lambda: told(0.1, "Checking every value"))
             contents, column = assemble(upload, columns, faults)
-            digest = write_folder(
+            content = write_folder(
                 folder,
                 contents,
                 _shown(name) or _name_of(path),
                 column,
                 Share(told, 0.2, 1.0),
                 owner,
+                lambda content: _place(bundles, content, owner),
             )
+        digest = _place(bundles, content, owner)
+        if owner.startswith(SIGNED_IN):
+            same = (f for f, m in all_manifests(home) if m.get("content", f.name) == content)
+            share_files(folder, same)
         check_room(bundles.parent)
         if owner and not (bundles / digest).is_dir():
             check_share(held_by(owner, home), bytes_of(folder))
@@ -229,11 +244,9 @@ def import_bundle(
 
 def held_by(owner: str, home: PathLike | None = None) -> int:
     """Bytes of the bundles that are kept for a person."""
-    return sum(
-        sum(manifest["files"].values())
-        for _, manifest in _manifests(home)
-        if manifest.get("owner") == owner
-    )
+    kept = [manifest for _, manifest in all_manifests(home)]
+    kept += [manifest for _, manifest in removed_manifests(bundles_in(home))]
+    return sum(sum(one["files"].values()) for one in kept if one.get("owner") == owner)
 
 
 def open_bundle(digest: str, home: PathLike | None = None) -> Bundle:
@@ -250,27 +263,33 @@ def open_bundle(digest: str, home: PathLike | None = None) -> Bundle:
 
 def list_bundles(home: PathLike | None = None) -> list[BundleInfo]:
     """Every imported bundle, newest first; damaged ones are logged and passed over."""
-    infos = []
-    for folder, manifest in _manifests(home):
-        accuracy = manifest.get("accuracy")
-        infos.append(
-            BundleInfo(
-                digest=folder.name,
-                name=str(manifest["name"]),
-                n=manifest["n"],
-                d=manifest["d"],
-                created=str(manifest["created"]),
-                size_bytes=sum(manifest["files"].values()),
-                base_loss=float(manifest["base_loss"]),
-                accuracy=None if accuracy is None else float(accuracy),
-            )
-        )
+    infos = [info_of(manifest) for _, manifest in all_manifests(home)]
     return sorted(infos, key=lambda info: (info.created, info.digest), reverse=True)
 
 
-def _manifests(home: PathLike | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+def owner_of(digest: str, home: PathLike | None = None) -> str | None:
+    """Key of whose an imported bundle is, empty for nobody's; None where there is none of this digest."""
+    try:
+        return str(read_manifest(folder_of(digest, home)).get("owner", ""))
+    except BundleError:
+        return None
+
+
+def _place(bundles: Path, content: str, owner: str) -> str:
+    """What a person's own bundle of some content is called.
+
+    One that belonged to somebody who was erased since, and came back, stays where it is.
+    """
+    for turn in count():
+        name = record_of(content, owner, turn)
+        if name == content or owner_of(name, bundles.parent) in (None, owner):
+            return name
+    raise AssertionError
+
+
+def all_manifests(home: PathLike | None) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Folder and manifest of every imported bundle; damaged ones are logged and passed over."""
-    for folder in _bundles(home).iterdir():
+    for folder in bundles_in(home).iterdir():
         if not DIGEST.fullmatch(folder.name) or not folder.is_dir():
             continue
         try:
@@ -317,8 +336,8 @@ def rename_bundle(digest: str, name: str, home: PathLike | None = None) -> str:
     if not shown:
         raise InputError("the name of a bundle must have a character that can be printed.")
     folder = folder_of(digest, home)
-    with _locked(folder.parent), written_in(folder):
-        rename_folder(folder, shown)
+    with locked(folder.parent), written_in(folder):
+        change_manifest(folder, digest, name=shown)
     return shown
 
 
@@ -351,13 +370,14 @@ def folder_of(digest: str, home: PathLike | None = None) -> Path:
     # The digest may come from a URL: it is compared with a pattern before it is part of a path.
     if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
         raise refuse(str(digest)[:64], "", None, "a digest has 64 hexadecimal digits.", NO_BUNDLE)
-    folder = _bundles(home) / digest
+    folder = bundles_in(home) / digest
     if not folder.is_dir():
         raise refuse(digest[:12], "", None, "there is no such bundle.", NO_BUNDLE)
     return folder
 
 
-def _bundles(home: PathLike | None) -> Path:
+def bundles_in(home: PathLike | None = None) -> Path:
+    """The folder that all imported bundles stand in."""
     folder = home_folder(home) / "bundles"
     with written_in(folder):
         folder.mkdir(exist_ok=True)
@@ -377,7 +397,7 @@ def _shown(name: str | None) -> str:
 @contextlib.contextmanager
 def _staging(bundles: Path) -> Iterator[Path]:
     """A temporary folder beside the bundles, locked while in use and gone afterwards."""
-    with _locked(bundles):
+    with locked(bundles):
         _sweep(bundles)
         staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=bundles))
         lock = _lock(staging, wait=True)
@@ -420,7 +440,8 @@ def _lock(folder: Path, *, wait: bool) -> int | None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Alone with a folder, among programs that ask the same."""
     lock = _lock(folder, wait=True)
     try:
         yield
@@ -431,7 +452,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _move_in(folder: Path, target: Path) -> None:
     """Put a finished bundle in its place; one that is sound and already there stays."""
-    with _locked(target.parent):
+    with locked(target.parent):
         if target.is_dir():
             try:
                 open_folder(target)

@@ -171,6 +171,26 @@ def _check(add: Adder, add_map: Mapper) -> None:
         "--end", metavar="PERSON", help="end all sign-ins of this person, by name or key"
     )
 
+    log = add("log", "people:log", "Say who did what, the latest first, or write it all as CSV.")
+    log.add_argument(
+        "bundle",
+        metavar="BUNDLE",
+        nargs="?",
+        help="of one bundle, by name or digest (default: all)",
+    )
+    log.add_argument("--person", metavar="PERSON", help="of one person, by name or key")
+    log.add_argument("--kind", help="of one kind, for instance tag, sharing, exported or sign_in")
+    log.add_argument("--search", default="", metavar="WORDS", help="lines that have these words")
+    log.add_argument(
+        "--out", metavar="FILE.csv", help="write all of them there (default: print 50)"
+    )
+
+    erase = add(
+        "erase", "people:erase", "Replace a person's name and key by a pseudonym; events stay."
+    )
+    erase.add_argument("person", metavar="PERSON", help="by key, or by name as it was typed")
+    erase.add_argument("--mail", default="", help="the address that bundles were shared with")
+
     demo_options(add("demo", "demo:demo", "Say where a demo bundle is, copy it, or train it anew."))
 
 
@@ -359,6 +379,9 @@ def _export(add: Adder) -> None:
     export.add_argument("--tag", action="append", help="a tag to export, repeatable (default: all)")
     export.add_argument("--out", required=True, metavar="FILE.csv")
     export.add_argument("--manifest", metavar="FILE.json", help="also write what rebuilds the CSV")
+    export.add_argument(
+        "--training", action="store_true", help="the tagged training examples instead; no manifest"
+    )
     export.add_argument(
         "--replay", metavar="MANIFEST", help="write the CSV of this manifest again instead"
     )

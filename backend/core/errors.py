@@ -1,6 +1,7 @@
 """Everything the backend can refuse, drawn as a tree.
 
     BackendError
+    ├── AccessError      somebody may not do what they asked for
     ├── InputError       a function was called with something it cannot use (also a ValueError)
     ├── BundleError      an upload or a stored bundle is not what it should be; carries its faults
     ├── CacheError       a stored result cannot be written
@@ -21,6 +22,10 @@ from dataclasses import asdict, dataclass
 
 class BackendError(Exception):
     """Root of all errors whose text is meant for the person who caused them."""
+
+
+class AccessError(BackendError):
+    """Somebody may not see or do this. The text tells nothing of what they may not see."""
 
 
 class InputError(BackendError, ValueError):

@@ -49,8 +49,11 @@ def allowance(path: Path) -> int:
 
 
 def bytes_of(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder together; what vanishes meanwhile counts as 0."""
-    total, folders = 0, [str(path)]
+    """Bytes of a file, or of all files of a folder together; what vanishes meanwhile counts as 0.
+
+    A file that stands in several places of the folder takes its room once.
+    """
+    total, folders, several = 0, [str(path)], set()
     with contextlib.suppress(OSError):
         if not path.is_dir():
             return path.stat().st_size
@@ -59,8 +62,13 @@ def bytes_of(path: Path) -> int:
             for one in found:
                 if one.is_dir(follow_symlinks=False):
                     folders.append(one.path)
-                else:
-                    total += one.stat(follow_symlinks=False).st_size
+                    continue
+                told = one.stat(follow_symlinks=False)
+                if told.st_nlink > 1:
+                    if (told.st_dev, told.st_ino) in several:
+                        continue
+                    several.add((told.st_dev, told.st_ino))
+                total += told.st_size
     return total
 
 

@@ -76,7 +76,7 @@ def bundle_aside(bundle: Any, groups: str | None = None) -> NDArray[np.bool_]:
         If the bundle has no such column.
     """
     codes = None if groups is None else group_codes(bundle, groups)
-    return kept_aside(bundle.n, key=bundle.digest, labels=bundle.label_codes, groups=codes)
+    return kept_aside(bundle.n, key=bundle.content, labels=bundle.label_codes, groups=codes)
 
 
 def group_codes(bundle: Any, groups: str) -> Codes:

@@ -144,7 +144,7 @@ def manifest_content(
         "errorscope": version,
         "created": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "bundle": {
-            "digest": bundle.digest,
+            "digest": bundle.content,
             "name": bundle.name,
             "n": int(bundle.n),
             "d": int(bundle.d),

@@ -93,13 +93,14 @@ def replay(
 def _imported(manifest: Manifest, home: str | os.PathLike[str] | None) -> Any:
     from backend.bundle import list_bundles, open_bundle
 
-    if manifest.digest not in {info.digest for info in list_bundles(home)}:
+    kept = [info.digest for info in list_bundles(home) if info.content == manifest.digest]
+    if not kept:
         raise StoreError(
             f"the bundle of this manifest, '{manifest.name}' ({manifest.digest[:12]}), is not "
             "imported here. Import the same files first: python -m backend import BUNDLE"
         )
     try:
-        return open_bundle(manifest.digest, home)
+        return open_bundle(kept[0], home)
     except BundleError as error:
         raise StoreError(
             f"the bundle '{manifest.name}' cannot be opened: {error} Delete and import it again."

@@ -193,7 +193,7 @@ def hypotheses_json(bundle: Bundle, store: Store) -> bytes:
         }
         for event in store.hypotheses(bundle)
     ]
-    held = {"format": "errorscope-hypotheses-1", "bundle": bundle.digest, "hypotheses": cards}
+    held = {"format": "errorscope-hypotheses-1", "bundle": bundle.content, "hypotheses": cards}
     return (json.dumps(held, indent=2, ensure_ascii=False) + "\n").encode()
 
 

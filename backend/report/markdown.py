@@ -46,7 +46,7 @@ def model_card_section(contents: ReportContents, *, level: int = 2) -> str:
         f"{top} Where the model fails together",
         "",
         f"{escape(bundle.name)}: {number(bundle.n)} examples, mean loss "
-        f"{number(bundle.base_loss)}{accuracy}. Digest `{bundle.digest[:16]}`, written "
+        f"{number(bundle.base_loss)}{accuracy}. Digest `{bundle.content[:16]}`, written "
         f"{contents.written} by Errorscope {escape(contents.versions['errorscope'])}.",
         "",
         f"{below} Regions",

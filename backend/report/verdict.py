@@ -342,7 +342,7 @@ def _fingerprint(
     bundle: Bundle, match: Mask, used: Mask, asked: dict[str, Any], permutations: int
 ) -> str:
     names = ("level", "alternative", "null", "groups", "seed", "version")
-    told = json.dumps([bundle.digest, permutations, *(asked[name] for name in names)])
+    told = json.dumps([bundle.content, permutations, *(asked[name] for name in names)])
     made = hashlib.sha256(told.encode())
     for mask in (match, used):
         made.update(np.packbits(mask).tobytes())

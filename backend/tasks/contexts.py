@@ -48,7 +48,7 @@ def run_contexts(
     candidates = dict(_candidates(bundle, share_of(progress, 0.0, 0.7)))
     progress(0.7, f"comparing {len(candidates):,} words and values")
     held = {rule: rows for rule, rows in candidates.items() if len(rows) < bundle.n}
-    table = contrast_failures(held, labels, wrong, key=bundle.digest, most=options["most"])
+    table = contrast_failures(held, labels, wrong, key=bundle.content, most=options["most"])
     lines = []
     for at, one in enumerate(records(table)):
         progress(0.8 + 0.15 * at / len(table), "whether their failures lie together")

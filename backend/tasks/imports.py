@@ -33,12 +33,13 @@ def run_import(
     the import fail: nobody else opens the upload. A part of a failed one holds the faults that ask
     to choose between readings.
     """
-    from backend.bundle import import_bundle
+    from backend.bundle import import_bundle, sweep_removed
 
     def told(found: list[FoundField]) -> None:
         named = [one for one in found if len(one.name) <= LONGEST_NAME]
         part({}, {"fields": [asdict(one) for one in named[:MOST_FIELDS]]})
 
+    sweep_removed()
     try:
         imported = import_bundle(
             options["path"],

@@ -141,7 +141,7 @@ def removal_files(
     }
     content = {
         "format": FORMAT,
-        "bundle": {"digest": bundle.digest, "name": bundle.name},
+        "bundle": {"digest": bundle.content, "name": bundle.name},
         "task": {"version": TASK.version, "options": options},
         "rule": asdict(rule),
         "n_train": training.n,
@@ -163,7 +163,7 @@ def replay_removal(
         otherwise.
     """
     content = _read(manifest)
-    if content["bundle"]["digest"] != bundle.digest:
+    if content["bundle"]["digest"] != bundle.content:
         raise InputError(
             f"the manifest is of bundle {content['bundle']['digest'][:12]}, this is "
             f"{bundle.digest[:12]}. Import that one."

@@ -73,7 +73,7 @@ def run_removal_search(
         if pseudo
         else question_codes(bundle, options)
     )
-    side = deal(bundle.n, key=f"removal {bundle.digest}", shares=(1, 1), labels=codes + 1)
+    side = deal(bundle.n, key=f"removal {bundle.content}", shares=(1, 1), labels=codes + 1)
     choosing = side == 0
     scored = np.where(choosing, codes, -1)
     if pseudo:

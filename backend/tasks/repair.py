@@ -37,6 +37,8 @@ MOST_GROUPS = 1_000
 """Values of a column of which the worst is told."""
 HOW = "repaired: "
 """How a bundle that a repair made says how it was made."""
+REFITTED = "refitted: the last layer"
+"""How its control says so."""
 VARIATIONS = "variations"
 """Stands for Gaussian variations of the group where another bundle's digest could."""
 FEWEST_MEASURED = 10
@@ -83,7 +85,7 @@ def run_repair(
         worst_of=None if worst is None else worst_codes(bundle, worst)[rows],
         strengths=options["strengths"],
         seeds=options["seeds"],
-        key=bundle.digest,
+        key=bundle.content,
         progress=progress,
     )
     right = np.full((len(found.right), bundle.n), np.nan, np.float32)
@@ -114,15 +116,15 @@ def run_repaired(
 ) -> tuple[Arrays, Meta]:
     """Keep a new bundle with the answers of the repaired head; ``meta["digest"]`` names it.
 
+    Beside it the plain refit of the same halves is kept, ``meta["control"]``: what refitting alone
+    changes, against which the repair is held when it is compared with this bundle.
+
     It has the same examples, embeddings, labels and columns; predictions, probabilities and losses are
     those of ``repaired_outputs``; populations ``before`` and ``repaired`` hold both models' answers, and
     ``made_from`` the digest of this bundle and how it was made. What belongs to the old model alone
     (gradients, attribution, confidence over training, the training part) is left out.
     """
-    import tempfile
-    from pathlib import Path
-
-    from backend.bundle import import_bundle, write_bundle
+    from backend.bundle import UNCHANGED
     from backend.repair import repaired_outputs
 
     whole = needs_bundle("repaired", bundle)
@@ -135,48 +137,82 @@ def run_repaired(
             f"a repaired bundle can be kept of at most {MOST_ROWS:,} examples: this one has "
             f"{bundle.n:,}. Refit the head in your own code, and import what it says."
         )
-    names = np.asarray(bundle.class_names, dtype=np.str_)
     together = options["groups"]
-    log_p = repaired_outputs(
-        np.asarray(bundle.embeddings, np.float32),
-        _codes(bundle.label_codes),
-        np.asarray(options["members"], np.int64),
-        strength=options["strength"],
-        n_classes=len(names),
-        train=training_part(bundle) if options["train"] else None,
-        together=None if together is None else group_codes(bundle, together),
-        key=bundle.digest,
-        progress=share_of(progress, 0.0, 0.6),
+    embeddings = np.asarray(bundle.embeddings, np.float32)
+    train = training_part(bundle) if options["train"] else None
+
+    def answers(strength: float, low: float, high: float) -> NDArray[np.float64]:
+        return repaired_outputs(
+            embeddings,
+            _codes(bundle.label_codes),
+            np.asarray(options["members"], np.int64),
+            strength=strength,
+            n_classes=len(bundle.class_names or ()),
+            train=train,
+            together=None if together is None else group_codes(bundle, together),
+            key=bundle.content,
+            progress=share_of(progress, low, high),
+        )
+
+    log_p = answers(options["strength"], 0.0, 0.35)
+    plain = answers(0.0, 0.35, 0.7)
+    told = options["what"][:200]
+    strength = f"{options['strength']:g}"
+    progress(0.7, "writing the bundles")
+    control = _keep_refit(
+        (whole, bundle, plain),
+        (f"{whole.name[:80]}, plain refit", f"{REFITTED}, nothing counting more, beside {told}"),
+        UNCHANGED,
+        options["owner"],
+        share_of(progress, 0.7, 0.85),
     )
-    labels = _codes(bundle.label_codes)
-    progress(0.6, "writing the bundle")
+    kept = _keep_refit(
+        (whole, bundle, log_p),
+        (
+            f"{whole.name[:80]}, repaired ×{strength}",
+            f"{HOW}{told} counts x{strength} in refitting the last layer",
+        ),
+        control.digest,
+        options["owner"],
+        share_of(progress, 0.85, 1.0),
+    )
+    return {}, {"digest": kept.digest, "name": kept.name, "control": control.digest}
+
+
+def _keep_refit(
+    said: tuple[Bundle, Bundle, NDArray[np.float64]],
+    called: tuple[str, str],
+    beside: str,
+    owner: str,
+    progress: Progress,
+) -> Bundle:
+    """Import what a refitted head says of a bundle, under a name and with how it was made."""
+    import tempfile
+    from pathlib import Path
+
+    from backend.bundle import import_bundle, write_bundle
+
+    whole, bundle, log_p = said
+    names = np.asarray(bundle.class_names, dtype=np.str_)
+    labels, after = _codes(bundle.label_codes), names[log_p.argmax(axis=1)]
     given = whole.fields()
     held = ("embeddings", "layers", "examples", "images")
     fields: dict[str, Any] = {name: given[name] for name in held if name in given}
-    how = (
-        f"{HOW}{options['what'][:200]} counts x{options['strength']:g} in refitting the last layer"
-    )
     fields |= {
         "labels": names[labels],
-        "predictions": names[log_p.argmax(axis=1)],
+        "predictions": after,
         "probabilities": np.exp(log_p).astype(np.float32),
         "losses": -log_p[np.arange(len(labels)), labels],
         "classes": tuple(names.tolist()),
         "populations": {
             "before": names[_codes(bundle.prediction_codes)][None],
-            "repaired": names[log_p.argmax(axis=1)][None],
+            "repaired": after[None],
         },
-        "made_from": np.array([bundle.digest, how]),
+        "made_from": np.array([bundle.digest, called[1], beside]),
     }
     with tempfile.TemporaryDirectory() as folder:
         path = write_bundle(Path(folder) / "repaired.zip", **fields)
-        kept = import_bundle(
-            path,
-            name=f"{whole.name[:80]}, repaired ×{options['strength']:g}",
-            owner=options["owner"],
-            progress=share_of(progress, 0.7, 1.0),
-        )
-    return {}, {"digest": kept.digest, "name": kept.name}
+        return import_bundle(path, name=called[0], owner=owner, progress=progress)
 
 
 def origin_of(bundle: Bundle) -> tuple[str, str] | None:
@@ -500,7 +536,7 @@ TASK = Task(
 )
 REPAIRED = Task(
     "backend.tasks.repair:run_repaired",
-    version=1,
+    version=2,
     defaults={
         "of": "",
         "members": [],

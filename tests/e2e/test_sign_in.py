@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -14,14 +15,22 @@ from pathlib import Path
 import httpx2 as httpx
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from backend.bundle import import_bundle
 from tests.bundles import npz
-from tests.e2e.conftest import PROJECT, Server, free_port, new_context, settled, start_server
+from tests.e2e.conftest import (
+    PROJECT,
+    Server,
+    expect,
+    free_port,
+    new_context,
+    settled,
+    start_server,
+)
 
 SECRET = "a-secret-of-this-test-which-is-long-enough"
 HTML = {"accept": "text/html,*/*"}
@@ -34,6 +43,8 @@ class Site:
     server: Server
     issuer: str
     digest: str
+    secret: str
+    """A bundle of Olga's."""
 
     def put(self, person: str, **claims: object) -> None:
         """Have the provider know a person."""
@@ -63,6 +74,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     digest = import_bundle(path, home=folder / "home").digest
     port = free_port()
     issuer = f"http://localhost:{port}"
+    path.write_bytes(npz(embeddings=rows, losses=np.abs(rows[:, 1])))
+    owner = f"@{hashlib.sha256(json.dumps([issuer, 'olga']).encode()).hexdigest()[:40]}"
+    secret = import_bundle(path, home=folder / "home", owner=owner, name="the secret run").digest
+    (folder / "roles").write_text("reader rita@example.org\nmember *\n")
     provider = subprocess.Popen(
         [sys.executable, "-m", "oidc_provider_mock", "--port", str(port)],
         stdout=subprocess.DEVNULL,
@@ -75,8 +90,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         f'cookie_secret = "{SECRET}"\nclient_id = "errorscope"\nclient_secret = "x"\n'
         f'server_metadata_url = "{issuer}/.well-known/openid-configuration"\n'
     )
-    server = start_server(folder / "home", STREAMLIT_SECRETS_FILES=str(secrets))
-    yield Site(server, issuer, digest)
+    server = start_server(
+        folder / "home",
+        STREAMLIT_SECRETS_FILES=str(secrets),
+        ERRORSCOPE_ROLES=str(folder / "roles"),
+    )
+    yield Site(server, issuer, digest, secret)
     for process in (server.process, provider):
         process.terminate()
         process.wait(timeout=20)
@@ -232,6 +251,48 @@ def test_two_people_in_browsers_of_their_own(site, browser: Browser, tmp_path: P
         carl.goto(f"{site.server.url}/bundles")
         expect(carl.get_by_role("link", name="Sign in")).to_be_visible()
         carl.screenshot(path=tmp_path / "door.png")
+    finally:
+        for context in contexts:
+            context.close()
+
+
+def test_what_is_not_shared_is_not_told_until_its_owner_shares_it(site, browser: Browser):
+    site.put("olga", name="Olga", email="olga@example.org", email_verified=True)
+    site.put("rita", name="Rita", email="Rita@example.org", email_verified=True)
+    contexts = [new_context(browser) for _ in range(2)]
+    for context in contexts:
+        context.route("https://**", lambda route: route.abort())
+    olga, rita = (context.new_page() for context in contexts)
+    link = f"/bundles?bundle={site.secret[:12]}"
+    try:
+        sign_in(rita, site, "rita", link)
+        expect(rita.get_by_text("or not shared with you")).to_be_visible()
+        expect(rita.get_by_text("Your role on this server is reader")).to_be_visible()
+        settled(rita)
+        assert "the secret run" not in rita.content()
+        sign_in(olga, site, "olga", link)
+        olga.get_by_role("button", name="Shared with nobody").click()
+        olga.get_by_role("textbox", name="With whom").fill("rita@example.org")
+        olga.get_by_role("button", name="Share", exact=True).click()
+        expect(olga.get_by_role("button", name="Shared with 1 person")).to_be_visible()
+        rita.goto(f"{site.server.url}{link}")
+        expect(rita.get_by_role("heading", name="the secret run")).to_be_visible()
+        expect(rita.get_by_role("button", name="Remove this bundle")).to_have_count(0)
+        with rita.expect_request(re.compile(r"/content/[^/]+/blob/")) as fetched:
+            rita.goto(f"{site.server.url}/spotlights?bundle={site.secret[:12]}")
+        settled(rita)
+        example = f"{fetched.value.url.rpartition('/blob/')[0]}/item/{site.secret}/3.json"
+        assert contexts[1].request.get(example).status == 200
+        olga.get_by_role("button", name="Shared with 1 person").click()
+        olga.get_by_role("button", name="Take away").click()
+        expect(olga.get_by_role("button", name="Shared with nobody")).to_be_visible()
+        assert contexts[1].request.get(example).status == 403
+        told = subprocess.run(
+            [sys.executable, "-m", "backend", "log", "--json", "--home", str(site.server.home)],
+            cwd=PROJECT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        lines = [(one["name"], one["what"]) for one in json.loads(told.stdout)["events"]]
+        assert ("Olga", "lets rita@example.org look") in lines and ("Rita", "signed in") in lines
     finally:
         for context in contexts:
             context.close()

@@ -21,6 +21,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("ERRORSCOPE_HOME", str(folder))
         st.cache_resource.clear()
         yield folder
-        services.store().close()
+        services.shared_store().close()
         serving().close()
         st.cache_resource.clear()

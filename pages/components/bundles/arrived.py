@@ -6,7 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from backend.bundle import Bundle, SameExamples, rename_bundle, same_examples
+from backend.bundle import Bundle, SameExamples, same_examples
 from backend.core.errors import BackendError
 from pages.components.shared import frame, keys, services, text
 
@@ -102,9 +102,8 @@ def rename(bundle: Bundle) -> None:
 
 def _rename(digest: str) -> None:
     try:
-        name = rename_bundle(digest, st.session_state.get(f"called_{digest[:12]}", ""))
+        name = services.rename(digest, st.session_state.get(f"called_{digest[:12]}", ""))
     except BackendError as error:
         st.session_state[keys.NOTICE] = (text.plain(error, limit=400), ":material/error:")
         return
-    services.bundle_of.clear()
     st.session_state[keys.NOTICE] = (f"It is called {text.plain(name)} now.", ":material/edit:")

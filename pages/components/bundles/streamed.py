@@ -19,12 +19,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from backend.core.errors import AccessError
 from backend.core.home import home_folder, is_full
 from backend.core.memory import bytes_of
 from backend.core.quota import room_left
 from pages.components.bundles.uploads import base_name, sweep, to_import
 from pages.components.gallery.shown import ASSETS
-from pages.components.shared.routes import Tickets
+from pages.components.shared import services
+from pages.components.shared.routes import Tickets, person_of
 
 DEFAULT_CAP_GB = 20
 MAX_FILES = 64
@@ -93,6 +95,10 @@ async def receive(request: Request) -> JSONResponse:
     """
     TICKETS.sweep()
     upload = TICKETS.of_request(request).leave
+    try:
+        services.gate().check_adding(person_of(request))
+    except AccessError as error:
+        raise HTTPException(403, str(error)) from error
     name = base_name(request.query_params.get("name", ""))
     if name in upload.sending:
         raise HTTPException(409, f"{name} is being sent already. Wait for it.")

@@ -26,6 +26,7 @@ from streamlit.auth_util import encode_provider_token
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets import http11
 
+from backend.access import EVERYBODY
 from backend.core.errors import BackendError
 from backend.store import SignIn, Store
 from pages.components.door import identity
@@ -33,6 +34,9 @@ from pages.components.door.wall import LOOPBACK
 
 WHO = "errorscope.key"
 """Where a request's scope holds the key of whoever sent it; absent where nobody signs in."""
+
+PERSON = "errorscope.person"
+"""Where it holds the person, ``EVERYBODY`` where nobody signs in; a route that finds none serves nobody."""
 
 FREE = ("/_stcore/health", "/auth/login", "/oauth2callback")
 """What answers before sign-in."""
@@ -91,7 +95,7 @@ class Door:
         path = self._below(scope["path"])
         if not identity.configured():
             if is_open() or path == FREE[0]:
-                await self._app(scope, receive, send)
+                await self._app({**scope, PERSON: EVERYBODY}, receive, send)
             else:
                 await _refuse(scope, receive, send, _page(CLOSED, status=503))
             return
@@ -106,7 +110,8 @@ class Door:
         if elsewhere and path != FREE[0]:
             await _refuse(scope, receive, send, self._wrong_host(scope))
             return
-        found = identity.of_cookies(connection.cookies)
+        said = identity.claims_in(connection.cookies)
+        found = None if said is None else identity.of_claims(said)
         if path == SIGN_IN:
             await self._begin(Request(scope))(scope, receive, send)
         elif path == SIGN_OUT:
@@ -118,10 +123,10 @@ class Door:
             await self._app(scope, receive, self._arriving(connection, send))
         elif path in FREE:
             await self._app(scope, receive, send)
-        elif found is None or not await self._holds(found):
+        elif said is None or found is None or not await self._holds(found):
             await _refuse(scope, receive, send, self._sign_in_page(scope, found is not None))
         else:
-            scope = {**scope, WHO: found.key}
+            scope = {**scope, WHO: found.key, PERSON: identity.person_in(said)}
             if scope["type"] == "websocket":
                 channel = _Watched(receive, send, lambda: self._holds(found), self._home("ended"))
                 await self._app(scope, channel.receive, channel.send)

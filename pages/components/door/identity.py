@@ -13,6 +13,7 @@ import os
 import time
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ from streamlit.web.server.server_util import get_cookie_secret
 from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
+from backend.access import EVERYBODY, NOBODY, Person, person_of
 from backend.core.errors import InputError
 from backend.store import Author, SignIn
 
@@ -38,6 +40,12 @@ _OUR_OWN = ("origin", "is_logged_in", "provider")
 
 def configured() -> bool:
     """Whether people sign in here: the secrets have a section ``[auth]``."""
+    return _configured(int(time.monotonic()))
+
+
+@lru_cache(maxsize=1)
+def _configured(second: int) -> bool:
+    """Asked for once a second: where there are no secrets their files are looked for each time."""
     return bool(get_secrets_auth_section())
 
 
@@ -84,8 +92,8 @@ def longest_s() -> float:
     return hours * 3600
 
 
-def of_cookies(cookies: Mapping[str, str]) -> SignIn | None:
-    """The sign-in that a request's cookies hold; None without one, or where its signature is wrong."""
+def claims_in(cookies: Mapping[str, str]) -> dict[str, Any] | None:
+    """What the provider said, in a request's cookies; None without it, or where the signature is wrong."""
 
     def opened(name: str) -> bytes | None:
         value = cookies.get(name)
@@ -101,7 +109,7 @@ def of_cookies(cookies: Mapping[str, str]) -> SignIn | None:
         return None
     if not isinstance(said, dict) or not said.get("is_logged_in") or said.get("origin") != origin():
         return None
-    return of_claims(said)
+    return said
 
 
 def of_claims(said: Mapping[str, Any]) -> SignIn | None:
@@ -118,6 +126,27 @@ def of_claims(said: Mapping[str, Any]) -> SignIn | None:
         name=_shown(said),
         began=float(began) if isinstance(began, int | float) else time.time(),
     )
+
+
+def person_in(said: Mapping[str, Any]) -> Person:
+    """The person that a provider's claims stand for, with role and verified address.
+
+    Raises
+    ------
+    InputError
+        If the roles of this server cannot be read.
+    """
+    found = of_claims(said)
+    return NOBODY if found is None else person_of(found.key, found.name, said)
+
+
+def person() -> Person:
+    """Who uses the session that runs, for what is asked of ``backend.access``."""
+    if not configured():
+        return EVERYBODY
+    if not getattr(st.user, "is_logged_in", False):
+        return NOBODY
+    return person_in(st.user.to_dict())
 
 
 def present() -> Author | None:

@@ -394,7 +394,9 @@ def _cards(bundle: Bundle, cards: pd.DataFrame) -> None:
         for ending, make in (("csv", hypotheses_csv), ("json", hypotheses_json)):
             st.download_button(
                 f"Download {ending.upper()}",
-                data=partial(make, bundle, services.store()),
+                data=services.handed(
+                    bundle.digest, f"the hypotheses as {ending}", partial(make, bundle)
+                ),
                 file_name=f"hypotheses.{ending}",
                 mime="text/csv" if ending == "csv" else "application/json",
                 key=f"hypotheses_{ending}",

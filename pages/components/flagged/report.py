@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -9,6 +10,7 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.cache import Entry
 from backend.core.errors import BackendError
+from backend.store import Store
 from backend.tasks.chapters import CHAPTERS
 from pages.components.shared import services, text, waiting
 from pages.components.spotlights import methods, trust
@@ -115,6 +117,10 @@ def latest(digest: str) -> int:
     return max((event.seq for event in services.known().events(digest, limit=1)), default=0)
 
 
+def _bytes(made: Entry, part: str, store: Store) -> bytes:
+    return bytes(made[part].tobytes())
+
+
 def _offer(bundle: Bundle, made: Entry, log: int) -> None:
     if latest(bundle.digest) != log:
         st.info(
@@ -136,7 +142,9 @@ def _offer(bundle: Bundle, made: Entry, log: int) -> None:
         ):
             st.download_button(
                 f"{words} · {text.size(made[part].nbytes)}",
-                data=made[part].tobytes,
+                data=services.handed(
+                    bundle.digest, f"the report as {part}", partial(_bytes, made, part)
+                ),
                 file_name=name + ending,
                 mime=mime,
                 key=f"report_{part}",

@@ -12,13 +12,9 @@ from backend.bundle import Bundle
 from backend.core.content import content_key
 from backend.core.errors import BackendError
 from backend.core.found import one_region, short
-from backend.core.wording import effect_cells, effect_names
-from backend.export import record_of
-from backend.report import Origins
-from backend.report.origin import region_groups
 from backend.sharpen.counting import FEWEST
 from backend.sharpen.record import KIND, question_key
-from backend.store import GivenAnswer, Question, clean_tag
+from backend.store import GivenAnswer, Question
 from backend.views.sharpening import (
     Ranked,
     answer_counts,
@@ -32,8 +28,8 @@ from backend.views.sharpening import (
 from pages.components.gallery import cards, keyboard
 from pages.components.gallery.shown import OpenQuestion, Shown
 from pages.components.gallery.tiles import items_of, mount
-from pages.components.group import history, tagging
-from pages.components.shared import frame, keys, services, text
+from pages.components.group import cut, history
+from pages.components.shared import frame, keys, notice, services, text
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import show_progress
 
@@ -92,7 +88,7 @@ def _start(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
         rows, source = bundle.rows_of(picked), {"kind": "picked", "from": source}
         name = f"{picked[0]} and {len(picked) - 1} more" if picked[1:] else picked[0]
     elif choice.found:
-        scores = _scores(choice)
+        scores = _scores(bundle, choice)
     start, ranked = start_rows(rows, scores)
     ids = bundle.ids[start].tolist()
     key = question_key(ids, bundle.layer, SEED, ranked=ranked)
@@ -125,10 +121,10 @@ def _question_behind(bundle: Bundle, choice: Choice) -> str | None:
     return None
 
 
-def _scores(choice: Choice) -> NDArray[Any] | None:
+def _scores(bundle: Bundle, choice: Choice) -> NDArray[Any] | None:
     """The ranking of a region, out of the search that found it; None where that is not kept."""
     job, _, index = str(choice.source.get("key", "")).rpartition(":")
-    entry = services.cache().read(job) if job and index.isdigit() else None
+    entry = services.kept(bundle.digest, job) if job and index.isdigit() else None
     if entry is None:
         return None
     part = one_region(entry.arrays, int(index))
@@ -165,12 +161,12 @@ def show(bundle: Bundle, question: Question, *, undo: bool = True) -> None:
     used = _used(question, answers)
     ranked = _ranked(bundle, question, used)
     if ranked is not None:
-        cut = _cut(question, ranked)
-        _show_numbers(ranked, cut, answers)
+        at = cut.chosen(question, ranked)
+        _show_numbers(ranked, at, answers)
         _show_round(bundle, question, ranked, answers)
-        _show_result(bundle, question, ranked, used, cut)
+        cut.show(bundle, question, ranked, used, at)
         _show_answers(bundle, answers)
-    history.show_notice()
+    notice.show()
 
 
 def _used(question: Question, answers: list[GivenAnswer]) -> list[GivenAnswer]:
@@ -193,26 +189,20 @@ def _ranked(bundle: Bundle, question: Question, used: list[GivenAnswer]) -> Rank
         seed=int(asked.get("seed", 0)),
         layer=str(asked.get("layer", "")),
     )
-    job = services.jobs().submit("sharpen", bundle.digest, options, watcher=services.watcher())
+    job = services.submit("sharpen", bundle.digest, options)
     if not show_progress(job, what="Ranking all examples", key="sharpen"):
         return None
     result = job.result()
     return Ranked(bundle, result.arrays, result.meta, told, start_size(asked, question.ids))
 
 
-def _cut(question: Question, ranked: Ranked) -> int:
-    """How many of the ranking are members: what was chosen, else where it ends by itself."""
-    moved = st.session_state.get(f"_cut_{question.key}")
-    return min(int(moved), ranked.bundle.n) if moved else ranked.cut
-
-
-def _show_numbers(ranked: Ranked, cut: int, answers: list[GivenAnswer]) -> None:
+def _show_numbers(ranked: Ranked, at: int, answers: list[GivenAnswer]) -> None:
     with st.container(horizontal=True, key="sharpen_numbers", gap="large"):
         for title, (value, words), help in (
             ("Members", ranked.count_words(), MEMBERS_HELP),
             (
-                f"Precision of the first {text.count(cut)}",
-                ranked.precision_words(cut),
+                f"Precision of the first {text.count(at)}",
+                ranked.precision_words(at),
                 PRECISION_HELP,
             ),
         ):
@@ -291,103 +281,6 @@ def _of_others(question: Question, others: list[str], size: int) -> dict[str, fl
         held = others[: max(1, size)]
         st.session_state[place] = held
     return dict.fromkeys(held)
-
-
-# --- what comes of it -----------------------------------------------------------------------------
-
-
-def _show_result(
-    bundle: Bundle, question: Question, ranked: Ranked, used: list[GivenAnswer], cut: int
-) -> None:
-    """Where the ranking ends, how the group does, and its tag."""
-    # A new widget for each place where the ranking ends by itself: a browser that is sending the old
-    # number just then would seem to have chosen it.
-    place = f"cut_{question.key}_{ranked.cut}"
-    with st.container(horizontal=True, vertical_alignment="bottom", key="sharpen_result"):
-        st.number_input(
-            "Members: the first",
-            min_value=1,
-            max_value=bundle.n,
-            value=cut,
-            key=place,
-            on_change=_move_cut,
-            args=(question.key, place, cut),
-            width=180,
-            help="Where the ranking ends. By itself: after the estimated number of members, and until "
-            "there is one after those with a probability of at least one half.",
-        )
-        st.text_input("Tag", key="sharpen_tag", max_chars=80, width=240, placeholder="Name the tag")
-        st.button(
-            f"Tag the first {text.count(cut)}",
-            key="sharpen_keep",
-            icon=":material/sell:",
-            type="primary",
-            on_click=_keep,
-            args=(bundle, question, ranked, used, cut),
-        )
-        shown = st.toggle(
-            "Effect",
-            key="sharpen_effect",
-            help="How these members do on examples that are kept aside. Better looked at when you have "
-            "answered: it says how the model did.",
-        )
-    if shown:
-        _show_effect(bundle, question, ranked, cut)
-
-
-def _move_cut(key: str, place: str, shown: int) -> None:
-    """Keep what somebody chose; a browser also tells what it was given, and that is no choice."""
-    if st.session_state[place] != shown:
-        st.session_state[f"_cut_{key}"] = st.session_state[place]
-
-
-def _keep(
-    bundle: Bundle, question: Question, ranked: Ranked, used: list[GivenAnswer], cut: int
-) -> None:
-    name = str(st.session_state.get("sharpen_tag") or "").strip()
-    if not name:
-        history.notify("Name the tag first, then press the button again.", ":material/info:")
-        return
-    record = record_of(question, used, cut=cut, meta=ranked.meta)
-    ids = bundle.ids[ranked.members(cut)].tolist()
-    left = _left_out(bundle, question, name, ids)
-    if left and not tagging.take_off(bundle.digest, left, name):
-        return
-    more = (
-        f"It is off {text.count(len(left))} that are no longer among them; undo twice brings all back."
-        if left
-        else ""
-    )
-    tagging.put_tag(bundle.digest, name, ids, record.to_source(), more=more)
-
-
-def _left_out(bundle: Bundle, question: Question, name: str, ids: list[str]) -> list[str]:
-    """Examples that this question's tag of that name holds beyond the members that it gets now."""
-    tags = services.store().tags(bundle)
-    held = tags[(tags["tag"] == clean_tag(name)) & ~tags["id"].isin(ids)]
-    seqs = sorted(set(held["source_seq"].astype(int)))
-    own = [
-        event.seq
-        for event in services.store().events_at(bundle, seqs)
-        if (event.source or {}).get("question") == question.key
-    ]
-    return held.loc[held["source_seq"].isin(own), "id"].tolist()
-
-
-def _show_effect(bundle: Bundle, question: Question, ranked: Ranked, cut: int) -> None:
-    source = question.asked.get("source")
-    start = bundle.rows_of(question.ids)
-    used = Origins(bundle, services.store()).rows_used(source, start)
-    effect = ranked.effect(cut, used=used, groups=region_groups(bundle, source))
-    names, cells = effect_names([effect]), effect_cells(effect)
-    st.markdown(
-        f"On {text.counted(effect.n, 'kept-aside member')}: {names[0]} **{cells[0]}**, "
-        f"{names[1]} **{cells[1]}**, {cells[2]}."
-    )
-    if used is not None:
-        st.caption(
-            "Examples whose losses had a part in the group that you started from are left out."
-        )
 
 
 def _show_answers(bundle: Bundle, answers: list[GivenAnswer]) -> None:

@@ -13,7 +13,7 @@ from backend.describe.beside import in_columns
 from backend.describe.words import LEVEL
 from backend.export.cells import neutralise
 from pages.components.group import against
-from pages.components.shared import text
+from pages.components.shared import services, text
 from pages.components.shared.choice import Choice
 
 FAINT = "color: #7a7a7a"
@@ -66,7 +66,7 @@ def show(
         st.caption(line)
     st.download_button(
         "Download as CSV",
-        data=lambda: _csv(words),
+        data=services.handed(bundle.digest, "the words of groups", lambda store: _csv(words)),
         file_name="words-of-groups.csv",
         mime="text/csv",
         key="download_words",

@@ -59,7 +59,7 @@ def offer(bundle: Bundle, asked: GroupAsked, strength: float, *, train: bool) ->
             f"that the other half refitted; up to {text.count(MOST_ROWS)} examples.",
         )
         of, key = st.session_state.get(JOB, ("", ""))
-        job = services.jobs().get(key) if of == bundle.digest else None
+        job = services.job(key) if of == bundle.digest else None
         if job is None or not show_progress(
             job, what="Keeping the repaired answers", key="repaired"
         ):
@@ -98,4 +98,5 @@ def _ask(digest: str, asked: GroupAsked, strength: float, train: bool) -> None:
         what=text.shorten(asked.choice.name, 200),
         owner=frame.who().key,
     )
+    services.repair_asked(digest, "a bundle with the repaired answers")
     st.session_state[JOB] = (digest, job.key)

@@ -132,7 +132,7 @@ def show_empty(sentence: str, *, key: str, demos: Sequence[str] = ("fashion",)) 
         on_click=_open_demo,
         args=(name,),
     )
-    job = services.jobs().get(st.session_state.get(_DEMO, ""))
+    job = services.job(st.session_state.get(_DEMO, ""))
     if job is not None and waiting.show_progress(job, what="Opening the demo bundle", key=key):
         del st.session_state[_DEMO]
         link.put(keys.BUNDLE, job.result().meta["digest"][:12])

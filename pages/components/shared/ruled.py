@@ -19,7 +19,7 @@ def ready(bundle: Bundle, rules: Iterable[str], *, key: str) -> bool:
     What was asked for under the same ``key`` before and is not wanted any more is given up.
     """
     pieces = left_to_worker(rules, bundle)
-    before = services.jobs().get(st.session_state.get(f"_ruled_{key}", ""))
+    before = services.job(st.session_state.get(f"_ruled_{key}", ""))
     job = None
     if pieces:
         job = services.ask("rules", bundle.digest, pieces=pieces, layer=bundle.layer)

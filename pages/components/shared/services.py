@@ -1,19 +1,203 @@
-"""What all sessions of one server share: workers, tags, open bundles."""
+"""What all sessions of one server share: workers, tags, open bundles.
+
+Every door here asks ``backend.access`` on behalf of whoever is signed in, and pages have no other: what
+stands below *Unguarded* is for this module, the server and its routes, which a test holds.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import streamlit as st
 
-from backend.bundle import Bundle, list_bundles, open_bundle
-from backend.cache import Cache
-from backend.core.home import home_folder, stand_in_cache
+from backend.access import Gate, GuardedStore, Person, Right
+from backend.bundle import (
+    Bundle,
+    BundleInfo,
+    RemovedBundle,
+    delete_removed,
+    open_bundle,
+    remove_bundle,
+    rename_bundle,
+    restore_bundle,
+)
+from backend.cache import Cache, Entry
+from backend.cache.keys import owner_of
+from backend.core.errors import AccessError, StoreError
+from backend.core.home import stand_in_cache
 from backend.jobs import Job, Jobs, serving
-from backend.store import Reader, Store
+from backend.retraining.stored import drop_results
+from backend.store import Author, Reader, Store
+from backend.store.authors import LOCAL, key_of
 from backend.tasks import default_options
+from pages.components.door import identity
 from pages.components.shared import keys
+
+Made = TypeVar("Made")
+
+# --- guarded ---------------------------------------------------------------------------------------
+
+
+def store() -> Store:
+    """Tags and events. Whatever is kept or leaves asks here, and is told when that cannot be."""
+    return cast(Store, GuardedStore(shared_store(), gate(), identity.person()))
+
+
+def known() -> Reader:
+    """Tags and events as far as they can be read now, for what a page shows beside other things."""
+    return Reader(store(), _refused())
+
+
+def bundle_of(digest: str, layer: str = "") -> Bundle:
+    """An imported bundle at one of its layers, opened by memory map and kept open.
+
+    Raises
+    ------
+    AccessError
+        If whoever is signed in may not look at it.
+    """
+    return bundle_for(identity.person(), digest, layer)
+
+
+def bundle_for(person: Person, digest: str, layer: str = "") -> Bundle:
+    """The same for a person who asks by a route."""
+    gate().check(person, Right.LOOK, digest)
+    found: Bundle = open_bundle_of(digest, layer)
+    return found
+
+
+def bundles() -> list[BundleInfo]:
+    """The imported bundles that may be looked at, newest first. None of them is opened for it."""
+    return gate().bundles(identity.person())
+
+
+def may(right: Right, digest: str) -> bool:
+    """Whether a button is worth showing; whatever it does asks again."""
+    return gate().right(identity.person(), digest) >= right
+
+
+def may_add() -> bool:
+    """Whether bundles can be added by whoever is signed in."""
+    try:
+        gate().check_adding(identity.person())
+    except AccessError:
+        return False
+    return True
+
+
+def job(key: str) -> Job | None:
+    """The latest job under a key, if there is one of a bundle that may be looked at."""
+    found = jobs().get(key)
+    if found is None or (found.digest and not may(Right.LOOK, found.digest)):
+        return None
+    return found
+
+
+def retry(job: Job) -> Job:
+    """Compute a job that failed or was cancelled again."""
+    gate().check_task(identity.person(), job.digest, job.options)
+    return jobs().retry(job, watcher=watcher())
+
+
+def kept(digest: str, key: str) -> Entry | None:
+    """A result of this bundle that is kept under a key."""
+    gate().check(identity.person(), Right.LOOK, digest)
+    return cache().read(key) if key.startswith(owner_of(digest)) else None
+
+
+def remove(digest: str) -> None:
+    """Remove a bundle, with what was computed of it; it can be taken back for some days."""
+    gate().check(identity.person(), Right.OWN, digest)
+    remove_bundle(digest)
+    cache().drop(digest)
+    drop_results(digest)
+    open_bundle_of.clear()
+    _note(digest, "removed")
+
+
+def removed() -> list[RemovedBundle]:
+    """The removed bundles that can be taken back by whoever is signed in."""
+    return gate().removed(identity.person())
+
+
+def restore(digest: str) -> None:
+    """Take a removed bundle back."""
+    gate().check_removed(identity.person(), digest)
+    restore_bundle(digest)
+    _note(digest, "restored")
+
+
+def delete(digest: str) -> None:
+    """Delete a removed bundle before its time."""
+    gate().check_removed(identity.person(), digest)
+    delete_removed(digest)
+    _note(digest, "deleted")
+
+
+def rename(digest: str, name: str) -> str:
+    """Call a bundle by another name; the name as it is kept."""
+    gate().check(identity.person(), Right.OWN, digest)
+    called = rename_bundle(digest, name)
+    open_bundle_of.clear()
+    _note(digest, "renamed", called)
+    return called
+
+
+def imported(digest: str) -> None:
+    """Write down that a bundle was imported by whoever is signed in."""
+    gate().check(identity.person(), Right.LOOK, digest)
+    with contextlib.suppress(StoreError):  # it is there, and says itself whose it is and since when
+        _note(digest, "imported")
+
+
+def repair_asked(digest: str, what: str) -> None:
+    """Write down that a repair was asked for."""
+    gate().check(identity.person(), Right.LOOK, digest)
+    with contextlib.suppress(StoreError):  # what comes of it says itself when and of what
+        _note(digest, "repair", what)
+
+
+def handed(digest: str, what: str, make: Callable[[Store], Made]) -> Callable[[], Made]:
+    """What a download hands out, for ``data`` of its button: made at the click, and written down.
+
+    Streamlit calls it outside of the session, so whose click it is is remembered here.
+
+    Parameters
+    ----------
+    digest : str
+        Of the bundle that it is about.
+    what : str
+        What is taken out, in words for the log.
+    make : callable
+        Makes the content from the store as this person may read it.
+    """
+    whose, own, author = identity.person(), store(), who()
+
+    def made() -> Made:
+        of = digest.partition(":")[0]
+        gate().check(whose, Right.LOOK, of)
+        content = make(own)
+        shared_store().note(of, "exported", author=author, what=what)
+        return content
+
+    return made
+
+
+def _note(digest: str, kind: str, what: str = "") -> None:
+    shared_store().note(digest, kind, author=who(), what=what)
+
+
+# --- unguarded -------------------------------------------------------------------------------------
+
+
+@st.cache_resource(show_spinner=False)
+def gate() -> Gate:
+    """Answers who may do what."""
+    return Gate(shared_store())
 
 
 @st.cache_resource(show_spinner=False)
@@ -24,15 +208,15 @@ def jobs() -> Jobs:
 
 
 @st.cache_resource(show_spinner=False)
-def store() -> Store:
-    """Tags and events. Whatever is kept or leaves asks here, and is told when that cannot be."""
+def shared_store() -> Store:
+    """The database of this server."""
     return Store(later=True)
 
 
 @st.cache_resource(show_spinner=False)
-def known() -> Reader:
-    """Tags and events as far as they can be read now, for what a page shows beside other things."""
-    return Reader(store())
+def _refused() -> dict[str, tuple[float, str]]:
+    """What all readers know of refusals of the database."""
+    return {}
 
 
 @st.cache_resource(show_spinner=False)
@@ -50,12 +234,15 @@ def _place_results() -> None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def bundle_of(digest: str, layer: str = "") -> Bundle:
-    """An imported bundle at one of its layers, opened by memory map and kept open."""
+def open_bundle_of(digest: str, layer: str = "") -> Bundle:
+    """An imported bundle, whoever asks."""
     if layer:
-        opened: Bundle = bundle_of(digest)
+        opened: Bundle = open_bundle_of(digest)
         return opened.at_layer(layer)
     return open_bundle(digest)
+
+
+# --- this session ----------------------------------------------------------------------------------
 
 
 def choose_layer(digest: str, layer: str) -> None:
@@ -76,7 +263,26 @@ def known_bundles() -> list[str]:
 
 def names_of_bundles() -> dict[str, str]:
     """Digest -> name of the imported bundles, newest first. None of them is opened for it."""
-    return {info.digest: info.name for info in list_bundles(home_folder())}
+    return {info.digest: info.name for info in bundles()}
+
+
+def who() -> Author:
+    """Who tags: the name that is shown, and the key by which people are told apart."""
+    signed_in = identity.present()
+    if signed_in is not None:
+        return signed_in
+    name = str(st.session_state.get(keys.AUTHOR, "").strip() or LOCAL)
+    return Author(name, key_of(name))
+
+
+def person() -> Person:
+    """Whoever uses this session, with key and role."""
+    return identity.person()
+
+
+def people_sign_in() -> bool:
+    """Whether people sign in here, so that bundles have owners."""
+    return identity.configured()
 
 
 def watcher() -> str:
@@ -109,5 +315,20 @@ def ask(task: str, digest: str, **options: object) -> Job:
     asked = {**default_options(task), **options}
     if "layer" in asked:
         asked["layer"] = asked["layer"] or layer_of(digest)
-    who = str(st.session_state.get(keys.PERSON, ""))
-    return jobs().submit(task, digest, asked, watcher=watcher(), person=who)
+    return submit(task, digest, asked)
+
+
+def submit(task: str, digest: str, options: dict[str, Any]) -> Job:
+    """The same with exactly these options. What it makes belongs to whoever is signed in.
+
+    Raises
+    ------
+    AccessError
+        If it reads a bundle that may not be looked at, or adds one and that is not allowed.
+    """
+    whose = identity.person()
+    gate().check_task(whose, digest, options)
+    if "owner" in options and whose.key:
+        options = options | {"owner": whose.key}
+    asks = str(st.session_state.get(keys.PERSON, ""))
+    return jobs().submit(task, digest, options, watcher=watcher(), person=asks)

@@ -42,7 +42,7 @@ def show_progress(job: Job, *, what: str, key: str) -> bool:
 
 
 def _retry(job: Job) -> None:
-    services.jobs().retry(job, watcher=services.watcher())
+    services.retry(job)
 
 
 def _pace(job: Job) -> float:
@@ -51,7 +51,7 @@ def _pace(job: Job) -> float:
 
 
 def _poll(job_key: str, what: str, key: str) -> None:
-    job = services.jobs().get(job_key)
+    job = services.job(job_key)
     if job is None or job.state not in RUNNING or job.left(services.watcher()):
         st.rerun()
         return
@@ -86,7 +86,7 @@ def follow(job: Job, *, what: str) -> None:
 
 @st.fragment(run_every=2)
 def _follow(job_key: str, what: str) -> None:
-    job = services.jobs().get(job_key)
+    job = services.job(job_key)
     if job is None:
         return
     job.watch(services.watcher())

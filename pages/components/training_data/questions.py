@@ -165,7 +165,7 @@ def offered_groups(
     task, search = trust.last_search(bundle)
     if task == "regions":
         key = key_of(task, bundle.digest, search | {"layer": bundle.layer}, TASKS[task].version)
-        entry = services.cache().read(key)
+        entry = services.kept(bundle.digest, key)
         for index, facts in enumerate([] if entry is None else entry.meta["regions"]):
             rows = entry["members"][index] if entry is not None else np.zeros(0, np.int64)
             found[f"region:{index + 1}"] = (f"region: {facts['name']}", np.sort(rows[rows >= 0]))

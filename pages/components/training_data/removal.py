@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from backend.bundle import Bundle
 from backend.bundle.training import Training
 from backend.cache import Entry
 from backend.core.errors import BackendError
+from backend.store import Store
 from backend.tasks.removal import (
     KEPT,
     MANIFEST,
@@ -17,7 +20,7 @@ from backend.tasks.removal import (
     removal_files,
     subpopulations,
 )
-from pages.components.shared import charts, keys, text
+from pages.components.shared import charts, keys, services, text
 from pages.components.training_data.questions import TrainingQuestion
 from pages.components.training_data.searching import NUMBER, show_search
 
@@ -69,13 +72,17 @@ def show_removal(
         ):
             st.download_button(
                 label,
-                files[name],
+                services.handed(bundle.digest, f"training-{name}", partial(_file, files, name)),
                 file_name=f"training-{name}",
                 mime="application/json" if name == MANIFEST else "text/csv",
                 key=f"training_{name}",
                 icon=icon,
                 on_click="ignore",
             )
+
+
+def _file(files: dict[str, bytes], name: str, store: Store) -> bytes:
+    return files[name]
 
 
 def _rule(training: Training, result: Entry, column: str) -> RemovalRule | None:

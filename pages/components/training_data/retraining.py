@@ -8,7 +8,7 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.retraining.factory import SETTING, configured
 from backend.retraining.recipes import RECIPES, SEEDS
-from backend.retraining.stored import RetrainingResult, results_of
+from backend.retraining.stored import RetrainingResult, results_of, results_stamp
 from backend.tasks.retraining import readable_table
 from pages.components.shared import charts, frame, keys, link, palette, services, text
 from pages.components.shared.waiting import show_progress
@@ -19,13 +19,15 @@ MEASURES_HELP = (
     "Worst group: the lowest accuracy of a group. Balanced: the mean of the groups' accuracies. Both on the half "
     "of the held-out examples that chose nothing."
 )
-SYMBOLS = {"d3m": ("circle", "●"), "auto_d3m": ("square", "■"), "random": ("diamond-open", "◇"), "majority": ("triangle-up-open", "△")}  # fmt: skip
+SYMBOLS = {"d3m": ("circle", "●"), "d3m_trak": ("cross", "✚"), "auto_d3m": ("square", "■"), "random": ("diamond-open", "◇"), "majority": ("triangle-up-open", "△")}  # fmt: skip
 HEIGHT = 320
+FOLLOW_S = 3.0
 
 
 def show_retraining(bundle: Bundle) -> None:
     """Results that are kept about this bundle; a way to make them where the server has a problem."""
     _offer(bundle)
+    _follow(bundle.digest, results_stamp(bundle.digest))
     found = {one.folder.name: one for one in results_of(bundle.digest)}
     if not found:
         st.info(
@@ -74,6 +76,13 @@ def show_retraining(bundle: Bundle) -> None:
         st.caption(f"{RECIPES[name].title} is left out: {text.plain(why, limit=200)}.")
 
 
+@st.fragment(run_every=FOLLOW_S)
+def _follow(digest: str, seen: tuple[int, ...]) -> None:
+    """Have the page run again when a recipe is finished, here or by the command line."""
+    if results_stamp(digest) != seen:
+        st.rerun()
+
+
 def _tell(result: RetrainingResult) -> None:
     facts = result.facts
     planted = ""
@@ -86,7 +95,8 @@ def _tell(result: RetrainingResult) -> None:
         f"{text.plain(result.name)}: {text.counted(facts['n_train'], 'training example')}.{planted} For each seed "
         f"{text.count(facts['n_validation'])} held-out examples chose what a recipe leaves open and "
         f"{text.count(facts['n_report'])} others, which had no part, are measured here, in "
-        f"{text.counted(len(facts['groups']), 'group')}. Intervals: 95 % over seeds."
+        f"{text.counted(len(facts['groups']), 'group')}. Intervals: 95 % over seeds. What is finished while "
+        "you look comes by itself."
     )
 
 
@@ -106,7 +116,7 @@ def _show_curve(result: RetrainingResult, measure: str) -> None:
                 own[measure], own[f"{measure}_low"], own[f"{measure}_high"], colour=hue
             ),
             mode="lines+markers",
-            line={"color": hue, "dash": "solid" if name in ("d3m", "auto_d3m") else "dot"},
+            line={"color": hue, "dash": "solid" if "d3m" in name else "dot"},
             marker={"symbol": symbol, "size": 9},
             name=RECIPES[name].title,
             hovertemplate=f"{RECIPES[name].title}<br>%{{x:,}} left out: %{{y:.1%}}<extra></extra>",
@@ -148,7 +158,7 @@ def _offer(bundle: Bundle) -> None:
             f"network of each as a bundle. The server names it ({SETTING}). What is finished is not trained again.",
         )
         of, key = st.session_state.get(JOB, ("", ""))
-        job = services.jobs().get(key) if of == bundle.digest else None
+        job = services.job(key) if of == bundle.digest else None
         if job is None or not show_progress(job, what="Retraining", key="retraining"):
             return
         for digest, name in job.result().meta["bundles"]:
@@ -163,4 +173,5 @@ def _offer(bundle: Bundle) -> None:
 
 def _ask(digest: str, factory: str) -> None:
     job = services.ask("retraining", digest, of=digest, factory=factory, owner=frame.who().key)
+    services.repair_asked(digest, "networks that are trained anew")
     st.session_state[JOB] = (digest, job.key)

@@ -31,7 +31,7 @@ def show_search(bundle: Bundle, asked: TrainingQuestion) -> None:
     of, options, key = st.session_state.get(JOB, ("", {}, ""))
     if (of, options) != (bundle.digest, asked.options):
         return
-    job = services.jobs().get(key)
+    job = services.job(key)
     if job is None or not show_progress(job, what="Searching the number", key="removal_search"):
         return
     found = job.result()

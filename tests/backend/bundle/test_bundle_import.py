@@ -17,15 +17,23 @@ import pytest
 
 from backend.bundle import (
     delete_bundle,
+    delete_removed,
+    give_to,
     import_bundle,
     list_bundles,
     open_bundle,
+    owner_of,
     read_bundle,
+    remove_bundle,
+    removed_bundles,
+    restore_bundle,
     write_bundle,
 )
 from backend.bundle.home import held_by
 from backend.core.errors import BundleError, InputError, JobCancelled
 from backend.core.home import PROJECT
+from backend.core.memory import bytes_of
+from backend.core.parts import bundle_aside
 from tests.bundles import picture, planted
 
 
@@ -135,6 +143,59 @@ def test_list_and_delete(upload: Path, home: Path, tmp_path: Path) -> None:
     for action in (delete_bundle, open_bundle):
         with pytest.raises(BundleError, match="there is no such bundle"):
             action(bundle.digest, home)
+
+
+def test_each_who_signed_in_has_a_bundle_of_their_own_of_content_that_is_kept_once(
+    upload: Path, home: Path
+) -> None:
+    ada = import_bundle(upload, home, owner="@ada", name="hers")
+    alone = bytes_of(home / "bundles")
+    bob = import_bundle(upload, home, owner="@bob", name="his")
+    nobodys = import_bundle(upload, home)
+    assert len({ada.digest, bob.digest, nobodys.digest}) == 3 and nobodys.digest == ada.content
+    assert {ada.content, bob.content, nobodys.content} == {read_bundle(upload).content}
+    assert (ada.name, bob.name, owner_of(bob.digest, home)) == ("hers", "his", "@bob")
+    assert (bundle_aside(ada) == bundle_aside(bob)).all()
+    assert bytes_of(home / "bundles") < alone * 2.5  # that of nobody is a copy, his is none
+    assert import_bundle(upload, home, owner="@ada", name="again").name == "hers"
+    delete_bundle(ada.digest, home)
+    assert (open_bundle(bob.digest, home).losses == nobodys.losses).all()
+    # Whoever was erased and comes again gets another bundle than the one that was theirs.
+    assert give_to("@bob", "@erased", home) == 1
+    back = import_bundle(upload, home, owner="@bob")
+    assert back.digest != bob.digest and owner_of(bob.digest, home) == "@erased"
+
+
+def test_a_removed_bundle_can_be_taken_back_for_a_while(
+    upload: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = import_bundle(upload, home, owner="@ada").digest
+    remove_bundle(digest, home)
+    assert list_bundles(home) == [] and owner_of(digest, home) is None
+    with pytest.raises(BundleError, match="no such bundle"):
+        open_bundle(digest, home)
+    (gone,) = removed_bundles(home)
+    assert (gone.info.digest, gone.info.owner) == (digest, "@ada")
+    assert gone.until - gone.removed == 7 * 24 * 3600 and held_by("@ada", home) > 0
+    restore_bundle(digest, home)
+    assert open_bundle(digest, home).n == 60 and removed_bundles(home) == []
+    with pytest.raises(BundleError, match="not removed, or is deleted"):
+        restore_bundle(digest, home)
+    remove_bundle(digest, home)
+    import_bundle(upload, home, owner="@ada")
+    with pytest.raises(BundleError, match="imported again since"):
+        restore_bundle(digest, home)
+    remove_bundle(digest, home)
+    assert len(removed_bundles(home)) == 1
+    delete_removed(digest, home)
+    assert removed_bundles(home) == [] == stored(home)
+    import_bundle(upload, home)
+    monkeypatch.setenv("ERRORSCOPE_GRACE_DAYS", "0")
+    remove_bundle(list_bundles(home)[0].digest, home)
+    assert stored(home) == []
+    monkeypatch.setenv("ERRORSCOPE_GRACE_DAYS", "a week")
+    with pytest.raises(InputError, match="number of days"):
+        removed_bundles(home)
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_what_cannot_be_dealt_is_refused(call, words):
 
 def bundle(n=60, **columns):
     examples = pd.DataFrame({"id": [str(i) for i in range(n)], **columns})
-    return SimpleNamespace(n=n, digest="d", label_codes=np.arange(n) % 3, examples=examples)
+    return SimpleNamespace(n=n, content="d", label_codes=np.arange(n) % 3, examples=examples)
 
 
 def test_a_bundle_has_one_split_and_one_more_for_each_column_of_groups():

@@ -21,7 +21,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     st.cache_resource.clear()
     yield folder
     services.jobs().close()
-    services.store().close()
+    services.shared_store().close()
     st.cache_resource.clear()
 
 

@@ -42,7 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         services.store().tag(bundle.digest, [str(bundle.ids[0])], "blurred")
         yield folder
         services.jobs().close()
-        services.store().close()
+        services.shared_store().close()
         st.cache_resource.clear()
 
 

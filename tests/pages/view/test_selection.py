@@ -65,14 +65,19 @@ def counts(at: AppTest) -> tuple[int, int]:
     return numbers[1], numbers[2]
 
 
+def told_of(at: AppTest, key: str) -> dict[str, Any]:
+    """What the component of this key was told last."""
+    held = next(one.proto for one in at.get("bidi_component") if key in one.proto.id)
+    return dict(json.loads(held.json or held.mixed.json))
+
+
 def typed_rule(at: AppTest, n: int, rule: str) -> dict[str, Any]:
     """Press Enter in the box of rules; what the box was told."""
     asked = {"instance": "box-of-the-test", "n": n, "text": rule}
     at.session_state[rulebox.BOX] = {"typed": None, "asked": asked}
     at.run()
     ended(at)
-    held = next(one.proto for one in at.get("bidi_component") if rulebox.BOX in one.proto.id)
-    return dict(json.loads(held.json))
+    return told_of(at, rulebox.BOX)
 
 
 def gesture(bundle: Any, key: str, number: int, low: Any, high: Any, do: str) -> dict[str, Any]:
@@ -139,6 +144,9 @@ def test_a_link_opens_the_same_rows(bundle: Any, layout: tuple[str, np.ndarray])
     assert decode("".join(at.query_params["state"])) == view
     lines = " ".join([*at.radio[0].options, *at.radio[0].proto.captions])
     assert "pass the filters" in lines
+    assert told_of(at, "map_chart")["aside"], "beside what is selected the others step back"
+    at.radio[0].set_value("high-loss").run()
+    assert not told_of(ended(at), "map_chart")["aside"], "beside another group they are seen"
 
 
 def test_chips_switch_filters_off_and_remove_them(bundle: Any) -> None:
@@ -269,7 +277,7 @@ def test_a_link_whose_rules_take_long_is_worked_out_by_a_worker(
     rule = "near 5, 6, 7 top 20 within (label = dog)"
     expected = int(evaluate(rule, replace(bundle)).sum())
     assert expected == 20
-    services.bundle_of.clear()  # nothing of it is known yet
+    services.open_bundle_of.clear()  # nothing of it is known yet
     monkeypatch.setattr(here, "HERE_STEPS", 0)
     monkeypatch.setattr(pieces, "distances_to", lambda *given: pytest.fail("in the server"))
     at = AppTest.from_file(APP, default_timeout=60)

@@ -1,0 +1,192 @@
+"""Every route and page of the app against who asks and what is shared; a new one without a row fails."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
+
+from backend.access import NOBODY, Person, Right
+from backend.bundle import Bundle, import_bundle, write_bundle
+from backend.store import Author
+from pages.components.bundles import streamed
+from pages.components.door import identity
+from pages.components.door.door import PERSON, WHO
+from pages.components.gallery import media
+from pages.components.shared import services
+from tests.bundles import picture, planted
+from tests.pages.running import APP, texts
+
+PROJECT = Path(APP).parent
+app = importlib.import_module("app")
+
+PEOPLE = {
+    "nobody": NOBODY,
+    "reader": Person("@r", "Rea", "", "reader"),
+    "member": Person("@m", "Mem", "", "member"),
+    "admin": Person("@a", "Adm", "", "admin"),
+}
+SHARED = {"private": Right.NONE, "look": Right.LOOK, "tag": Right.TAG}
+
+
+@pytest.fixture(scope="module")
+def secret(home: Path) -> Bundle:
+    fields = planted(20)
+    fields.pop("planted")
+    path = write_bundle(home.parent / "b", **fields, images=[picture(row) for row in range(20)])
+    return import_bundle(path, home, owner="@other", name="the secret bundle")
+
+
+def enter(patch: pytest.MonkeyPatch, person: Person) -> None:
+    """Have the session be this person's, where people sign in."""
+    known = None if person == NOBODY else Author(person.name, person.key)
+    patch.setattr(identity, "configured", lambda: True)
+    patch.setattr(identity, "person", lambda: person)
+    patch.setattr(identity, "present", lambda: known)
+
+
+def share(bundle: Bundle, right: str) -> None:
+    for person in PEOPLE.values():
+        if person.key:
+            said = "none" if right == "private" else right
+            services.shared_store().share(bundle.digest, person.key, said, author="test")
+
+
+Ask = Callable[[TestClient, Bundle], Any]
+
+
+def item(end: str) -> Ask:
+    return lambda client, bundle: client.get(f"/{media.item_url(bundle.digest)}/3{end}")
+
+
+def blob(client: TestClient, bundle: Bundle) -> Any:
+    return client.get(f"/{media.offer(b'points', 'text/plain')}")
+
+
+def upload(client: TestClient, bundle: Bundle) -> Any:
+    ticket = streamed.TICKETS.of_session("upload").key
+    return client.put(f"/upload/{ticket}", params={"name": "a.npz"}, content=b"some bytes")
+
+
+ROUTES: dict[str, tuple[Ask, Callable[[Person, Right], bool]]] = {
+    # How each is asked for, and who gets something, by the right to the bundle.
+    "/content/{ticket}/blob/{name}": (blob, lambda person, right: person != NOBODY),
+    "/content/{ticket}/item/{digest}/{row}.json": (item(".json"), lambda person, right: right > 0),
+    "/content/{ticket}/item/{digest}/{row}/{size}": (item("/full"), lambda person, right: right > 0),
+    "/upload/{ticket}": (upload, lambda person, right: person.role in ("member", "admin")),
+}  # fmt: skip
+
+
+def test_every_route_of_the_app_has_its_row() -> None:
+    assert {route.path for route in app.ROUTES} == set(ROUTES)
+
+
+@pytest.mark.parametrize("shared", SHARED)
+@pytest.mark.parametrize("who", PEOPLE)
+def test_a_route_gives_nothing_to_who_may_not_have_it(
+    secret: Bundle, monkeypatch: pytest.MonkeyPatch, who: str, shared: str
+) -> None:
+    person = PEOPLE[who]
+    enter(monkeypatch, person)
+    share(secret, shared)
+    right = {"nobody": Right.NONE, "admin": Right.ADMIN}.get(who, SHARED[shared])
+    right = min(right, Right.LOOK) if who == "reader" else right
+    inner = Starlette(routes=app.ROUTES)
+    for path, (ask, gets) in ROUTES.items():
+        monkeypatch.setattr(st, "session_state", {})
+
+        async def asked(scope: Any, receive: Any, send: Any, person: Person = person) -> None:
+            known = {WHO: person.key} if person.key else {}
+            await inner({**scope, PERSON: person, **known}, receive, send)
+
+        async def another(scope: Any, receive: Any, send: Any) -> None:
+            await inner({**scope, PERSON: PEOPLE["admin"], WHO: "@x"}, receive, send)
+
+        answer = ask(TestClient(asked), secret)
+        assert (answer.status_code == 200) is gets(person, right), path
+        if answer.status_code != 200:
+            assert answer.status_code == 403 and "secret" not in answer.text
+        assert ask(TestClient(another), secret).status_code == 403, path  # another's ticket
+
+
+@pytest.mark.parametrize("page", app.PAGES)
+def test_a_link_to_what_one_may_not_see_tells_nothing_of_it(
+    secret: Bundle, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    """Once for what is there and once for what is not: the pages are alike."""
+    enter(monkeypatch, PEOPLE["reader"])
+    share(secret, "private")
+    seen = []
+    for digest in (secret.digest, "f" * 64):
+        at = AppTest.from_file(APP, default_timeout=60)
+        at.query_params["bundle"] = digest[:12]
+        at = at.switch_page(f"pages/{page}.py").run()
+        assert not at.exception
+        seen.append(texts(at).replace(digest[:12], ""))
+    assert seen[0] == seen[1] and "No bundle is shared with you yet" in seen[0]
+    assert "secret" not in seen[0]
+
+
+UNGUARDED = {
+    # What asks nobody, with the modules that may use it.
+    "services.jobs": (),
+    "services.cache": (),
+    "services.gate": ("pages/components/bundles/streamed.py",),
+    "services.shared_store": ("app.py",),
+    "services.open_bundle_of": (),
+    **{
+        f"backend.{name}": ("pages/components/shared/services.py",)
+        for name in (
+            "bundle.open_bundle", "bundle.remove_bundle", "bundle.rename_bundle",
+            "bundle.restore_bundle", "bundle.delete_removed", "jobs.serving", "cache.Cache",
+            "access.Gate", "access.GuardedStore",
+        )
+    },
+    **{
+        f"backend.{name}": ()
+        for name in (
+            "bundle.list_bundles", "bundle.delete_bundle", "bundle.removed_bundles",
+            "bundle.import_bundle", "bundle.owner_of", "bundle.give_to", "bundle.home.folder_of",
+            "bundle.home.list_bundles", "bundle.home.open_bundle",
+        )
+    },
+}  # fmt: skip
+
+
+def test_pages_have_no_door_that_asks_nobody() -> None:
+    used: dict[str, set[str]] = {name: set() for name in UNGUARDED}
+    for path in [*sorted((PROJECT / "pages").rglob("*.py")), Path(APP)]:
+        place = path.relative_to(PROJECT).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{one.name}" for one in node.names]
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                names = [f"{node.value.id}.{node.attr}"]
+            for name in names:
+                if name in used:
+                    used[name].add(place)
+    assert {name: tuple(sorted(places)) for name, places in used.items()} == UNGUARDED
+
+
+def test_every_download_is_made_and_written_down_by_the_same_door() -> None:
+    free = {"pages/components/bundles/collector.py"}  # the collector itself, which is no bundle's
+    for path in sorted((PROJECT / "pages").rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        buttons = [
+            node
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "st.download_button"
+        ]
+        for button in buttons:
+            told = ast.unparse(button)
+            place = path.relative_to(PROJECT).as_posix()
+            assert ("services.handed(" in told) is (place not in free), f"{place}: {told[:80]}"

@@ -23,9 +23,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from backend.bundle import Bundle
-from backend.core.errors import BackendError, InputError
+from backend.core.errors import AccessError, BackendError, InputError
 from pages.components.shared import services
-from pages.components.shared.routes import Tickets
+from pages.components.shared.routes import Tickets, person_of
 
 ROOT = "content"
 KEPT_BYTES = 256 * 2**20
@@ -95,7 +95,7 @@ class Kept:
 
 KEPT = Kept()
 TICKETS: Tickets[set[str]] = Tickets(set)
-"""Leave to fetch blobs, and the examples of the bundles with these digests."""
+"""Leave to fetch the blobs of these names, and the examples of the bundles with these digests."""
 
 
 def ticket() -> str:
@@ -110,7 +110,9 @@ def offer(content: bytes, media_type: str, *, compress: bool = True) -> str:
     the browser may keep them for ever. The server keeps a bounded number of bytes, so offer them
     again on every run. ``compress=False`` sends them as they are, for bytes that look random.
     """
-    return f"{ROOT}/{ticket()}/blob/{KEPT.put(Blob(content, media_type, compress))}"
+    held, name = TICKETS.of_session(_TICKET), KEPT.put(Blob(content, media_type, compress))
+    held.leave.add(name)
+    return f"{ROOT}/{held.key}/blob/{name}"
 
 
 def item_url(digest: str) -> str:
@@ -130,8 +132,9 @@ def item_url(digest: str) -> str:
 
 async def send_blob(request: Request) -> Response:
     """Offered bytes; 404 when they were offered too long ago."""
-    TICKETS.of_request(request)
     name = request.path_params["name"]
+    if name not in TICKETS.of_request(request).leave:
+        raise HTTPException(404, "These bytes were not offered to this session.")
     blob = KEPT.get(name)
     if blob is None:
         raise HTTPException(404, "These bytes are no longer kept. The page offers them again.")
@@ -195,7 +198,9 @@ async def _example(request: Request) -> tuple[Bundle, int]:
     if digest not in TICKETS.of_request(request).leave:
         raise HTTPException(403, "This session has not opened that bundle.")
     try:
-        bundle = await anyio.to_thread.run_sync(services.bundle_of, digest)
+        bundle = await anyio.to_thread.run_sync(services.bundle_for, person_of(request), digest)
+    except AccessError as error:
+        raise HTTPException(403, str(error)) from error
     except BackendError as error:
         raise HTTPException(404, "The bundle is no longer there.") from error
     if not _ROW.fullmatch(row) or int(row) >= bundle.n:

@@ -122,9 +122,11 @@ def flagged_rows(digest: str, seq: int, tags: tuple[str, ...], _bundle: Bundle) 
 
 
 def show_table(bundle: Bundle, chosen: list[str]) -> None:
-    """The rows as they stand in the CSV."""
+    """The rows of the CSV; numbers of the model's are cut to the digits that tell them apart."""
     rows = flagged_rows(bundle.digest, latest(bundle.digest), tuple(sorted(chosen)), bundle)
-    st.caption(f"{text.count(len(rows))} rows: one per example and tag, as they stand in the CSV.")
+    st.caption(
+        f"{text.counted(len(rows), 'row')}: one per example and tag, as in the CSV, which has every digit."
+    )
     own = [name for name in bundle.attributes if name in rows]
     shown, full = tables.full_columns(rows, own)
     st.dataframe(
@@ -262,7 +264,11 @@ def show_history(bundle: Bundle) -> None:
     st.dataframe(
         pd.DataFrame(
             [
-                {"time": pd.to_datetime(e.time), "author": e.author, "what": e.summary}
+                {
+                    "time": pd.to_datetime(e.time),
+                    "author": e.author,
+                    "what": text.sentence(e.summary),
+                }
                 for e in events
             ]
         ),

@@ -188,9 +188,11 @@ def offered_groups(
 
 
 def chosen_before(choices: list[Choice]) -> Choice | None:
-    """The group that was chosen in the last run, for colours drawn before the list is."""
-    key = link.chosen(keys.GROUP)
-    return next((choice for choice in choices if choice.key == key), next(iter(choices), None))
+    """The group that the list will show as chosen, for the map, which is drawn before it."""
+    if not choices:
+        return None
+    by_key = {choice.key: choice for choice in choices}
+    return by_key[link.settled(keys.GROUP, list(by_key))]
 
 
 page()

@@ -202,7 +202,7 @@ class Gallery {
     const marks = {
       texts: data.texts, pictures: data.pictures, columned: data.columns.length,
       unnamed: data.items.every((item) => item.label === null && item.prediction === null),
-      untagged: !data.tagging, answering: data.answering,
+      untagged: !data.tagging, answering: data.answering, still: data.still,
     };
     const look = [data.density, ...Object.keys(marks).filter((name) => marks[name])].join(" ");
     this.grid.className = `grid ${look}`;
@@ -312,12 +312,14 @@ class Gallery {
   }
 
   sendPicked() {
+    if (this.data.still) this.picked.clear();
     this.showPicked();
     clearTimeout(this.picking);
     this.picking = setTimeout(() => this.send("picked", [...this.picked]), PICK_MS);
   }
 
   open(index) {
+    if (this.data.still) return;
     const id = this.tiles[index].dataset.id;
     this.opens += 1;
     const request = { id, count: this.opens };
@@ -454,7 +456,8 @@ class Gallery {
 
   // The link at the head of the page leads to the first gallery on it.
   skipTo(event) {
-    if (event.defaultPrevented || this.data.opening || !event.target.closest?.('a[href="#examples"]')) return;
+    const { opening, still } = this.data;
+    if (event.defaultPrevented || opening || still || !event.target.closest?.('a[href="#examples"]')) return;
     if (!this.tiles.length || !this.grid.isConnected) return;
     event.preventDefault();
     this.focus(this.at);
@@ -462,7 +465,7 @@ class Gallery {
 
   clicked(event) {
     const tile = this.tileFrom(event);
-    if (!tile || event.detail > 1) return;
+    if (!tile || event.detail > 1 || this.data.still) return;
     const from = this.at;
     const index = this.tiles.indexOf(tile);
     this.focus(index);

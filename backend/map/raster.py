@@ -46,15 +46,16 @@ def drawing_order(
     *,
     by_code: bool = False,
     hide_filtered: bool = False,
+    aside: bool = True,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows in the order they are drawn, what matters most last; and the layer of each of them.
 
     Layers: 0 set aside by the filters, 1 context beside a selection, 2 in its own colour, 3 selected.
-    Within layers 2 and 3, rare codes come after frequent ones, or high ones after low ones with
+    Without ``aside`` a selection leaves the others in their own colours. Within layers 2 and 3, rare codes come after frequent ones, or high ones after low ones with
     ``by_code``. Ties keep the order of rows.
     """
-    any_selected = bool((state & SELECTED).any())
-    layer = np.full(len(codes), 1 if any_selected else 2, dtype=np.int64)
+    stepping = aside and bool((state & SELECTED).any())
+    layer = np.full(len(codes), 1 if stepping else 2, dtype=np.int64)
     layer[(state & SELECTED) > 0] = 3
     layer[(state & FILTERED_OUT) > 0] = 0
     if by_code:
@@ -79,6 +80,7 @@ def draw_raster(
     accent: str,
     by_code: bool = False,
     hide_filtered: bool = False,
+    aside: bool = True,
 ) -> bytes:
     """The map as a PNG on a transparent ground.
 
@@ -97,7 +99,9 @@ def draw_raster(
         1280 x 576 pixels. The more points on a pixel, the less of the ground shows through;
         selected points are drawn larger, with a rim of the accent.
     """
-    order, layer = drawing_order(codes, state, by_code=by_code, hide_filtered=hide_filtered)
+    order, layer = drawing_order(
+        codes, state, by_code=by_code, hide_filtered=hide_filtered, aside=aside
+    )
     scale = (1 - 2 * MARGIN) / 65_535
     x = ((MARGIN + steps[order, 0] * scale) * (WIDTH - 1)).astype(np.int64)
     y = ((1 - MARGIN - steps[order, 1] * scale) * (HEIGHT - 1)).astype(np.int64)

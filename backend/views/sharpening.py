@@ -19,6 +19,8 @@ from backend.sharpen.counting import FEWEST
 from backend.sharpen.record import members_of
 from backend.sharpen.sharpen import ROUND
 
+NEAR = 5
+"""Examples that are shown on either side of a cut."""
 STEADY = 0.05
 """Share of the members that ten answers may exchange where further ones would change little."""
 
@@ -92,6 +94,33 @@ class Ranked:
     def members(self, cut: int) -> NDArray[np.int64]:
         """Rows of the first ``cut``."""
         return members_of(self.arrays["scores"], cut)
+
+    def around(
+        self, cut: int, *, each: int = NEAR
+    ) -> list[tuple[str, list[int], NDArray[np.int64]]]:
+        """What lies on either side of a cut, in the order of the ranking.
+
+        Parameters
+        ----------
+        cut : int
+            How many are members, at least 1.
+        each : int
+            Examples of a side; fewer where the ranking ends.
+
+        Returns
+        -------
+        list of (str, list of int, int array)
+            What the side is called, the places of its examples in the ranking, from 1, and their
+            rows. A side without examples is left out.
+        """
+        first, last = max(0, cut - each), min(cut + each, self.bundle.n)
+        rows = self.members(last)
+        sides = (("The last inside", first, cut), ("The first beyond", cut, last))
+        return [
+            (name, list(range(low + 1, high + 1)), rows[low:high])
+            for name, low, high in sides
+            if low < high
+        ]
 
     def precision(self, cut: int) -> tuple[float, float, float, int]:
         """Share of members among the first ``cut``: see ``cut_precision``."""

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 from backend.bundle import import_bundle, list_bundles
 from backend.core.parts import kept_aside
 from backend.store import Store
 from tests.bundles import npz, planted
-from tests.e2e.conftest import Server, new_context, settled, start_server
+from tests.e2e.conftest import Server, expect, new_context, settled, start_server
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +237,9 @@ def test_a_refused_upload_says_why_and_leaves_nothing(page: Page, demo_server: S
     after = {info.n for info in list_bundles(demo_server.home) if info.digest not in before}
     assert after <= {10_000}  # at most the demo, which the first page opens by itself
     assert list((demo_server.home / "uploads").iterdir()) == []
+    for scheme in ("dark", "light"):  # what the server colours follows the reader at once
+        page.emulate_media(color_scheme=scheme)
+        expect(page.locator("html")).to_have_css("color-scheme", scheme)
 
 
 def test_a_region_set_aside_makes_room_for_everybody_and_is_taken_back(
@@ -264,6 +267,7 @@ def test_a_region_set_aside_makes_room_for_everybody_and_is_taken_back(
     page.get_by_label("Or in your own word").fill("camera 3")
     page.get_by_label("Note").fill("mended in May")
     page.get_by_role("button", name="Set aside", exact=True).click()
+    expect(page.get_by_test_id("stToast")).to_contain_text("The search goes on")
     expect(held(page)).to_contain_text("camera 3: mended in May")
     expect(held(page)).to_contain_text("local")
     expect(offered).to_be_visible()

@@ -303,7 +303,7 @@ def test_a_tag_without_a_name_is_asked_for(app: Any, tmp_path: Path, home: Path)
     assert tag_counts(home, digest) == {}
 
 
-def test_picked_tiles_can_be_tagged_alone(app: Any, tmp_path: Path, home: Path) -> None:
+def test_picked_tiles_and_the_first_ones_can_be_tagged_alone(app: Any, tmp_path: Path, home: Path) -> None:
     digest = import_fields(tmp_path, **ordinary(122))
     known_tag(home, digest, "two")
     at = app("hardest", bundle=digest)
@@ -317,6 +317,14 @@ def test_picked_tiles_can_be_tagged_alone(app: Any, tmp_path: Path, home: Path) 
     with closing(Store(home=home)) as store:
         full = next(info.digest for info in list_bundles() if info.digest.startswith(digest))
         assert sorted(store.tags(full)["id"]) == sorted({*shown, "0"})
+    at.number_input(key="first_high-loss").set_value(3).run()
+    at.button(key="tag_first").click().run()
+    assert "Tagged 3 examples" in at.toast[0].value
+    with closing(Store(home=home)) as store:
+        worst = np.argsort(-ordinary(122)["losses"])[:3].astype(str).tolist()
+        event = store.events(full)[0]
+        assert list(event.ids) == worst
+        assert (event.source["first"], event.source["order"]) == (3, "Loss, high first")
 
 
 def test_an_upload_with_other_column_names_is_mapped_on_the_page(app: Any, home: Path) -> None:

@@ -465,7 +465,9 @@ class PointMap {
     const { codes, state } = this.shown;
     if (!codes || !this.points) return;
     const byCode = Boolean(this.data.legend && !this.data.legend.kinds);
-    const sorted = drawingOrder(codes, state, { byCode, hide: this.data.hide, only: this.only });
+    const sorted = drawingOrder(codes, state, {
+      byCode, hide: this.data.hide, only: this.only, aside: this.data.aside,
+    });
     this.shown.order = sorted.order;
     this.shown.selecting = sorted.selecting;
     this.points.set({ order: sorted.order });
@@ -548,7 +550,9 @@ class PointMap {
     this.palette = data.palette.join();
     this.points.set(fresh);
     this.shown = { ...this.shown, ...fresh, points, codesFrom: codes, stateFrom: state };
-    const ordering = JSON.stringify([data.hide, data.legend && !data.legend.kinds, this.only]);
+    const ordering = JSON.stringify([
+      data.hide, data.aside, data.legend && !data.legend.kinds, this.only,
+    ]);
     if (fresh.codes || fresh.state || this.ordering !== ordering) this.reorder();
     this.ordering = ordering;
     this.takeContours(contours);

@@ -65,7 +65,7 @@ export function rgb(colour) {
 }
 
 /** Rows in drawing order: set aside, then context, then colours, then selected; rarest on top. */
-export function drawingOrder(codes, state, { byCode, hide, only }) {
+export function drawingOrder(codes, state, { byCode, hide, only, aside }) {
   const n = codes.length;
   const rank = new Uint16Array(256);
   if (byCode) rank.forEach((_, code) => { rank[code] = code; });
@@ -76,7 +76,7 @@ export function drawingOrder(codes, state, { byCode, hide, only }) {
       .forEach((code, at) => { rank[code] = at; });
   }
   let selecting = false;
-  if (state) for (let i = 0; i < n && !selecting; i++) selecting = (state[i] & 1) === 1;
+  if (state && aside) for (let i = 0; i < n && !selecting; i++) selecting = (state[i] & 1) === 1;
   const layer = new Uint16Array(n);
   const starts = new Uint32Array(2 + 512 + 1);
   for (let i = 0; i < n; i++) {

@@ -11,11 +11,19 @@ import numpy as np
 import streamlit as st
 
 from backend.bundle import Bundle
+from backend.bundle.training import Training
 from backend.core.errors import BackendError, InputError
 from backend.store import Event, clean_tag
 from pages.components.gallery import example
 from pages.components.gallery.keyqueue import ANSWER, DIGITS, TAGGING, Action, remember, take
-from pages.components.gallery.shown import ASSETS, SHARED_JS, Shown, channel, is_open, open_at
+from pages.components.gallery.shown import (
+    ASSETS,
+    SHARED_JS,
+    Shown,
+    channel,
+    is_open,
+    open_at,
+)
 from pages.components.shared import frame, keys, services, text
 
 SETTING = "digit tags"
@@ -33,7 +41,7 @@ _line = st.components.v2.component(
 @st.fragment
 def show_line(shown: Shown) -> None:
     """The line under the tiles. A keystroke reruns this and nothing else."""
-    bundle, key = shown.bundle, shown.key
+    bundle, key = shown.tagged, shown.key
     _apply(shown)
     ledger = _ledger(key)
     asked = shown.asked
@@ -66,7 +74,8 @@ def show_line(shown: Shown) -> None:
             f"{text.count(len(said))} of {text.count(len(asked.chances))} of this round answered"
         )
     opened = result.opened
-    if opened and not asked and st.session_state.get(f"{keys.OPENED}_{key}") != opened["count"]:
+    whole = not asked and shown.examples is None
+    if opened and whole and st.session_state.get(f"{keys.OPENED}_{key}") != opened["count"]:
         st.session_state[f"{keys.OPENED}_{key}"] = opened["count"]
         found = np.flatnonzero(bundle.ids[shown.rows] == opened["id"])
         if len(found):
@@ -123,7 +132,8 @@ def _apply(shown: Shown) -> None:
 
 def _do(shown: Shown, action: Action) -> Event | None:
     store, author = services.store(), frame.who()
-    if action.bundle != shown.bundle.digest and action.bundle not in services.known_bundles():
+    here = action.bundle == shown.tagged.digest
+    if not here and action.bundle not in services.known_bundles():
         raise InputError("The keys were meant for a bundle that is not imported here.")
     if action.kind == ANSWER:
         return _answer(shown, action)
@@ -132,8 +142,8 @@ def _do(shown: Shown, action: Action) -> Event | None:
         act = store.undo if action.kind == "undo" else store.redo
         return act(action.bundle, author, operation=action.operation)
     source: dict[str, Any] = {"kind": "keyboard"}
-    if action.bundle == shown.bundle.digest:
-        known(shown.bundle, action.ids)
+    if here:
+        known(shown.tagged, action.ids)
         if shown.source:
             source["from"] = shown.source
     else:
@@ -177,11 +187,10 @@ def _answer(shown: Shown, action: Action) -> Event:
 def _told(event: Event | None, action: Action) -> str:
     if event is None:
         return f"Nothing to {action.kind}."
-    words = event.summary
-    return text.shorten(words[0].upper() + words[1:], 90)
+    return text.shorten(text.sentence(event.summary), 90)
 
 
-def known(bundle: Bundle, ids: Sequence[str]) -> None:
+def known(bundle: Bundle | Training, ids: Sequence[str]) -> None:
     """Raise ``InputError`` when the bundle lacks one of these ids."""
     wanted = np.asarray(ids, dtype=str)
     missing = wanted[bundle.places(wanted) < 0]
@@ -196,9 +205,9 @@ def digit_tags(digest: str) -> dict[str, str]:
     """Digit -> tag: what this author bound, then the tags of the bundle on digits that are free.
 
     A digit that was pressed or chosen is bound and stays. The others follow from the order in which
-    the tags came into the bundle, which no new tag changes; a tag that nothing carries any more
-    gives up its digit only when a new one finds none free. What this session sees never moves, and
-    the name in the tag box has a digit too, so that typing it once is enough.
+    the tags came into the bundle, which no new tag changes; of a tag that nothing carries any more
+    the digit is not told, but kept for it until a new one finds none free. What this session sees
+    never moves, and the name in the tag box has a digit too, so that typing it once is enough.
     """
     store = services.known()
     held = st.session_state.get(_field(digest))
@@ -219,7 +228,8 @@ def digit_tags(digest: str) -> dict[str, str]:
         if free:
             table[free[0]] = name
     st.session_state[_field(digest)] = {"typed": typed, "table": table}
-    return dict(sorted(table.items()))
+    told = {*counts, *bound.values(), typed}
+    return {digit: name for digit, name in sorted(table.items()) if name in told}
 
 
 def _field(digest: str) -> str:

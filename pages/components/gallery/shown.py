@@ -12,6 +12,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.bundle.training import Training
 from pages.components.shared import keys
 
 ASSETS = Path(__file__).parents[3] / "assets" / "components"
@@ -40,7 +41,8 @@ class Shown:
 
     ``order`` are the rows of the whole group as sorted, ``first`` and ``rows`` the part of it on
     screen; ``source`` is what the record of a tag says of where the examples came from; a ``quiet``
-    line does not list the keys. With ``asked`` keys answer a question and do not tag.
+    line does not list the keys. With ``asked`` keys answer a question and do not tag. ``examples``
+    are training examples, which are tagged in place of the bundle's own and cannot be opened whole.
     """
 
     bundle: Bundle
@@ -51,9 +53,15 @@ class Shown:
     source: dict[str, Any] | None = None
     quiet: bool = False
     asked: OpenQuestion | None = None
+    examples: Training | None = None
+
+    @property
+    def tagged(self) -> Bundle | Training:
+        """The examples that keys tag."""
+        return self.examples or self.bundle
 
 
-def channel(bundle: Bundle, key: str) -> str:
+def channel(bundle: Bundle | Training, key: str) -> str:
     """What the modules of one gallery in a browser know each other by."""
     return f"{bundle.digest[:12]}:{key}"
 

@@ -10,6 +10,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.bundle.training import Training
 from backend.core.content import content_key
 from backend.core.neighbours import Neighbours
 from backend.views import card_cells
@@ -35,7 +36,7 @@ def is_graded(weights: NDArray[Any] | None, rows: NDArray[np.int64]) -> bool:
 
 
 def mount(
-    bundle: Bundle,
+    bundle: Bundle | Training,
     items: list[dict[str, Any]],
     *,
     key: str,
@@ -46,13 +47,15 @@ def mount(
     page: tuple[int, int] = (1, 1),
     tagging: bool = False,
     opening: bool = False,
+    still: bool = False,
     answering: OpenQuestion | None = None,
 ) -> Any:
     """The tiles in the browser. ``content`` names what they show: without a new name they stay.
 
     ``columns`` are the names of the cells that the items hold; they are part of what is shown.
-    With ``opening`` a click opens an example instead of picking it; with ``answering`` keys and
-    buttons say whether it belongs to the group of that question, and nothing opens.
+    With ``opening`` a click opens an example instead of picking it; ``still`` ones are only looked
+    at; with ``answering`` keys and buttons say whether it belongs to the group of that question,
+    and nothing opens.
     """
     pictures = any(item["src"] for item in items)  # those of training examples may have none
     return _gallery(
@@ -70,6 +73,7 @@ def mount(
             "pages": page[1],
             "tagging": tagging,
             "opening": opening,
+            "still": still,
             "answering": answering
             and {"question": answering.key, "chances": dict(answering.chances)},
             "items": items,

@@ -23,7 +23,7 @@ from backend.describe.naming.bundle import name_all_in_bundle
 from backend.difficulty import high_loss
 from backend.export import keep_shape
 from pages.components.shared import keys, link, palette, services, text
-from pages.components.shared.choice import Choice, sampled_key
+from pages.components.shared.choice import SELECTION, Choice, sampled_key
 
 
 def region_choices(
@@ -189,7 +189,7 @@ def _high_loss(digest: str, _losses: NDArray[Any], quantile: float) -> NDArray[n
 def selection_choice(bundle: Bundle, rows: NDArray[np.int64], said: dict[str, Any]) -> Choice:
     """The selection, highest loss first; ``said`` are the filters and gestures that made it."""
     group = sharp_group("selection", rows, bundle.losses)
-    return Choice("selection", "selection", group, {"kind": "selection", **said}, number="S")
+    return Choice(SELECTION, "selection", group, {"kind": "selection", **said}, number="S")
 
 
 def within(
@@ -286,7 +286,8 @@ def _caption(choice: Choice, verdict: str | None) -> str:
     group = choice.group
     whole = choice.whole in (None, group.n_members)
     if whole and verdict and choice.source.get("method") == "regions":
-        return f"{text.counted(group.n_members, 'member')}, {text.plain(verdict, limit=300)}"
+        said = f"{text.counted(group.n_members, 'member')}, {text.plain(verdict, limit=300)}"
+        return said.replace(" %", "\u00a0%")  # no line ends between a number and its sign
     line = _numbers(choice)
     if choice.whole is None and group.weighted_loss <= group.base_loss:
         line += " · not above base"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import streamlit as st
 
 from backend.bundle import Bundle
+from backend.bundle.training import Training
 from backend.core.errors import BackendError
 from backend.store import Event
-from pages.components.shared import frame, keys, services, text
+from pages.components.shared import frame, services, text
+from pages.components.shared.notice import notify
 
 SHOWN = 30
-AGAIN_S = 1
-"""Seconds for which further runs of a page repeat a notice; it stays on screen for ten."""
 STEPS = (
     ("Undo", "Ctrl+Z", ":material/undo:"),
     ("Redo", "Ctrl+Shift+Z", ":material/redo:"),
@@ -34,13 +33,13 @@ ICONS = {
 }
 
 
-def show_buttons(bundle: Bundle) -> None:
+def show_buttons(bundle: Bundle | Training) -> None:
     """Undo and redo over this author's changes to this bundle, and the list of everybody's."""
     _steps(bundle, prefix="", shortcuts=True)
     popover(bundle)
 
 
-def popover(bundle: Bundle) -> None:
+def popover(bundle: Bundle | Training) -> None:
     """The latest changes, newest first: who, when, what, and whether it was taken back."""
     place = st.popover(
         "History",
@@ -65,14 +64,14 @@ def popover(bundle: Bundle) -> None:
                 _line(event)
 
 
-def latest(bundle: Bundle) -> list[Event]:
+def latest(bundle: Bundle | Training) -> list[Event]:
     """The newest events that people mean by a change; settings are not among them."""
     events = services.known().events(bundle.digest, limit=2 * SHOWN)
     return [event for event in events if event.kind not in HIDDEN][:SHOWN]
 
 
 def _line(event: Event) -> None:
-    what = text.plain(event.summary, limit=160)
+    what = text.plain(text.sentence(event.summary), limit=160)
     if event.undone:
         what = f":gray[~~{what}~~ · taken back]"
     when = event.time[:16].replace("T", " ")
@@ -82,7 +81,7 @@ def _line(event: Event) -> None:
     )
 
 
-def _steps(bundle: Bundle, *, prefix: str, shortcuts: bool) -> None:
+def _steps(bundle: Bundle | Training, *, prefix: str, shortcuts: bool) -> None:
     store, known = services.store(), services.known()
     for word, shortcut, icon in STEPS:
         act, next_one = (
@@ -113,28 +112,6 @@ def _step(act: Any, digest: str, word: str) -> None:
         return
     back = " Ctrl+Shift+Z brings it back." if word == "Undo" else " Ctrl+Z takes it back."
     notify(
-        text.plain(event.summary[:1].upper() + event.summary[1:], limit=160) + "." + back,
+        text.plain(text.sentence(event.summary), limit=160) + "." + back,
         ":material/history:",
     )
-
-
-def notify(words: str, icon: str) -> None:
-    """Have the page say this once, in Markdown, at its end."""
-    st.session_state[keys.NOTICE] = (words, icon)
-
-
-def show_notice() -> None:
-    """What the last action did.
-
-    A run that is ended just here leaves it to the next. For a moment each further run says it anew:
-    a browser that draws two runs at once draws the last alone. What is on screen stays as it is.
-    """
-    run, now = st.session_state.get(keys.RUN, 0), time.monotonic()
-    notice, told = st.session_state.get(keys.NOTICE), st.session_state.get(keys.TOLD)
-    if notice is None and told and told["run"] != run and now - told["since"] < AGAIN_S:
-        st.toast(told["notice"][0], icon=told["notice"][1], duration="long")
-        told["run"] = run
-    elif notice is not None:
-        st.toast(notice[0], icon=notice[1], duration="long")
-        st.session_state[keys.TOLD] = {"notice": notice, "since": now, "run": run}
-        st.session_state.pop(keys.NOTICE, None)

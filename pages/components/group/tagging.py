@@ -13,12 +13,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from backend.bundle import Bundle
+from backend.bundle.training import Training
 from backend.core.errors import BackendError
 from backend.core.found import SAMPLED
-from backend.export import export_flagged, group_csv
+from backend.export import export_flagged, group_csv, tagged_training_csv
+from backend.store import Store
 from pages.components.gallery import gallery, keyboard
 from pages.components.group import history
-from pages.components.shared import frame, keys, services, text
+from pages.components.shared import frame, keys, notice, services, text
 from pages.components.shared.choice import Choice
 
 FOLLOW_S = 3.0
@@ -67,7 +69,7 @@ def _rename(digest: str, choice: Choice) -> None:
 
 
 def tag_bar(
-    bundle: Bundle,
+    bundle: Bundle | Training,
     targets: Sequence[tuple[str, list[str], dict[str, Any]]],
     *,
     end: DeltaGenerator | None = None,
@@ -75,7 +77,8 @@ def tag_bar(
 ) -> None:
     """Name a tag and put it on one of the targets: (words for the button, ids, where they come from).
 
-    ``first_of`` is a group of which the first members can be tagged alone.
+    ``first_of`` is a group of which the first members can be tagged alone. Training examples are tagged
+    in a log of their own.
     """
     counts = services.known().tag_counts(bundle.digest)
     with st.container(
@@ -106,7 +109,7 @@ def tag_bar(
                 args=(bundle.digest, ids, source),
                 help=_why_not(ids, source, name),
             )
-        if first_of is not None and first_of.group.n_members > 1:
+        if isinstance(bundle, Bundle) and first_of is not None and first_of.group.n_members > 1:
             _offer_first(bundle, first_of)
         if end is None:
             _show_end(bundle, counts)
@@ -147,10 +150,12 @@ def _tag_first(bundle: Bundle, choice: Choice, number: int) -> None:
     _tag(bundle.digest, bundle.ids[rows].tolist(), source)
 
 
-def _show_end(bundle: Bundle, counts: Mapping[str, int]) -> None:
+def _show_end(bundle: Bundle | Training, counts: Mapping[str, int]) -> None:
     history_buttons(bundle)
-    if counts:
+    if counts and isinstance(bundle, Bundle):
         download_button(bundle)
+    elif counts:
+        training_button(bundle)
 
 
 def _why_not(ids: list[str], source: dict[str, Any], name: str | None) -> str | None:
@@ -197,12 +202,12 @@ def take_off(digest: str, ids: list[str], name: str) -> bool:
     return True
 
 
-def history_buttons(bundle: Bundle) -> None:
+def history_buttons(bundle: Bundle | Training) -> None:
     """Undo and redo over this author's changes to this bundle, and the list of everybody's."""
     history.show_buttons(bundle)
 
 
-def follow_others(bundle: Bundle) -> None:
+def follow_others(bundle: Bundle | Training) -> None:
     """Have the page show what changed meanwhile, in another browser or by keys; call it once.
 
     A glance at the number of the last event every few seconds. When it has grown the page runs
@@ -244,7 +249,11 @@ def download_button(bundle: Bundle, tags: list[str] | None = None) -> None:
     """One click: the flagged examples as CSV. The file is made when it is asked for."""
     st.download_button(
         "Download tagged",
-        data=lambda: export_flagged(bundle, services.store(), tags=tags).csv,
+        data=services.handed(
+            bundle.digest,
+            "the tagged examples",
+            lambda store: export_flagged(bundle, store, tags=tags).csv,
+        ),
         file_name=f"{_stem(bundle)}-flagged.csv",
         mime="text/csv",
         key="download_csv",
@@ -256,13 +265,36 @@ def download_button(bundle: Bundle, tags: list[str] | None = None) -> None:
     )
 
 
+def training_button(training: Training) -> None:
+    """One click: the tagged training examples as CSV."""
+    st.download_button(
+        "Download tagged",
+        data=services.handed(
+            training.digest,
+            "the tagged training examples",
+            lambda store: tagged_training_csv(training, store.tags(training.digest)),
+        ),
+        file_name="training-tagged.csv",
+        mime="text/csv",
+        key="download_training_csv",
+        icon=":material/download:",
+        on_click="ignore",
+        help="A CSV of every tagged training example with its tag, author, time, row, label, prediction, text "
+        "and the columns of the training set.",
+    )
+
+
 def group_button(bundle: Bundle, choice: Choice) -> None:
     """One click: the examples of a group as CSV, tagged or not."""
     rows = choice.group.rows
     groups = (choice.source.get("options") or {}).get("groups")
     st.download_button(
         f"Download these {text.count(len(rows))}",
-        data=lambda: group_csv(bundle, rows, tags_of(bundle), groups=groups),
+        data=services.handed(
+            bundle.digest,
+            f"the {len(rows)} examples of a group",
+            lambda store: group_csv(bundle, rows, store.tags(bundle.digest), groups=groups),
+        ),
         file_name=f"{_stem(bundle)}-{choice.key}.csv",
         mime="text/csv",
         key=f"download_{choice.key}",
@@ -278,8 +310,10 @@ def manifest_button(bundle: Bundle, tags: list[str] | None = None) -> None:
     """The manifest beside the CSV: what rebuilds the same rows elsewhere."""
     st.download_button(
         "Download manifest",
-        data=lambda: json.dumps(
-            export_flagged(bundle, services.store(), tags=tags).manifest, indent=1
+        data=services.handed(
+            bundle.digest,
+            "the manifest of the tagged examples",
+            lambda store: json.dumps(export_flagged(bundle, store, tags=tags).manifest, indent=1),
         ),
         file_name=f"{_stem(bundle)}-flagged.json",
         mime="application/json",
@@ -295,7 +329,11 @@ def archive_button(bundle: Bundle, tags: list[str] | None = None) -> None:
     """The CSV and its manifest of one moment, whatever is tagged meanwhile."""
     st.download_button(
         "Download both",
-        data=lambda: _archive(bundle, tags),
+        data=services.handed(
+            bundle.digest,
+            "the tagged examples with their manifest",
+            lambda store: _archive(bundle, store, tags),
+        ),
         file_name=f"{_stem(bundle)}-flagged.zip",
         mime="application/zip",
         key="download_both",
@@ -320,8 +358,8 @@ def show_replay(bundle: Bundle) -> None:
         st.caption("It says whether they are equal to the last byte.")
 
 
-def _archive(bundle: Bundle, tags: list[str] | None) -> bytes:
-    made = export_flagged(bundle, services.store(), tags=tags)
+def _archive(bundle: Bundle, store: Store, tags: list[str] | None) -> bytes:
+    made = export_flagged(bundle, store, tags=tags)
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(f"{_stem(bundle)}-flagged.csv", made.csv)
@@ -336,7 +374,7 @@ def _stem(bundle: Bundle) -> str:
 
 def show_notice() -> None:
     """What the last action did, once."""
-    history.show_notice()
+    notice.show()
 
 
 def tags_of(bundle: Bundle) -> pd.DataFrame:

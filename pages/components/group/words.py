@@ -107,7 +107,10 @@ def show_tokens(
         f"{text.count(found.told_apart)} {'has' if found.told_apart == 1 else 'have'} an adjusted p of at most {text.level(LEVEL)}; the {len(found.table)} "
         f"{_listed(lacking, by_p)} are listed."
     )
-    st.caption(f"{said} Mark a row to see its members.")
+    st.caption(
+        f"{said} Ratio: one share plus {text.percent(SMOOTHING)} over the other plus {text.percent(SMOOTHING)}, "
+        "so that rare words have no large one. Mark a row to see its members."
+    )
     if choice.found:
         st.caption(
             "Neighbours in embedding space share words in any case: p says that a share is no accident of "

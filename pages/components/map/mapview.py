@@ -23,7 +23,7 @@ from pages.components.gallery import media
 from pages.components.map import colours, pointmap
 from pages.components.map.colours import Coding
 from pages.components.shared import keys, link, services, text
-from pages.components.shared.choice import Choice
+from pages.components.shared.choice import SELECTION, Choice
 from pages.components.shared.waiting import RUNNING, follow, show_progress
 from pages.components.view import selection
 
@@ -136,6 +136,8 @@ def show_map(
         item_prefix=media.item_url(bundle.digest),
         height=HEIGHT,
         hide_filtered=options.hide,
+        # Of a group beside the selection the members are to be seen, too.
+        aside=chosen is None or chosen.key == SELECTION,
         label=f"Map of {bundle.n} examples, {method}, coloured by {colour_by}.",
     )
     _notes(

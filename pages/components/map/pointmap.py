@@ -110,6 +110,7 @@ def show(
     item_prefix: str | None = None,
     height: int = HEIGHT,
     hide_filtered: bool = False,
+    aside: bool = True,
     label: str = "Map of the examples.",
     raster: bool | None = None,
 ) -> Gesture | None:
@@ -131,14 +132,16 @@ def show(
     legend : Kinds, Scale or None
         Kinds are drawn rarest on top, numbers highest on top.
     state : uint8 array of shape (n,), or None
-        Bit 0: selected; bit 1: set aside by the filters. While anything is selected, what is not
-        stays as grey context.
+        Bit 0: selected; bit 1: set aside by the filters.
     contours : sequence of Contour
         Drawn over the points, with their numbers.
     item_prefix : str or None
         From ``media.item_url``; None shows no previews.
     hide_filtered : bool
         Leave out what the filters set aside, instead of dimming it.
+    aside : bool
+        While anything is selected, what is not stays as grey context; without this it keeps its
+        colour, and the selection has its rim alone.
     label : str
         What a screen reader says of the map.
     raster : bool or None
@@ -175,13 +178,14 @@ def show(
         "chosen": [one.number for one in contours if one.chosen],
         "selected": int(np.count_nonzero(state & SELECTED)),
         "hide": hide_filtered,
+        "aside": aside,
         "items": item_prefix,
         "height": height,
         "label": label,
         "done": last,
         "again": None if known is None else str(known.get("missing") or "")[:60] or None,
         **(
-            _picture(packed, codes, state, colours, legend, hide_filtered)
+            _picture(packed, codes, state, colours, legend, hide_filtered, aside)
             if drawn_here
             else _planes(packed, codes, state)
         ),
@@ -251,9 +255,17 @@ def _picture(
     colours: Sequence[str],
     legend: Kinds | Scale | None,
     hide: bool,
+    aside: bool,
 ) -> dict[str, Any]:
     """Address of the map drawn here."""
-    look = (*colours, palette.context_colour(), palette.accent(), isinstance(legend, Scale), hide)
+    look = (
+        *colours,
+        palette.context_colour(),
+        palette.accent(),
+        isinstance(legend, Scale),
+        hide,
+        aside,
+    )
     known = content_key(packed.steps, codes, state, look)
     content = _drawn(known, packed, codes, state, look)
     return {"picture": media.offer(content, "image/png", compress=False)}
@@ -267,7 +279,7 @@ def _drawn(
     _state: NDArray[np.uint8],
     _look: tuple[Any, ...],
 ) -> bytes:
-    *colours, context, accent, by_code, hide = _look
+    *colours, context, accent, by_code, hide, aside = _look
     return draw_raster(
         _packed.steps,
         _codes,
@@ -277,6 +289,7 @@ def _drawn(
         accent=css_colour(accent),
         by_code=by_code,
         hide_filtered=hide,
+        aside=aside,
     )
 
 

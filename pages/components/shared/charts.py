@@ -91,13 +91,14 @@ def show_table(
     chosen: dict[str, Any] = {}
     if on_select is not None:
         chosen = {"on_select": on_select, "selection_mode": "single-row"}
+    shown, settings = tables.written(table, {**tables.number_columns(table), **(config or {})})
     st.dataframe(
-        table,
+        shown,
         hide_index=True,
         key=key,
         height=min(35 * (len(table) + 1) + 3, TABLE_HEIGHT),
         placeholder=text.DASH,
-        column_config={**tables.number_columns(table), **(config or {})},
+        column_config=settings,
         lazy=False,
         **chosen,
     )

@@ -8,6 +8,9 @@ from typing import Any
 from backend.core.found import SAMPLED
 from backend.core.groups import Group
 
+SELECTION = "selection"
+"""Key of the group that somebody selected on the page."""
+
 
 @dataclass(frozen=True)
 class Choice:

@@ -7,12 +7,23 @@ from collections import Counter
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from backend.access import Right
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.demo import demo_path
-from backend.store.authors import LOCAL, Author, key_of
+from backend.store import Author
 from pages.components.door import identity
-from pages.components.shared import keys, link, services, text, tour, trouble, waiting
+from pages.components.shared import (
+    keys,
+    link,
+    notice,
+    palette,
+    services,
+    text,
+    tour,
+    trouble,
+    waiting,
+)
 
 MAIN_LAYER = "Layer: embeddings"
 """What the page calls the embeddings that a bundle was given under that name."""
@@ -32,12 +43,18 @@ def choose_bundle() -> Bundle | None:
     """
     with st.container():
         st.html('<a class="skip" href="#examples">Skip to the examples</a>')
+        palette.follow_theme()
+        notice.show()
         return _chosen_bundle()
 
 
 def _chosen_bundle() -> Bundle | None:
     st.session_state[keys.PERSON] = who().key
     imported = services.names_of_bundles()
+    if not imported and not services.may_add():
+        st.info("No bundle is shared with you yet. Ask whoever has one.", icon=":material/lock:")
+        _show_person()
+        return None
     if not imported:
         job = services.ask("import", "", path=str(demo_path()), name="fashion-mnist test")
         if waiting.show_progress(job, what="Opening the demo bundle", key="demo"):
@@ -47,8 +64,13 @@ def _chosen_bundle() -> Bundle | None:
     asked = st.query_params.get(keys.BUNDLE)
     if asked and asked not in short:
         st.warning(
-            f"The link names bundle {text.plain(asked, limit=64)}, which is not imported here. "
-            "Import it on the Bundles page, or choose another one.",
+            f"The link names bundle {text.plain(asked, limit=64)}, which is not imported here"
+            + (
+                ", or not shared with you. Ask whoever gave you the link"
+                if identity.present()
+                else ""
+            )
+            + ". Import it on the Bundles page, or choose another one.",
             icon=":material/link_off:",
         )
         del st.query_params[keys.BUNDLE]
@@ -146,6 +168,8 @@ def _facts(bundle: Bundle) -> str:
     ]
     if bundle.accuracy is not None:
         parts.append(f"accuracy **{text.percent(bundle.accuracy)}**")
+    if not services.may(Right.TAG, bundle.digest):
+        parts.append("**look only**")
     return " · ".join(parts)
 
 
@@ -160,8 +184,4 @@ def author() -> str:
 
 def who() -> Author:
     """Who tags: the name that is shown, and the key by which people are told apart."""
-    signed_in = identity.present()
-    if signed_in is not None:
-        return signed_in
-    name = str(st.session_state.get(keys.AUTHOR, "").strip() or LOCAL)
-    return Author(name, key_of(name))
+    return services.who()

@@ -22,16 +22,21 @@ def bound(key: str, options: Sequence[str], *, final: bool = True) -> dict[str, 
     Where options appear one after the other the first must come first: a browser that is sending
     the old value just when it is changed for it would seem to have chosen it.
     """
-    named = st.query_params.get(key)
-    if named is not None and named in options and _followed(key, named):
-        st.session_state[_chosen(key)] = named
-    kept = st.session_state.get(_chosen(key))
-    value = str(kept) if kept in options else options[0]
+    named, value = st.query_params.get(key), settled(key, options)
     st.session_state[key] = value
     if final and named != value:
         st.query_params[key] = value
         st.session_state[_written(key)] = (named, value)
     return {"key": key, "on_change": _took, "args": (key,)}
+
+
+def settled(key: str, options: Sequence[str]) -> str:
+    """What a widget bound to these options will show, for what is drawn before it."""
+    named = st.query_params.get(key)
+    if named is not None and named in options and _followed(key, named):
+        st.session_state[_chosen(key)] = named
+    kept = st.session_state.get(_chosen(key))
+    return str(kept) if kept in options else options[0]
 
 
 def _followed(key: str, named: str) -> bool:

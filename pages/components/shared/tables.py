@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from backend.core import wording
 from backend.core.groups import SMALL
-from backend.core.wording import telling_digits
 from pages.components.shared import text
 
 LONGEST = 120
 """Characters of a word or value that a cell shows."""
 
 
+STYLED = 6000
 EXACT = 2**53
 """Whole numbers from here on are not all told apart by a browser, which is given their text instead."""
 
@@ -46,11 +47,31 @@ def number_columns(frame: pd.DataFrame) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for name in frame.columns:
         if frame[name].dtype.kind == "f":
-            digits = telling_digits(frame[name])
+            digits = wording.telling_digits(frame[name])
             settings[name] = st.column_config.NumberColumn(format=f"%.{digits}g")
         elif frame[name].dtype.kind in "iu":
             settings[name] = st.column_config.NumberColumn(format="localized")
     return settings
+
+
+def written(frame: pd.DataFrame, settings: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """A frame and its settings with shares in the digits of sentences; the cells stay numbers.
+
+    Bars keep the two decimals of their own, which a styled frame does not reach; so do tables of
+    more than ``STYLED`` cells, each of which takes time.
+    """
+    shares = {
+        name: kept
+        for name, kept in settings.items()
+        if name in frame and kept and kept.get("type_config", {}).get("type") == "number"
+        if kept["type_config"].get("format") == "percent" and frame.size <= STYLED
+    }
+    plain = {
+        name: {**kept, "type_config": {**kept["type_config"], "format": None}}
+        for name, kept in shares.items()
+    }
+    shown = frame.style.format(dict.fromkeys(shares, wording.percent)) if shares else frame
+    return shown, {**settings, **plain}
 
 
 def ratio_table(

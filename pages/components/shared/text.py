@@ -6,9 +6,12 @@ import math
 import re
 from html import escape
 
+from backend.core import wording
 from backend.core.plural import counted
+from backend.core.wording import DASH, number, times
 
 __all__ = [
+    "DASH",
     "cell",
     "chart",
     "count",
@@ -19,12 +22,12 @@ __all__ = [
     "p_value",
     "percent",
     "plain",
+    "sentence",
     "shorten",
     "size",
     "times",
 ]
 
-DASH = "–"
 LONG_CELL = 10
 """Characters of a number on a card; a longer one loses digits after its seventh."""
 _DECIMAL = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
@@ -46,17 +49,9 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
-def number(value: float | None) -> str:
-    """Three significant digits, thousands separated; a dash for what is undefined."""
-    if value is None or not math.isfinite(value):
-        return DASH
-    if value == 0:
-        return "0"
-    size = abs(value)
-    if size >= 1e7 or size < 1e-4:
-        return f"{value:.2e}"
-    digits = max(0, 2 - math.floor(math.log10(size)))
-    return f"{value:,.{digits}f}"
+def sentence(words: str) -> str:
+    """The words with a capital at their beginning."""
+    return words[:1].upper() + words[1:]
 
 
 def cell(written: str, *, limit: int = 60) -> str:
@@ -66,23 +61,16 @@ def cell(written: str, *, limit: int = 60) -> str:
     return shorten(written, limit)
 
 
-def percent(share: float | None, *, digits: int = 1) -> str:
-    """A fraction as a percentage; a dash for what is undefined."""
-    if share is None or not math.isfinite(share):
-        return DASH
+def percent(share: float | None, *, digits: int | None = None) -> str:
+    """A fraction as a percentage, in the digits of all sentences or in so many decimals."""
+    if digits is None or share is None or not math.isfinite(share):
+        return wording.percent(share)
     return f"{100 * share:.{digits}f} %"
 
 
-def times(ratio: float | None) -> str:
-    """A factor, as in ×6.2."""
-    return DASH if ratio is None or not math.isfinite(ratio) else f"×{number(ratio)}"
-
-
 def p_value(p: float | None) -> str:
-    """A p-value with three decimals and no leading zero; small ones as a bound."""
-    if p is None or not math.isfinite(p):
-        return DASH
-    return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+    """A p-value of an exact test: three decimals and no leading zero; small ones as a bound."""
+    return wording.p_value(p, None)
 
 
 def level(value: float) -> str:

@@ -17,7 +17,7 @@ from backend.core.groups import SMALL
 from backend.tasks.regions import count_shown
 from backend.tasks.results import fewer_listed
 from backend.tasks.sampled import found_again
-from pages.components.shared import charts, keys, link, palette, text
+from pages.components.shared import charts, keys, link, palette, tables, text
 from pages.components.shared.choice import Choice, sampled_key
 from pages.components.spotlights import overlap
 
@@ -177,13 +177,8 @@ def show_claims(choices: Sequence[Choice], meta: Facts) -> None:
     rows = zip(named, regions, effects, strict=False)
     table = pd.DataFrame([_row(choice, region, effect) for choice, region, effect in rows])
     table = table.dropna(axis="columns", how="all")  # without labels nothing is said of them
-    st.dataframe(
-        table,
-        hide_index=True,
-        placeholder=text.DASH,
-        lazy=False,
-        column_config=_columns(table),
-    )
+    shown, settings = tables.written(table, _columns(table))
+    st.dataframe(shown, hide_index=True, placeholder=text.DASH, lazy=False, column_config=settings)
     notes = " ".join(text.plain(note, limit=300) for note in meta["notes"])
     st.caption(
         f"{text.counted(int(meta['n_candidates']), 'candidate')} compared; "

@@ -54,7 +54,7 @@ def _set_aside(bundle: Bundle, choice: Choice) -> None:
         return
     for key in (keys.ASIDE_WORD, keys.ASIDE_NOTE):
         state[key] = ""
-    said = text.plain(event.summary, limit=160)
+    said = text.plain(text.sentence(event.summary), limit=160)
     _notify(
         f"{said}. The search goes on. Ctrl+Z takes it back.", ":material/remove_circle_outline:"
     )
@@ -103,7 +103,7 @@ def _take_back(digest: str, key: str) -> None:
     except BackendError as error:
         _notify(text.plain(error, limit=300), ":material/error:")
         return
-    _notify(f"{text.plain(event.summary, limit=160)}.", ":material/undo:")
+    _notify(f"{text.plain(text.sentence(event.summary), limit=160)}.", ":material/undo:")
 
 
 def _notify(words: str, icon: str) -> None:

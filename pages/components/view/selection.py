@@ -34,6 +34,7 @@ from backend.views import (
 )
 from backend.views.state import MAX_IDS, Operation, Some
 from pages.components.shared import keys, link, ruled, services, text
+from pages.components.shared.choice import SELECTION
 
 
 def current(bundle: Bundle) -> View:
@@ -66,7 +67,7 @@ def keep_only(bundle: Bundle, what: Some) -> None:
 def select(bundle: Bundle, what: Some, operation: Operation = "new") -> None:
     """Select, add to the selection or take away from it. For callbacks."""
     _change(bundle, lambda view: view.selected(what, operation))
-    link.put(keys.GROUP, "selection")
+    link.put(keys.GROUP, SELECTION)
 
 
 def clear(bundle: Bundle) -> None:

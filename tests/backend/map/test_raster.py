@@ -68,7 +68,8 @@ def test_more_points_show_less_of_the_ground():
     assert at(many, 30000 / 65535, 30000 / 65535)[3] > at(one, 30000 / 65535, 30000 / 65535)[3]
 
 
-def test_drawing_order_against_a_plain_loop():
+@pytest.mark.parametrize("aside", [True, False])
+def test_drawing_order_against_a_plain_loop(aside):
     rng = np.random.default_rng(0)
     codes = rng.choice(5, 300, p=[0.5, 0.2, 0.15, 0.1, 0.05]).astype(np.uint8)
     state = rng.integers(0, 4, 300).astype(np.uint8)
@@ -78,12 +79,14 @@ def test_drawing_order_against_a_plain_loop():
     def key(row):
         if state[row] & 2:
             return (0, 0)
-        return (3, rank[codes[row]]) if state[row] & 1 else (1, 0)
+        if state[row] & 1:
+            return (3, rank[codes[row]])
+        return (1, 0) if aside else (2, rank[codes[row]])
 
-    order, layer = drawing_order(codes, state)
+    order, layer = drawing_order(codes, state, aside=aside)
     assert order.tolist() == sorted(range(300), key=key)
     assert layer.tolist() == [key(row)[0] for row in order]
-    hidden, _ = drawing_order(codes, state, hide_filtered=True)
+    hidden, _ = drawing_order(codes, state, hide_filtered=True, aside=aside)
     assert hidden.tolist() == [row for row in order if not state[row] & 2]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -94,6 +95,23 @@ def test_a_sharpened_tag_says_what_its_columns_are_and_goes_on(digest: str, stor
     assert not at.exception and at.query_params["question"] in (key, [key])
     ended(at)
     assert "4 answered examples" in texts(at)
+    place = next(one.key for one in at.number_input if one.key.startswith("cut_"))
+    for cut in (12, 25):  # fewer than before, and more again: the tag is what is above the cut
+        before = set(store.tags(digest)["id"])
+        at.number_input(key=place).set_value(cut).run()
+        sides = [
+            json.loads(one.proto.json or one.proto.mixed.json)["items"]
+            for one in at.get("bidi_component")
+            if "gallery_cut" in one.proto.id
+        ]
+        assert [side[0]["weight"] for side in sides] == [f"no. {cut - 4}", f"no. {cut + 1}"]
+        at.text_input(key="sharpen_tag").set_value("sharp").run()
+        at.button(key="sharpen_keep").click().run()
+        held = set(store.tags(digest)["id"])
+        off = len(before - held)
+        assert len(held) == cut and sides[0][-1]["id"] in held and sides[1][0]["id"] not in held
+        assert (f"It is off {off} that" in at.toast[0].value) == (off > 0)
+    assert [event.kind for event in store.events(digest)[:3]] == ["tag", "tag", "untag"]
 
 
 def test_a_true_hypothesis_is_supported_and_undo_takes_it_back(digest: str, store: Store) -> None:

@@ -39,29 +39,33 @@ def show_form(bundle: Bundle, baseline: str, names: Sequence[str]) -> None:
         for place, name in enumerate(names):
             line, level = st.columns(2)
             own = given.get(name)
-            line.text_input(
-                f"Line of {text.plain(name, limit=60)}",
-                own.kind if own else read[name].kind,
-                max_chars=40,
-                key=f"given_line_{place}",
-            )
+            line_key, level_key = _keys(bundle, place)
+            st.session_state.setdefault(line_key, own.kind if own else read[name].kind)
+            st.session_state.setdefault(level_key, own.level if own else None)
+            line.text_input(f"Line of {text.plain(name, limit=60)}", max_chars=40, key=line_key)
             level.number_input(
                 f"Level of {text.plain(name, limit=60)}",
                 min_value=0.0,
-                value=own.level if own else None,
+                value=None,  # so that it can be emptied again
                 placeholder="in the name" if read[name].level is None else f"{read[name].level:g}",
                 format="%g",
-                key=f"given_level_{place}",
+                key=level_key,
             )
         st.form_submit_button("Keep", on_click=_keep, args=(bundle, tuple(names)))
+
+
+def _keys(bundle: Bundle, place: int) -> tuple[str, str]:
+    """Widget keys of the line and the level of a population."""
+    return f"given_line_{bundle.digest[:6]}_{place}", f"given_level_{bundle.digest[:6]}_{place}"
 
 
 def _keep(bundle: Bundle, names: tuple[str, ...]) -> None:
     kept = {}
     for place, name in enumerate(names):
-        level = st.session_state.get(f"given_level_{place}")
+        line_key, level_key = _keys(bundle, place)
+        level = st.session_state.get(level_key)
         if level is not None and math.isfinite(level):
-            line = str(st.session_state.get(f"given_line_{place}") or "").strip()
+            line = str(st.session_state.get(line_key) or "").strip()
             kept[name] = [line or name, float(level)]
     try:
         services.store().write_setting(bundle.digest, SETTING, kept, author=frame.who())

@@ -252,13 +252,13 @@ def test_levels_stand_on_an_axis_of_numbers(digest: str) -> None:
     assert pie.index.tolist() == [0.0, 50.0, 90.0] and pie.is_monotonic_increasing
     assert set(every["measure"]) == {"pie", "on_pie", "on_others", "on_all", "classes"}
     assert len(shown) <= len(every)
-    at.number_input(key="given_level_0").set_value(20.0)
-    at.text_input(key="given_line_0").set_value("by hand")
+    at.number_input(key=f"given_level_{digest[:6]}_0").set_value(20.0)
+    at.text_input(key=f"given_line_{digest[:6]}_0").set_value("by hand")
     at.button(key="FormSubmitter:given_levels-Keep").click().run()
     by_hand = table(at, "level", "measure", "value")
     line = by_hand[by_hand["kind"] == "by hand"]
     assert line["level"].tolist() == [0.0, 20.0] and line["population"].iloc[1] == "pruned-50"
-    at.number_input(key="given_level_0").set_value(None)
+    at.number_input(key=f"given_level_{digest[:6]}_0").set_value(None)
     at.button(key="FormSubmitter:given_levels-Keep").click().run()
     assert "by hand" not in set(table(at, "level", "measure", "value")["kind"])
 

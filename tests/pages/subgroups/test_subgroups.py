@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from backend.bundle import open_bundle
 from backend.core.statistics import wilson_interval
+from backend.core.wording import percent
 from backend.populations import audit, group_accuracies, rates_at, score_quality
 from backend.populations.places import level_names, rows_per_group
 from pages.components.shared import populations, services
@@ -231,7 +232,7 @@ def test_the_worst_group_is_said_with_its_interval_and_measured_apart(paired: st
     said = texts(at)
     assert twin.worst_group == "label=F & tone=dark" and "label\\=F \\& tone\\=dark" in said
     for one in (twin.worst, twin.held_out, twin.balanced):
-        assert f"**{100 * one.value:.1f} %**" in said
+        assert f"**{percent(one.value)}**" in said
     assert table(at, "accuracy", "small")["n"].tolist() == twin.table["n"].tolist()
     rows = np.flatnonzero(bundle.label_names == "F")[:40]
     services.store().tag(bundle.digest, bundle.ids[rows].tolist(), "blurred", author="Bob")

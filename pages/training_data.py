@@ -13,6 +13,7 @@ from backend.cache import Entry
 from backend.core.errors import BackendError
 from backend.tasks.attribution import METHODS, attributable
 from backend.tasks.chapters import agreement_words, mostly_chance
+from pages.components.group import tagging
 from pages.components.shared import frame, keys, populations, services, text, waiting
 from pages.components.training_data.groups import (
     chosen_split,
@@ -24,6 +25,7 @@ from pages.components.training_data.harm import show_ends, show_scores
 from pages.components.training_data.questions import TrainingQuestion, choose_question
 from pages.components.training_data.removal import show_removal
 from pages.components.training_data.retraining import show_retraining
+from pages.components.training_data.tagged import show_tagged
 
 NEEDS = (
     "This bundle says nothing of the examples its model was trained on. It needs `train/embeddings` and "
@@ -72,11 +74,12 @@ def show_found(bundle: Bundle, training: Training, result: Entry, asked: Trainin
     noise = mostly_chance(result.meta)
     parts: dict[str, Callable[[], None]] = {
         "Examples": lambda: (
-            show_noise(correlation) if noise else show_ends(bundle, training, result)
+            show_noise(correlation) if noise else show_ends(bundle, training, result, asked)
         ),
         "Subpopulations": lambda: subpopulations_tab(training, result),
         "Removal": lambda: show_removal(bundle, training, result, asked, chosen_split(training)),
         "Groups": lambda: show_groups(result),
+        "Tagged": lambda: show_tagged(bundle, training, result["scores"], asked),
         "Retraining": lambda: show_retraining(bundle),
     }
     if asked.kind == "pseudo":
@@ -91,6 +94,7 @@ def show_found(bundle: Bundle, training: Training, result: Entry, asked: Trainin
         if tab.open:  # only what is looked at is computed
             with tab:
                 show()
+    tagging.follow_others(training)
 
 
 def tell(result: Entry, asked: TrainingQuestion) -> None:

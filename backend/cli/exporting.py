@@ -6,10 +6,12 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from backend.bundle import Bundle
+from backend.bundle.training import training_of
 from backend.cli.bundles import find_bundle
 from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
 from backend.core.errors import InputError
-from backend.export import Export, export_flagged, replay
+from backend.export import Export, export_flagged, replay, tagged_training_csv
 from backend.export.manifest import MAX_BYTES
 from backend.store import Store
 
@@ -23,10 +25,26 @@ def export(options: Namespace) -> Report:
     bundle = find_bundle(options.bundle, home=options.home)
     store = Store(home=options.home)
     try:
+        if options.training:
+            return _training(bundle, store, options)
         made = export_flagged(bundle, store, tags=options.tag, home=options.home)
     finally:
         store.close()
     return _written(made, options)
+
+
+def _training(bundle: Bundle, store: Store, options: Namespace) -> Report:
+    if options.manifest or options.tag:
+        raise InputError(
+            "--training writes all tags, without a manifest: leave --manifest and --tag out."
+        )
+    training = training_of(bundle)
+    if training is None:
+        raise InputError(f"bundle '{bundle.name}' says nothing of training examples.")
+    tags = store.tags(training.digest)
+    write_file(options.out, tagged_training_csv(training, tags))
+    data = {"out": str(options.out), "tags": tags["tag"].value_counts(sort=False).to_dict()}
+    return Report(plain(data), f"{len(tags):,} rows written to {options.out}.")
 
 
 def _replay(options: Namespace) -> Report:

@@ -35,6 +35,11 @@ class ChapterRow:
 def agreement_words(meta: Mapping[str, Any]) -> str:
     """Whether a ranking of training examples repeats, as a sentence; of the task ``attribution``."""
     found = meta["agreement"]
+    if found is None and meta["method"] == "influence":
+        return (
+            "Without a projection, so nothing of the ranking is due to one; a group of a single example has "
+            "no halves to compare."
+        )
     if found is None or found["correlation"] is None:
         return "Whether the ranking repeats cannot be said: a group has a single example."
     what = (

@@ -12,6 +12,7 @@ from backend.core.neighbours import Neighbours, nearest
 from backend.store import Event
 from backend.views import likely_classes, share_below
 from pages.components.gallery import media
+from pages.components.gallery.causes import show_causes
 from pages.components.gallery.known import groups_of, names_of
 from pages.components.gallery.shown import (
     ASSETS,
@@ -58,6 +59,7 @@ def show(shown: Shown) -> None:
         on_at_change=partial(_walk, key),
     )
     _near(shown, row)
+    show_causes(shown.bundle, row, key=key)
 
 
 def _walk(key: str) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-from typing import Any
-
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
@@ -14,10 +11,10 @@ from backend.bundle import Bundle
 from backend.bundle.training import Training
 from backend.cache import Entry
 from backend.core.bars import count_bars
-from backend.core.content import content_key
 from pages.components.gallery import gallery
-from pages.components.gallery.tiles import mount
 from pages.components.shared import charts, palette, text
+from pages.components.training_data.questions import TrainingQuestion
+from pages.components.training_data.tagged import score_notes, show_bar, source_of, tagged_tiles
 
 SHOWN = 24
 """Examples of each end."""
@@ -28,8 +25,10 @@ ENDS = {
 BARS = 60
 
 
-def show_ends(bundle: Bundle, training: Training, result: Entry) -> None:
-    """Both galleries, and the examples that a picked training example acts on."""
+def show_ends(bundle: Bundle, training: Training, result: Entry, asked: TrainingQuestion) -> None:
+    """Both galleries with the bar to tag from them, and the examples that a picked one acts on."""
+    bar = st.container()
+    source = source_of(asked)
     order = result["shown"]
     harmful = order[:SHOWN]
     helpful = order[::-1][:SHOWN]
@@ -42,9 +41,24 @@ def show_ends(bundle: Bundle, training: Training, result: Entry) -> None:
         title, help = ENDS[end]
         with place:
             st.subheader(title, anchor=False, help=help)
-            picked += [(end, row) for row in training_tiles(bundle, training, result, rows, end)]
+            notes = score_notes(result["scores"], rows)
+            found = tagged_tiles(
+                bundle,
+                training,
+                rows,
+                key=f"training_{end}",
+                label=title,
+                notes=notes,
+                source=source,
+            )
+            picked += [(end, row) for row in found]
+    with bar:
+        show_bar(training, [row for _, row in picked], source)
     if not picked:
-        st.caption("Pick a training example to see the examples on which it acts most.")
+        st.caption(
+            "Pick training examples to tag them, and to see the examples on which the last one acts most; "
+            "digits tag the one in focus, ? lists all keys."
+        )
         return
     end, row = picked[-1]
     at = int(np.flatnonzero(order == row)[0])
@@ -60,50 +74,6 @@ def show_ends(bundle: Bundle, training: Training, result: Entry) -> None:
         label=f"acted on by {training.ids[row]}",
         key="gallery_acted_on",
     )
-
-
-def training_tiles(
-    bundle: Bundle, training: Training, result: Entry, rows: NDArray[np.int64], end: str
-) -> list[int]:
-    """Tiles of training examples with their scores; the rows of those that are picked."""
-    names = training.class_names or ()
-    scores = result["scores"]
-    columns = list(training.columns)[:3]
-    items: list[dict[str, Any]] = []
-    for row in rows.tolist():
-        picture = training.thumbnail(row)
-        label, prediction = (
-            names[codes[row]] if codes is not None else None
-            for codes in (training.label_codes, training.prediction_codes)
-        )
-        items.append(
-            {
-                "id": str(training.ids[row]),
-                "src": None
-                if picture is None
-                else f"data:image/png;base64,{base64.b64encode(picture).decode()}",
-                "text": None
-                if training.texts is None
-                else text.shorten(str(training.texts[row]), 400),
-                "cells": [text.cell(str(training.columns[name][row])) for name in columns],
-                "label": label,
-                "prediction": prediction,
-                "wrong": prediction is not None and prediction != label,
-                "loss": "",  # there is room for one number, and the score is what they stand here for
-                "weight": f"score {text.number(float(scores[row]))}",
-            }
-        )
-    shown = mount(
-        bundle,
-        items,
-        key=f"training_{end}",
-        content=content_key(bundle.digest, end, rows, scores[rows]),
-        label=ENDS[end][0],
-        columns=columns,
-        density="small",
-    )
-    place = {str(training.ids[row]): row for row in rows.tolist()}
-    return [place[one] for one in map(str, shown.picked or []) if one in place]
 
 
 def show_scores(scores: NDArray[np.float64]) -> None:

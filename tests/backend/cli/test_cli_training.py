@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import numpy as np
 import pytest
 
-from backend.bundle import write_bundle
+from backend.bundle import import_bundle, open_bundle, write_bundle
+from backend.bundle.training import training_of
 from backend.cli.main import main
+from backend.store import Store
 from tests.backend.tasks.test_tasks_attribution import N_TRAIN, fields
 
 
@@ -65,3 +68,17 @@ def test_groups_are_named_by_rule_by_themselves_or_by_the_scores(run):
 def test_what_cannot_be_done_is_said(run, options, said):
     code, _, error = run(*options)
     assert code == 2 and said in error
+
+
+def test_tagged_training_examples_are_written(path, tmp_path, capsys):
+    home = tmp_path / "home"
+    bundle = open_bundle(import_bundle(path, home=home).digest, home=home)
+    out = tmp_path / "tagged.csv"
+    command = ["export", bundle.digest[:12], "--training", "--out", str(out), "--home", str(home)]
+    assert main(command) == 2 and "no training example is tagged" in capsys.readouterr().err
+    with closing(Store(home=home)) as store:
+        training = training_of(bundle)
+        store.tag(training.digest, [str(one) for one in training.ids[[4, 2]]], "odd")
+    assert main(command) == 0 and "2 rows written" in capsys.readouterr().out
+    assert [line.split(",")[4] for line in out.read_text().splitlines()[1:]] == ["2", "4"]
+    assert main([*command, "--tag", "odd"]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from backend.repair.contrast import EXPLAINS
 from backend.repair.gain import HELPS
 from backend.repair.tally import BEFORE, GROUP, REFIT, TARGETED
 from backend.rules import evaluate
+from backend.store import Store
 from backend.tasks import complete_options, repair
 from backend.tasks.contexts import run_contexts
+from backend.tasks.linked import before_after_options, controls_of
 from backend.tasks.repair import (
     changed_rows,
     gain_words,
@@ -250,6 +253,14 @@ def test_the_repaired_answers_are_a_bundle_that_says_where_it_comes_from(
     np.testing.assert_allclose(made.losses, -np.log(own), rtol=1e-4)
     assert not made.train and made.unused() == []
     assert read_bundle(write_bundle(tmp_path / "again.zip", **made.fields())).digest == made.digest
+    control = open_bundle(meta["control"])
+    plain = control.correct[night].mean()
+    assert plain < made.correct[night].mean() - 0.1 and control.name == "mine, plain refit"
+    with closing(Store()) as store:
+        [own] = controls_of(bundle.digest, [made.digest, control.digest], store)
+        assert own.bundle == control.digest
+        known = [bundle.digest, made.digest, control.digest]
+        assert before_after_options(made, bundle.digest, store, known)["control"] == control.digest
     with pytest.raises(InputError, match="strength must be a number above 0"):
         complete_options("repaired", {**asked, "strength": 0})
 

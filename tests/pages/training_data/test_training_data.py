@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import Bundle, import_bundle, open_bundle, write_bundle
+from backend.bundle.training import training_of
+from backend.core.errors import InputError
+from backend.export import tagged_training_csv
 from backend.retraining import retrain
 from backend.retraining.harness import place_of
 from pages.components.shared import services
@@ -36,6 +42,12 @@ def opened(bundle: Bundle, **query: str) -> AppTest:
     return ended(at)
 
 
+def given_to(at: AppTest, name: str) -> list[dict[str, Any]]:
+    """What each component of this name was given."""
+    found = [one.proto for one in at.get("bidi_component") if one.proto.component_name == name]
+    return [dict(json.loads(one.json or one.mixed.json)) for one in found]
+
+
 def table_with(at: AppTest, column: str) -> Any:
     """The table on screen that has this column."""
     return next(one.value for one in at.dataframe if column in one.value)
@@ -53,7 +65,7 @@ def test_the_first_view_is_about_the_worst_group(marked: Bundle) -> None:
     assert "Two random halves of the examples rank the training examples" in words
     assert "Exact for its 7 parameters" in words
     assert [one.value for one in at.subheader] == ["Most harmful", "Most helpful"]
-    assert "Pick a training example" in words
+    assert "Pick training examples" in words
 
 
 @pytest.mark.parametrize(
@@ -147,3 +159,65 @@ def test_what_retraining_bought_is_shown(home: Path, marked: Bundle, monkeypatch
     assert set(curve["left out"]) == {0, 10, 40} and curve["balanced"].between(0, 1).all()
     at = ended(at.button(key="retraining_start").click().run())
     assert "the problem must hold out the examples of the bundle: got 160 for 300" in said(at)
+
+
+def test_training_examples_are_tagged_by_key_and_bar_undone_and_taken_away(
+    home: Path, marked: Bundle
+) -> None:
+    training = training_of(marked)
+    assert training is not None and training.digest != marked.digest
+    store, one = services.store(), str(training.ids[3])
+    at = opened(marked)
+    action = {"kind": "tag", "ids": [one], "tag": "noisy", "digit": "1"}
+    at.session_state["training_harmful_keys"] = {
+        "queue": {
+            "instance": "a browser's own",
+            "sent": 1,
+            "items": [{"n": 1, "operation": "o1", "bundle": training.digest, **action}],
+        },
+        "opened": None,
+    }
+    ended(at.run())
+    [event] = store.events(training.digest, kind="tag")
+    assert event.ids == (one,) and event.source["from"]["kind"] == "training"
+    store.tag(training.digest, training.ids[:60].tolist(), "noisy", author="Bob")
+    at = opened(marked, training_part="Tagged")
+    words = said(at)
+    assert "60 training examples, the most harmful first; 48 are shown" in words
+    lines = tagged_training_csv(training, store.tags(training.digest)).decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(lines)))
+    assert [int(row["row"]) for row in rows] == list(range(60))
+    assert rows[3]["author"] == "local" and {row["mark"] for row in rows} == {"on", "off"}
+    at = ended(at.button(key="undo").click().run())
+    assert store.tags(training.digest)["author"].unique().tolist() == ["Bob"]
+    assert "noisy" not in set(store.tags(marked.digest)["tag"])
+    store.undo(training.digest, "Bob")
+    with pytest.raises(InputError, match="no training example is tagged"):
+        tagged_training_csv(training, store.tags(training.digest))
+
+
+def test_an_open_example_shows_the_training_examples_behind_it(home: Path, marked: Bundle) -> None:
+    at = AppTest.from_file(APP, default_timeout=60)
+    at.query_params["bundle"] = marked.digest[:12]
+    ended(at.switch_page("pages/hardest.py").run())
+    at.session_state["_example"] = {"gallery": "gallery", "at": 0}
+    ended(at.run())
+    [item] = given_to(at, "errorscope_example")
+    row = int(marked.places([item["id"]])[0])
+    at = ended(at.toggle(key="gallery_causes_wanted").set_value(True).run())
+    words = said(at).replace("**", "")
+    assert "Influence of the last layer. Without a projection" in words
+    assert "Most harmful" in words and "Most helpful" in words
+    wanted = {"question": "rows", "method": "influence", "rows": [row]}
+    job = services.ask("attribution", marked.digest, **wanted)  # the page has the same result
+    scores = job.result()["scores"]
+    harmful, helpful = (
+        one["items"]
+        for one in given_to(at, "errorscope_gallery")
+        if one["label"].endswith("training examples")
+    )
+    order = np.argsort(scores, kind="stable")
+    training = training_of(marked)
+    assert training is not None
+    assert [one["id"] for one in harmful] == training.ids[order[:8]].tolist()
+    assert [one["id"] for one in helpful] == training.ids[order[::-1][:8]].tolist()

@@ -303,7 +303,9 @@ def test_a_tag_without_a_name_is_asked_for(app: Any, tmp_path: Path, home: Path)
     assert tag_counts(home, digest) == {}
 
 
-def test_picked_tiles_and_the_first_ones_can_be_tagged_alone(app: Any, tmp_path: Path, home: Path) -> None:
+def test_picked_tiles_and_the_first_ones_can_be_tagged_alone(
+    app: Any, tmp_path: Path, home: Path
+) -> None:
     digest = import_fields(tmp_path, **ordinary(122))
     known_tag(home, digest, "two")
     at = app("hardest", bundle=digest)

@@ -271,6 +271,10 @@ def test_what_is_not_shared_is_not_told_until_its_owner_shares_it(site, browser:
         settled(rita)
         assert "the secret run" not in rita.content()
         sign_in(olga, site, "olga", link)
+        with olga.expect_download() as got:  # what her page was given is not to be had by others
+            olga.get_by_role("button", name=re.compile("collector")).first.click()
+        assert contexts[0].request.get(got.value.url).status == 200
+        assert contexts[1].request.get(got.value.url).status == 404
         olga.get_by_role("button", name="Shared with nobody").click()
         olga.get_by_role("textbox", name="With whom").fill("rita@example.org")
         olga.get_by_role("button", name="Share", exact=True).click()

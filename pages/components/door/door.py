@@ -12,7 +12,8 @@ import html
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote, unquote, urlencode
 
@@ -53,6 +54,9 @@ LONGEST_COOKIES = 65_536
 ``WEBSOCKETS_MAX_LINE_LENGTH`` would raise if it were set before Streamlit loads it, is less than
 what the provider says of people in many groups; their page would stay empty without a word."""
 
+_FILES = re.compile(rb"/media/([0-9a-f]{16,128})")
+"""Addresses of Streamlit's own files (downloads, pictures), as they pass to a browser."""
+
 _LONGEST_WANTED = 3_000
 _MOST_KEPT = 10_000
 _TEMPLATE = (
@@ -84,6 +88,8 @@ class Door:
         self._app = app
         self._store = store
         self._seen: dict[str, tuple[float, bool]] = {}
+        self._files: dict[str, OrderedDict[bytes, None]] = {}
+        """Key of a person -> names of the files that their pages were given."""
         self._base = str(st.get_option("server.baseUrlPath") or "").strip("/")
         http11.MAX_LINE_LENGTH = max(http11.MAX_LINE_LENGTH, LONGEST_COOKIES)
 
@@ -128,10 +134,35 @@ class Door:
         else:
             scope = {**scope, WHO: found.key, PERSON: identity.person_in(said)}
             if scope["type"] == "websocket":
-                channel = _Watched(receive, send, lambda: self._holds(found), self._home("ended"))
+                channel = _Watched(
+                    receive,
+                    send,
+                    lambda: self._holds(found),
+                    self._home("ended"),
+                    lambda names: self._give(found.key, names),
+                )
                 await self._app(scope, channel.receive, channel.send)
+            elif not self._may_fetch(found.key, path):
+                gone = PlainTextResponse("This file was not given to you.", status_code=404)
+                await _refuse(scope, receive, send, gone)
             else:
                 await self._app(scope, receive, send)
+
+    def _give(self, key: str, names: Iterable[bytes]) -> None:
+        """Remember which files a person's page was given; those of long ago are forgotten."""
+        held = self._files.setdefault(key, OrderedDict())
+        for name in names:
+            held[name] = None
+            held.move_to_end(name)
+        while len(held) > _MOST_KEPT:
+            held.popitem(last=False)
+
+    def _may_fetch(self, key: str, path: str) -> bool:
+        """Whether an address is no file of Streamlit's, whose names follow content, or was given."""
+        named = _FILES.match(path.encode())
+        if named is None:
+            return not path.startswith("/media/")
+        return named[1] in self._files.get(key, ())
 
     async def _holds(self, sign_in: SignIn) -> bool:
         """Whether the store lets this sign-in hold; asked again after a moment."""
@@ -240,12 +271,18 @@ class _Watched:
     """A channel that passes messages on for as long as its sign-in holds."""
 
     def __init__(
-        self, receive: Receive, send: Send, holds: Callable[[], object], away: str
+        self,
+        receive: Receive,
+        send: Send,
+        holds: Callable[[], object],
+        away: str,
+        give: Callable[[Iterable[bytes]], None],
     ) -> None:
         self._receive = receive
         self._send = send
         self._holds = holds
         self._away = away
+        self._give = give
 
     async def receive(self) -> Message:
         """The next message for the server; the channel ends with the sign-in."""
@@ -260,6 +297,9 @@ class _Watched:
 
     async def send(self, message: Message) -> None:
         """Pass on a message of the server."""
+        data = message.get("bytes")
+        if data and b"/media/" in data:
+            self._give(_FILES.findall(data))
         await self._send(message)
 
     async def _still(self) -> bool:

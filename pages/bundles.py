@@ -238,6 +238,7 @@ def show_list(infos: list[BundleInfo]) -> None:
         [
             {
                 "name": info.name,
+                **({"access": sharing.standing(info)} if services.people_sign_in() else {}),
                 "examples": info.n,
                 "dimensions": info.d,
                 "base loss": info.base_loss,
@@ -245,7 +246,6 @@ def show_list(infos: list[BundleInfo]) -> None:
                 "imported": pd.to_datetime(info.created),
                 "on disk": text.size(info.size_bytes),
                 "digest": info.digest[:12],
-                **({"access": sharing.standing(info)} if services.people_sign_in() else {}),
             }
             for info in infos
         ]

@@ -44,9 +44,9 @@ def show_past(bundle: Bundle) -> None:
         hide_index=True,
         column_config={
             "when": st.column_config.DatetimeColumn("when (UTC)", format="YYYY-MM-DD HH:mm:ss"),
-            "what": st.column_config.TextColumn(width=360),
+            "what": st.column_config.TextColumn(width=270),
         },
-        height=min(400, 60 + 36 * len(found)),
+        height=min(35 * (len(found) + 1) + 3, 388),
     )
     st.caption(
         f"{text.counted(len(found), 'line')}, the latest first. `python -m backend log` writes all of "
@@ -57,14 +57,14 @@ def show_past(bundle: Bundle) -> None:
 
 
 def history_table(found: list[Event]) -> pd.DataFrame:
-    """One row for each event: its number, when, who, what, and whether it was taken back."""
+    """One row for each event: when, who, what, whether it was taken back, and its number."""
     return pd.DataFrame(
         {
-            "number": [event.seq for event in found],
             "when": pd.to_datetime([event.time for event in found]),
             "who": [event.author for event in found],
             "what": [event.summary for event in found],
             "state": ["taken back" if event.undone else "" for event in found],
+            "number": [event.seq for event in found],
         }
     )
 

@@ -45,7 +45,8 @@ def show_sharing(bundle: Bundle) -> None:
         )
         for grantee, right in held.items():
             line, away = st.columns([5, 2], vertical_alignment="center")
-            line.text(f"{grantee.removeprefix('mail:')}: {RIGHTS[right]}")
+            named = text.shorten(grantee.removeprefix("mail:"), 32)
+            line.text(f"{named}: {RIGHTS[right]}")
             away.button(
                 "Take away",
                 key=f"unshare_{grantee}",
@@ -119,7 +120,7 @@ def show_removed() -> None:
 def _line(one: RemovedBundle) -> None:
     digest = one.info.digest
     about, back, away = st.columns([4, 2, 2], vertical_alignment="center")
-    about.text(f"{text.shorten(one.info.name, 60)}, deleted on {_day(one.until)}")
+    about.text(f"{text.shorten(one.info.name, 60)}: is deleted on {_day(one.until)}")
     back.button(
         "Take back",
         key=f"restore_{digest[:12]}",

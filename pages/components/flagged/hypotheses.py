@@ -378,6 +378,7 @@ def _cards(bundle: Bundle, cards: pd.DataFrame) -> None:
         column_config=_settings(),
         placeholder="",
         height=min(35 * (len(cards) + 1) + 3, 388),
+        row_height=35,
     )
     marked = [cards["key"].iloc[row] for row in shown["selection"]["rows"] if row < len(cards)]
     with st.container(horizontal=True):

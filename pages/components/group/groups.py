@@ -249,7 +249,11 @@ def choose_group(
             "Groups",
             list(by_key),
             format_func=lambda key: _title(by_key[key]),
-            captions=[_caption(choice, (verdicts or {}).get(choice.key)) for choice in choices],
+            # No line ends between a number and its sign.
+            captions=[
+                _caption(choice, (verdicts or {}).get(choice.key)).replace(" %", "\u00a0%")
+                for choice in choices
+            ],
             **link.bound(keys.GROUP, list(by_key), final=final),
             label_visibility="collapsed",
             width="stretch",
@@ -286,8 +290,7 @@ def _caption(choice: Choice, verdict: str | None) -> str:
     group = choice.group
     whole = choice.whole in (None, group.n_members)
     if whole and verdict and choice.source.get("method") == "regions":
-        said = f"{text.counted(group.n_members, 'member')}, {text.plain(verdict, limit=300)}"
-        return said.replace(" %", "\u00a0%")  # no line ends between a number and its sign
+        return f"{text.counted(group.n_members, 'member')}, {text.plain(verdict, limit=300)}"
     line = _numbers(choice)
     if choice.whole is None and group.weighted_loss <= group.base_loss:
         line += " · not above base"

@@ -97,6 +97,7 @@ def show_table(
         hide_index=True,
         key=key,
         height=min(35 * (len(table) + 1) + 3, TABLE_HEIGHT),
+        row_height=35,
         placeholder=text.DASH,
         column_config=settings,
         lazy=False,

@@ -167,7 +167,7 @@ def _facts(bundle: Bundle) -> str:
         f"base loss **{text.number(bundle.base_loss)}**",
     ]
     if bundle.accuracy is not None:
-        parts.append(f"accuracy **{text.percent(bundle.accuracy)}**")
+        parts.append(f"accuracy **{text.share(bundle.accuracy)}**")
     if not services.may(Right.TAG, bundle.digest):
         parts.append("**look only**")
     return " · ".join(parts)

@@ -55,7 +55,7 @@ def number_columns(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def written(frame: pd.DataFrame, settings: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """A frame and its settings with shares in the digits of sentences; the cells stay numbers.
+    """A frame and its settings with shares in percent with one decimal; the cells stay numbers.
 
     Bars keep the two decimals of their own, which a styled frame does not reach; so do tables of
     more than ``STYLED`` cells, each of which takes time.
@@ -70,7 +70,7 @@ def written(frame: pd.DataFrame, settings: Mapping[str, Any]) -> tuple[Any, dict
         name: {**kept, "type_config": {**kept["type_config"], "format": None}}
         for name, kept in shares.items()
     }
-    shown = frame.style.format(dict.fromkeys(shares, wording.percent)) if shares else frame
+    shown = frame.style.format(dict.fromkeys(shares, text.share)) if shares else frame
     return shown, {**settings, **plain}
 
 

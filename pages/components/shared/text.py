@@ -23,6 +23,7 @@ __all__ = [
     "percent",
     "plain",
     "sentence",
+    "share",
     "shorten",
     "size",
     "times",
@@ -66,6 +67,12 @@ def percent(share: float | None, *, digits: int | None = None) -> str:
     if digits is None or share is None or not math.isfinite(share):
         return wording.percent(share)
     return f"{100 * share:.{digits}f} %"
+
+
+def share(value: float | None) -> str:
+    """A fraction in a table, beside others: a percentage with one decimal, small ones as in sentences."""
+    fine = value is not None and abs(value) < 0.001
+    return percent(value) if fine else percent(value, digits=1)
 
 
 def p_value(p: float | None) -> str:

@@ -27,7 +27,7 @@ def show_tour(bundle: Bundle, who: Author) -> None:
     with st.container(key="tour", border=True):
         said, ways = st.columns([7, 4], vertical_alignment="center")
     said.markdown(f"**Tour, {place + 1} of {len(demo.tour)}**  {text.plain(step.text, limit=400)}")
-    with ways.container(horizontal=True, horizontal_alignment="right"):
+    with ways.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
         st.page_link(
             f"pages/{step.page}.py",
             label="Show me",

@@ -217,6 +217,7 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> int | None:
         hide_index=True,
         placeholder=text.DASH,
         height=min(35 * (len(shown) + 1) + 3, 460),
+        row_height=35,
         on_select="rerun",
         selection_mode="single-row",
         key=TABLE,

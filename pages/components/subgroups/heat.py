@@ -23,6 +23,8 @@ from pages.components.subgroups.controls import RATES, Asked
 
 CELL = 44
 """Pixels of a cell of the heat map, high."""
+LETTERS = 28
+"""Of the name of an attribute beside its axis, which is as long as its levels are many."""
 NARROW = 12
 """Columns beyond which a cell has room for whole percent only; the table and a pointer say the rest."""
 
@@ -167,12 +169,12 @@ def heat_figure(
         xaxis={
             "tickvals": list(range(len(columns))),
             "ticktext": [text.chart(text.shorten(name, limit)) for name in columns],
-            "side": "top", "showgrid": False, "zeroline": False, "title": text.chart(titles[1]),
+            "side": "top", "showgrid": False, "zeroline": False, "title": text.chart(text.shorten(titles[1], LETTERS)),
             "range": [-0.5, len(columns) - 0.5],
         },
         yaxis={
             **charts.rows_axis(rows, limit=26), "range": [len(rows) - 0.5, -0.5],
-            "title": text.chart(titles[0]),
+            "title": text.chart(text.shorten(titles[0], LETTERS)),
         },
         clickmode="event+select",
     )  # fmt: skip

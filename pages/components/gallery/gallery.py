@@ -41,9 +41,14 @@ def show_gallery(
     what is picked can be tagged by the bar above.
     """
     if not len(group.rows):
-        st.info("No member of this group passes the filters.", icon=":material/filter_alt_off:")
+        say_empty()
         return []
     return list(_members(bundle, group, key, about) or [])
+
+
+def say_empty() -> None:
+    """In place of the members of a group that has none left."""
+    st.info("No member of this group passes the filters.", icon=":material/filter_alt_off:")
 
 
 @st.fragment

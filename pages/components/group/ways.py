@@ -65,6 +65,9 @@ def show_view(bundle: Bundle, view: str, choice: Choice, choices: list[Choice]) 
 
 def show_table(bundle: Bundle, choice: Choice) -> list[str]:
     """All members as a table; the ids of the rows marked in it."""
+    if not len(choice.group.rows):
+        gallery.say_empty()
+        return []
     frame = member_table(bundle, choice.group, tagging.tags_of(bundle))
     apart = {name: f"{name} (column)" for name in bundle.attributes}
     own = {name: apart[name] if apart[name] in frame else name for name in apart}

@@ -71,7 +71,7 @@ def percent(share: float | None, *, digits: int | None = None) -> str:
 
 def share(value: float | None) -> str:
     """A fraction in a table, beside others: a percentage with one decimal, small ones as in sentences."""
-    fine = value is not None and abs(value) < 0.001
+    fine = value is not None and 0 < abs(value) < 0.001
     return percent(value) if fine else percent(value, digits=1)
 
 

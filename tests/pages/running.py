@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
@@ -41,3 +42,9 @@ def texts(at: AppTest) -> str:
     """All that stands on the page, but tables and labels."""
     kinds = ("markdown", "caption", "info", "warning", "error", "text", "header", "subheader")
     return "\n".join(str(element.value) for kind in kinds for element in at.get(kind))
+
+
+def components(at: AppTest, name: str) -> list[Any]:
+    """What the page's components of this name were sent: ``map``, ``gallery``."""
+    called = f"errorscope_{name}"
+    return [one.proto for one in at.get("bidi_component") if one.proto.component_name == called]

@@ -28,7 +28,7 @@ from backend.populations import (
 from pages.components.compression.payers import overall_words, payer_words
 from pages.components.shared import populations, services
 from tests.pages.population_bundles import HOSTILE, awkward, fields, kept
-from tests.pages.running import APP, LONGEST_S, while_it_works
+from tests.pages.running import APP, LONGEST_S, components, while_it_works
 
 PARTS = ("Overview", "Levels", "Examples", "Attributes", "Classes", "Subgroups", "Review")
 Open = Callable[..., AppTest]
@@ -140,7 +140,7 @@ def test_answers_of_the_review_say_nothing_of_the_models(digest: str) -> None:
     at = opened(digest, part="Review", intervention="pruned-90")
     said = texts(at).split("What is it?")[0].split("reviewed by")[-1]
     assert "models" not in said and "loss" not in said.split("accuracy")[-1].split("labelled")[-1]
-    assert not at.get("bidi_component")
+    assert not components(at, "gallery")
 
 
 @pytest.mark.parametrize("name", awkward())

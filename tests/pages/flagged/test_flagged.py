@@ -20,7 +20,7 @@ from backend.sharpen.record import question_key
 from backend.store import Store
 from pages.components.shared import services
 from tests.bundles import npz, planted
-from tests.pages.running import APP, ended, while_it_works
+from tests.pages.running import APP, components, ended, while_it_works
 
 
 @pytest.fixture
@@ -100,9 +100,9 @@ def test_a_sharpened_tag_says_what_its_columns_are_and_goes_on(digest: str, stor
         before = set(store.tags(digest)["id"])
         at.number_input(key=place).set_value(cut).run()
         sides = [
-            json.loads(one.proto.json or one.proto.mixed.json)["items"]
-            for one in at.get("bidi_component")
-            if "gallery_cut" in one.proto.id
+            json.loads(one.json or one.mixed.json)["items"]
+            for one in components(at, "gallery")
+            if "gallery_cut" in one.id
         ]
         assert [side[0]["weight"] for side in sides] == [f"no. {cut - 4}", f"no. {cut + 1}"]
         at.text_input(key="sharpen_tag").set_value("sharp").run()
@@ -216,7 +216,7 @@ def test_suggestions_are_written_into_the_rule(digest: str) -> None:
 def test_a_blind_check_is_answered_and_counted(digest: str, store: Store) -> None:
     at = opened(digest, "Blind check")
     at.button(key="blind_show").click().run()
-    shown = [str(one.proto) for one in at.get("bidi_component")]
+    shown = [str(one) for one in components(at, "gallery")]
     assert len(shown) == 2
     check = at.session_state["_blind_running"]["check"]
     worse = check.worse
@@ -256,7 +256,7 @@ def test_a_tag_on_most_examples_cannot_be_checked_blindly(digest: str, store: St
     at = opened(digest, "Blind check")
     at.selectbox(key="blind_group").set_value("tag:most").run()
     at.button(key="blind_show").click().run()
-    assert "Take a smaller group" in texts(at) and not at.get("bidi_component")
+    assert "Take a smaller group" in texts(at) and not components(at, "gallery")
 
 
 def test_the_report_is_made_only_when_asked_for(digest: str, store: Store) -> None:

@@ -18,7 +18,7 @@ from backend.core.errors import StoreError
 from backend.store import Store
 from pages.components.shared import services
 from tests.bundles import npz, planted
-from tests.pages.running import APP, ended
+from tests.pages.running import APP, components, ended
 
 PAGES = ("spotlights", "hardest", "compression", "subgroups", "stress", "flagged", "bundles")
 
@@ -105,7 +105,7 @@ def test_every_page_works_without_its_database_and_says_why(
             assert len(said) == 1 and why in said[0].replace("\\", ""), (page, said)
             assert "secret" not in said[0]
         groups = pages["spotlights"].radio(key="group")
-        assert len(groups.options) > 2 and pages["spotlights"].get("bidi_component")  # list and map
+        assert len(groups.options) > 2 and components(pages["spotlights"], "map")
         with pytest.raises(StoreError, match=why):
             services.store().tag(list_bundles()[0].digest, ["1"], "kept nowhere")
     finally:

@@ -281,7 +281,7 @@ def slope(samples: list[Sample], what: str) -> tuple[float, float]:
 
 
 def left_over(home: Path) -> dict[str, int]:
-    """Files that should not be there when nobody is."""
+    """Files that should not be there when nobody is; removed bundles may stay for their grace."""
     places = {
         "uploads": home / "uploads",
         "parts": home / "cache" / ".parts",
@@ -291,7 +291,12 @@ def left_over(home: Path) -> dict[str, int]:
     for name, folder in places.items():
         files = [one for one in folder.rglob("*") if one.is_file()] if folder.is_dir() else []
         if name.startswith("unfinished"):
-            files = [one for one in files if one.relative_to(folder).parts[0].startswith(".")]
+            tops = {one: one.relative_to(folder).parts[0] for one in files}
+            files = [
+                one
+                for one, top in tops.items()
+                if top.startswith(".") and not top.startswith(".removed-")
+            ]
         counts[name] = len(files)
     return counts
 

@@ -267,7 +267,7 @@ def test_a_region_set_aside_makes_room_for_everybody_and_is_taken_back(
     page.get_by_label("Or in your own word").fill("camera 3")
     page.get_by_label("Note").fill("mended in May")
     page.get_by_role("button", name="Set aside", exact=True).click()
-    expect(page.get_by_test_id("stToast")).to_contain_text("The search goes on")
+    expect(page.get_by_test_id("stToast")).to_contain_text("the search goes on")
     expect(held(page)).to_contain_text("camera 3: mended in May")
     expect(held(page)).to_contain_text("local")
     expect(offered).to_be_visible()

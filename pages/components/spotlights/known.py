@@ -40,7 +40,7 @@ def _set_aside(bundle: Bundle, choice: Choice) -> None:
     state = st.session_state
     reason = str(state.get(keys.ASIDE_WORD) or "").strip() or state.get(keys.ASIDE_REASON)
     try:
-        event = services.store().set_aside(
+        services.store().set_aside(
             bundle.digest,
             bundle.ids[choice.group.rows].tolist(),
             reason or REASONS[0],
@@ -54,9 +54,9 @@ def _set_aside(bundle: Bundle, choice: Choice) -> None:
         return
     for key in (keys.ASIDE_WORD, keys.ASIDE_NOTE):
         state[key] = ""
-    said = text.plain(text.sentence(event.summary), limit=160)
     _notify(
-        f"{said}. The search goes on. Ctrl+Z takes it back.", ":material/remove_circle_outline:"
+        f"Region {choice.number} is set aside, and the search goes on. Ctrl+Z takes it back.",
+        ":material/remove_circle_outline:",
     )
 
 

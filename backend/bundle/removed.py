@@ -90,19 +90,18 @@ def remove_bundle(digest: str, home: PathLike | None = None) -> float:
             folder.rename(folder.with_name(f".removed-{int(now)}-{digest}"))
         except FileNotFoundError as error:
             raise refuse(digest[:12], "", None, "there is no such bundle.", NO_BUNDLE) from error
-    sweep_removed(home)
     return now + grace
 
 
 def removed_bundles(home: PathLike | None = None) -> list[RemovedBundle]:
-    """What can be taken back, the latest removed first; what is past its time is deleted here."""
-    sweep_removed(home)
-    found = []
+    """What can be taken back, the latest removed first."""
+    found, grace = [], _grace_s()
     for folder, manifest in removed_manifests(bundles_in(home)):
         named = REMOVED.fullmatch(folder.name)
         assert named is not None
         when = float(named[1])
-        found.append(RemovedBundle(info_of(manifest), when, when + _grace_s()))
+        if when + grace > time.time():
+            found.append(RemovedBundle(info_of(manifest), when, when + grace))
     return sorted(found, key=lambda one: (one.removed, one.info.digest), reverse=True)
 
 
@@ -126,22 +125,24 @@ def restore_bundle(digest: str, home: PathLike | None = None) -> None:
         folder.rename(bundles / digest)
 
 
-def delete_removed(digest: str, home: PathLike | None = None) -> None:
-    """Delete a removed bundle before its time; nothing is done where there is none."""
+def delete_removed(digest: str, home: PathLike | None = None) -> bool:
+    """Delete a removed bundle before its time; whether none of this digest is left then."""
     bundles = bundles_in(home)
     with locked(bundles):
         for folder, _, named in _removed(bundles):
             if named == digest:
                 _delete(folder)
+    return not (bundles / digest).exists()
 
 
-def sweep_removed(home: PathLike | None = None) -> None:
-    """Delete what is past its time."""
+def sweep_removed(home: PathLike | None = None) -> list[str]:
+    """Delete what is past its time; the digests of which no bundle is left then."""
     bundles, oldest = bundles_in(home), time.time() - _grace_s()
     with locked(bundles):
-        for folder, removed, _ in _removed(bundles):
-            if removed <= oldest:
-                _delete(folder)
+        late = [(folder, named) for folder, when, named in _removed(bundles) if when <= oldest]
+        for folder, _ in late:
+            _delete(folder)
+    return [named for _, named in late if not (bundles / named).exists()]
 
 
 def give_to(owner: str, other: str, home: PathLike | None = None) -> int:

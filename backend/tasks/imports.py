@@ -34,12 +34,14 @@ def run_import(
     to choose between readings.
     """
     from backend.bundle import import_bundle, sweep_removed
+    from backend.retraining.stored import drop_results
 
     def told(found: list[FoundField]) -> None:
         named = [one for one in found if len(one.name) <= LONGEST_NAME]
         part({}, {"fields": [asdict(one) for one in named[:MOST_FIELDS]]})
 
-    sweep_removed()
+    for gone in sweep_removed():
+        drop_results(gone)
     try:
         imported = import_bundle(
             options["path"],

@@ -24,6 +24,7 @@ from backend.bundle import (
     remove_bundle,
     rename_bundle,
     restore_bundle,
+    sweep_removed,
 )
 from backend.cache import Cache, Entry
 from backend.cache.keys import owner_of
@@ -110,17 +111,18 @@ def kept(digest: str, key: str) -> Entry | None:
 
 
 def remove(digest: str) -> None:
-    """Remove a bundle, with what was computed of it; it can be taken back for some days."""
+    """Remove a bundle, with results that are soon made anew; it can be taken back for some days."""
     gate().check(identity.person(), Right.OWN, digest)
     remove_bundle(digest)
     cache().drop(digest)
-    drop_results(digest)
+    _sweep()
     open_bundle_of.clear()
     _note(digest, "removed")
 
 
 def removed() -> list[RemovedBundle]:
-    """The removed bundles that can be taken back by whoever is signed in."""
+    """The removed bundles that can be taken back by whoever is signed in; late ones go here."""
+    _sweep()
     return gate().removed(identity.person())
 
 
@@ -134,7 +136,8 @@ def restore(digest: str) -> None:
 def delete(digest: str) -> None:
     """Delete a removed bundle before its time."""
     gate().check_removed(identity.person(), digest)
-    delete_removed(digest)
+    if delete_removed(digest):
+        drop_results(digest)
     _note(digest, "deleted")
 
 
@@ -185,6 +188,11 @@ def handed(digest: str, what: str, make: Callable[[Store], Made]) -> Callable[[]
         return content
 
     return made
+
+
+def _sweep() -> None:
+    for gone in sweep_removed():
+        drop_results(gone)
 
 
 def _note(digest: str, kind: str, what: str = "") -> None:

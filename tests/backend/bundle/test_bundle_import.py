@@ -27,6 +27,7 @@ from backend.bundle import (
     remove_bundle,
     removed_bundles,
     restore_bundle,
+    sweep_removed,
     write_bundle,
 )
 from backend.bundle.home import held_by
@@ -191,8 +192,10 @@ def test_a_removed_bundle_can_be_taken_back_for_a_while(
     assert removed_bundles(home) == [] == stored(home)
     import_bundle(upload, home)
     monkeypatch.setenv("ERRORSCOPE_GRACE_DAYS", "0")
-    remove_bundle(list_bundles(home)[0].digest, home)
-    assert stored(home) == []
+    nobodys = list_bundles(home)[0].digest
+    remove_bundle(nobodys, home)
+    assert removed_bundles(home) == [] and sweep_removed(home) == [nobodys]
+    assert stored(home) == [] == sweep_removed(home)
     monkeypatch.setenv("ERRORSCOPE_GRACE_DAYS", "a week")
     with pytest.raises(InputError, match="number of days"):
         removed_bundles(home)

@@ -43,7 +43,8 @@ FASHION = (
     ),
     TourStep(
         "training_data",
-        "The photographs that the network was trained on: which of them harm the worst group most?",
+        "What the network was trained on, by number and label, since the bundle has no pictures of it: which "
+        "training examples harm the worst group most, and does the ranking repeat?",
     ),
 )
 COMPRESSION = (

@@ -8,8 +8,9 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import import_bundle, list_bundles
+from backend.core.home import PROJECT
 from backend.demo import DEMOS
-from pages.components.shared import services
+from pages.components.shared import keys, services
 from tests.bundles import npz
 from tests.pages.running import APP, ended
 
@@ -66,3 +67,17 @@ def toured(at: AppTest) -> str:
     """Which step of the tour is shown."""
     said = [str(one.value).partition("**Tour, ")[2] for one in at.markdown]
     return next((one.partition("**")[0] for one in said if one), "")
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_every_tour_has_four_steps_to_what_pages_have(name: str) -> None:
+    """Pages, what their addresses say, and the parts these name, by the names that stand in the code."""
+    parameters = {one for one in vars(keys).values() if isinstance(one, str)}
+    code = {path: path.read_text() for path in (PROJECT / "pages").rglob("*.py")}
+    assert len(DEMOS[name].tour) == 4
+    for step in DEMOS[name].tour:
+        assert PROJECT / "pages" / f"{step.page}.py" in code
+        for parameter, value in step.shows.items():
+            assert parameter in parameters or any(f'"{parameter}"' in one for one in code.values())
+            if parameter in ("view", "words", keys.AUDIT_PART, keys.HARD_PART):
+                assert any(f'"{value}"' in one for one in code.values()), value

@@ -18,7 +18,7 @@ def offer_demos() -> None:
     st.markdown("**Or open a demo**")
     for name, demo in DEMOS.items():
         there = demo_path(name).is_file()
-        about, button = st.columns([3, 2], vertical_alignment="center")
+        about, button = st.columns([5, 4], vertical_alignment="center")
         made = (
             "" if there or demo.shipped else " Made in a few minutes, of data that is downloaded."
         )

@@ -12,16 +12,19 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import expect as expect_once
 
 PROJECT = Path(__file__).parents[2]
 START_S = 180
 """A machine on which much else goes on takes long to import it all."""
 LONGEST_MS = 120_000
-expect.set_options(timeout=LONGEST_MS)
+OFTEN_MS = 2_000
+"""Who may wait no longer than this is asked ten times a second by Playwright, others twice."""
 
 
 @dataclass
@@ -37,6 +40,30 @@ class Server:
         """End it at once, as a power cut would."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(timeout=30)
+
+
+class Expected:
+    """What Playwright can assert of a page or a place on it, waited for as long as a busy machine needs."""
+
+    def __init__(self, shown: Locator | Page):
+        self._once = expect_once(shown)
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        holds = getattr(self._once, name)
+
+        def often(*args: Any, **options: Any) -> None:
+            until = time.monotonic() + LONGEST_MS / 1000
+            while True:
+                try:
+                    return holds(*args, timeout=OFTEN_MS, **options)
+                except AssertionError:
+                    if time.monotonic() > until:
+                        raise
+
+        return often
+
+
+expect = Expected
 
 
 def free_port() -> int:
@@ -71,7 +98,7 @@ def start_server(home: Path, *, script: str = "app.py", **environment: str) -> S
             with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2):
                 return Server(process, url, home, log)
         except (URLError, OSError):
-            continue
+            time.sleep(0.05)  # the server needs the core
     process.kill()
     process.wait()
     raise RuntimeError(f"the server did not answer within {START_S} s:\n{log.read_text()}")

@@ -10,13 +10,13 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page
 
 from backend.bundle import import_bundle
 from backend.store import Store
 from backend.views import Query, View, encode
 from tests.bundles import npz, planted
-from tests.e2e.conftest import Server, settled
+from tests.e2e.conftest import Server, expect, settled
 
 N = 400
 PAD = 14  # pixels left free around the map, as in camera.js

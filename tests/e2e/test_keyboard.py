@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import BrowserContext, FileChooser, Locator, Page, Request, expect
+from playwright.sync_api import BrowserContext, FileChooser, Locator, Page, Request
 
 from backend.bundle import import_bundle, open_bundle
 from backend.export import read_export
 from backend.store import Event, Store
 from tests.bundles import npz, planted
-from tests.e2e.conftest import PROJECT, Server, settled, start_server
+from tests.e2e.conftest import PROJECT, Server, expect, settled, start_server
 
 N = 600
 HARDEST = 120  # what the page shows at 20 %

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page, Response, Route, expect
+from playwright.sync_api import Browser, Page, Response, Route
 
 from backend.bundle import import_bundle, write_bundle
 from backend.map.geometry import rows_in_polygon
 from tests.bundles import picture
-from tests.e2e.conftest import Server, settled, start_server
+from tests.e2e.conftest import Server, expect, settled, start_server
 from tests.e2e.map_app import lattice
 
 N = 400

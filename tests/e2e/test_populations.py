@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page
 
 from backend.bundle import import_bundle
 from backend.store import Store
 from tests.backend.tasks.test_before_after_task import fields as one_run
 from tests.bundles import npz
-from tests.e2e.conftest import Server, settled
+from tests.e2e.conftest import Server, expect, settled
 from tests.pages.population_bundles import fields
 
 

@@ -14,9 +14,8 @@ from pages.components.shared import text
 
 LONGEST = 120
 """Characters of a word or value that a cell shows."""
-
-
 STYLED = 6000
+"""Cells of a table whose shares are written one by one."""
 EXACT = 2**53
 """Whole numbers from here on are not all told apart by a browser, which is given their text instead."""
 

@@ -1,0 +1,51 @@
+"""Shares in tables: as text with one decimal, over cells that stay numbers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+
+from pages.components.shared import tables, text
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.0321, "3.2 %"),
+        (0.8267, "82.7 %"),
+        (1.0, "100.0 %"),
+        (0.0, "0.0 %"),
+        (0.0004, "0.04 %"),
+        (-0.034, "-3.4 %"),
+        (float("nan"), "–"),
+        (None, "–"),
+    ],
+)
+def test_a_share_has_one_decimal_and_a_small_one_is_no_zero(value: float, words: str) -> None:
+    assert text.share(value) == words
+
+
+@pytest.mark.parametrize(("rows", "styled"), [(3, True), (tables.STYLED, False)])
+def test_shares_are_written_and_stay_numbers_where_that_takes_no_time(
+    rows: int, styled: bool
+) -> None:
+    frame = pd.DataFrame({"error": np.full(rows, 0.1234), "bar": 0.5, "n": 7})
+    settings = {
+        "error": st.column_config.NumberColumn(format="percent", help="of all"),
+        "bar": st.column_config.ProgressColumn(format="percent"),
+        "n": st.column_config.NumberColumn(format="localized"),
+        "elsewhere": st.column_config.NumberColumn(format="percent"),
+    }
+    shown, told = tables.written(frame, settings)
+    left = {name: one["type_config"]["format"] for name, one in told.items()}
+    assert left == {
+        "error": None if styled else "percent",
+        "bar": "percent",
+        "n": "localized",
+        "elsewhere": "percent",
+    }
+    assert told["error"]["help"] == "of all"
+    assert isinstance(shown, pd.DataFrame) != styled
+    if styled:
+        assert shown.data["error"].tolist() == [0.1234] * rows
+        assert "12.3 %" in shown.to_string() and "50.0 %" not in shown.to_string()

@@ -53,8 +53,8 @@ def controls_of(
         says = origin[:1] == (before,) and origin[2:3] == (UNCHANGED,)
         if says and all(link.older != before for link in store.run_links(one)):
             found.append(RunLink(one, before, origin[1], True, True, ITSELF, "", 0))
-    told = () if beside is None else beside.extras.get("made_from", ())
-    own = str(told[2]) if len(told) > 2 else ""
+    told = None if beside is None else beside.extras.get("made_from")
+    own = "" if told is None or len(told) < 3 else str(told[2])
     return sorted(found, key=lambda one: (one.author == ITSELF, one.bundle != own))
 
 

@@ -152,9 +152,11 @@ def _tag_first(bundle: Bundle, choice: Choice, number: int) -> None:
 
 def _show_end(bundle: Bundle | Training, counts: Mapping[str, int]) -> None:
     history_buttons(bundle)
-    if counts and isinstance(bundle, Bundle):
+    if not counts:
+        return
+    if isinstance(bundle, Bundle):
         download_button(bundle)
-    elif counts:
+    else:
         training_button(bundle)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,7 @@ def test_an_owner_shares_removes_and_takes_back_and_an_admin_overrules(
 ) -> None:
     path = write_bundle(home.parent / "own.npz", embeddings=np.eye(3), losses=np.arange(3.0))
     digest = import_bundle(path, home, owner="@m", name="mine").digest
+    import_bundle(path, home)  # so that no demo is opened when that is gone
     store = services.shared_store()
 
     def open_as(who: str) -> AppTest:
@@ -201,11 +203,16 @@ UNGUARDED = {
 }  # fmt: skip
 
 
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def test_pages_have_no_door_that_asks_nobody() -> None:
     used: dict[str, set[str]] = {name: set() for name in UNGUARDED}
     for path in [*sorted((PROJECT / "pages").rglob("*.py")), Path(APP)]:
         place = path.relative_to(PROJECT).as_posix()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes_of(path):
             names = []
             if isinstance(node, ast.ImportFrom):
                 names = [f"{node.module}.{one.name}" for one in node.names]
@@ -220,10 +227,9 @@ def test_pages_have_no_door_that_asks_nobody() -> None:
 def test_every_download_is_made_and_written_down_by_the_same_door() -> None:
     free = {"pages/components/bundles/collector.py"}  # the collector itself, which is no bundle's
     for path in sorted((PROJECT / "pages").rglob("*.py")):
-        source = path.read_text(encoding="utf-8")
         buttons = [
             node
-            for node in ast.walk(ast.parse(source))
+            for node in nodes_of(path)
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "st.download_button"
         ]
         for button in buttons:

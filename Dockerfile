@@ -3,10 +3,11 @@ FROM python:3.11-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 COPY requirements.lock cuda.lock ./
-# Name a CPU index for a smaller image: --build-arg PIP_EXTRA_ARGS="--extra-index-url ..."
+# Name PyTorch's index of CPU builds for a smaller image: --build-arg PIP_EXTRA_ARGS="--index-url ..."
 ARG PIP_EXTRA_ARGS=""
 # hadolint ignore=SC2086
-RUN python -m venv --upgrade-deps /venv && /venv/bin/pip install ${PIP_EXTRA_ARGS} -r requirements.lock
+RUN python -m venv --upgrade-deps /venv && /venv/bin/pip install ${PIP_EXTRA_ARGS} --no-deps torch==2.13.0 \
+    && /venv/bin/pip install -r requirements.lock
 
 # Stage 2: the app, run by a user that is not root.
 FROM python:3.11-slim-bookworm

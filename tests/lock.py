@@ -6,6 +6,9 @@ with the hashes of all files that the index has of that version, ``tests/require
 the tests add, and ``cuda.lock`` what only PyTorch's CUDA build asks for: it is a file of
 constraints, so that a CPU build installs none of it. Versions stay where they are unless a pin
 moved; ``--upgrade`` moves the rest. It needs the package index, and nothing of the app.
+
+PyTorch is installed before the rest, without a hash: its builds differ by index, and pip prefers a
+build whose hash it knows, which would be that of CUDA wherever another is offered.
 """
 
 from __future__ import annotations
@@ -28,11 +31,6 @@ LICENCES = "assets/docs/licences.md"
 LOCKS = ("requirements.lock", "tests/requirements.lock", "cuda.lock")
 CUDA = re.compile(r"(cuda|nvidia)-|triton$")
 MADE = "# Made by `.venv/bin/python -m tests.lock`, from {}. Do not edit.\n"
-# Files that are as good, though the public index does not list them: PyTorch's CPU build comes
-# from an index of its own. This is its file for Python 3.11 on Linux (x86-64) as it was found.
-FURTHER = {
-    "torch==2.13.0": ["sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"],
-}
 # A marker that holds in all of these is not written.
 ENVIRONMENTS = [
     {"sys_platform": system, "python_version": minor, "python_full_version": f"{minor}.0"}
@@ -90,12 +88,9 @@ def read(path: Path) -> list[Locked]:
 
 
 def write(path: Path, rows: Iterable[Locked], source: str, *, constraints: str = "") -> None:
-    """Write a lock, with hashes of ``FURTHER`` added."""
-    lines = [MADE.format(source) + constraints]
-    for row in rows:
-        more = FURTHER.get(f"{row.name}=={row.version}", [])
-        lines.append(f"{Locked(row.requirement, (*row.hashes, *more))}\n")
-    path.write_text("".join(lines), encoding="utf-8")
+    """Write a lock."""
+    lines = "".join(f"{row}\n" for row in rows)
+    path.write_text(MADE.format(source) + constraints + lines, encoding="utf-8")
 
 
 def resolve(sources: Iterable[str], kept: Iterable[Locked], options: Iterable[str]) -> list[Locked]:

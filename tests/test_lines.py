@@ -269,6 +269,7 @@ CROWDED = {
     "backend/core": "small files that know no room, each one thing that every topic stands on",
     "backend/tasks": "one file per task, beside the table and what several tasks share",
     "backend/spotlight/regions": "the stages of one search, a file each, in the order they run",
+    "pages/components/shared": "what every page stands on, a small file for each thing",
 }
 
 

@@ -92,7 +92,9 @@ MARKED = (
     ),
     TourStep(
         "subgroups",
-        "Error by class and mark. Coats without it are missed, others with it become coats.",
+        "Accuracy of each class within mark and width, lowest first: coats without the mark are missed, shirts "
+        "and pullovers with it become coats.",
+        {"audit_part": "Worst group"},
     ),
     TourStep(
         "training_data", "The training images that taught it: the most harmful ones for a group."

@@ -99,7 +99,11 @@ MARKED = (
     TourStep(
         "training_data", "The training images that taught it: the most harmful ones for a group."
     ),
-    TourStep("repair", "What would a refitted last layer buy for that group, and who would pay?"),
+    TourStep(
+        "repair",
+        "What would a refitted last layer buy for a group that fails, and who would pay? Coats without the "
+        "mark are a rule: label = Coat and mark = without.",
+    ),
 )
 REVIEWS = (
     TourStep(

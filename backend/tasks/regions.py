@@ -247,7 +247,7 @@ def _check_regions(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.regions:run_regions",
-    version=14,
+    version=15,
     defaults={
         "n_regions": LISTED,
         "sizes": None,

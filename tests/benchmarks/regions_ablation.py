@@ -98,7 +98,9 @@ from tests.benchmarks.slices_recovery import FAILS, GROUPS, best_of
 
 CHANGES: dict[str, dict[str, Any]] = {
     "as it is": {},
-    "told from the scope only": {"second": False},
+    "told from the scope only": {"tellings": 0},
+    "told once": {"tellings": 1},
+    "told three times": {"tellings": 3},
     "members by kernel only": {"ranking": "kernel"},
     "members by discriminant only": {"ranking": "linear"},
     "geometry x only": {"views_few": ("x",)},
@@ -124,13 +126,13 @@ CHANGES: dict[str, dict[str, Any]] = {
     "6 iterations": {"iterations": 6},
     "12 starts": {"starts": 12},
     "caution 0": {"caution": 0.0},
-    "caution 0.5": {"caution": 0.5},
+    "caution 1": {"caution": 1.0},
     "caution 3": {"caution": 3.0},
     "base of all only": {"own_base": 0.0},
     "base of the scope only": {"own_base": 1.0},
     "standing apart does not count": {"apartness": 0.0},
-    "standing apart counts less": {"apartness": 0.4},
-    "standing apart counts more": {"apartness": 1.0},
+    "standing apart counts more": {"apartness": 0.7},
+    "standing apart counts most": {"apartness": 1.0},
     "size does not count": {"growth": 0.0},
     "size counts more": {"growth": 0.35},
 }

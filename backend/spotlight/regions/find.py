@@ -123,7 +123,7 @@ def find_regions(
     holds half of another. Cores of 15 examples or more are searched and judged, and filled up to 30
     by those that rank next. Members
     of a round region are ranked by its kernel together with a linear discriminant, which tells the
-    region from examples of low loss in the part that found it; those of a direction by the
+    region from examples of low loss in the parts that search, twice over; those of a direction by the
     direction, fitted again on both parts.
 
     Losses above their 90 % quantile (or their mean, where that is higher) count as that much in

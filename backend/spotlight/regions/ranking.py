@@ -74,8 +74,9 @@ class Ranker:
 
         A score is the sum of two numbers, each of mean 0 and variance 1 over the scope: the log of
         the kernel, and a linear discriminant, which reaches the part of a failure that a ball
-        cannot cover. In the draft it tells the kernel's rows from the scope. In the end it tells
-        the rows that rank first in the draft from rows whose loss is low.
+        cannot cover. In the draft it tells the kernel's rows from the scope. After
+        that it tells the rows that rank first from rows whose loss is low, once for the draft and
+        once more for what comes of it.
         """
         apart = squared_distances(balls.centers, self.points, self.squares)
         precisions = torch.exp(balls.log_precisions).to(apart.dtype)
@@ -86,9 +87,9 @@ class Ranker:
         if self.settings.ranking == "linear":
             ball = torch.zeros_like(ball)
         draft = self._linear(weights, self.scope).add_(ball)
-        if not self.settings.second:
-            return Ranks(draft, draft, weights)
-        final = self._linear(self._first(draft, weights), self.low).add_(ball)
+        final = draft
+        for _ in range(self.settings.tellings):
+            final = self._linear(self._first(final, weights), self.low).add_(ball)
         return Ranks(draft, final, weights)
 
     def _linear(self, inside: Tensor, others: tuple[Tensor, Tensor]) -> Tensor:

@@ -90,8 +90,8 @@ class Settings:
         Share of all excess loss that it must hold.
     ranking : str
         Members by ``both``, ``kernel`` or ``linear``.
-    second : bool
-        Whether the members of the draft are told from rows of low loss in the end.
+    tellings : int
+        How often the rows that rank first are told from rows of low loss; 0 leaves the draft.
     ridge : float
         Share of a discriminant's covariance that is the same along every axis.
     shuffles : int
@@ -119,9 +119,9 @@ class Settings:
     whiteness: float = 0.5
     components: int = 64
     quantile: float = 0.9
-    caution: float = 1.0
+    caution: float = 1.5
     own_base: float = 0.5
-    apartness: float = 0.7
+    apartness: float = 0.4
     around: int = 4
     growth: float = 0.12
     min_held_out: int = 3
@@ -138,7 +138,7 @@ class Settings:
     fails: float = 2.0
     fails_share: float = 0.1
     ranking: str = "both"
-    second: bool = True
+    tellings: int = 2
     ridge: float = 0.2
     shuffles: int = SHUFFLES
     search_rows: int = 2**13

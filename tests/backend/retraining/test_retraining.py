@@ -350,7 +350,7 @@ def test_tables_are_of_the_examples_that_report(done):
     )
     assert set(found.curve["recipe"]) == {"d3m", "d3m_trak", "auto_d3m", "random", "majority"}
     starts = found.curve[found.curve["removed"] == 0]
-    assert set(starts["worst"]) == {table.loc["nothing", "worst"]} and len(starts) == 4
+    assert set(starts["worst"]) == {table.loc["nothing", "worst"]} and len(starts) == 5
     csv = pd.read_csv(folder / "table.csv")
     np.testing.assert_allclose(csv["worst"], found.table["worst"])
 

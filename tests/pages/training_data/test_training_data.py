@@ -199,6 +199,8 @@ def test_training_examples_are_tagged_by_key_and_bar_undone_and_taken_away(
 def test_an_open_example_shows_the_training_examples_behind_it(home: Path, marked: Bundle) -> None:
     at = AppTest.from_file(APP, default_timeout=60)
     at.query_params["bundle"] = marked.digest[:12]
+    at.query_params["quantile"] = "20.0"
+    at.query_params["view"] = "Members"
     ended(at.switch_page("pages/hardest.py").run())
     at.session_state["_example"] = {"gallery": "gallery", "at": 0}
     ended(at.run())

@@ -1,7 +1,7 @@
 """A file made at a click stays until its browser has fetched it, whatever others do meanwhile.
 
 Streamlit gives such a file no owner, and drops it the second time that anybody's page has run since.
-On a server in use that may be before the browser asks for it: 7 of 537 downloads by fifty people.
+On a server in use that may be before the browser asks for it.
 """
 
 from __future__ import annotations

@@ -121,6 +121,7 @@ REVIEWS = (
         "hardest",
         "The reviews of highest loss. Read a few: some contradict their own verdict, and stars of 3 "
         "go both ways. Such labels no network can get right.",
+        {"view": "Members"},
     ),
     TourStep(
         "subgroups",

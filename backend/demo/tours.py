@@ -125,8 +125,9 @@ REVIEWS = (
     ),
     TourStep(
         "subgroups",
-        "Error by stars, department and age, with intervals. The network never saw the stars; reviews "
-        "of three and four are where it pays for that, ages hardly differ.",
+        "Error by department and kind of garment, with intervals. Choose stars and age as attributes: the "
+        "network never saw the stars, and reviews of three and four are where it pays for that; ages hardly "
+        "differ.",
     ),
 )
 FILMS = (

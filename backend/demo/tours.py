@@ -119,7 +119,7 @@ REVIEWS = (
     ),
     TourStep(
         "hardest",
-        "The reviews of highest loss. Read a few: some contradict their own verdict, and stars of 3 "
+        "The reviews of highest loss, under Members. Read a few: some contradict their own verdict, and stars of 3 "
         "go both ways. Such labels no network can get right.",
         {"view": "Members"},
     ),
@@ -143,15 +143,15 @@ FILMS = (
         {"view": "Table"},
     ),
     TourStep(
-        "hardest",
-        "The worst predictions: mostly a loved film rated 1. The averages show why it was expected "
-        "otherwise.",
-        {"view": "Table"},
-    ),
-    TourStep(
         "spotlights",
         "Which columns set a group apart: genre, year, gender, age and occupation of who rated.",
         {"view": "Columns"},
+    ),
+    TourStep(
+        "hardest",
+        "The worst predictions, under Table: mostly a loved film rated 1. The averages show why it was expected "
+        "otherwise.",
+        {"view": "Table"},
     ),
 )
 HOUSES = (
@@ -167,15 +167,15 @@ HOUSES = (
         {"view": "Table"},
     ),
     TourStep(
-        "hardest",
-        "The largest errors: how many of them are blocks whose value is cut off? Accuracy there is not "
-        "for the network to gain.",
-        {"view": "Columns"},
-    ),
-    TourStep(
         "spotlights",
         "Does a region survive on blocks that nobody searched? Intervals and p-values of each candidate.",
         {"view": "Is it real?"},
+    ),
+    TourStep(
+        "hardest",
+        "The largest errors, under Columns: how many of them are blocks whose value is cut off? Accuracy there is not "
+        "for the network to gain.",
+        {"view": "Columns"},
     ),
 )
 EMOJI = (

@@ -204,7 +204,7 @@ def test_every_number_of_a_region_is_that_of_its_rows_in_the_csv(
         store.tag(bundle.digest, bundle.ids.tolist(), "everybody", author="Bob")
 
     at = app("spotlights", bundle=digest, view="Is it real?")
-    caption = str(at.radio[0].proto.captions[0]).replace("\\", "")
+    caption = str(at.radio[0].proto.captions[0]).replace("\\", "").replace("\u00a0", " ")
     detail = texts(at).replace("\\", "")
     claims = at.dataframe[-1].value.iloc[0]
     at.selectbox(key="tag_name").set_value("region").run()

@@ -68,6 +68,7 @@ def name_key_one(page: Page, name: str) -> None:
     box.fill(name)
     page.get_by_role("option").filter(has_text=name).first.click()
     expect(page.locator(".st-key-gallery_keys .key").filter(has_text=name)).to_be_visible()
+    settled(page)  # a run that still goes on draws the tiles anew, and takes the focus from them
 
 
 def saved(page: Page) -> None:

@@ -28,7 +28,7 @@ USER 10001
 VOLUME /data
 EXPOSE 8501
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4)"]
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8501/health', timeout=4)"]
 # Inside a container the loopback address is unreachable; publish the port on the host's loopback:
 #   docker run -e ERRORSCOPE_OPEN=1 -p 127.0.0.1:8501:8501 -v errorscope:/data errorscope
 # Beyond that the app shows nothing until sign-in is configured (README, "Sharing it").

@@ -68,13 +68,13 @@ else:
     from pages.components.bundles import streamed
     from pages.components.door import door, leaving, wall
     from pages.components.gallery import media
-    from pages.components.shared import downloads, routes, services
+    from pages.components.shared import downloads, health, routes, services
 
     # Until the first run of st.navigation Streamlit takes a folder called pages for its older kind
     # of multipage app: the first visitor who follows a link to a page would get it without a frame.
     PagesManager.uses_pages_directory = False
     media_file_manager.MediaFileMetadata = downloads.HeldMetadata  # type: ignore[misc]
-    ROUTES = [*streamed.ROUTES, *media.ROUTES]
+    ROUTES = [*streamed.ROUTES, *media.ROUTES, *health.ROUTES]
     base = st.get_option("server.baseUrlPath")
     app = st.App(
         __file__,

@@ -37,7 +37,17 @@ RIGHTS: dict[str, dict[str, Right]] = {
 """What a method of ``Store`` needs, for each of its arguments that is a bundle or several."""
 
 CLOSED = (
-    *("holds", "end_sign_in", "end_sign_ins_of", "sign_ins", "granted", "erase", "place", "close"),
+    *(
+        "holds",
+        "end_sign_in",
+        "end_sign_ins_of",
+        "sign_ins",
+        "granted",
+        "erase",
+        "place",
+        "probe",
+        "close",
+    ),
 )
 """Methods for the door and the command line alone."""
 

@@ -83,6 +83,12 @@ class Lane:
         self._waiting: list[Job] = []
         self._turns: collections.OrderedDict[str, None] = collections.OrderedDict()
         self.threads: tuple[threading.Thread, ...] = ()
+        self._hires = True
+
+    @property
+    def serves(self) -> bool:
+        """Whether its threads live and the latest worker could be started; so before there are any."""
+        return self._hires and all(thread.is_alive() for thread in self.threads)
 
     # --- called under the lock --------------------------------------------------------------------
 
@@ -169,7 +175,13 @@ class Lane:
 
     def _hire(self) -> WorkerProcess:
         preload = PRELOAD[self.name] if self._shop.warm else ()
-        return WorkerProcess(self._shop.home, preload, _NICE.get(self.name, 0))
+        try:
+            worker = WorkerProcess(self._shop.home, preload, _NICE.get(self.name, 0))
+        except (OSError, BackendError):
+            self._hires = False
+            raise
+        self._hires = True
+        return worker
 
     def _next(self) -> tuple[Job, FileLock] | None:
         """The first queued job that no other process is computing, with its lock; None at the end."""

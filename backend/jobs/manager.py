@@ -147,6 +147,13 @@ class Jobs:
         with self._changed:
             return self._jobs.get(key)
 
+    def standing(self) -> tuple[bool, int]:
+        """Whether all workers that were needed so far serve, and how many jobs wait for one."""
+        with self._changed:
+            serve = all(lane.serves for lane in self._lanes.values())
+            waiting = sum(job.state == "queued" for job in self._jobs.values())
+        return serve and not self.closed, waiting
+
     @property
     def closed(self) -> bool:
         """Whether no more work is taken."""

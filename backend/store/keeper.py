@@ -81,6 +81,11 @@ class LogKeeper:
         """Which database this is, without its password."""
         return where(self._open()[1])
 
+    def probe(self) -> None:
+        """Read something from the database, which raises ``StoreError`` where that cannot be."""
+        with self._reading() as connection:
+            connection.execute(sa.select(events.c.seq).limit(1)).all()
+
     def close(self) -> None:
         """Let go of the database. The store must not be used afterwards."""
         if self._opened is not None:

@@ -27,11 +27,11 @@ from streamlit.auth_util import encode_provider_token
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets import http11
 
-from backend.access import EVERYBODY
+from backend.access import EVERYBODY, NOBODY
 from backend.core.errors import BackendError
 from backend.store import SignIn, Store
 from pages.components.door import identity
-from pages.components.door.wall import LOOPBACK
+from pages.components.door.wall import HEALTH, LOOPBACK
 
 WHO = "errorscope.key"
 """Where a request's scope holds the key of whoever sent it; absent where nobody signs in."""
@@ -39,7 +39,10 @@ WHO = "errorscope.key"
 PERSON = "errorscope.person"
 """Where it holds the person, ``EVERYBODY`` where nobody signs in; a route that finds none serves nobody."""
 
-FREE = ("/_stcore/health", "/auth/login", "/oauth2callback")
+WELL = ("/_stcore/health", HEALTH)
+"""What says whether the server runs, to anybody and under any name."""
+
+FREE = (*WELL, "/auth/login", "/oauth2callback")
 """What answers before sign-in."""
 
 SIGN_IN, SIGN_OUT, CALLBACK = "/sign-in", "/auth/logout", "/oauth2callback"
@@ -100,8 +103,9 @@ class Door:
             return
         path = self._below(scope["path"])
         if not identity.configured():
-            if is_open() or path == FREE[0]:
-                await self._app({**scope, PERSON: EVERYBODY}, receive, send)
+            if is_open() or path in WELL:
+                person = EVERYBODY if is_open() else NOBODY
+                await self._app({**scope, PERSON: person}, receive, send)
             else:
                 await _refuse(scope, receive, send, _page(CLOSED, status=503))
             return
@@ -113,7 +117,7 @@ class Door:
     async def _checked(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         connection = HTTPConnection(scope)
         elsewhere = _other_host(connection.headers)
-        if elsewhere and path != FREE[0]:
+        if elsewhere and path not in WELL:
             await _refuse(scope, receive, send, self._wrong_host(scope))
             return
         said = identity.claims_in(connection.cookies)

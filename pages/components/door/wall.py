@@ -13,6 +13,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+HEALTH = "/health"
+"""Says whether this server can work; asked on this machine whatever the server is called."""
 CLOSED = "/_stcore/metrics"
 """Streamlit's numbers about the server, which are nobody's business."""
 
@@ -64,7 +66,8 @@ class Wall:
         name = host.lower()
         if not name.endswith("]"):  # what stands in brackets is an address without a port
             name = name.rpartition(":")[0] if ":" in name else name
-        if self._hosts and name not in self._hosts:
+        here = scope["path"] == HEALTH and name in LOOPBACK
+        if self._hosts and name not in self._hosts and not here:
             return PlainTextResponse(
                 "This server does not answer to that name. Whoever runs it can add the name to "
                 "ERRORSCOPE_HOSTS.",

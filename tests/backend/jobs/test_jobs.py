@@ -404,6 +404,7 @@ def test_a_wrong_number_of_threads_is_told(jobs, monkeypatch):
     monkeypatch.setenv("ERRORSCOPE_THREADS", "many")
     job = finished(jobs.submit("echo", ""))
     assert job.error == "ERRORSCOPE_THREADS must be a positive number: got 'many'."
+    assert jobs.standing() == (False, 0)
     monkeypatch.setenv("ERRORSCOPE_THREADS", "1")
     assert finished(jobs.submit("echo", "")).state == "done"
 
@@ -455,6 +456,7 @@ def test_a_person_has_no_more_tasks_waiting_than_may(jobs, gate, monkeypatch):
         return jobs.submit("echo", "", {"number": number}, watcher=tab, person=person)
 
     waiting = [ask(0, "ann"), ask(1, "ann", "tab 2")]
+    assert jobs.standing() == (True, 2)
     with pytest.raises(InputError, match=r"2 of your tasks are waiting .*ERRORSCOPE_PERSON_JOBS"):
         ask(2, "ann", "tab 3")
     assert ask(1, "ann") is waiting[1]  # what waits already is joined

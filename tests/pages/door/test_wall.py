@@ -63,3 +63,11 @@ def test_a_stricter_policy_stays_and_the_servers_own_numbers_are_closed() -> Non
     _, headers = answer("localhost", own={"Content-Security-Policy": "default-src 'none'; sandbox"})
     assert headers.getlist("content-security-policy") == ["default-src 'none'; sandbox"]
     assert answer("localhost", "/base/_stcore/metrics")[0] == 404
+
+
+@pytest.mark.parametrize(("host", "status"), [("127.0.0.1:8501", 200), ("evil.example", 421)])
+def test_health_is_asked_on_this_machine_whatever_the_server_is_called(
+    monkeypatch: pytest.MonkeyPatch, host: str, status: int
+) -> None:
+    monkeypatch.setenv("ERRORSCOPE_HOSTS", "lab.example")
+    assert answer(host, "/health")[0] == status

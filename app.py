@@ -65,8 +65,9 @@ else:
     from streamlit.runtime import media_file_manager
     from streamlit.runtime.pages_manager import PagesManager
 
+    from backend.core import journal
     from pages.components.bundles import streamed
-    from pages.components.door import door, leaving, wall
+    from pages.components.door import door, identity, leaving, wall
     from pages.components.gallery import media
     from pages.components.shared import downloads, health, routes, services
 
@@ -75,6 +76,8 @@ else:
     PagesManager.uses_pages_directory = False
     media_file_manager.MediaFileMetadata = downloads.HeldMetadata  # type: ignore[misc]
     ROUTES = [*streamed.ROUTES, *media.ROUTES, *health.ROUTES]
+    journal.begin()
+    journal.tell("server start", sign_in=identity.configured(), open=door.is_open())
     base = st.get_option("server.baseUrlPath")
     app = st.App(
         __file__,

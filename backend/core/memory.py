@@ -97,6 +97,17 @@ def anonymous_bytes(pid: int | None = None) -> int | None:
     return _kilobytes("RssAnon", pid)
 
 
+def peak_bytes(pid: int) -> int | None:
+    """Most memory that a process held, files that it maps included; None where nothing says."""
+    return _kilobytes("VmHWM", pid)
+
+
+def forget_peak() -> None:
+    """Have the peak of this process count from what it holds now, where the system can."""
+    with contextlib.suppress(OSError):
+        (_STATUS / "self" / "clear_refs").write_text("5")
+
+
 @contextlib.contextmanager
 def bounded(allowed: int, over: Callable[[], None]) -> Iterator[None]:
     """Hold this process to ``allowed`` bytes of memory that is no file, while inside.

@@ -11,6 +11,8 @@ from typing import Any
 
 from backend.cache import Cache, Entry
 from backend.core.errors import JobCancelled, JobError
+from backend.core.journal import tell
+from backend.core.memory import peak_bytes
 from backend.jobs.process import WorkerProcess
 
 SILENCE_S = 5.0
@@ -72,6 +74,7 @@ class Job:
         self._left: set[str] = set()
         self._over = threading.Event()
         self._worker: WorkerProcess | None = None
+        self._began: float | None = None
 
     def __repr__(self) -> str:
         return f"<Job {self.task} {self.key[:12]} {self.state} {self.fraction:.0%}>"
@@ -158,13 +161,36 @@ class Job:
         now = time.monotonic()
         return any(heard is None or now - heard < SILENCE_S for heard in self._watchers.values())
 
-    def _end(self, state: str, *, message: str = "", error: str | None = None) -> None:
+    def _begin(self, worker: WorkerProcess) -> None:
+        """Be taken up by a worker, which may be the second one."""
+        self.state, self.message, self._worker = "running", "Starting", worker
+        if self._began is None:
+            self._began = time.monotonic()
+            tell("job started", task=self.task, digest=self.digest or None)
+
+    def _end(
+        self, state: str, *, message: str = "", error: str | None = None, kind: str = ""
+    ) -> None:
+        if self._began is not None or state != "done":  # what is kept already is no news
+            self._tell(state, kind)
         self.state = state
         self.message = message or self.message
         self.error = error
         if state == "done":
             self.fraction = 1.0
         self._over.set()
+
+    def _tell(self, state: str, kind: str) -> None:
+        """Write down how it ends; ``kind`` is the class of what was raised."""
+        refused = self.task == "import" and kind in ("BundleError", "InputError")
+        tell(
+            "import refused" if refused else f"job {'finished' if state == 'done' else state}",
+            task=self.task,
+            digest=self.digest or None,
+            reason=kind or None,
+            seconds=None if self._began is None else time.monotonic() - self._began,
+            peak_bytes=None if self._worker is None else peak_bytes(self._worker.process.pid),
+        )
 
     def _progress(self, fraction: float, message: str) -> None:
         self.fraction = max(self.fraction, fraction)

@@ -135,12 +135,13 @@ class Lane:
                         worker.kill()  # closes its pipes
                         worker = self._hire_ahead()
                 except BackendError as error:
-                    self._fail(job, str(error))
+                    self._fail(job, str(error), error)
                 except OSError as error:
-                    self._fail(job, f"The worker could not be started: {error}.")
+                    self._fail(job, f"The worker could not be started: {error}.", error)
                 except Exception as error:
                     log.exception("The manager of job %s failed", job)
-                    self._fail(job, f"This is a bug in Errorscope: {type(error).__name__}: {error}")
+                    said = f"This is a bug in Errorscope: {type(error).__name__}: {error}"
+                    self._fail(job, said, error)
                 finally:
                     lock.release()
         finally:
@@ -158,10 +159,10 @@ class Lane:
             log.warning("No worker could be started ahead of work: %s", error)
             return None
 
-    def _fail(self, job: Job, error: str) -> None:
+    def _fail(self, job: Job, said: str, error: Exception) -> None:
         with self._shop.changed:
             if not job.ended:
-                job._end("failed", message="Failed", error=error)
+                job._end("failed", message="Failed", error=said, kind=type(error).__name__)
 
     def _replace(self, worker: WorkerProcess | None) -> WorkerProcess:
         if worker is not None:
@@ -198,7 +199,7 @@ class Lane:
                     except OSError as error:
                         waiting.remove(job)
                         folder = self._shop.cache.folder
-                        self._fail(job, f"Results cannot be kept in {folder}: {error}.")
+                        self._fail(job, f"Results cannot be kept in {folder}: {error}.", error)
                         continue
                     waiting.remove(job)
                     self._serve_next(job)
@@ -242,7 +243,7 @@ class Lane:
             with self._shop.changed:
                 if job.ended:
                     return True
-                job.state, job.message, job._worker = "running", "Starting", worker
+                job._begin(worker)
                 worker.order(self._order(job, scratch))
             for message in worker.messages(job.id):
                 if message["type"] == "stillborn" and not last:
@@ -289,4 +290,5 @@ class Lane:
                 job._end("cancelled", message="Cancelled")
             else:
                 job.detail = message["detail"]
-                job._end("failed", message="Failed", error=message["error"])
+                kind = message.get("kind", "WorkerDied")
+                job._end("failed", message="Failed", error=message["error"], kind=kind)

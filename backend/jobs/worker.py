@@ -34,7 +34,7 @@ from typing import Any
 from backend.cache import Cache, write_folder
 from backend.core.errors import BackendError, BundleError, JobCancelled, JobError
 from backend.core.home import is_full
-from backend.core.memory import ADVICE, bounded, is_out_of_memory, needs_more
+from backend.core.memory import ADVICE, bounded, forget_peak, is_out_of_memory, needs_more
 
 OUT_OF_MEMORY = (
     "There was not enough memory for this. Close other programs, use a smaller bundle or fewer "
@@ -166,6 +166,7 @@ def entry_point(text: str) -> Callable[..., Any]:
 
 def attempt(order: Mapping[str, Any], channel: Channel) -> None:
     """Run one order and tell how it ended, whatever it raises."""
+    forget_peak()
     channel.send(id=order["id"], type="begun")
     try:
         work(order, channel)

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, Connection, Engine
 
 from backend.core.errors import HomeError, StoreError
 from backend.core.home import home_folder
+from backend.core.journal import tell
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 HEAD = "0005"
@@ -189,6 +190,7 @@ def file_of(url: URL) -> tuple[int, int] | None:
 
 def vanished(url: URL) -> StoreError:
     """The sentence about a file that is no longer there."""
+    tell("database trouble", reason="taken_away")
     return StoreError(
         f"the database {where(url)} was taken away while it was in use. Nothing was kept: put the file "
         "back, or a copy of it, and try again. To begin with an empty one, restart the program."
@@ -208,7 +210,10 @@ def plain_errors(url: URL) -> Iterator[None]:
     try:
         yield
     except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
-        text = str(getattr(error, "orig", None) or error).strip()
+        raised = getattr(error, "orig", None) or error
+        text = str(raised).strip()
+        named = getattr(raised, "sqlite_errorname", type(raised).__name__)
+        tell("database trouble", reason=named)
         raise StoreError(f"{_explain(where(url), text)} ({text})") from error
 
 

@@ -12,11 +12,16 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backend.core.journal import tell
+
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 HEALTH = "/health"
 """Says whether this server can work; asked on this machine whatever the server is called."""
 CLOSED = "/_stcore/metrics"
 """Streamlit's numbers about the server, which are nobody's business."""
+
+PLACES = ("_stcore", "auth", "content", "health", "media", "oauth2callback", "sign-in", "upload")
+"""Parts of addresses that are this program's own words; all others stay out of the log."""
 
 _POLICY = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; "
@@ -54,6 +59,7 @@ class Wall:
             await self._app(scope, receive, send)
             return
         host = Headers(scope=scope).get("host", "")
+        send = _noted(send, scope["path"])
         refusal = self._refusal(scope, host)
         if refusal is not None and scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
@@ -76,6 +82,19 @@ class Wall:
         if scope["path"].endswith(CLOSED):
             return PlainTextResponse("There is nothing here.", status_code=404)
         return None
+
+
+def _noted(send: Send, path: str) -> Send:
+    """``send`` that writes down what is refused, except for what is not there."""
+    place = next((part.strip("_").replace("-", "_") for part in path.split("/") if part in PLACES), "page")  # fmt: skip
+
+    async def noted(message: Message) -> None:
+        status = message.get("status", 403 if message.get("code") == 1008 else 0)
+        if status >= 400 and status != 404:
+            tell("request refused", status=status, place=place)
+        await send(message)
+
+    return noted
 
 
 def _dressed(send: Send, host: str) -> Send:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import shutil
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,11 +15,10 @@ from starlette.routing import Route
 from backend.access import EVERYBODY
 from backend.core.errors import BackendError
 from backend.core.home import home_folder
+from backend.core.journal import tell
 from pages.components.door.wall import HEALTH
 from pages.components.shared import services
 from pages.components.shared.routes import person_of
-
-log = logging.getLogger(__name__)
 
 DATABASE_S = 1.0
 """How long the database may take to answer."""
@@ -94,7 +92,7 @@ def _look(found: Health) -> None:
     except (BackendError, OSError):
         pass  # which part it was is what stays False
     if not found.ok:
-        log.warning("This server is not well: %s", found.told())
+        tell("not well", **found.told())
 
 
 _LOOKER = Looker()

@@ -383,6 +383,35 @@ def test_workers_that_cannot_start_are_told(jobs, tmp_path, monkeypatch):
     assert "No module named" in job.detail and "backend" in job.detail
 
 
+def test_the_log_tells_how_jobs_begin_and_end_and_what_they_took(tmp_path, gate, caplog):
+    tasks = {**TASKS, "import": TASKS["refuse"]}
+    with caplog.at_level(logging.INFO, "errorscope"), Jobs(tmp_path, tasks=tasks) as manager:
+        for task in ("echo", "echo", "refuse", "bug", "import"):  # the second is kept already
+            finished(manager.submit(task, "", {"note": "of Ada's"}))
+        held = manager.submit("patient", "", gate)
+        eventually(lambda: held.state == "running")
+        held.cancel()
+        finished(held)
+    told = [(one.getMessage(), one.facts) for one in caplog.records if one.name == "errorscope"]
+    ended = [
+        (event, facts["task"], facts.get("reason"))
+        for event, facts in told
+        if event != "job started"
+    ]
+    assert ended == [
+        ("job finished", "echo", None),
+        ("job failed", "refuse", "InputError"),
+        ("job failed", "bug", "KeyError"),
+        ("import refused", "import", "InputError"),
+        ("job cancelled", "patient", None),
+    ]
+    assert len(told) == 2 * len(ended) and "Ada" not in str(told)
+    for event, facts in told:
+        if event != "job started":
+            assert 0 <= facts["seconds"] < LIMIT_S
+            assert 2**20 < facts["peak_bytes"] < 2**34
+
+
 def test_a_failed_job_is_computed_anew_when_asked_again(jobs):
     job = finished(jobs.submit("refuse", "", watcher="a"))
     assert jobs.submit("refuse", "", watcher="a") is job, "a page that reruns starts no loop"

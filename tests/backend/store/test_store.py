@@ -412,12 +412,14 @@ def test_a_damaged_event_is_named(store, tmp_path, column):
         [event.ids for event in store.events(BUNDLE)]
 
 
-def test_a_locked_database_says_so_and_changes_nothing(tmp_path):
+def test_a_locked_database_says_so_and_changes_nothing(tmp_path, caplog):
+    caplog.set_level("INFO", "errorscope")
     store = Store(home=tmp_path, wait_s=0.05)
     raw = sqlite3.connect(tmp_path / "errorscope.sqlite", isolation_level=None)
     raw.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="is locked by another program"):
         store.tag(BUNDLE, ["a"], "x")
+    assert [one.facts for one in caplog.records] == [{"reason": "SQLITE_BUSY"}]
     assert store.tags(BUNDLE).empty  # reading goes on
     raw.execute("ROLLBACK")
     raw.close()

@@ -49,11 +49,19 @@ def answer(host: str, path: str = "/", own: dict[str, str] | None = None) -> tup
     ],
 )
 def test_foreign_hosts_are_refused(
-    monkeypatch: pytest.MonkeyPatch, hosts: str, address: str, host: str, status: int
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    hosts: str,
+    address: str,
+    host: str,
+    status: int,
 ) -> None:
     monkeypatch.setenv("ERRORSCOPE_HOSTS", hosts)
     monkeypatch.setattr("pages.components.door.wall.st.get_option", lambda name: address)
-    got, headers = answer(host)
+    caplog.set_level("INFO", "errorscope")
+    got, headers = answer(host, "/upload/ada")
+    refused = [{"status": 421, "place": "upload"}] if status == 421 else []
+    assert [vars(one)["facts"] for one in caplog.records] == refused
     assert got == status
     assert headers["x-content-type-options"] == "nosniff"
     assert "frame-ancestors 'self'" in headers["content-security-policy"]

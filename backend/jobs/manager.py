@@ -124,20 +124,22 @@ class Jobs:
         with self._changed:
             job = self._jobs.get(key)
             if job is None or self._is_spent(job, watcher):
-                self._check_turn(person)
-                job = self._start(self._job(key, task, digest, complete, row.lane(complete)))
-                job.person = person
+                job = self._take(person, key, task, digest, complete, row.lane(complete))
             job._add_watcher(watcher)
             return job
 
-    def retry(self, job: Job, watcher: str = "") -> Job:
-        """Compute a job that failed or was cancelled again; one that still runs is joined."""
+    def retry(self, job: Job, watcher: str = "", person: str = "") -> Job:
+        """Compute a job that failed or was cancelled again; one that still runs is joined.
+
+        Raises
+        ------
+        InputError
+            If as many new jobs of this person wait already as may (``ERRORSCOPE_PERSON_JOBS``).
+        """
         with self._changed:
             latest = self._jobs.get(job.key, job)
             if latest.state in ("failed", "cancelled"):
-                latest = self._start(
-                    self._job(job.key, job.task, job.digest, job.options, job.lane)
-                )
+                latest = self._take(person, job.key, job.task, job.digest, job.options, job.lane)
             latest._left.discard(watcher)
             latest._add_watcher(watcher)
             return latest
@@ -179,8 +181,12 @@ class Jobs:
 
     # --- state, always under the lock -------------------------------------------------------------
 
-    def _job(self, key: str, task: str, digest: str, options: dict[str, Any], lane: str) -> Job:
-        return Job(
+    def _take(
+        self, person: str, key: str, task: str, digest: str, options: dict[str, Any], lane: str
+    ) -> Job:
+        """Start a new job of a person, who may have so many."""
+        self._check_turn(person)
+        job = Job(
             key,
             task,
             digest,
@@ -190,6 +196,8 @@ class Jobs:
             lock=self._changed,
             stop=self._cancel,
         )
+        job.person = person
+        return self._start(job)
 
     def _check_turn(self, person: str) -> None:
         """Refuse more jobs of a person than may wait."""

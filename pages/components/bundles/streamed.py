@@ -19,10 +19,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from backend.bundle.home import held_by
 from backend.core.errors import AccessError
 from backend.core.home import home_folder, is_full
 from backend.core.memory import bytes_of
-from backend.core.quota import room_left
+from backend.core.quota import PERSON_SETTING, quota_bytes, room_left
 from pages.components.bundles.uploads import base_name, sweep, to_import
 from pages.components.gallery.shown import ASSETS
 from pages.components.shared import services
@@ -58,11 +59,14 @@ class Streamed:
         Files that are there.
     sending : dict of {str: int}
         Files that are being sent, each with the bytes that are there.
+    owner : str
+        Key of who sends them.
     """
 
     folder: Path
     names: set[str] = field(default_factory=set)
     sending: dict[str, int] = field(default_factory=dict)
+    owner: str = ""
 
     @property
     def size(self) -> int:
@@ -72,7 +76,8 @@ class Streamed:
 
 def _new() -> Streamed:
     sweep()
-    return Streamed(home_folder() / "uploads" / secrets.token_hex(16))
+    folder = home_folder() / "uploads" / secrets.token_hex(16)
+    return Streamed(folder, owner=services.who().key)
 
 
 def _remove(upload: Streamed) -> None:
@@ -150,9 +155,17 @@ def _room(upload: Streamed, name: str) -> tuple[int, str]:
     """Bytes that a file may have, and what is said of a larger one."""
     home = home_folder()
     own = cap_bytes() - upload.size
+    share = quota_bytes(PERSON_SETTING)
     quota = room_left(home)
     left = shutil.disk_usage(home).free - 2**30
     left = left if quota is None else min(left, quota)
+    if share is not None:
+        mine = share - held_by(upload.owner) - upload.size
+        if mine < min(left, own):
+            return max(0, mine), (
+                f"{name} does not fit: {max(0, mine) / 1e9:.1f} GB are left of your share of this "
+                f"server's disk ({PERSON_SETTING}). Remove one of your bundles."
+            )
     if left < own:
         return max(0, left), (
             f"{name} does not fit: {max(0, left) / 1e9:.1f} GB are left on this server's disk. "

@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from backend.bundle.home import held_by
 from backend.core.errors import BackendError, InputError
 from backend.core.home import home_folder, written_in
-from backend.core.quota import check_room
+from backend.core.journal import tell
+from backend.core.quota import check_room, check_share
+from pages.components.shared import services
 
 CAP_MB = 500
 """Size of an upload through the browser. The platform holds uploads in memory."""
@@ -44,14 +47,17 @@ def keep_upload(files: Sequence[Any]) -> Path:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"two of the files are called {name!r}. Rename one and upload again.")
-    check_room(home_folder(), sum(file.getbuffer().nbytes for file in files))
+    size = sum(file.getbuffer().nbytes for file in files)
     try:
+        check_room(home_folder(), size)
+        check_share(held_by(services.who().key), size)
         with written_in(home_folder()):
             folder.mkdir(parents=True)
             for name, file in zip(names, files, strict=True):
                 (folder / name).write_bytes(file.getbuffer())
             return to_import(folder, names)
-    except BackendError:
+    except BackendError as error:
+        tell("import refused", reason=type(error).__name__)
         shutil.rmtree(folder, ignore_errors=True)
         raise
 

@@ -101,7 +101,7 @@ def job(key: str) -> Job | None:
 def retry(job: Job) -> Job:
     """Compute a job that failed or was cancelled again."""
     gate().check_task(identity.person(), job.digest, job.options)
-    return jobs().retry(job, watcher=watcher())
+    return jobs().retry(job, watcher=watcher(), person=_asks())
 
 
 def kept(digest: str, key: str) -> Entry | None:
@@ -338,5 +338,9 @@ def submit(task: str, digest: str, options: dict[str, Any]) -> Job:
     gate().check_task(whose, digest, options)
     if "owner" in options and whose.key:
         options = options | {"owner": whose.key}
-    asks = str(st.session_state.get(keys.PERSON, ""))
-    return jobs().submit(task, digest, options, watcher=watcher(), person=asks)
+    return jobs().submit(task, digest, options, watcher=watcher(), person=_asks())
+
+
+def _asks() -> str:
+    """Whose tasks are counted: who is signed in, else the name that was typed when the page began."""
+    return identity.person().key or str(st.session_state.get(keys.PERSON, ""))

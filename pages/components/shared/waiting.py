@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from backend.core.errors import BackendError
 from backend.jobs import Job
 from pages.components.shared import services, text
+from pages.components.shared.notice import notify
 
 RUNNING = ("queued", "running")
 POLL_S, SLOWEST_POLL_S = 0.5, 3.0
@@ -42,7 +44,10 @@ def show_progress(job: Job, *, what: str, key: str) -> bool:
 
 
 def _retry(job: Job) -> None:
-    services.retry(job)
+    try:
+        services.retry(job)
+    except BackendError as error:
+        notify(text.plain(error, limit=400), ":material/error:")
 
 
 def _pace(job: Job) -> float:

@@ -492,6 +492,9 @@ def test_a_person_has_no_more_tasks_waiting_than_may(jobs, gate, monkeypatch):
     others = [ask(number, person) for number, person in enumerate(["ben", "", "", ""], 3)]
     waiting[0].cancel("tab 1")
     others.append(ask(2, "ann"))
+    with pytest.raises(InputError, match="of your tasks are waiting"):
+        jobs.retry(waiting[0], "tab 1", "ann")
+    others.append(jobs.retry(waiting[0], "tab 1", "ben"))
     open_gate(gate)
     assert all(finished(job).state == "done" for job in others)
     monkeypatch.setenv("ERRORSCOPE_PERSON_JOBS", "0")

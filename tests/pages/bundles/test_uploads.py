@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from backend.bundle import list_bundles, read_bundle
+from backend.bundle import delete_bundle, import_bundle, list_bundles, read_bundle
+from backend.bundle.home import held_by
 from backend.core.errors import BundleError, InputError
+from backend.store import Author
 from pages.components.bundles import uploads
 from tests.bundles import npz as saved
 from tests.pages.running import APP, ended
@@ -94,6 +96,34 @@ def test_a_fault_names_the_files_of_the_user_and_the_rows(home):
 def test_two_files_of_one_name_are_refused(home):
     with pytest.raises(InputError, match="Rename one"):
         uploads.keep_upload([uploaded("a/losses.csv"), uploaded("b/losses.csv")])
+
+
+@pytest.mark.parametrize(
+    ("setting", "whose", "refused"),
+    [
+        ("ERRORSCOPE_PERSON_GB", "@m", "your share of this server's disk is used up"),
+        ("ERRORSCOPE_PERSON_GB", "@other", None),
+        ("ERRORSCOPE_DISK_GB", "@other", "the disk space of this server is used up"),
+    ],
+)
+def test_what_a_person_or_the_server_may_not_keep_is_refused_before_it_is_kept(
+    home, monkeypatch, caplog, setting, whose, refused
+):
+    path = home.parent / "held.npz"
+    path.write_bytes(saved(**SOUND))
+    held = import_bundle(path, home, owner="@m")
+    before = set((home / "uploads").glob("*"))
+    caplog.set_level("INFO", "errorscope")
+    monkeypatch.setattr(uploads.services, "who", lambda: Author("Mem", whose))
+    monkeypatch.setenv(setting, str(held_by("@m") / 1e9))
+    if refused is None:
+        uploads.discard(uploads.keep_upload([uploaded("a.npz")]))
+    else:
+        with pytest.raises(InputError, match=refused):
+            uploads.keep_upload([uploaded("a.npz")])
+    assert [one.getMessage() for one in caplog.records] == ["import refused"] * bool(refused)
+    assert set((home / "uploads").glob("*")) == before
+    delete_bundle(held.digest, home)
 
 
 def test_the_data_folder_offers_bundles_and_nothing_outside(tmp_path, monkeypatch):

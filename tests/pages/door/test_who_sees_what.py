@@ -7,7 +7,8 @@ import importlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 
 from backend.access import NOBODY, Person, Right
 from backend.bundle import Bundle, import_bundle, write_bundle
+from backend.jobs import Job
 from backend.store import Author
 from pages.components.bundles import streamed
 from pages.components.door import identity
@@ -144,6 +146,22 @@ def test_a_link_to_what_one_may_not_see_tells_nothing_of_it(
         seen.append(texts(at).replace(digest[:12], ""))
     assert len(set(seen)) == 1 and "No bundle is shared with you yet" in seen[0]
     assert "secret" not in seen[0]
+
+
+def test_tasks_are_counted_by_who_is_signed_in_whatever_name_was_typed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(monkeypatch, PEOPLE["member"])
+    monkeypatch.setattr(st, "session_state", {"_person": "ada"})
+    counted: list[str] = []
+    jobs = SimpleNamespace(
+        submit=lambda *asked, person, watcher: counted.append(person),
+        retry=lambda job, person, watcher: counted.append(person),
+    )
+    monkeypatch.setattr(services, "jobs", lambda: jobs)
+    services.submit("regions", "", {})
+    services.retry(cast(Job, SimpleNamespace(digest="", options={})))
+    assert counted == ["@m", "@m"]
 
 
 def test_an_owner_shares_removes_and_takes_back_and_an_admin_overrules(

@@ -136,9 +136,16 @@ def test_a_file_is_streamed_into_the_folder_of_its_ticket(home: Path) -> None:
         ("ERRORSCOPE_UPLOAD_GB", "1e-8", b"", b"x" * 11, False, 413),
         ("ERRORSCOPE_UPLOAD_GB", "1e-8", b"x" * 6, b"x" * 6, False, 413),
         ("ERRORSCOPE_DISK_GB", "1e-8", b"", b"x" * 11, False, 413),
+        ("ERRORSCOPE_PERSON_GB", "1e-8", b"x" * 6, b"x" * 6, False, 413),
         ("ERRORSCOPE_DISK_GB", "1", b"", b"x" * 11, True, 408),
     ],
-    ids=["one too large", "all together too large", "disk used up", "never finished"],
+    ids=[
+        "one too large",
+        "all together too large",
+        "disk used up",
+        "share used up",
+        "never finished",
+    ],
 )
 def test_what_does_not_fit_or_never_ends_leaves_nothing(
     home: Path,

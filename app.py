@@ -61,6 +61,9 @@ def run_page() -> None:
 if __name__ == "__main__":
     run_page()
 else:
+    from collections.abc import AsyncIterator
+    from contextlib import asynccontextmanager
+
     from starlette.middleware import Middleware
     from streamlit.runtime import media_file_manager
     from streamlit.runtime.pages_manager import PagesManager
@@ -76,12 +79,20 @@ else:
     PagesManager.uses_pages_directory = False
     media_file_manager.MediaFileMetadata = downloads.HeldMetadata  # type: ignore[misc]
     ROUTES = [*streamed.ROUTES, *media.ROUTES, *health.ROUTES]
-    journal.begin()
-    journal.tell("server start", sign_in=identity.configured(), open=door.is_open())
+
+    @asynccontextmanager
+    async def told(_app: st.App) -> AsyncIterator[None]:
+        """Write lines about what happens while this server runs."""
+        journal.begin()
+        journal.tell("server start", sign_in=identity.configured(), open=door.is_open())
+        yield
+        journal.tell("server stop")
+
     base = st.get_option("server.baseUrlPath")
     app = st.App(
         __file__,
         routes=routes.below(base, ROUTES),
+        lifespan=told,
         middleware=[
             Middleware(wall.Wall),
             Middleware(door.Door, store=services.shared_store),

@@ -127,6 +127,7 @@ def test_nothing_but_the_page_to_sign_in_comes_before_signing_in(site):
             assert client.get(path).status_code in (401, 404), path
         assert client.put("/upload/t?name=a.npz", content=b"x").status_code == 401
         assert client.get("/_stcore/health").status_code == 200
+        assert set(client.get("/health").json()) == {"ok"}
     assert not channel_opens(site, "")
 
 

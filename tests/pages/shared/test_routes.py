@@ -7,7 +7,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -17,9 +17,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
+from backend.core.errors import InputError
+from backend.jobs import Job
 from pages.components.bundles import streamed, uploads
 from pages.components.gallery import media
-from pages.components.shared import routes
+from pages.components.shared import keys, routes, services, waiting
 from pages.components.shared.routes import Tickets
 
 
@@ -202,3 +204,14 @@ def test_the_folder_of_an_expired_ticket_goes_and_that_of_a_spent_one_stays(
     os.utime(tickets[1].leave.folder, (long_ago, long_ago))
     uploads.sweep()
     assert not tickets[1].leave.folder.exists()
+
+
+def test_starting_again_beyond_what_a_person_may_is_said_as_a_notice(
+    session: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(job: object) -> None:
+        raise InputError("32 of your tasks are waiting")
+
+    monkeypatch.setattr(services, "retry", refuse)
+    waiting._retry(cast(Job, None))
+    assert session[keys.NOTICE] == ("32 of your tasks are waiting", ":material/error:")

@@ -305,6 +305,12 @@ def test_every_room_says_what_it_is(name):
 # --- one meaning per name -------------------------------------------------------------------------
 
 
+def test_files_of_tests_have_names_of_their_own():
+    """pytest imports them by these."""
+    names = [path.name for path in (PROJECT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names)), sorted(names)
+
+
 def test_a_class_name_means_one_thing():
     homes = defaultdict(list)
     for path in SOURCES:

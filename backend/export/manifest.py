@@ -51,7 +51,7 @@ from typing import Any
 
 from backend.core.errors import BackendError, InputError
 from backend.core.shape import Shape
-from backend.export.regions import completed, region_of
+from backend.export.regions import completed, key_of, region_of
 from backend.export.shapes import packed_shapes, read_shapes
 from backend.export.table import OLD_COLUMNS, OWN_COLUMNS, SHARPENED_COLUMNS
 from backend.rules.cards import card_now
@@ -129,7 +129,7 @@ def manifest_content(
         place = None
         if event.source is not None:
             place = sources.setdefault(pack_payload(event.source), len(sources))
-            keys.add((region_of(event.source) or event.source).get("key"))
+            keys.add(key_of(region_of(event.source) or event.source))
         said = {"kind": event.kind, "tag": event.tag, "ids": list(event.ids), "source": place}
         kept.append(_signed(event) | said)
     for event in reversed(live):

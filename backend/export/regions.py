@@ -27,6 +27,12 @@ def region_of(source: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return dict(source) if source and source.get("kind") == "region" else None
 
 
+def key_of(source: Mapping[str, Any]) -> str | None:
+    """The key under which a region is known; None for whatever is no text."""
+    key = source.get("key")
+    return key if isinstance(key, str) else None
+
+
 def completed(
     sources: Iterable[dict[str, Any]],
     known: Iterable[dict[str, Any] | None],
@@ -53,14 +59,15 @@ def completed(
     for source in (*known, *sources):
         region = region_of(source)
         if region is not None and is_placed(region):
-            told.setdefault(region.get("key"), region)
+            told.setdefault(key_of(region), region)
     cache: Cache | None = None
     complete = []
     for source in sources:
         region = region_of(source)
         if source.get("kind") in ONE_BY_ONE and region and not is_placed(region):
-            found = told.get(region.get("key"))
-            if found is None and "options" in region and _KEY.fullmatch(str(region.get("key"))):
+            key = key_of(region)
+            found = told.get(key)
+            if found is None and "options" in region and key and _KEY.fullmatch(key):
                 cache = cache or Cache(home)
                 found = _from_result(cache, region, home)
             if found is not None:

@@ -281,9 +281,4 @@ def _sourced(source: dict[str, Any] | None) -> dict[str, Any]:
         return {}
     if not isinstance(source, dict):
         raise InputError(f"source must be a dict or None: got {type(source).__name__}.")
-    inner = source.get("from")
-    for one in (source, inner if isinstance(inner, dict) else {}):
-        key = one.get("key")
-        if key is not None and not isinstance(key, str):
-            raise InputError(f"The key of a source must be text: got {type(key).__name__}.")
     return {"source": source}

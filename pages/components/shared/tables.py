@@ -62,7 +62,8 @@ def written(frame: pd.DataFrame, settings: Mapping[str, Any]) -> tuple[Any, dict
     shares = {
         name: kept
         for name, kept in settings.items()
-        if name in frame and kept and kept.get("type_config", {}).get("type") == "number"
+        if name in frame and isinstance(kept, dict)  # a column may have no more than a label
+        if kept.get("type_config", {}).get("type") == "number"
         if kept["type_config"].get("format") == "percent" and frame.size <= STYLED
     }
     plain = {

@@ -79,6 +79,7 @@ def test_a_key_stroke_takes_the_region_from_another_tag_that_describes_it(store)
         {"key": "0" * 64 + ":0", "options": OPTIONS},
         {"key": "../../x:1", "options": OPTIONS},
         {"key": 7, "options": OPTIONS},
+        {"key": {"a": [1]}, "options": OPTIONS},
     ],
 )
 def test_a_region_that_is_nowhere_described_keeps_its_name_and_has_no_weight(

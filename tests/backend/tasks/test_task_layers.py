@@ -61,7 +61,7 @@ def test_a_layer_gives_what_its_embeddings_give(
     task: str, options: dict[str, Any], bundles: tuple[Any, Any]
 ) -> None:
     layered, plain = bundles
-    plain = replace(plain, digest=layered.digest)  # which rows are kept aside follows from it
+    plain = replace(plain, content=layered.content)  # which rows are kept aside follows from it
     at_layer, meta = run(task, layered, {**options, "layer": "deep"})
     expected, _ = run(task, plain, options)
     assert meta["options"]["layer"] == "deep"

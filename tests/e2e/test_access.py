@@ -35,7 +35,8 @@ STYLED = (
 FIND = """
 async ([theirs, rules]) => {
   const moving = document.getAnimations().filter((one) => one instanceof CSSTransition);
-  await Promise.allSettled(moving.map((one) => one.finished));
+  const late = new Promise((done) => setTimeout(done, 5000));  // one that stands still never ends
+  await Promise.race([Promise.allSettled(moving.map((one) => one.finished)), late]);
   const only = rules && { runOnly: { type: "rule", values: rules } };
   const asked = { resultTypes: ["violations"], elementRef: true, ...only };
   const found = await axe.run(document, asked);

@@ -1,6 +1,6 @@
 """D3M and Auto-D3M against everything else that the harness can do, on two problems and five seeds.
 
-    python -m tests.benchmarks.retraining [marked] [census] [--seeds 5] [--folder FOLDER]
+    python -m tests.benchmarks.retraining [marked] [census] [--seeds 5] [--folder FOLDER] [--recipes d3m_trak ...]
 
 ``marked``: 3,000 Fashion-MNIST pictures, in which a mark goes with coats, and 3,000 held-out ones, in
 which it does not; groups are class x mark. ``census``: 3,000 people of Adult, nine of ten women with a
@@ -68,12 +68,19 @@ def main() -> None:
     options.add_argument("problems", nargs="*", metavar="PROBLEM")
     options.add_argument("--seeds", type=int, default=5)
     options.add_argument("--folder", type=Path)
+    options.add_argument("--recipes", nargs="+", metavar="RECIPE", help="some, not all")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         for name in given.problems or PROBLEMS:
             began = time.perf_counter()
             folder = (given.folder or Path(scratch)) / name
-            result = retrain(PROBLEMS[name](), folder, seeds=given.seeds, progress=heard())
+            result = retrain(
+                PROBLEMS[name](),
+                folder,
+                recipes=given.recipes,
+                seeds=given.seeds,
+                progress=heard(),
+            )
             print(
                 f"\n## {name}, {time.perf_counter() - began:,.0f} s\n\n{told(result)}", flush=True
             )

@@ -2,12 +2,14 @@
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
-COPY requirements.lock cuda.lock ./
+COPY requirements.lock postgres.lock cuda.lock ./
+# With the driver for PostgreSQL: --build-arg POSTGRES=1
+ARG POSTGRES=""
 # Name PyTorch's index of CPU builds for a smaller image: --build-arg PIP_EXTRA_ARGS="--index-url ..."
 ARG PIP_EXTRA_ARGS=""
 # hadolint ignore=SC2086
 RUN python -m venv --upgrade-deps /venv && /venv/bin/pip install ${PIP_EXTRA_ARGS} --no-deps torch==2.13.0 \
-    && /venv/bin/pip install -r requirements.lock
+    && /venv/bin/pip install -r requirements.lock ${POSTGRES:+-r postgres.lock}
 
 # Stage 2: the app, run by a user that is not root.
 FROM python:3.11-slim-bookworm
@@ -15,7 +17,7 @@ RUN useradd --create-home --uid 10001 errorscope && install -d -o errorscope /da
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY --chown=root:root .streamlit .streamlit
-COPY --chown=root:root app.py requirements.lock cuda.lock ./
+COPY --chown=root:root app.py requirements.lock postgres.lock cuda.lock ./
 COPY --chown=root:root pages pages
 COPY --chown=root:root backend backend
 COPY --chown=root:root assets assets

@@ -1,11 +1,12 @@
 """The lock files and the list of licences, made anew by ``.venv/bin/python -m tests.lock``.
 
-``requirements.txt`` and ``tests/requirements.txt`` say what is wanted; what is made of them says
-which files may be installed. ``requirements.lock`` holds every package of the app, direct or not,
-with the hashes of all files that the index has of that version, ``tests/requirements.lock`` what
-the tests add, and ``cuda.lock`` what only PyTorch's CUDA build asks for: it is a file of
-constraints, so that a CPU build installs none of it. Versions stay where they are unless a pin
-moved; ``--upgrade`` moves the rest. It needs the package index, and nothing of the app.
+``requirements.txt``, ``postgres.txt`` and ``tests/requirements.txt`` say what is wanted; what is
+made of them says which files may be installed. ``requirements.lock`` holds every package of the
+app, direct or not, with the hashes of all files that the index has of that version,
+``postgres.lock`` what a server with PostgreSQL adds, ``tests/requirements.lock`` what the tests add
+to both, and ``cuda.lock`` what only PyTorch's CUDA build asks for: it is a file of constraints, so
+that a CPU build installs none of it. Versions stay where they are unless a pin moved; ``--upgrade``
+moves the rest. It needs the package index, and nothing of the app.
 
 PyTorch is installed before the rest, without a hash: its builds differ by index, and pip prefers a
 build whose hash it knows, which would be that of CUDA wherever another is offered.
@@ -28,7 +29,8 @@ from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).parents[1]
 LICENCES = "assets/docs/licences.md"
-LOCKS = ("requirements.lock", "tests/requirements.lock", "cuda.lock")
+PINS = ("requirements.txt", "postgres.txt", "tests/requirements.txt")
+LOCKS = ("requirements.lock", "postgres.lock", "tests/requirements.lock", "cuda.lock")
 CUDA = re.compile(r"(cuda|nvidia)-|triton$")
 MADE = "# Made by `.venv/bin/python -m tests.lock`, from {}. Do not edit.\n"
 # A marker that holds in all of these is not written.
@@ -78,7 +80,7 @@ class Locked:
 
 def read(path: Path) -> list[Locked]:
     """What a lock or a file of pins holds, in its order."""
-    text = re.sub(r"^#.*|^-c .*|\s#.*", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = re.sub(r"^#.*|^-[cr] .*|\s#.*", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     lines = filter(None, map(str.strip, text.replace("\\\n", " ").splitlines()))
     parts = (line.partition("--hash=") for line in lines)
     return [
@@ -136,16 +138,23 @@ def main(options: list[str]) -> None:
     """Make all files."""
     locks = [PROJECT / one for one in LOCKS if (PROJECT / one).exists()]
     kept = [] if "--upgrade" in options else [row for lock in locks for row in read(lock)]
-    app = resolve(["requirements.txt"], kept, options)
-    both = resolve(["requirements.txt", "tests/requirements.txt"], [*app, *kept], options)
-    own = {str(row.requirement) for row in app}
+    app = resolve(PINS[:1], kept, options)
+    held = resolve(PINS[:2], [*app, *kept], options)
+    tested = resolve(PINS, [*held, *kept], options)
     cuda = [row for row in app if CUDA.match(row.name)]
     rest = [row for row in app if row not in cuda]
-    more = [row for row in both if str(row.requirement) not in own]
-    write(PROJECT / LOCKS[0], rest, "requirements.txt", constraints="-c cuda.lock\n")
-    write(PROJECT / LOCKS[1], more, "tests/requirements.txt")
-    write(PROJECT / LOCKS[2], cuda, "requirements.txt")
-    (PROJECT / LICENCES).write_text(licences([*rest, *more, *cuda]), encoding="utf-8")
+    driver, more = beside(held, app), beside(tested, held)
+    write(PROJECT / LOCKS[0], rest, PINS[0], constraints="-c cuda.lock\n")
+    write(PROJECT / LOCKS[1], driver, PINS[1])
+    write(PROJECT / LOCKS[2], more, PINS[2], constraints="-r ../postgres.lock\n")
+    write(PROJECT / LOCKS[3], cuda, PINS[0])
+    (PROJECT / LICENCES).write_text(licences([*rest, *driver, *more, *cuda]), encoding="utf-8")
+
+
+def beside(rows: Iterable[Locked], known: Iterable[Locked]) -> list[Locked]:
+    """Those of ``rows`` that are not among ``known``."""
+    own = {str(row.requirement) for row in known}
+    return [row for row in rows if str(row.requirement) not in own]
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ from packaging.version import Version
 
 from tests import lock
 
-PINS = ("requirements.txt", "tests/requirements.txt")
-APP, TESTS, CUDA = (lock.read(lock.PROJECT / one) for one in lock.LOCKS)
+APP, POSTGRES, TESTS, CUDA = (lock.read(lock.PROJECT / one) for one in lock.LOCKS)
 AGAIN = "Run .venv/bin/python -m tests.lock, and install again."
 
 
@@ -38,8 +37,12 @@ def needed(pins):
 
 @pytest.mark.parametrize(
     ("pins", "locked"),
-    [(PINS[:1], [*APP, *CUDA]), (PINS, [*APP, *TESTS, *CUDA])],
-    ids=["app", "with tests"],
+    [
+        (lock.PINS[:1], [*APP, *CUDA]),
+        (lock.PINS[:2], [*APP, *POSTGRES, *CUDA]),
+        (lock.PINS, [*APP, *POSTGRES, *TESTS, *CUDA]),
+    ],
+    ids=["app", "with PostgreSQL", "with tests"],
 )
 def test_the_lock_holds_what_is_pinned_and_all_that_it_needs_and_no_more(pins, locked):
     wanted = [row for one in pins for row in lock.read(lock.PROJECT / one)]
@@ -53,7 +56,7 @@ def test_the_lock_holds_what_is_pinned_and_all_that_it_needs_and_no_more(pins, l
 
 
 def test_every_file_has_its_hash_and_none_says_where_it_came_from():
-    for row in [*APP, *TESTS, *CUDA]:
+    for row in [*APP, *POSTGRES, *TESTS, *CUDA]:
         assert row.hashes, row.name
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in row.hashes), row.name
     for name in (*lock.LOCKS, lock.LICENCES):
@@ -63,7 +66,7 @@ def test_every_file_has_its_hash_and_none_says_where_it_came_from():
 def test_licences_are_listed_as_the_packages_say():
     _, _, table = (lock.PROJECT / lock.LICENCES).read_text(encoding="utf-8").partition("| --- |")
     rows = re.findall(r"^\| ([\w.-]+) \| ([\w.]+) \| (.+) \|$", table, re.MULTILINE)
-    locked = [*APP, *TESTS, *CUDA]
+    locked = [*APP, *POSTGRES, *TESTS, *CUDA]
     assert [row[:2] for row in rows] == sorted({(row.name, row.version) for row in locked}), AGAIN
     told = {name: licence for name, version, licence in rows}
     for name in ("altair", "certifi", "fonttools", "torch"):  # a class, a text, an expression
@@ -81,4 +84,8 @@ def test_what_is_installed_comes_from_the_locks():
         first, rest = (part.strip() for part in line.split("bin/pip install")[1:])
         assert f"--no-deps {torch} " in f"{first} "
         assert "-r requirements.lock" in rest and "requirements.txt" not in line
-    assert "COPY requirements.lock cuda.lock" in docker
+    assert "COPY requirements.lock postgres.lock cuda.lock" in docker
+    assert "install -r requirements.lock ${POSTGRES:+-r postgres.lock}" in docker
+    assert "add `-r postgres.lock`" in readme and "--build-arg POSTGRES=1" in readme
+    tested = (lock.PROJECT / lock.LOCKS[2]).read_text()
+    assert "-r ../postgres.lock\n" in tested

@@ -127,8 +127,8 @@ def open_database(url: URL, *, wait_s: float) -> Engine:
         ) from error
     except ImportError as error:  # not there, or there without the library it stands on
         raise StoreError(
-            f"the driver for {url.drivername} is not installed ({error}). Install it, "
-            "for PostgreSQL: pip install 'psycopg[binary]'."
+            f"the driver for {url.drivername} is not installed ({error}). For PostgreSQL, in the "
+            "folder of Errorscope: pip install -r postgres.lock."
         ) from error
     with plain_errors(url):
         if not sqlite:

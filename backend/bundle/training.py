@@ -17,6 +17,7 @@ from backend.bundle.bundle import Bundle
 from backend.bundle.limits import MAX_PIXELS, THUMBNAIL_PIXELS
 from backend.bundle.losses import codes_of, softmax
 from backend.bundle.names import canonical_column
+from backend.core.content import TRAINING
 from backend.core.errors import InputError
 
 ARRAYS = ("embeddings", "losses", "labels", "predictions", "probabilities", "logits", "targets", "classes")  # fmt: skip
@@ -37,12 +38,16 @@ class Training:
         As ``Bundle.train``.
     class_names : tuple of str, or None
         Of the bundle.
+    content, name : str
+        Of the bundle: the digest of what it holds, and what it is called.
     """
 
     digest: str
     n: int
     fields: Mapping[str, NDArray[Any]]
     class_names: tuple[str, ...] | None
+    content: str
+    name: str
 
     @cached_property
     def columns(self) -> dict[str, NDArray[Any]]:
@@ -160,4 +165,11 @@ def training_of(bundle: Bundle) -> Training | None:
             lengths.append(bundle.extras[name].shape[axis])
     if not lengths:
         return None
-    return Training(f"{bundle.digest}:train", lengths[0], bundle.train, bundle.class_names)
+    return Training(
+        f"{bundle.digest}{TRAINING}",
+        lengths[0],
+        bundle.train,
+        bundle.class_names,
+        bundle.content,
+        bundle.name,
+    )

@@ -20,6 +20,7 @@ from backend.bundle import (
     rename_bundle,
     same_examples,
 )
+from backend.cli.noting import note
 from backend.cli.report import Report, StderrProgress, aligned, listed, plain
 from backend.core.errors import BundleError, Fault, InputError, StoreError
 from backend.core.memory import (
@@ -136,6 +137,7 @@ def import_one(options: Namespace) -> Report:
             name=options.name,
             progress=StderrProgress(),
         )
+    note(bundle.digest, "imported", home=options.home)
     said = summary(bundle)
     data, lines = _offered(bundle, options) if origin is None else _carried(bundle, origin, options)
     return Report({**said.data, **data}, "\n\n".join([said.text, *lines]))
@@ -172,6 +174,7 @@ def rename(options: Namespace) -> Report:
     """Call an imported bundle by another name."""
     digest = digest_named(options.bundle, options.home)
     name = rename_bundle(digest, options.name, options.home)
+    note(digest, "renamed", name, home=options.home)
     return Report({"digest": digest, "name": name}, f"{digest[:12]} is called {name} now.")
 
 

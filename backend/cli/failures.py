@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.cache import Cache
 from backend.cli.bundles import column_map, find_bundle
+from backend.cli.noting import taken_out
 from backend.cli.region_files import read_regions
 from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
 from backend.core.effects import Effect
@@ -71,6 +72,7 @@ def regions(options: Namespace) -> Report:
     facts = _named(bundle, key, meta["regions"][:shown], options)
     if options.out is not None:
         write_file(options.out, _file(bundle, key, found.arrays, {**meta, "regions": facts}))
+        taken_out(bundle, "the regions of a search", options)
     data = {
         "bundle": bundle.digest,
         "name": bundle.name,

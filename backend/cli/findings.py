@@ -13,6 +13,7 @@ import pandas as pd
 from backend.bundle import Bundle
 from backend.cache import Cache
 from backend.cli.bundles import find_bundle
+from backend.cli.noting import taken_out
 from backend.cli.report import (
     Report,
     StderrProgress,
@@ -78,6 +79,7 @@ def report(options: Namespace) -> Report:
     if options.markdown:
         write_file(options.markdown, model_card_section(contents).encode())
         written.append(f"and {options.markdown}")
+    taken_out(bundle, "the report", options)
     table = aligned(
         [
             [
@@ -205,6 +207,7 @@ def _told(bundle: Bundle, store: Store, options: Namespace, tested: Any) -> Repo
     if options.out:
         as_json = Path(options.out).suffix.lower() == ".json"
         write_file(options.out, (hypotheses_json if as_json else hypotheses_csv)(bundle, store))
+        taken_out(bundle, "the hypotheses", options)
         data["out"] = str(options.out)
         parts.append(f"Written to {options.out}.")
     return Report(plain(data), "\n\n".join(parts))
@@ -287,6 +290,7 @@ def compare(options: Namespace) -> Report:
         table = pd.DataFrame([_flat(row) for row in rows])
         text = table.map(lambda cell: neutralise(cell) if isinstance(cell, str) else cell)
         write_file(options.out, text.to_csv(index=False, lineterminator="\n").encode())
+        taken_out(bundle, "the comparison of methods", options)
         data["out"] = str(options.out)
         parts.append(f"Written to {options.out}.")
     return Report(plain(data), "\n\n".join(parts))

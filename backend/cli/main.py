@@ -11,6 +11,7 @@ from importlib import import_module
 
 from backend.cli.collecting import add_options as collect_options
 from backend.cli.demo import add_options as demo_options
+from backend.cli.noting import whoami
 from backend.cli.report import Report, printable
 from backend.cli.retraining import add_options as retrain_options
 from backend.core.errors import BackendError, BundleError
@@ -146,7 +147,9 @@ def _check(add: Adder, add_map: Mapper) -> None:
         metavar="BUNDLE",
         help="carry the tags of this imported bundle, by name or digest, over to the same ids",
     )
-    keep.add_argument("--author", default="local", help="who carries them (default: local)")
+    keep.add_argument(
+        "--author", default=whoami(), help="who carries them (default: your user name)"
+    )
     add_map(keep)
 
     call = add("rename", "bundles:rename", "Call an imported bundle by another name.")
@@ -164,7 +167,7 @@ def _check(add: Adder, add_map: Mapper) -> None:
     )
     link.add_argument("--unchanged", action="store_true", help="nothing but the seed differs")
     link.add_argument("--undo", action="store_true", help="take the link back")
-    link.add_argument("--author", default="local", help="who says so (default: local)")
+    link.add_argument("--author", default=whoami(), help="who says so (default: your user name)")
 
     people = add("sign-ins", "people:sign_ins", "List who signed in, or end somebody's sign-ins.")
     people.add_argument(
@@ -190,6 +193,18 @@ def _check(add: Adder, add_map: Mapper) -> None:
     )
     erase.add_argument("person", metavar="PERSON", help="by key, or by name as it was typed")
     erase.add_argument("--mail", default="", help="the address that bundles were shared with")
+    erase.add_argument(
+        "--also-text",
+        action="store_true",
+        help="replace the name in tags, notes, names and sentences, too; else it is said where it stands",
+    )
+    erase.add_argument(
+        "--spelling",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="another way to write the name in texts; may be given several times",
+    )
 
     demo_options(add("demo", "demo:demo", "Say where a demo bundle is, copy it, or train it anew."))
 
@@ -380,7 +395,7 @@ def _export(add: Adder) -> None:
     export.add_argument("--out", required=True, metavar="FILE.csv")
     export.add_argument("--manifest", metavar="FILE.json", help="also write what rebuilds the CSV")
     export.add_argument(
-        "--training", action="store_true", help="the tagged training examples instead; no manifest"
+        "--training", action="store_true", help="the tagged training examples instead"
     )
     export.add_argument(
         "--replay", metavar="MANIFEST", help="write the CSV of this manifest again instead"
@@ -482,7 +497,7 @@ def _findings(add: Adder) -> None:
     )
     card.add_argument("--seed", type=int, default=0)
     _layer(card)
-    card.add_argument("--author", default="local")
+    card.add_argument("--author", default=whoami(), help="who says so (default: your user name)")
     card.add_argument("--delete", metavar="KEY", help="take a card away; its test stays counted")
     card.add_argument("--out", metavar="FILE", help="write all cards, as .json or else as .csv")
 
@@ -511,6 +526,8 @@ def _check_combination(parser: argparse.ArgumentParser, options: argparse.Namesp
         return
     if (options.bundle is None) == (options.replay is None):
         parser.error("export needs either a BUNDLE or --replay MANIFEST")
+    if options.training and options.replay is not None:
+        parser.error("--training does not go with --replay: a manifest says what it is about")
     if options.refit and options.replay is None:
         parser.error("--refit goes with --replay")
     if options.tag and options.replay is not None:

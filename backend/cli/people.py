@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import getpass
 import io
+import shlex
 import time
 from argparse import Namespace
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from backend.bundle import give_to
+from backend.bundle import give_to, list_bundles, rename_bundle
 from backend.cache import Cache
 from backend.cli.bundles import digest_named
+from backend.cli.noting import whoami
 from backend.cli.report import Report, aligned, check_target, plain, write_file
 from backend.core.errors import InputError
+from backend.core.plural import counted
 from backend.export.cells import neutralise
-from backend.store import Event, SignIn, Store
+from backend.store import Erased, Event, SignIn, Store
 from backend.store.authors import key_of
 
 PRINTED = 50
@@ -52,7 +54,7 @@ def sign_ins(options: Namespace) -> Report:
         known = store.sign_ins()
         if options.end is not None:
             key = _person(known, options.end)
-            ended = store.end_sign_ins_of(key, author=_whoami())
+            ended = store.end_sign_ins_of(key, author=whoami())
             return Report(
                 {"key": key, "ended": ended},
                 f"{ended} open sign-in{'s' * (ended != 1)} of {options.end} ended, and any cookie of "
@@ -115,17 +117,68 @@ def erase(options: Namespace) -> Report:
             raise InputError(
                 f"nobody called {options.person!r} did anything here. See: python -m backend log."
             )
-        done = store.erase(key, author=_whoami(), mail=options.mail)
+        done = store.erase(
+            key,
+            author=whoami(),
+            mail=options.mail,
+            spellings=options.spelling,
+            also_text=options.also_text,
+        )
     owned = give_to(key, done.pseudonym.key, options.home)
     cache = Cache(home=options.home)
     for digest in done.bundles:
         cache.drop(digest)
-    return Report(
-        {"pseudonym": done.pseudonym.name, "key": done.pseudonym.key, "events": done.events, "bundles": owned},
+    called = _bundles_called(done, options)
+    data = {
+        "pseudonym": done.pseudonym.name,
+        "key": done.pseudonym.key,
+        "events": done.events,
+        "bundles": owned,
+        "replaced_in_texts": done.replaced,
+        "texts": [plain(dict(zip(COLUMNS, _cells(one), strict=True))) for one in done.texts],
+        "names_of_bundles": called,
+    }
+    lines = [
         f"{options.person} is {done.pseudonym.name} now, in {done.events:,} events; {owned} bundles of "
-        "theirs stay. What they wrote in tags, notes and hypotheses stays as it is. Back-ups and files "
-        "that left hold the name still.",
-    )  # fmt: skip
+        "theirs stay."
+    ]
+    if options.also_text:
+        lines.append(
+            f"The name was replaced in {counted(done.replaced, 'text')} (tags, names, notes, "
+            f"sentences) and in the names of {counted(len(called), 'bundle')}."
+        )
+    elif done.texts or called:
+        rows = [[one.seq, one.bundle[:12], one.author, one.summary] for one in done.texts[:PRINTED]]
+        rows += [
+            ["", digest[:12], "", f"the bundle is called '{name}'"]
+            for digest, name in called.items()
+        ]
+        lines.append(
+            f"The name still stands in {counted(len(done.texts) + len(called), 'text')} that people wrote; "
+            "--also-text replaces it there, under the pseudonym's key:\n"
+            + aligned(rows, ["number", "bundle", "name", "what"])
+            + f"\n\npython -m backend erase {shlex.quote(done.pseudonym.key)} --also-text "
+            + " ".join(f"--spelling {shlex.quote(one)}" for one in done.searched)
+        )
+    else:
+        lines.append("It stands in no text that people wrote.")
+    lines.append(
+        "Not looked at are what the bundles themselves hold (columns, texts, pictures), files that left, "
+        "and back-ups."
+    )
+    return Report(data, "\n\n".join(lines))
+
+
+def _bundles_called(done: Erased, options: Namespace) -> dict[str, str]:
+    """Digest -> name of the bundles that are called after an erased person, renamed where asked to."""
+    named: dict[str, str] = {}
+    for info in list_bundles(options.home):
+        name = done.without_name(info.name)
+        if name != info.name:
+            named[info.digest] = name if options.also_text else info.name
+            if options.also_text:
+                rename_bundle(info.digest, name, options.home)
+    return named
 
 
 def _csv(found: Sequence[Event]) -> bytes:
@@ -147,14 +200,6 @@ def _cells(event: Event) -> list[object]:
 
 def _state(event: Event) -> str:
     return "taken back" if event.undone else ""
-
-
-def _whoami() -> str:
-    """The name of who uses the command line, as the system knows it."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # no such user, as in some containers
-        return "local"
 
 
 def _somebody(store: Store, asked: str) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from backend.bundle import Bundle
 from backend.cli.bundles import column_map, find_bundle
+from backend.cli.noting import taken_out
 from backend.cli.region_files import read_regions
 from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
 from backend.core.counts import counts_of
@@ -81,6 +82,7 @@ def _written(bundle: Bundle, found: Spotlights, options: Namespace) -> Report:
         **asked,
     )
     write_file(options.out, sink.getvalue())
+    taken_out(bundle, "the regions of a search", options)
     regions = []
     for index, (weights, rows) in enumerate(zip(found.weights, rows_of, strict=True)):
         group = weighted_group("region", rows, weights, bundle.losses)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from backend.cli.bundles import find_bundle
+from backend.cli.noting import note
 from backend.cli.report import Report, StderrProgress, aligned, plain
 from backend.core.errors import InputError
 from backend.core.plural import counted
@@ -100,6 +101,8 @@ def retrain(options: Namespace) -> Report:
             home=options.home,
             progress=share_of(progress, 0.95, 1.0),
         )
+        for one in kept:
+            note(one.digest, "imported", home=options.home)
     data = {
         **found.facts,
         "folder": str(folder),

@@ -9,6 +9,7 @@ from typing import Any
 from backend.bundle import list_bundles, open_bundle, shared_rows
 from backend.cache import Cache
 from backend.cli.bundles import digest_named
+from backend.cli.noting import taken_out
 from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
 from backend.core.errors import InputError
 from backend.export.cells import neutralise
@@ -104,6 +105,7 @@ def compare_runs(options: Namespace) -> Report:
     if options.out:
         text = table.map(lambda cell: neutralise(cell) if isinstance(cell, str) else cell)
         write_file(options.out, text.to_csv(index=False, lineterminator="\n").encode())
+        taken_out(bundle, "what changed since an older run", options)
         data["out"] = str(options.out)
         parts.append(f"Written to {options.out}.")
     return Report(plain(data), "\n\n".join(parts))

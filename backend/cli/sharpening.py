@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.cache import Cache
 from backend.cli.bundles import find_bundle
+from backend.cli.noting import taken_out
 from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
 from backend.core.errors import InputError
 from backend.export import neutralise, restore
@@ -63,6 +64,7 @@ def sharpen(options: Namespace) -> Report:
         }
     )
     write_file(options.out, table.to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig"))
+    taken_out(bundle, "the ranking of a sharpened group", options)
     enough = found.drawn >= FEWEST
     data = {
         "bundle": bundle.digest,

@@ -12,6 +12,7 @@ from backend.bundle import Bundle
 from backend.bundle.training import Training, training_of
 from backend.cache import Cache, Entry
 from backend.cli.bundles import find_bundle
+from backend.cli.noting import taken_out
 from backend.cli.report import Report, StderrProgress, aligned, plain, write_file
 from backend.core.errors import InputError
 from backend.report import evaluate
@@ -43,6 +44,7 @@ def attribute(options: Namespace) -> Report:
         raise InputError("--remove and --replay write lists: name a folder with --out.")
     if options.replay is not None and folder is not None:
         files = replay_removal(Path(options.replay).read_bytes(), bundle, progress=StderrProgress())
+        taken_out(bundle, "lists of training examples", options)
         return _written(folder, files, {"bundle": bundle.digest})
     name, question = _question(bundle, options)
     wanted = complete_options("attribution", question | {"method": options.method})
@@ -56,6 +58,7 @@ def attribute(options: Namespace) -> Report:
         return Report(plain(data), text)
     files = removal_files(bundle, found["scores"], wanted, _rule(options.remove))
     written = _written(folder, files, data)
+    taken_out(bundle, "lists of training examples", options)
     return Report(written.data, f"{text}\n\n{written.text}")
 
 

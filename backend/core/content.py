@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+TRAINING = ":train"
+"""Behind the digest of a bundle it names its training examples, whose tags are kept under that name."""
+
 
 def content_key(*parts: Any) -> str:
     """A short name of arrays, tables and plain values, for caches of what is made of them.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.core.arrays import as_numpy
+from backend.core.content import TRAINING
 from backend.core.errors import InputError, StoreError
 from backend.core.plural import counted
 
@@ -115,7 +116,8 @@ class Event:
     @property
     def summary(self) -> str:
         """What happened, for a history list: ``tagged 212 examples 'coat-like shirts'``."""
-        examples = counted(self.n_ids, "example")
+        what = "training example" if self.bundle.endswith(TRAINING) else "example"
+        examples = counted(self.n_ids, what)
         if self.kind == "tag":
             return f"tagged {examples} '{self.tag}'"
         if self.kind == "untag":

@@ -87,7 +87,7 @@ def _overruling(bundle: Bundle, found: list[Event]) -> None:
             key="past_overrule",
             icon=":material/redo:" if chosen.undone else ":material/undo:",
             on_click=_overrule,
-            args=(bundle.digest, chosen.seq, chosen.undone),
+            args=(chosen.bundle, chosen.seq, chosen.undone),
             help="Logged as yours. Changes that were one step to their author go and come together.",
         )
 

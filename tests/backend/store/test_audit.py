@@ -57,6 +57,19 @@ def test_what_happens_around_a_bundle_changes_nothing_of_it(store):
         store.note(D, "tag", author=ADA)
 
 
+def test_the_past_of_a_bundle_has_its_training_examples_which_can_be_taken_back_too(store):
+    store.tag(D, ["x"], "t", author=ADA)
+    tagged = store.tag(f"{D}:train", ["a", "b"], "dusty", author=BOB)
+    store.tag(f"{D}:trainer", ["a"], "elsewhere", author=ROOT)
+    told = [event.summary for event in store.history(D)]
+    assert told == ["tagged 2 training examples 'dusty'", "tagged 1 example 't'"]
+    assert store.people(D) == {"@a1": "Ada", "@b1": "Bob"}
+    store.overrule(tagged.bundle, tagged.seq, author=ROOT)
+    assert store.tag_counts(f"{D}:train") == {} and store.tag_counts(D) == {"t": 1}
+    assert [event.undone for event in store.history(D)] == [False, True, False]
+    assert store.erase("@b1", author=ROOT).bundles == (D,)
+
+
 def test_what_somebody_did_can_be_overruled_which_is_logged_as_the_others(store):
     first = store.tag(D, ["x", "y"], "t", author=ADA)
     second = store.tag(D, ["z"], "u", author=ADA)
@@ -113,3 +126,35 @@ def test_signing_in_and_out_are_events(store):
     store.end_sign_ins_of("@a1", author="root")
     told = [(event.author, event.summary) for event in store.history("server")]
     assert told == [("root", "signed out @a1"), ("Ada", "signed out"), ("Ada", "signed in")]
+
+
+def test_a_name_inside_of_texts_is_told_and_replaced_only_on_request(store, tmp_path):
+    eve, ada = Author("Ève  Ny", "@e1"), {"author": "Ada", "author_key": "@a1", "answer": "yes"}
+    source = {"kind": "sharpened", "answers": [ada, {**ada, "author_key": "@b1"}]}
+    store.tag(D, ["x", "y"], "ask ADA", author=BOB, source=source)
+    store.untag(D, ["y"], "ask ADA", author=BOB)
+    store.tag(D, ["x"], "Adamant", author=ADA)
+    store.set_aside(D, ["x"], "known", name="r", note="see ada@x.org, or Eve", author=ADA)
+    card = {"sentence": "ève ny said so", "rule": "tag = 'ask ADA'"}
+    store.write_hypothesis(D, "k", card, author=eve)
+    beside = Store(home=tmp_path)
+    assert beside.tag_counts(D) == {"ask ADA": 1, "Adamant": 1}
+    told = store.erase("@a1", mail="ada@x.org", author=ROOT)
+    # Who said what inside of a record is no text that somebody wrote: it goes at once.
+    answers = store.events(D, kind="tag")[-1].source["answers"]
+    assert answers[0] == {**ada, "author": told.pseudonym.name, "author_key": told.pseudonym.key}
+    assert answers[1] == {**ada, "author_key": "@b1"}
+    kinds = [event.kind for event in told.texts]
+    assert kinds == ["tag", "untag", "known", "hypothesis"] and told.replaced == 0
+    assert told.searched == ("Ada", "ada@x.org")
+    again = store.erase(told.pseudonym.key, spellings=told.searched, also_text=True, author=ROOT)
+    name = again.pseudonym.name
+    assert again.pseudonym == told.pseudonym and again.replaced == 4 and again.texts == ()
+    for one in (store, beside):
+        assert one.tag_counts(D) == {f"ask {name}": 1, "Adamant": 1}
+    assert store.known_regions(D)[0].note == f"see {name}, or Eve"
+    card = store.hypotheses(D)[0].payload["card"]
+    assert card["rule"] == f"tag = 'ask {name}'"
+    done = store.erase("@nobody", spellings=["Ève Ny"], also_text=True, author=ROOT)
+    assert store.hypotheses(D)[0].payload["card"]["sentence"] == f"{done.pseudonym.name} said so"
+    beside.close()

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from backend.bundle import Bundle
-from backend.bundle.training import training_of
+from backend.bundle.training import Training, training_of
 from backend.cli.bundles import find_bundle
+from backend.cli.noting import note, taken_out
 from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
 from backend.core.errors import InputError
-from backend.export import Export, export_flagged, replay, tagged_training_csv
+from backend.export import Export, export_flagged, export_training, replay
 from backend.export.manifest import MAX_BYTES
 from backend.store import Store
 
@@ -26,25 +27,23 @@ def export(options: Namespace) -> Report:
     store = Store(home=options.home)
     try:
         if options.training:
-            return _training(bundle, store, options)
-        made = export_flagged(bundle, store, tags=options.tag, home=options.home)
+            made = export_training(_training(bundle), store, tags=options.tag)
+        else:
+            made = export_flagged(bundle, store, tags=options.tag, home=options.home)
     finally:
         store.close()
-    return _written(made, options)
+    examples = "training examples" if options.training else "examples"
+    what = f"the tagged {examples}" + (" with their manifest" if options.manifest else "")
+    written = _written(made, options)
+    taken_out(bundle, what, options)
+    return written
 
 
-def _training(bundle: Bundle, store: Store, options: Namespace) -> Report:
-    if options.manifest or options.tag:
-        raise InputError(
-            "--training writes all tags, without a manifest: leave --manifest and --tag out."
-        )
+def _training(bundle: Bundle) -> Training:
     training = training_of(bundle)
     if training is None:
         raise InputError(f"bundle '{bundle.name}' says nothing of training examples.")
-    tags = store.tags(training.digest)
-    write_file(options.out, tagged_training_csv(training, tags))
-    data = {"out": str(options.out), "tags": tags["tag"].value_counts(sort=False).to_dict()}
-    return Report(plain(data), f"{len(tags):,} rows written to {options.out}.")
+    return training
 
 
 def _replay(options: Namespace) -> Report:
@@ -54,7 +53,14 @@ def _replay(options: Namespace) -> Report:
     made = replay(
         path.read_bytes(), home=options.home, refit=options.refit, progress=StderrProgress()
     )
-    return _written(made, options)
+    written = _written(made, options)
+    note(
+        made.manifest["bundle"]["digest"],
+        "exported",
+        "the examples of a manifest",
+        home=options.home,
+    )
+    return written
 
 
 def _written(made: Export, options: Namespace) -> Report:
@@ -69,7 +75,10 @@ def _written(made: Export, options: Namespace) -> Report:
         write_file(options.manifest, made.manifest_json)
         data["manifest"] = str(options.manifest)
     lines = [
-        aligned([[name, count] for name, count in data["tags"].items()], ["tag", "examples"]),
+        aligned(
+            [[name, count] for name, count in data["tags"].items()],
+            ["tag", "training examples" if made.manifest.get("of") else "examples"],
+        ),
         f"{len(made.rows):,} rows written to {options.out}."
         + (f" Manifest: {options.manifest}." if options.manifest else ""),
     ]

@@ -8,12 +8,13 @@ from backend.export.replay import replay
 from backend.export.shapes import keep_shape, make_shape
 from backend.export.sharpened import record_of
 from backend.export.table import read_export
-from backend.export.training import tagged_training_csv
+from backend.export.training import export_training
 
 __all__ = [
     "Export",
     "Manifest",
     "export_flagged",
+    "export_training",
     "group_csv",
     "keep_shape",
     "make_shape",
@@ -23,5 +24,4 @@ __all__ = [
     "record_of",
     "replay",
     "restore",
-    "tagged_training_csv",
 ]

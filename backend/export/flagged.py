@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,17 @@ def finish(manifest: Manifest, rows: pd.DataFrame, bundle: Any) -> Export:
 
     Cells leave as they came into the bundle, where it knows that from numbers.
     """
-    csv = to_csv(rows, written_cells(bundle, bundle.places(rows["id"]), manifest.columns))
+    written = written_cells(bundle, bundle.places(rows["id"]), manifest.columns)
+    return packed(manifest, rows, written)
+
+
+def packed(
+    manifest: Manifest,
+    rows: pd.DataFrame,
+    written: Mapping[str, NDArray[Any]] = MappingProxyType({}),
+) -> Export:
+    """Rows as a file, with ``written`` cells as they came, and its sum in the manifest."""
+    csv = to_csv(rows, written)
     sha256 = hashlib.sha256(csv).hexdigest()
     content = manifest.content | {
         "columns": column_kinds(rows),
@@ -154,21 +165,41 @@ def written_cells(
     return {called[key]: text[rows] for key, text in bundle.written.items() if key in called}
 
 
+def kept_pairs(
+    manifest: Manifest,
+    places: Callable[[pd.Series], NDArray[np.int64]],
+    told: str,
+    fold: Fold | None = None,
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """The pairs of id and tag that a manifest leaves, by tag, then by row; and the row of each.
+
+    Raises
+    ------
+    InputError
+        If ``places`` knows no row of one of them.
+    """
+    if fold is None:
+        fold = Fold()
+        fold.advance(manifest.steps)
+    pairs = fold.table()
+    pairs = pairs[pairs["tag"].isin(manifest.tags)].reset_index(drop=True)
+    place = places(pairs["id"])
+    if (place < 0).any():
+        unknown = pairs["id"][place < 0]
+        raise InputError(
+            f"every tagged id must be in {told}: {len(unknown)} are not, the first "
+            f"is {unknown.iloc[0][:80]!r}. Is it the bundle they were tagged in?"
+        )
+    order = np.lexsort((place, pd.factorize(pairs["tag"], sort=True)[0]))
+    return pairs.iloc[order].reset_index(drop=True), place[order]
+
+
 def flagged_rows(bundle: Any, manifest: Manifest) -> pd.DataFrame:
     """The rows that the events of a manifest leave, evaluated on the bundle."""
     fold = Fold()
     fold.advance(manifest.steps)
-    pairs = fold.table()
-    pairs = pairs[pairs["tag"].isin(manifest.tags)].reset_index(drop=True)
-    place = pd.Index(bundle.examples["id"]).get_indexer(pairs["id"])
-    if (place < 0).any():
-        unknown = pairs["id"][place < 0]
-        raise InputError(
-            f"every tagged id must be in bundle '{bundle.name}': {len(unknown)} are not, the first "
-            f"is {unknown.iloc[0][:80]!r}. Is it the bundle they were tagged in?"
-        )
-    order = np.lexsort((place, pd.factorize(pairs["tag"], sort=True)[0]))
-    pairs, place = pairs.iloc[order].reset_index(drop=True), place[order]
+    index = pd.Index(bundle.examples["id"])
+    pairs, place = kept_pairs(manifest, index.get_indexer, f"bundle '{bundle.name}'", fold)
     own = pd.DataFrame(
         {
             "id": pairs["id"],

@@ -34,6 +34,8 @@ and the chance with which the example was drawn, the examples and the source of 
 from, layer, seed, cut, and the versions that made the ranking: its scores are ranked again on replay.
 ``columns`` are those of the CSV. One from before examples were kept aside has no ``kept_aside``,
 and is replayed without it.
+One of tagged training examples says ``"of": "training"``; its bundle has no ``d``, ``n`` counts the training
+examples, and there are no hypotheses.
 ``hypotheses`` are all cards of the bundle, whatever their tags, for people and other programs, with
 their verdicts in the words of today: replay carries them along and reads nothing from them.
 Manifests without them are read too.
@@ -53,7 +55,7 @@ from backend.core.errors import BackendError, InputError
 from backend.core.shape import Shape
 from backend.export.regions import completed, key_of, region_of
 from backend.export.shapes import packed_shapes, read_shapes
-from backend.export.table import OLD_COLUMNS, OWN_COLUMNS, SHARPENED_COLUMNS
+from backend.export.table import OLD_COLUMNS, OWN_COLUMNS, SHARPENED_COLUMNS, TRAINING_COLUMNS
 from backend.rules.cards import card_now
 from backend.sharpen.record import KIND
 from backend.store import Event, clean_author, clean_tag
@@ -62,6 +64,8 @@ from backend.store.log import clean_ids, clean_name, pack_payload
 
 FORMAT = "errorscope-export"
 VERSION = 1
+TRAINING = "training"
+"""What a manifest of tagged training examples says under ``of``."""
 MAX_BYTES = 2**29
 """A manifest of a million tagged ids takes some 20 MB; more than 512 MB is not one."""
 
@@ -78,7 +82,7 @@ class Manifest:
     digest, name : str
         The bundle it belongs to.
     n, d : int
-        Its rows and dimensions.
+        Its rows and dimensions; of training examples their number, and 0.
     tags : tuple of str
         The tags exported.
     steps : tuple of Step
@@ -93,6 +97,8 @@ class Manifest:
         Our columns of the CSV; the user's follow.
     shapes : dict of {name: Shape}
         Exact shapes of regions.
+    of : str
+        "training" where training examples are tagged, else "".
     """
 
     digest: str
@@ -106,6 +112,7 @@ class Manifest:
     content: dict[str, Any]
     columns: tuple[str, ...] = OWN_COLUMNS
     shapes: Mapping[str, Shape] = field(default_factory=dict, repr=False)
+    of: str = ""
 
 
 def manifest_content(
@@ -114,10 +121,12 @@ def manifest_content(
     tags: Sequence[str],
     version: str,
     home: str | os.PathLike[str] | None = None,
+    *,
+    of: str = "",
 ) -> dict[str, Any]:
     """The manifest of these tags, without ``columns`` and ``csv``; ``events`` newest first.
 
-    Shapes are taken from the home folder.
+    Shapes are taken from the home folder. With ``of`` the bundle is a ``Training``.
     """
     sources: dict[str, int] = {}
     kept, keys = [], set()
@@ -143,11 +152,12 @@ def manifest_content(
         "version": VERSION,
         "errorscope": version,
         "created": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        **({"of": of} if of else {}),
         "bundle": {
             "digest": bundle.content,
             "name": bundle.name,
             "n": int(bundle.n),
-            "d": int(bundle.d),
+            **({} if of else {"d": int(bundle.d)}),
         },
         "tags": sorted(tags),
         "sources": told,
@@ -207,6 +217,11 @@ def read_manifest(data: bytes | str | dict[str, Any], *, complete: bool = True) 
     digest = _take(bundle, "digest", str, "bundle.")
     if not _DIGEST.fullmatch(digest):
         raise InputError("bundle.digest of the manifest must be 64 hexadecimal digits.")
+    of = content.get("of", "")
+    if of not in ("", TRAINING):
+        raise InputError(
+            f"'of' of the manifest must be '{TRAINING}' or left out: {str(of)[:40]!r}."
+        )
     sources = _take(content, "sources", list)
     for place, source in enumerate(sources):
         if not isinstance(source, dict):
@@ -228,34 +243,37 @@ def read_manifest(data: bytes | str | dict[str, Any], *, complete: bool = True) 
         digest,
         _take(bundle, "name", str, "bundle."),
         _take(bundle, "n", int, "bundle."),
-        _take(bundle, "d", int, "bundle."),
+        0 if of else _take(bundle, "d", int, "bundle."),
         tags,
         tuple(steps),
         {seq: sources[place] for seq, place in places.items()},
         sha256,
         content,
-        _columns(content) if complete else _own_columns(sources),
+        _columns(content, of) if complete else _own_columns(sources, of),
         read_shapes(content.get("shapes", {})),
+        of,
     )
 
 
-def _own_columns(sources: list[dict[str, Any]]) -> tuple[str, ...]:
+def _own_columns(sources: list[dict[str, Any]], of: str) -> tuple[str, ...]:
     """Our columns of a new CSV."""
+    if of:
+        return TRAINING_COLUMNS
     sharpened = any(source.get("kind") == KIND for source in sources)
     return SHARPENED_COLUMNS if sharpened else OWN_COLUMNS
 
 
-def _columns(content: dict[str, Any]) -> tuple[str, ...]:
+def _columns(content: dict[str, Any], of: str) -> tuple[str, ...]:
     """Our columns of the CSV that was written with a manifest."""
-    given = content.get("columns", [{"name": name} for name in OLD_COLUMNS])
+    kinds = (TRAINING_COLUMNS,) if of else (SHARPENED_COLUMNS, OWN_COLUMNS, OLD_COLUMNS)
+    given = content.get("columns", [{"name": name} for name in kinds[-1]])
     listed = given if isinstance(given, list) else []
     names = [one.get("name") if isinstance(one, dict) else None for one in listed]
-    for ours in (SHARPENED_COLUMNS, OWN_COLUMNS, OLD_COLUMNS):
+    for ours in kinds:
         if tuple(names[: len(ours)]) == ours:
             return ours
     raise InputError(
-        f"'columns' of the manifest must begin with {', '.join(OLD_COLUMNS)}: "
-        f"got {str(given)[:60]}."
+        f"'columns' of the manifest must begin with {', '.join(kinds[-1])}: got {str(given)[:60]}."
     )
 
 

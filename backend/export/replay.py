@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from backend.bundle.training import training_of
 from backend.core.counts import counts_of
 from backend.core.errors import BundleError, InputError, StoreError
 from backend.core.found import FoundRegion
 from backend.core.progress import Progress, ignore_progress
 from backend.export.flagged import Export, finish, flagged_rows, shape_of
 from backend.export.manifest import Manifest, read_manifest
+from backend.export.training import export_again
 from backend.store.fold import Fold
 
 _REFIT_OPTIONS: dict[str, tuple[type, ...]] = {
@@ -45,7 +47,7 @@ def replay(
 ) -> Export:
     """The rows that a manifest describes, evaluated on the bundle it names.
 
-    The bundle must have been imported on this machine; it is found by its digest, so its content is
+    A manifest of tagged training examples gives those. The bundle must have been imported on this machine; it is found by its digest, so its content is
     the same. Events are folded again, weights evaluated from center, precision and kernel, or from
     the exact shape in the manifest, in the layer where the region was found; nothing is fitted and
     no tag store is needed. The columns are those of the CSV that the manifest was written with.
@@ -79,6 +81,17 @@ def replay(
     """
     known = read_manifest(manifest)
     bundle = _imported(known, home)
+    if known.of:
+        training = training_of(bundle)
+        if training is None or refit:
+            raise InputError(
+                "this manifest is about training examples, which nothing is fitted to. Replay it "
+                "without refitting."
+                if refit
+                else f"the manifest is about training examples, of which bundle '{bundle.name}' says "
+                "nothing. The manifest was changed."
+            )
+        return export_again(training, known)
     if int(bundle.n) != known.n or int(bundle.d) != known.d:
         raise InputError(
             f"the manifest must fit its bundle: it says {known.n} x {known.d}, the bundle has "

@@ -36,6 +36,9 @@ SHARPENED_COLUMNS = tuple(
 OLD_COLUMNS = tuple(name for name in OWN_COLUMNS if name != ASIDE)
 """What it started with before examples were kept aside."""
 
+TRAINING_COLUMNS = ("id", "tag", "author", "time", "row", "label", "prediction", "text")
+"""What a file of tagged training examples starts with; columns of the training set follow."""
+
 _PLAIN = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 SUFFIX = "_user"

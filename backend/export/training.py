@@ -1,47 +1,84 @@
-"""Tagged training examples as CSV, as those of a bundle are written."""
+"""Tagged training examples as CSV with the manifest that rebuilds it, as those of a bundle are written."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+import backend
+from backend.bundle.training import Training
 from backend.core.errors import InputError
-from backend.export.table import free_names, to_csv
+from backend.export.flagged import Export, kept_pairs, packed
+from backend.export.manifest import TRAINING, Manifest, manifest_content, read_manifest
+from backend.export.table import TRAINING_COLUMNS, free_names
+from backend.store import Store
 
-TRAINING_COLUMNS = ("id", "tag", "author", "time", "row", "label", "prediction", "text")
-"""What the file starts with; columns of the training set follow under their own names."""
 
-
-def tagged_training_csv(training: Any, tags: pd.DataFrame) -> bytes:
-    """One row per (id, tag) of the training set, ordered by tag, then by its rows.
+def export_training(
+    training: Training, store: Store, *, tags: Sequence[str] | None = None
+) -> Export:
+    """The tagged training examples of a bundle as CSV, with the manifest that rebuilds it.
 
     Parameters
     ----------
     training : Training
-    tags : DataFrame
-        As ``Store.tags`` gives them for ``training.digest``. Ids that the training set does not have
-        are left out.
+    store : Store
+        Holds their tags under ``training.digest``.
+    tags : sequence of str, optional
+        The tags wanted; all by default.
 
     Returns
     -------
-    bytes
-        UTF-8 with a byte order mark, cells as in ``export_flagged``. ``row`` counts from 0 as the
-        training set was given; ``label``, ``prediction`` and ``text`` are empty where there are none.
+    Export
+        One row per (id, tag), ordered by tag, then by row of the training set. Columns: ``id``,
+        ``tag``, ``author`` and ``time`` (of the last time it was put on), ``row`` (counts from 0 as
+        the training set was given), ``label``, ``prediction`` and ``text`` (empty where there are
+        none), then the columns of the training set. Cells are as in ``export_flagged``.
 
     Raises
     ------
     InputError
-        If nothing is tagged.
+        If nothing is tagged, a wanted tag does not exist, or a tagged id is none of the training set.
     """
-    places = training.places(tags["id"])
-    held = tags.assign(row=places)[places >= 0].sort_values(["tag", "row"], kind="stable")
-    if held.empty:
+    if isinstance(tags, str):
+        raise InputError(f"tags must be a list of tags: got the single text {tags!r}.")
+    known = sorted(set(store.tags(training.digest)["tag"]))
+    if not known:
         raise InputError("no training example is tagged. Tag some first.")
-    rows = held["row"].to_numpy()
+    for tag in tags or ():
+        if tag not in known:
+            raise InputError(f"there is no tag {tag!r}. The tags are: {', '.join(known)}.")
+    events = store.events(training.digest)
+    content = manifest_content(
+        training, events, list(tags or known), backend.__version__, of=TRAINING
+    )
+    return export_again(training, read_manifest(content, complete=False))
+
+
+def export_again(training: Training, manifest: Manifest) -> Export:
+    """The rows that the events of a manifest leave, and whether the file is the one it knows.
+
+    Raises
+    ------
+    InputError
+        If the manifest counts other training examples, or names ids that are none of them.
+    """
+    if training.n != manifest.n:
+        raise InputError(
+            f"the manifest must fit its bundle: it says {manifest.n} training examples, the bundle "
+            f"has {training.n}. The manifest was changed."
+        )
+    return packed(manifest, _rows(training, manifest))
+
+
+def _rows(training: Training, manifest: Manifest) -> pd.DataFrame:
+    told = f"the training set of bundle '{training.name}'"
+    pairs, rows = kept_pairs(manifest, training.places, told)
+    own: dict[str, Any] = {name: pairs[name] for name in TRAINING_COLUMNS[:4]} | {"row": rows}
     names = np.asarray(training.class_names or (), dtype=object)
-    own: dict[str, Any] = {name: held[name].to_numpy() for name in TRAINING_COLUMNS[:5]}
     for name, codes in (
         ("label", training.label_codes),
         ("prediction", training.prediction_codes),
@@ -50,4 +87,4 @@ def tagged_training_csv(training: Any, tags: pd.DataFrame) -> bytes:
     own["text"] = np.full(len(rows), "") if training.texts is None else training.texts[rows]
     called = free_names(training.columns, TRAINING_COLUMNS)
     theirs = {new: training.columns[name][rows] for name, new in called.items()}
-    return to_csv(pd.DataFrame({**own, **theirs}))
+    return pd.DataFrame({**own, **theirs})

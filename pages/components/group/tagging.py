@@ -16,7 +16,7 @@ from backend.bundle import Bundle
 from backend.bundle.training import Training
 from backend.core.errors import BackendError
 from backend.core.found import SAMPLED
-from backend.export import export_flagged, group_csv, tagged_training_csv
+from backend.export import export_flagged, export_training, group_csv
 from backend.store import Store
 from pages.components.gallery import gallery, keyboard
 from pages.components.group import history
@@ -157,7 +157,7 @@ def _show_end(bundle: Bundle | Training, counts: Mapping[str, int]) -> None:
     if isinstance(bundle, Bundle):
         download_button(bundle)
     else:
-        training_button(bundle)
+        training_buttons(bundle)
 
 
 def _why_not(ids: list[str], source: dict[str, Any], name: str | None) -> str | None:
@@ -267,22 +267,38 @@ def download_button(bundle: Bundle, tags: list[str] | None = None) -> None:
     )
 
 
-def training_button(training: Training) -> None:
-    """One click: the tagged training examples as CSV."""
+def training_buttons(training: Training) -> None:
+    """The tagged training examples as CSV, and the manifest that writes the file again."""
     st.download_button(
         "Download tagged",
         data=services.handed(
             training.digest,
             "the tagged training examples",
-            lambda store: tagged_training_csv(training, store.tags(training.digest)),
+            lambda store: export_training(training, store).csv,
         ),
-        file_name="training-tagged.csv",
+        file_name=f"{_stem(training)}-training.csv",
         mime="text/csv",
         key="download_training_csv",
         icon=":material/download:",
         on_click="ignore",
         help="A CSV of every tagged training example with its tag, author, time, row, label, prediction, text "
         "and the columns of the training set.",
+    )
+    st.download_button(
+        "Manifest",
+        data=services.handed(
+            training.digest,
+            "the manifest of the tagged training examples",
+            lambda store: json.dumps(export_training(training, store).manifest, indent=1),
+        ),
+        file_name=f"{_stem(training)}-training.json",
+        mime="application/json",
+        key="download_training_manifest",
+        icon=":material/description:",
+        on_click="ignore",
+        type="tertiary",
+        help="What rebuilds the CSV beside the same bundle: "
+        "python -m backend export --replay MANIFEST --out FILE.csv",
     )
 
 
@@ -369,7 +385,7 @@ def _archive(bundle: Bundle, store: Store, tags: list[str] | None) -> bytes:
     return held.getvalue()
 
 
-def _stem(bundle: Bundle) -> str:
+def _stem(bundle: Bundle | Training) -> str:
     kept = "".join(c if c.isalnum() or c in "-_" else "-" for c in bundle.name)
     return kept.strip("-")[:60] or "bundle"
 

@@ -73,12 +73,27 @@ def test_what_cannot_be_done_is_said(run, options, said):
 def test_tagged_training_examples_are_written(path, tmp_path, capsys):
     home = tmp_path / "home"
     bundle = open_bundle(import_bundle(path, home=home).digest, home=home)
-    out = tmp_path / "tagged.csv"
-    command = ["export", bundle.digest[:12], "--training", "--out", str(out), "--home", str(home)]
+    out, manifest = tmp_path / "tagged.csv", tmp_path / "tagged.json"
+    files = ["--out", str(out), "--home", str(home)]
+    command = ["export", bundle.digest[:12], "--training", *files]
     assert main(command) == 2 and "no training example is tagged" in capsys.readouterr().err
     with closing(Store(home=home)) as store:
         training = training_of(bundle)
-        store.tag(training.digest, [str(one) for one in training.ids[[4, 2]]], "odd")
-    assert main(command) == 0 and "2 rows written" in capsys.readouterr().out
-    assert [line.split(",")[4] for line in out.read_text().splitlines()[1:]] == ["2", "4"]
-    assert main([*command, "--tag", "odd"]) == 2
+        told = {"kind": "training", "about": "all groups", "options": {}}
+        store.tag(training.digest, [str(one) for one in training.ids[[4, 2]]], "odd", source=told)
+        store.tag(training.digest, [str(training.ids[5])], "=twin")
+        store.tag(bundle.digest, [str(bundle.ids[5])], "odd")  # of an evaluated example
+    assert main(command) == 0 and "3 rows written" in capsys.readouterr().out
+    assert [line.split(",")[4] for line in out.read_text().splitlines()[1:]] == ["5", "2", "4"]
+    assert main([*command, "--tag", "odd", "--manifest", str(manifest)]) == 0
+    assert main([*command, "--tag", "even"]) == 2 and "=twin, odd" in capsys.readouterr().err
+    written, replayed = out.read_bytes(), ["export", "--replay", str(manifest), *files]
+    with closing(Store(home=home)) as store:  # what comes later is not in the manifest
+        store.untag(training.digest, [str(training.ids[2])], "odd")
+    assert main(replayed) == 0 and "byte by byte" in capsys.readouterr().out
+    assert out.read_bytes() == written and written.count(b"\r\n") == 3
+    assert main([*replayed, "--refit"]) == 2 and "without refitting" in capsys.readouterr().err
+    changed = json.loads(manifest.read_text())
+    changed["bundle"]["n"] += 1
+    manifest.write_text(json.dumps(changed))
+    assert main(replayed) == 2 and "The manifest was changed" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from backend.bundle import Bundle, import_bundle, open_bundle, write_bundle
 from backend.bundle.training import training_of
 from backend.core.errors import InputError
-from backend.export import tagged_training_csv
+from backend.export import export_training
 from backend.retraining import retrain
 from backend.retraining.harness import place_of
 from pages.components.shared import services
@@ -184,7 +184,7 @@ def test_training_examples_are_tagged_by_key_and_bar_undone_and_taken_away(
     at = opened(marked, training_part="Tagged")
     words = said(at)
     assert "60 training examples, the most harmful first; 48 are shown" in words
-    lines = tagged_training_csv(training, store.tags(training.digest)).decode("utf-8-sig")
+    lines = export_training(training, store).csv.decode("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(lines)))
     assert [int(row["row"]) for row in rows] == list(range(60))
     assert rows[3]["author"] == "local" and {row["mark"] for row in rows} == {"on", "off"}
@@ -193,7 +193,7 @@ def test_training_examples_are_tagged_by_key_and_bar_undone_and_taken_away(
     assert "noisy" not in set(store.tags(marked.digest)["tag"])
     store.undo(training.digest, "Bob")
     with pytest.raises(InputError, match="no training example is tagged"):
-        tagged_training_csv(training, store.tags(training.digest))
+        export_training(training, store)
 
 
 def test_an_open_example_shows_the_training_examples_behind_it(home: Path, marked: Bundle) -> None:

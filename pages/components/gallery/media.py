@@ -22,6 +22,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from backend.access import Person
+from backend.access.gate import UNSEEN
 from backend.bundle import Bundle
 from backend.core.errors import AccessError, BackendError, InputError
 from pages.components.shared import services
@@ -94,8 +96,9 @@ class Kept:
 
 
 KEPT = Kept()
-TICKETS: Tickets[set[str]] = Tickets(set)
-"""Leave to fetch the blobs of these names, and the examples of the bundles with these digests."""
+TICKETS: Tickets[dict[str, set[str]]] = Tickets(dict)
+"""Leave to fetch blobs, by name, and examples, by the digest of their bundle; each with the bundles of
+which one must be there to be looked at, at every fetch, and with none where it is of no bundle."""
 
 
 def ticket() -> str:
@@ -103,15 +106,19 @@ def ticket() -> str:
     return TICKETS.of_session(_TICKET).key
 
 
-def offer(content: bytes, media_type: str, *, compress: bool = True) -> str:
+def offer(content: bytes, media_type: str, digest: str, *, compress: bool = True) -> str:
     """An address, relative to the app, where this session's browser gets ``content``.
 
     The last part of the address is a hash of the content: the same bytes have the same address, and
     the browser may keep them for ever. The server keeps a bounded number of bytes, so offer them
-    again on every run. ``compress=False`` sends them as they are, for bytes that look random.
+    again on every run. They are handed out for as long as the bundle of this ``digest`` may be looked
+    at; "" is for what says nothing of any. ``compress=False`` sends them as they are, for bytes that
+    look random.
     """
     held, name = TICKETS.of_session(_TICKET), KEPT.put(Blob(content, media_type, compress))
-    held.leave.add(name)
+    about = held.leave.setdefault(name, set())
+    if digest:
+        about.add(digest)
     return f"{ROOT}/{held.key}/blob/{name}"
 
 
@@ -123,7 +130,7 @@ def item_url(digest: str) -> str:
     null. ``<address>/<row>/thumbnail`` and ``<address>/<row>/full`` are the picture.
     """
     held = TICKETS.of_session(_TICKET)
-    held.leave.add(digest)
+    held.leave[digest] = {digest}
     return f"{ROOT}/{held.key}/item/{digest}"
 
 
@@ -133,8 +140,11 @@ def item_url(digest: str) -> str:
 async def send_blob(request: Request) -> Response:
     """Offered bytes; 404 when they were offered too long ago."""
     name = request.path_params["name"]
-    if name not in TICKETS.of_request(request).leave:
+    about = TICKETS.of_request(request).leave.get(name)
+    if about is None:
         raise HTTPException(404, "These bytes were not offered to this session.")
+    if about and not await anyio.to_thread.run_sync(_may_look, person_of(request), tuple(about)):
+        raise HTTPException(403, UNSEEN)
     blob = KEPT.get(name)
     if blob is None:
         raise HTTPException(404, "These bytes are no longer kept. The page offers them again.")
@@ -191,6 +201,10 @@ def image_type(image: bytes) -> str | None:
     if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for start, kind in _IMAGES if image.startswith(start)), None)
+
+
+def _may_look(person: Person, digests: Sequence[str]) -> bool:
+    return any(services.may_look(person, digest) for digest in digests)
 
 
 async def _example(request: Request) -> tuple[Bundle, int]:

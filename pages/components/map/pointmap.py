@@ -167,14 +167,14 @@ def show(
     drawn_here = raster or (raster is None and known is not None and known.get("webgl") is False)
     colours = [css_colour(one) for one in palette]
     data = {
-        "module": media.offer(_bundle(), "text/javascript"),
+        "module": media.offer(_bundle(), "text/javascript", ""),
         "map": f"{digest}:{projection}",
         "n": len(xy),
         "bounds": [packed.low[0], packed.high[0], packed.low[1], packed.high[1]],
         "palette": colours,
         "legend": _legend(legend, colours),
         "theme": _theme(),
-        "contours": _contours(contours, packed),
+        "contours": _contours(digest, contours, packed),
         "chosen": [one.number for one in contours if one.chosen],
         "selected": int(np.count_nonzero(state & SELECTED)),
         "hide": hide_filtered,
@@ -185,9 +185,9 @@ def show(
         "done": last,
         "again": None if known is None else str(known.get("missing") or "")[:60] or None,
         **(
-            _picture(packed, codes, state, colours, legend, hide_filtered, aside)
+            _picture(digest, packed, codes, state, colours, legend, hide_filtered, aside)
             if drawn_here
-            else _planes(packed, codes, state)
+            else _planes(digest, packed, codes, state)
         ),
     }
     result = _component(
@@ -236,19 +236,24 @@ def _packed(content: str, _xy: NDArray[Any]) -> Packed:
     return pack(_xy)
 
 
-def _planes(packed: Packed, codes: NDArray[np.uint8], state: NDArray[np.uint8]) -> dict[str, Any]:
+def _planes(
+    digest: str, packed: Packed, codes: NDArray[np.uint8], state: NDArray[np.uint8]
+) -> dict[str, Any]:
     """Addresses of what the browser draws from."""
     octets = "application/octet-stream"
     return {
-        "points": media.offer(packed.steps.tobytes(), octets, compress=False),
-        "codes": media.offer(codes.tobytes(), octets),
-        "state": media.offer(pack_bits(state, (SELECTED, FILTERED_OUT)), octets, compress=False)
+        "points": media.offer(packed.steps.tobytes(), octets, digest, compress=False),
+        "codes": media.offer(codes.tobytes(), octets, digest),
+        "state": media.offer(
+            pack_bits(state, (SELECTED, FILTERED_OUT)), octets, digest, compress=False
+        )
         if state.any()
         else None,
     }
 
 
 def _picture(
+    digest: str,
     packed: Packed,
     codes: NDArray[np.uint8],
     state: NDArray[np.uint8],
@@ -268,7 +273,7 @@ def _picture(
     )
     known = content_key(packed.steps, codes, state, look)
     content = _drawn(known, packed, codes, state, look)
-    return {"picture": media.offer(content, "image/png", compress=False)}
+    return {"picture": media.offer(content, "image/png", digest, compress=False)}
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
@@ -293,7 +298,7 @@ def _drawn(
     )
 
 
-def _contours(contours: Sequence[Contour], packed: Packed) -> str | None:
+def _contours(digest: str, contours: Sequence[Contour], packed: Packed) -> str | None:
     """Address of the lines in lattice steps: a tenth of the bytes of decimal fractions."""
     if not contours:
         return None
@@ -313,7 +318,9 @@ def _contours(contours: Sequence[Contour], packed: Packed) -> str | None:
         }
         for one in contours
     ]
-    return media.offer(json.dumps(drawn, separators=(",", ":")).encode(), "application/json")
+    return media.offer(
+        json.dumps(drawn, separators=(",", ":")).encode(), "application/json", digest
+    )
 
 
 def _legend(legend: Kinds | Scale | None, colours: Sequence[str]) -> dict[str, Any] | None:

@@ -71,6 +71,11 @@ def bundle_for(person: Person, digest: str, layer: str = "") -> Bundle:
     return found
 
 
+def may_look(person: Person, digest: str) -> bool:
+    """Whether a person who asks by a route may look at a bundle now."""
+    return gate().right(person, digest) >= Right.LOOK
+
+
 def bundles() -> list[BundleInfo]:
     """The imported bundles that may be looked at, newest first. None of them is opened for it."""
     return gate().bundles(identity.person())

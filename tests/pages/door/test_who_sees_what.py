@@ -72,7 +72,7 @@ def item(end: str) -> Ask:
 
 
 def blob(client: TestClient, bundle: Bundle) -> Any:
-    return client.get(f"/{media.offer(b'points', 'text/plain')}")
+    return client.get(f"/{media.offer(b'points', 'text/plain', bundle.digest)}")
 
 
 def well(client: TestClient, bundle: Bundle) -> Any:
@@ -87,7 +87,7 @@ def upload(client: TestClient, bundle: Bundle) -> Any:
 
 ROUTES: dict[str, tuple[Ask, Callable[[Person, Right], bool]]] = {
     # How each is asked for, and who gets something, by the right to the bundle.
-    "/content/{ticket}/blob/{name}": (blob, lambda person, right: person != NOBODY),
+    "/content/{ticket}/blob/{name}": (blob, lambda person, right: right > 0),
     "/content/{ticket}/item/{digest}/{row}.json": (item(".json"), lambda person, right: right > 0),
     "/content/{ticket}/item/{digest}/{row}/{size}": (item("/full"), lambda person, right: right > 0),
     "/health": (well, lambda person, right: True),
@@ -128,6 +128,35 @@ def test_a_route_gives_nothing_to_who_may_not_have_it(
             assert ask(TestClient(another), secret).status_code == 403, path  # another's ticket
         else:
             assert answer.json() == {"ok": True}  # with no ticket there is nothing to be told
+
+
+def test_what_a_session_was_handed_is_fetched_only_while_the_bundle_is_shared(
+    secret: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = PEOPLE["member"]
+    enter(monkeypatch, person)
+    monkeypatch.setattr(st, "session_state", {})
+    inner = Starlette(routes=app.ROUTES)
+
+    async def asked(scope: Any, receive: Any, send: Any) -> None:
+        await inner({**scope, PERSON: person, WHO: person.key}, receive, send)
+
+    client, urls = TestClient(asked), []
+    share(secret, "look")
+    urls = [
+        f"/{media.offer(b'map bytes', 'text/plain', secret.digest)}",
+        f"/{media.item_url(secret.digest)}/1.json",
+        f"/{media.item_url(secret.digest)}/1/thumbnail",
+    ]
+    program = f"/{media.offer(b'program', 'text/javascript', '')}"
+    tags = {url: client.get(url).headers["etag"] for url in urls}
+    share(secret, "private")
+    for url in urls:
+        assert client.get(url).status_code == 403, url
+        assert client.get(url, headers={"if-none-match": tags[url]}).status_code == 403, url
+    assert client.get(program).status_code == 200
+    share(secret, "look")
+    assert {client.get(url).status_code for url in urls} == {200}
 
 
 @pytest.mark.parametrize("page", app.PAGES)

@@ -88,7 +88,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_offered_bytes_arrive_once_and_are_then_known() -> None:
-    url = media.offer(b"points", "application/octet-stream")
+    url = media.offer(b"points", "application/octet-stream", "")
     assert not url.startswith("/") and "//" not in url  # relative: works below any base path
     answer = get(url)
     assert (answer.status, answer.body) == (200, b"points")
@@ -100,20 +100,22 @@ def test_offered_bytes_arrive_once_and_are_then_known() -> None:
 
 
 def test_the_same_content_has_the_same_address_and_other_content_another() -> None:
-    one = media.offer(b"points", "application/octet-stream")
-    assert media.offer(b"points", "application/octet-stream") == one
-    assert media.offer(b"pointz", "application/octet-stream") != one
-    assert media.offer(b"points", "image/png") != one
+    one = media.offer(b"points", "application/octet-stream", "")
+    assert media.offer(b"points", "application/octet-stream", "") == one
+    assert media.offer(b"pointz", "application/octet-stream", "") != one
+    assert media.offer(b"points", "image/png", "") != one
 
 
 def test_bytes_that_look_random_are_not_compressed_on_the_way() -> None:
-    plain = get(media.offer(b"random", "application/octet-stream", compress=False))
+    plain = get(media.offer(b"random", "application/octet-stream", "", compress=False))
     assert plain.headers["content-encoding"] == "identity"
-    assert "content-encoding" not in get(media.offer(b"even", "application/octet-stream")).headers
+    assert (
+        "content-encoding" not in get(media.offer(b"even", "application/octet-stream", "")).headers
+    )
 
 
 def test_nothing_without_a_ticket(pictures: Any) -> None:
-    name = media.offer(b"points", "application/octet-stream").rsplit("/", 1)[1]
+    name = media.offer(b"points", "application/octet-stream", "").rsplit("/", 1)[1]
     for guess in ("x", "None", "..", media.ticket()[:-1], media.ticket() + "x"):
         assert get(f"content/{guess}/blob/{name}").status == 403
         assert get(f"content/{guess}/item/{pictures.digest}/0.json").status == 403
@@ -121,12 +123,12 @@ def test_nothing_without_a_ticket(pictures: Any) -> None:
 
 
 def test_an_expired_ticket_is_none(session: dict[str, Any]) -> None:
-    url = media.offer(b"points", "application/octet-stream")
+    url = media.offer(b"points", "application/octet-stream", "")
     held = media.TICKETS.get(media.ticket())
     assert held is not None
     held.expires = 0.0
     assert get(url).status == 403
-    renewed = media.offer(b"points", "application/octet-stream")
+    renewed = media.offer(b"points", "application/octet-stream", "")
     assert renewed != url and get(renewed).status == 200
 
 

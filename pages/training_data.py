@@ -29,7 +29,8 @@ from pages.components.training_data.tagged import show_tagged
 
 NEEDS = (
     "This bundle says nothing of the examples its model was trained on. It needs `train/embeddings` and "
-    "`train/labels` (`collect(..., train=loader)` writes them), and `train/images` or `train/text` to show them; "
+    "`train/labels` (`collect(..., train=loader)` writes them), and `train/images` or `train/text` to show them (`train_images=`, "
+    "`train_texts=`); "
     "or gradients of the model, `attribution/train_features`, `attribution/target_features` and "
     "`attribution/train_residuals` (`collect(..., train=loader, attribution=k)`); or ready scores, `attribution`."
 )

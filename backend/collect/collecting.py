@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backend.collect.checks import RANDOM, told_of_loader
 from backend.collect.errors import CollectError
 from backend.collect.estimators import Estimator, Function
-from backend.collect.gathering import TRAIN, Collected, Gathering, is_table
+from backend.collect.gathering import TRAIN, Collected, Gathering, Kept
 from backend.collect.seen import ModelSource
 from backend.collect.spool import Spool, spooled
 from backend.collect.torch_gradients import TorchGradients, loaded
@@ -47,6 +47,9 @@ def collect(
     columns: Sequence[str] = (),
     images: Any = None,
     texts: Any = None,
+    train_examples: Any = None,
+    train_images: Any = None,
+    train_texts: Any = None,
     populations: Mapping[str, Sequence[Any]] | None = None,
     checkpoints: Sequence[Any] | None = None,
     gradients: bool = False,
@@ -102,12 +105,15 @@ def collect(
     examples : DataFrame, dict of columns, or callable, optional
         One row per example, in the loader's order; or a function of a batch that gives columns.
     columns : sequence of str
-        Keys of dictionary batches that are columns of the examples and not for the model.
+        Keys of dictionary batches that are columns of the examples and not for the model; also of
+        the training examples, where batches of ``train`` have them.
     images : optional
         One picture per example (pixels (n, h, w) or (n, h, w, c), or a list of files as bytes,
         pixels or PIL images); a function of a batch that gives them; or ``"inputs"``.
     texts : optional
         One text per example; a function of a batch that gives them; or the tokenizer.
+    train_examples, train_images, train_texts : optional
+        The same for the training set; pictures as pixels of one size.
     populations : dict of {name: list of models}, optional
         More models, whose predictions are kept; for torch also state dicts, or their paths. All are
         held at once.
@@ -159,6 +165,12 @@ def collect(
         raise CollectError(f"allow can hold '{RANDOM}': got {unknown[0]!r}.")
     if attribution is not None and train is None:
         raise CollectError("attribution needs train=, the loader of the training set.")
+    of_train = (train_examples, train_images, train_texts)
+    kept = {"": Kept(examples, images, texts), TRAIN: Kept(*of_train)}
+    if train is None and any(value is not None for value in of_train):
+        raise CollectError(
+            "train_examples, train_images and train_texts need train=, the loader of the training set."
+        )
     if gradients and checkpoints is None:
         raise CollectError("gradients=True needs checkpoints=, two or more.")
     if gradient_layers and attribution is None:
@@ -194,20 +206,18 @@ def collect(
             raise CollectError(f"{given[0]} is for torch models: got a {type(model).__name__}.")
         source = other_source(model, embedding, classes, seed)
     passes = {"": loader} if train is None else {"": loader, TRAIN: train}
-    tables = {"examples": examples, "images": images, "texts": texts}
-    in_order = [name for name, value in tables.items() if is_table(value)]
+    in_order = {"": kept[""].tables(), TRAIN: [f"train_{one}" for one in kept[TRAIN].tables()]}
+    in_order[TRAIN] += ["confidence"] * (confidence is not None)
     with spooled(target) as spool, ExitStack() as stack:
         for part, batches in passes.items():
-            ordered = in_order if not part else ["confidence"] * (confidence is not None)
             what = "train" if part else "the loader"
-            spool.notes += told_of_loader(batches, what, ordered)
+            spool.notes += told_of_loader(batches, what, in_order[part])
         stack.enter_context(source)
         members = population_sources(model, source, populations, device, classes, columns)
         for several in members.values():
             for one in several:
                 stack.enter_context(one)
-        gathering = Gathering(spool, source, members, classes, first_label, columns, allow)
-        gathering.takes(examples, images, texts)
+        gathering = Gathering(spool, source, members, classes, first_label, columns, allow, kept)
         for number, (part, batches) in enumerate(passes.items()):
             gathering.part(part, batches, batch_size, OnePass(progress, number, len(passes)))
         if confidence is not None:

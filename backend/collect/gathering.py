@@ -40,6 +40,20 @@ PART = "meanwhile/populations"
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What is kept of examples beside what the model makes of them: options of ``collect``."""
+
+    examples: Any = None
+    images: Any = None
+    texts: Any = None
+
+    def tables(self) -> list[str]:
+        """Names of those that hold one row per example."""
+        named = {"examples": self.examples, "images": self.images, "texts": self.texts}
+        return [name for name, value in named.items() if is_table(value)]
+
+
+@dataclass(frozen=True)
 class Collected:
     """What was written.
 
@@ -93,6 +107,8 @@ class Gathering:
     columns : sequence of str
         Keys of dictionary batches that are columns.
     allow : sequence of str
+    kept : dict of {part: Kept}
+        What is kept of the held-out examples, ``""``, and of the training examples, ``"train/"``.
     """
 
     def __init__(
@@ -104,8 +120,9 @@ class Gathering:
         first: int | None,
         columns: Sequence[str],
         allow: Sequence[str],
+        kept: Mapping[str, Kept],
     ) -> None:
-        self.spool, self.source, self.members = spool, source, members
+        self.spool, self.source, self.members, self.kept = spool, source, members, kept
         own = None if classes is None else tuple(map(str, classes))
         if own is not None and source.classes is not None and len(own) != len(source.classes):
             raise CollectError(
@@ -115,17 +132,10 @@ class Gathering:
         self.classes = own or source.classes
         self.names = names_to_write(self.classes)
         self.first, self.columns, self.allow = first, tuple(columns), tuple(allow)
-        self.pictures = Pictures(spool)
+        self.pictures = {part: Pictures(spool, f"{part}images") for part in ("", TRAIN)}
         self.own_losses: dict[str, bool] = {}
         self.scored: dict[str, bool] = {}
         self.unsound: list[int] = []
-        self.examples: Any = None
-        self.images: Any = None
-        self.texts: Any = None
-
-    def takes(self, examples: Any, images: Any, texts: Any) -> None:
-        """What is kept of the examples beside what the model makes of them."""
-        self.examples, self.images, self.texts = examples, images, texts
 
     def part(
         self, part: str, loader: Any, batch_size: int, told: Callable[[float, str], None]
@@ -137,8 +147,8 @@ class Gathering:
             if not part and count == 1:
                 self._check_first(batch)
             self._keep(part, self.source.see(batch, bool(part)))
+            self._examples_of(batch, part)
             if not part:
-                self._examples_of(batch)
                 self._populations_of(batch)
             done = count / total if total else 1 - 1 / (count + 1)
             told(min(1.0, done), f"{word} {count}" + (f" of {total}" if total else ""))
@@ -208,26 +218,29 @@ class Gathering:
         for name, cells in seen.columns.items():
             spool.add_column(name, cells)
 
-    def _examples_of(self, batch: Any) -> None:
+    def _examples_of(self, batch: Any, part: str) -> None:
+        spool, kept = self.spool, self.kept[part]
         for name in self.columns:
             if not isinstance(batch, Mapping) or name not in batch:
+                if part:
+                    continue
                 raise CollectError(f"columns must be keys of every batch: {name!r} is not.")
-            self.spool.add_column(name, plain(batch[name]))
-        if callable(self.examples):
-            for name, cells in columns_of(self.examples(batch)).items():
-                self.spool.add_column(name, cells)
-        if self.texts is not None and not is_table(self.texts):
-            self.spool.add_column("text", texts_of(self.texts, batch))
-        if self.images is not None and not is_table(self.images):
-            if callable(self.images):
-                self.pictures.add(self.images(batch))
-            elif self.images != INPUTS:
-                raise CollectError(f"images must be pictures or '{INPUTS}': got {self.images!r}.")
+            spool.add_column(name, plain(batch[name]), part)
+        if callable(kept.examples):
+            for name, cells in columns_of(kept.examples(batch)).items():
+                spool.add_column(name, cells, part)
+        if kept.texts is not None and not is_table(kept.texts):
+            spool.add_column("text", texts_of(kept.texts, batch), part)
+        if kept.images is not None and not is_table(kept.images):
+            if callable(kept.images):
+                self.pictures[part].add(kept.images(batch))
+            elif kept.images != INPUTS:
+                raise CollectError(f"images must be pictures or '{INPUTS}': got {kept.images!r}.")
             else:
                 inputs = inputs_and_labels(batch)[0]
                 if isinstance(inputs, Mapping):
                     inputs = next(iter(inputs.values()))
-                self.pictures.add(pictures_of_inputs(inputs))
+                self.pictures[part].add(pictures_of_inputs(inputs))
 
     def _populations_of(self, batch: Any) -> None:
         for name, several in self.members.items():
@@ -238,6 +251,25 @@ class Gathering:
                 else:
                     codes = named(answers(output), self.names)
                     self.spool.add(f"populations/{name}", codes, number)
+
+    def _tables_of(self, part: str, n: int) -> None:
+        """Write what has one row per example, and check that all is as long."""
+        spool, kept, pictures = self.spool, self.kept[part], self.pictures[part]
+        if is_table(kept.examples):
+            for name, cells in columns_of(kept.examples).items():
+                spool.add_column(name, cells, part)
+        if is_table(kept.texts):
+            spool.add_column("text", list(kept.texts), part)
+        if is_table(kept.images):
+            for rows in rows_of([kept.images], 256):
+                pictures.add(rows[0])
+        spool.check_lengths(n, part)
+        if pictures.rows not in (0, n):
+            option, loader = ("train_images", "train") if part else ("images", "the loader")
+            raise CollectError(
+                f"{option} must be one per example: got {pictures.rows} and {n} examples came "
+                f"from {loader}."
+            )
 
     def close(self, path: Path) -> Collected:
         """Read what outputs mean, write what follows from them, and check that all is as long."""
@@ -260,20 +292,8 @@ class Gathering:
                     codes = named(answers(spool.read(raw)), self.names)
                     spool.add(f"populations/{name}", codes, number)
                     spool.drop(raw)
-        if is_table(self.examples):
-            for name, cells in columns_of(self.examples).items():
-                spool.add_column(name, cells)
-        if is_table(self.texts):
-            spool.add_column("text", list(self.texts))
-        if is_table(self.images):
-            for rows in rows_of([self.images], 256):
-                self.pictures.add(rows[0])
-        spool.check_lengths(n)
-        if self.pictures.rows not in (0, n):
-            raise CollectError(
-                f"images must be one per example: got {self.pictures.rows} and {n} examples came "
-                "from the loader."
-            )
+        for part in meanings:
+            self._tables_of(part, n if not part else spool.rows(f"{TRAIN}embeddings"))
         classified = meanings[""].kind not in ("numbers", "losses")
         if self.classes is not None and classified:
             spool.add("classes", np.asarray(self.classes, dtype=np.str_))

@@ -32,10 +32,12 @@ class Pictures:
     Parameters
     ----------
     spool : Spool
+    field : str
+        What they are called there. Those of training examples, ``train/images``, are pixels.
     """
 
-    def __init__(self, spool: Spool) -> None:
-        self.spool, self.rows, self._bytes = spool, 0, 0
+    def __init__(self, spool: Spool, field: str = "images") -> None:
+        self.spool, self.field, self.rows, self._bytes = spool, field, 0, 0
         self._as_pixels: bool | None = None
 
     def add(self, pictures: Any) -> None:
@@ -55,7 +57,12 @@ class Pictures:
                     "images must be pixels (b, h, w) or (b, h, w, c) of uint8, or a list: got "
                     f"shape {pictures.shape} of {pictures.dtype}."
                 )
-            self.spool.add("images", pictures)
+            self.spool.add(self.field, pictures)
+        elif self.field != "images":
+            raise CollectError(
+                "train_images must be pixels (b, h, w) or (b, h, w, c) of uint8, all of one size. "
+                "Pictures in files can be put under train/images/ of a folder or .zip."
+            )
         else:
             files = [picture_file(one) for one in pictures]
             if not self.rows:

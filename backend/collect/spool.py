@@ -138,6 +138,7 @@ class Spool:
         self.folder = folder
         self.arrays: dict[str, list[Grown]] = {}
         self.columns: dict[str, Grown | Texts] = {}
+        self.training: dict[str, Grown | Texts] = {}
         self.notes: list[str] = []
         self._stacked: set[str] = set()
         self._made = 0
@@ -155,14 +156,18 @@ class Spool:
         if part is not None:
             self._stacked.add(name)
 
-    def add_column(self, name: str, cells: Any) -> None:
-        """Add cells to a column of the table of examples: numbers and booleans, or else texts."""
+    def add_column(self, name: str, cells: Any, part: str = "") -> None:
+        """Add cells to a column of the examples: numbers and booleans, or else texts.
+
+        With ``"train/"`` as part to one of the training examples.
+        """
         array = np.asarray(cells)
         plain = array.ndim == 1 and array.dtype.kind in "biuf"
-        column = self.columns.get(name)
+        columns = self.training if part else self.columns
+        column = columns.get(name)
         if column is None:
             column = Grown(self._path(), name) if plain else Texts(self._path(), name)
-            self.columns[name] = column
+            columns[name] = column
         if isinstance(column, Texts):
             column.add([told_cell(cell) for cell in cells])
         elif not plain or not np.can_cast(array.dtype, column.dtype or array.dtype, "same_kind"):
@@ -193,13 +198,14 @@ class Spool:
         if name in self._stacked:
             self._stacked.add(other)
 
-    def check_lengths(self, rows: int) -> None:
+    def check_lengths(self, rows: int, part: str = "") -> None:
         """Every column has a cell for each of so many examples, or an error says which has not."""
-        for name, column in self.columns.items():
+        told = "training examples came from train" if part else "examples came from the loader"
+        for name, column in (self.training if part else self.columns).items():
             if column.rows != rows:
                 raise CollectError(
                     f"column {name!r} must have one cell per example: got {column.rows} and "
-                    f"{rows} examples came from the loader."
+                    f"{rows} {told}."
                 )
 
     def write(self, path: Path, told: Callable[[str], None]) -> None:
@@ -210,9 +216,21 @@ class Spool:
         """
         if self.notes:
             self.add("collected/notes", np.asarray(self.notes, dtype=np.str_))
+        for name, column in self.training.items():
+            field = f"train/{name}"
+            if "/" in name or "\\" in name or field in self.arrays:
+                raise CollectError(
+                    f"a column of the training examples cannot be called {name!r}: a field of the "
+                    "bundle is, or it holds a path separator. Give it another name."
+                )
+            self._column_as_array(field, column)
         if path.suffix.lower() == ".npz":
-            for name in list(self.columns):
-                self._column_as_array(name)
+            for name, column in self.columns.items():
+                if name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
+                    raise CollectError(
+                        f"column {name!r} cannot be a name in .npz: write a folder or .zip."
+                    )
+                self._column_as_array(f"examples/{name}", column)
             self._archive(path, told)
         else:
             whole = self.folder / "whole"
@@ -270,20 +288,19 @@ class Spool:
                 Path(str(source)).unlink()
         target.replace(path)
 
-    def _column_as_array(self, name: str) -> None:
-        """A column as the array ``examples/NAME``; texts get the width of the longest."""
-        column = self.columns[name]
-        if name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
-            raise CollectError(f"column {name!r} cannot be a name in .npz: write a folder or .zip.")
+    def _column_as_array(self, field: str, column: Grown | Texts) -> None:
+        """A column as an array; texts get the width of the longest."""
+        name = field.partition("/")[2]
         if isinstance(column, Grown):
             column.close()
-            self.arrays[f"examples/{name}"] = [column]
+            self.arrays[field] = [column]
             return
         if 4 * column.longest * column.rows > MOST_TEXT_BYTES:
             raise CollectError(
-                f"column {name!r} does not go into .npz: {column.rows} texts of up to "
+                f"column {name!r} does not go into one array: {column.rows} texts of up to "
                 f"{column.longest} characters would take "
-                f"{4 * column.longest * column.rows / 2**30:.0f} GiB. Write a folder or .zip."
+                f"{4 * column.longest * column.rows / 2**30:.0f} GiB. "
+                + ("Shorten them." if field.startswith("train/") else "Write a folder or .zip.")
             )
         held: list[str] = []
         grown = Grown(self._path(), name)
@@ -296,7 +313,7 @@ class Spool:
         if held or not grown.rows:
             grown.add(np.asarray(held, dtype=kind))
         grown.close()
-        self.arrays[f"examples/{name}"] = [grown]
+        self.arrays[field] = [grown]
 
     def _table(self, path: Path) -> None:
         """All columns as one CSV file, a line per example; none where there is no column."""
@@ -351,7 +368,7 @@ def spooled(path: Path) -> Iterator[Spool]:
         for grown in [*(part for parts in spool.arrays.values() for part in parts)]:
             with contextlib.suppress(OSError):
                 grown.close()
-        for column in spool.columns.values():
+        for column in (*spool.columns.values(), *spool.training.values()):
             with contextlib.suppress(OSError):
                 column.close()
         shutil.rmtree(folder, ignore_errors=True)

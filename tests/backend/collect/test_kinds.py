@@ -20,6 +20,7 @@ from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 from backend.bundle import Bundle, collect, read_bundle
+from backend.bundle.training import training_of
 from backend.collect import CollectError
 from backend.collect import collect as collect_to_disk
 from backend.collect.projection import (
@@ -466,9 +467,14 @@ def test_every_form_holds_the_same(tmp_path: Any, suffix: str) -> None:
         "told": [None, 'a,\n"b"'] * 45,
     }
     pixels = RNG.integers(0, 255, (90, 4, 6, 3), dtype=np.uint8)
+    of_train = {
+        "train_examples": {"id": [f"t{k}" for k in range(50)], "age": np.arange(50)},
+        "train_images": pixels[:50],
+        "train_texts": TEXTS[:50],
+    }
     bundle = read_back(
         tmp_path / f"run{suffix}", classes=NAMES, examples=table, texts=TEXTS, images=list(pixels),
-        layers=["0"], train=(X[:50], CODES[:50]),
+        layers=["0"], train=(X[:50], CODES[:50]), **of_train,
     )  # fmt: skip
     assert bundle.ids[3] == "n3" and bundle.examples["age"].tolist() == list(range(90))
     assert bundle.examples["told"][1] == 'a,\n"b"' and bundle.examples["told"][0] == ""
@@ -486,8 +492,13 @@ def test_every_form_holds_the_same(tmp_path: Any, suffix: str) -> None:
     assert bundle.notes[0] == "losses: cross-entropy of the model's logits, in nats."
     assert not list(tmp_path.glob(".collect-*"))
     same = read_back(tmp_path / f"again{suffix}", classes=NAMES, examples=table, texts=TEXTS,
-                     images=list(pixels), layers=["0"], train=(X[:50], CODES[:50]))  # fmt: skip
+                     images=list(pixels), layers=["0"], train=(X[:50], CODES[:50]), **of_train)  # fmt: skip
     assert same.digest == bundle.digest
+    training = training_of(bundle)
+    assert training is not None and training.ids[:2].tolist() == ["t0", "t1"]
+    assert training.texts is not None and training.texts.tolist() == TEXTS[:50].tolist()
+    assert {*training.columns} == {"age"} and bundle.unused() == ["train/losses"]
+    assert (np.asarray(Image.open(BytesIO(training.thumbnail(7) or b""))) == pixels[7]).all()
 
 
 def test_pictures_and_columns_come_with_the_batches(tmp_path: Any) -> None:
@@ -506,6 +517,15 @@ def test_pictures_and_columns_come_with_the_batches(tmp_path: Any) -> None:
         examples=lambda batch: {"mean": batch["pixel_values"].mean((1, 2, 3)), "first": batch["id"]},
     )  # fmt: skip
     assert bundle.examples["text"][6] == "number 6"
+    trained = training_of(
+        collect(
+            model, batches, columns=["id"], train=batches[:1], train_images="inputs",
+            train_texts=lambda batch: batch["id"], train_examples=lambda batch: {"of": batch["id"]},
+        )
+    )  # fmt: skip
+    assert trained is not None and trained.has_pictures and trained.n == 5
+    assert trained.ids.tolist() == ["0", "1", "2", "3", "4"] == trained.columns["of"].tolist()
+    assert trained.texts is not None and trained.texts[4] == "4"
     assert bundle.examples["mean"].to_numpy() == pytest.approx(pixels.mean((1, 2, 3)), abs=1e-6)
     shown = bundle.media.read(6)  # type: ignore[union-attr]
     from io import BytesIO

@@ -143,6 +143,24 @@ REFUSED: dict[str, tuple[Callable[[], Any], Callable[[], Any], dict[str, Any], s
         "equally wide in every batch",
     ),
     "attribution without a training set": (Net, batches, {"attribution": 8}, "attribution needs train="),
+    "training pictures without a training set": (
+        Net, batches, {"train_images": np.zeros((24, 2, 2), np.uint8)}, "need train=, the loader of the training set",
+    ),
+    "too few training pictures": (
+        Net, batches, {"train": (X, Y), "train_images": np.zeros((3, 2, 2), np.uint8)}, "train_images must be one per example: got 3 and 24 examples came from train",
+    ),
+    "training pictures as files": (
+        Net, batches, {"train": (X, Y), "train_images": [b"a"] * 24}, "train_images must be pixels .* under train/images/",
+    ),
+    "too short a table of training": (
+        Net, batches, {"train": (X, Y), "train_examples": {"age": range(23)}}, "'age' must have one cell per example: got 23 and 24 training examples",
+    ),
+    "a training column called as a field": (
+        Net, batches, {"train": (X, Y), "train_examples": {"labels": range(24)}}, "cannot be called 'labels'",
+    ),
+    "a shuffling training loader and a table": (
+        Net, batches, {"train": DataLoader(DATA, 10, shuffle=True), "train_texts": ["a"] * 24}, "since train_texts .*RandomSampler shuffles",
+    ),
     "attribution of amounts": (
         lambda: nn.Sequential(nn.Linear(4, 2), nn.Linear(2, 1)), lambda: (X, X[:, 0]), {"attribution": 8, "train": (X, X[:, 0])},
         "attribution needs class labels",

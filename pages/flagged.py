@@ -20,7 +20,7 @@ from pages.components.flagged.hypotheses import show_hypotheses
 from pages.components.flagged.report import latest, show_report
 from pages.components.gallery import gallery
 from pages.components.group import ask, history, sharpening, tagging, ways
-from pages.components.shared import frame, keys, link, ruled, services, tables, text
+from pages.components.shared import allowed, frame, keys, link, ruled, services, tables, text
 from pages.components.shared.choice import Choice
 
 SHARED = "of"  # the group whose words and columns are open; in the address
@@ -110,8 +110,8 @@ def take_off(bundle: Bundle, chosen: list[str]) -> None:
         key="untag",
         icon=":material/label_off:",
         type="tertiary",
-        disabled=not chosen,
         on_click=remove,
+        **allowed.control("untag", bundle.digest, disabled=not chosen),
     )
 
 
@@ -176,6 +176,7 @@ def show_gallery(bundle: Bundle, chosen: list[str]) -> None:
                     key=f"untag_{tag}",
                     on_click=untag,
                     args=(bundle.digest, ids, tag),
+                    **allowed.control("untag", bundle.digest),
                 )
 
 

@@ -332,6 +332,10 @@ class Gallery {
     const channel = this.channel;
     if (!channel || !this.tiles.length) return;
     const name = channel.keys[digit];
+    if (channel.locked) {
+      channel.say(channel.locked);
+      return;
+    }
     if (!name) {
       if (off) channel.say(`Key ${digit} has no tag to take off.`);
       else this.namer.ask(digit);
@@ -363,7 +367,8 @@ class Gallery {
       const button = element("button", name);
       button.type = "button";
       button.tabIndex = -1;
-      button.title = `Key ${key}: ${name === "skip" ? "it cannot be said" : words}`;
+      button.title = this.data.locked || `Key ${key}: ${name === "skip" ? "it cannot be said" : words}`;
+      button.disabled = Boolean(this.data.locked);
       button.append(element("kbd", "", key), element("span", "", name));
       button.addEventListener("click", (event) => {
         event.stopPropagation();
@@ -378,6 +383,10 @@ class Gallery {
   // Say whether the example in focus belongs, and go on to the next that has no answer.
   answer(name) {
     if (!this.tiles.length || !this.channel) return;
+    if (this.channel.locked) {
+      this.channel.say(this.channel.locked);
+      return;
+    }
     window.errorscopeAnswering = true;
     const { id } = this.tiles[this.at].dataset;
     // Where it is sent late, after a reload, another question or round may be on screen.

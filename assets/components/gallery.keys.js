@@ -60,7 +60,8 @@ class Line {
     this.back.disabled = page <= 1;
     this.on.disabled = page >= pages;
     const { items, said, note } = this.channel;
-    const keys = JSON.stringify([this.channel.keys, said.answering]);
+    const { locked } = this.channel;
+    const keys = JSON.stringify([this.channel.keys, said.answering, locked]);
     if (this.keys !== keys && !this.quiet) {
       this.keys = keys;
       const answers = said.answering ? Object.entries(ANSWERS) : [];
@@ -68,6 +69,8 @@ class Line {
         const chip = element("button", "key");
         chip.type = "button";
         chip.tabIndex = -1;
+        chip.disabled = Boolean(locked);
+        chip.title = locked;
         chip.append(element("kbd", "", key), element("span", "", name === "skip" ? "skip" : words));
         chip.addEventListener("click", () => this.channel.answer && this.channel.answer(name));
         return chip;
@@ -81,7 +84,8 @@ class Line {
         const chip = element("button", "key");
         chip.type = "button";
         chip.tabIndex = -1;
-        chip.title = `Tag with “${name}”: key ${digit}`;
+        chip.disabled = Boolean(locked);
+        chip.title = locked || `Tag with “${name}”: key ${digit}`;
         chip.append(element("kbd", "", digit), element("span", "", name));
         chip.addEventListener("click", () => this.channel.act && this.channel.act(digit, false));
         return chip;

@@ -47,7 +47,16 @@ class Channel {
     }
   }
 
+  // Why nothing may be changed from this screen; empty where it may.
+  get locked() {
+    return this.said.locked || "";
+  }
+
   push(action) {
+    if (this.locked) {
+      this.say(this.locked);
+      return;
+    }
     const n = this.next++;
     this.items.push({ n, operation: `${this.instance}-${n}`, ...action });
     this.note = "";

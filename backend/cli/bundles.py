@@ -20,8 +20,7 @@ from backend.bundle import (
     rename_bundle,
     same_examples,
 )
-from backend.cli.noting import note
-from backend.cli.report import Report, StderrProgress, aligned, listed, plain
+from backend.cli.report import Report, StderrProgress, aligned, listed, note, plain
 from backend.core.errors import BundleError, Fault, InputError, StoreError
 from backend.core.memory import (
     ADVICE,

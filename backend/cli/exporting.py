@@ -9,8 +9,16 @@ from typing import Any
 from backend.bundle import Bundle
 from backend.bundle.training import Training, training_of
 from backend.cli.bundles import find_bundle
-from backend.cli.noting import note, taken_out
-from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
+from backend.cli.report import (
+    Report,
+    StderrProgress,
+    aligned,
+    check_target,
+    note,
+    plain,
+    taken_out,
+    write_file,
+)
 from backend.core.errors import InputError
 from backend.export import Export, export_flagged, export_training, replay
 from backend.export.manifest import MAX_BYTES

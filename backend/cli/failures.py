@@ -16,9 +16,16 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.cache import Cache
 from backend.cli.bundles import column_map, find_bundle
-from backend.cli.noting import taken_out
 from backend.cli.region_files import read_regions
-from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
+from backend.cli.report import (
+    Report,
+    StderrProgress,
+    aligned,
+    check_target,
+    plain,
+    taken_out,
+    write_file,
+)
 from backend.core.effects import Effect
 from backend.core.errors import InputError
 from backend.core.wording import (

@@ -13,7 +13,6 @@ import pandas as pd
 from backend.bundle import Bundle
 from backend.cache import Cache
 from backend.cli.bundles import find_bundle
-from backend.cli.noting import taken_out
 from backend.cli.report import (
     Report,
     StderrProgress,
@@ -22,6 +21,7 @@ from backend.cli.report import (
     listed,
     plain,
     shown,
+    taken_out,
     write_file,
 )
 from backend.core.wording import (

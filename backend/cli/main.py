@@ -11,8 +11,7 @@ from importlib import import_module
 
 from backend.cli.collecting import add_options as collect_options
 from backend.cli.demo import add_options as demo_options
-from backend.cli.noting import whoami
-from backend.cli.report import Report, printable
+from backend.cli.report import Report, printable, whoami
 from backend.cli.retraining import add_options as retrain_options
 from backend.core.errors import BackendError, BundleError
 

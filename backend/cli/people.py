@@ -14,8 +14,7 @@ from datetime import UTC, datetime
 from backend.bundle import give_to, list_bundles, rename_bundle
 from backend.cache import Cache
 from backend.cli.bundles import digest_named
-from backend.cli.noting import whoami
-from backend.cli.report import Report, aligned, check_target, plain, write_file
+from backend.cli.report import Report, aligned, check_target, plain, whoami, write_file
 from backend.core.errors import InputError
 from backend.core.plural import counted
 from backend.export.cells import neutralise

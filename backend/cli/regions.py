@@ -13,9 +13,16 @@ import pandas as pd
 
 from backend.bundle import Bundle
 from backend.cli.bundles import column_map, find_bundle
-from backend.cli.noting import taken_out
 from backend.cli.region_files import read_regions
-from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
+from backend.cli.report import (
+    Report,
+    StderrProgress,
+    aligned,
+    check_target,
+    plain,
+    taken_out,
+    write_file,
+)
 from backend.core.counts import counts_of
 from backend.core.effects import Effect
 from backend.core.errors import InputError

@@ -1,11 +1,14 @@
-"""What a command says: a table for people, JSON for programs, progress on the error stream."""
+"""What a command says: a table for people, JSON for programs, progress on stderr, events in the log."""
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import os
 import sys
 import tempfile
 import unicodedata
+from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backend.core.errors import InputError
+from backend.bundle import Bundle, owner_of
+from backend.core.errors import BackendError, InputError
 from backend.core.home import is_full
+from backend.store import Store
 
 LONGEST = 60
 """Characters of a cell that are shown; JSON holds all of them."""
@@ -103,6 +108,33 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def whoami() -> str:
+    """The name of who uses the command line, as the system knows it."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no such user, as in some containers
+        return "local"
+
+
+def taken_out(bundle: Bundle, what: str, options: Namespace) -> None:
+    """Write down that something of a bundle was written to a file, in words for the log."""
+    note(bundle.digest, "exported", what, home=options.home)
+
+
+def note(digest: str, kind: str, what: str = "", *, home: str | None = None) -> None:
+    """Write down what was done with a bundle, if it is imported, under the system's user.
+
+    Where the database cannot be written to a line on stderr says so: what was asked for is done.
+    """
+    if owner_of(digest, home) is None:
+        return
+    try:
+        with contextlib.closing(Store(home=home)) as store:
+            store.note(digest, kind, author=whoami(), what=what)
+    except BackendError as error:
+        print(f"note: not written down in the log: {error}", file=sys.stderr)
 
 
 def check_target(path: str | os.PathLike[str]) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from backend.cli.bundles import find_bundle
-from backend.cli.noting import note
-from backend.cli.report import Report, StderrProgress, aligned, plain
+from backend.cli.report import Report, StderrProgress, aligned, note, plain
 from backend.core.errors import InputError
 from backend.core.plural import counted
 from backend.core.progress import share_of

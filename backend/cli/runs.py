@@ -9,8 +9,15 @@ from typing import Any
 from backend.bundle import list_bundles, open_bundle, shared_rows
 from backend.cache import Cache
 from backend.cli.bundles import digest_named
-from backend.cli.noting import taken_out
-from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
+from backend.cli.report import (
+    Report,
+    StderrProgress,
+    aligned,
+    check_target,
+    plain,
+    taken_out,
+    write_file,
+)
 from backend.core.errors import InputError
 from backend.export.cells import neutralise
 from backend.store import Store

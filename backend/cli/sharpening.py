@@ -14,8 +14,15 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.cache import Cache
 from backend.cli.bundles import find_bundle
-from backend.cli.noting import taken_out
-from backend.cli.report import Report, StderrProgress, aligned, check_target, plain, write_file
+from backend.cli.report import (
+    Report,
+    StderrProgress,
+    aligned,
+    check_target,
+    plain,
+    taken_out,
+    write_file,
+)
 from backend.core.errors import InputError
 from backend.export import neutralise, restore
 from backend.sharpen import (

@@ -12,8 +12,7 @@ from backend.bundle import Bundle
 from backend.bundle.training import Training, training_of
 from backend.cache import Cache, Entry
 from backend.cli.bundles import find_bundle
-from backend.cli.noting import taken_out
-from backend.cli.report import Report, StderrProgress, aligned, plain, write_file
+from backend.cli.report import Report, StderrProgress, aligned, plain, taken_out, write_file
 from backend.core.errors import InputError
 from backend.report import evaluate
 from backend.store import Store

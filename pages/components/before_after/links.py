@@ -9,7 +9,7 @@ from backend.bundle import Bundle, shared_rows
 from backend.core.errors import BackendError
 from backend.store import RunLink
 from backend.tasks.linked import linked_runs
-from pages.components.shared import frame, keys, services, text
+from pages.components.shared import allowed, frame, keys, services, text
 
 OLDER = "link_older"
 UNCHANGED = "link_unchanged"
@@ -58,6 +58,7 @@ def _show_link(bundle: Bundle, link: RunLink, name: str | None) -> None:
         type="tertiary",
         on_click=_unlink,
         args=(bundle, link),
+        **allowed.control("unlink_runs", bundle.digest),
     )
 
 
@@ -87,7 +88,7 @@ def _form(bundle: Bundle, names: dict[str, str]) -> None:
         icon=":material/add_link:",
         on_click=_link,
         args=(bundle,),
-        disabled=st.session_state.get(OLDER) is None,
+        **allowed.control("link_runs", bundle.digest, disabled=st.session_state.get(OLDER) is None),
     )
 
 

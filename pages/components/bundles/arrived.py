@@ -8,7 +8,7 @@ import streamlit as st
 
 from backend.bundle import Bundle, SameExamples, same_examples
 from backend.core.errors import BackendError
-from pages.components.shared import frame, keys, services, text
+from pages.components.shared import allowed, frame, keys, services, text
 
 ARRIVED = "_arrived"
 """Session field: the digest of the bundle that was imported last."""
@@ -59,7 +59,11 @@ def _offer_tags(bundle: Bundle, origin: SameExamples) -> None:
             icon=":material/sell:",
             on_click=_carry,
             args=(bundle, origin),
-            help="By id, as changes of your own. Undo takes all of them back in one step.",
+            **allowed.control(
+                "carry_tags",
+                bundle.digest,
+                help="By id, as changes of your own. Undo takes all of them back in one step.",
+            ),
         )
         st.button(
             "No",

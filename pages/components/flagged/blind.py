@@ -15,7 +15,7 @@ from backend.report import BlindCheck, answer_blind_check, blind_summary, make_b
 from backend.views import rows_by_tag
 from pages.components.gallery import gallery
 from pages.components.group import groups, tagging
-from pages.components.shared import frame, services, text
+from pages.components.shared import allowed, frame, services, text
 from pages.components.shared.choice import Choice
 from pages.components.spotlights import trust
 
@@ -131,7 +131,11 @@ def _show(bundle: Bundle, check: BlindCheck) -> None:
                 type="secondary",
                 on_click=_answer,
                 args=(bundle, answer),
-                help="Worse: the model's mean loss on it is higher.",
+                **allowed.control(
+                    "record_blind_check",
+                    bundle.digest,
+                    help="Worse: the model's mean loss on it is higher.",
+                ),
             )
 
 

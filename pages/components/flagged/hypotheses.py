@@ -39,7 +39,7 @@ from backend.rules.cards import (
 from backend.rules.syntax import name_text
 from pages.components.group import ask, tagging
 from pages.components.group.ask import GROUP, ORIGIN, RULE, SEEN, SENTENCE, columns_of_bundle
-from pages.components.shared import frame, keys, ruled, services, text
+from pages.components.shared import allowed, frame, keys, ruled, services, text
 
 SUGGESTION = "hypothesis_suggestion"
 LATEST = "_hypothesis_latest"
@@ -90,9 +90,13 @@ def show_hypotheses(bundle: Bundle) -> None:
             type="primary",
             icon=":material/rule:",
             on_click=_ask_for_test,
-            help="Compares mean losses among the examples that were not used to find it, by a "
-            "studentised permutation test (Chung, Romano 2013). Every test is counted, and p is "
-            "adjusted for all of them (Benjamini, Hochberg 1995).",
+            **allowed.control(
+                "write_hypothesis",
+                bundle.digest,
+                help="Compares mean losses among the examples that were not used to find it, by a "
+                "studentised permutation test (Chung, Romano 2013). Every test is counted, and p is "
+                "adjusted for all of them (Benjamini, Hochberg 1995).",
+            ),
         )
         if worked_out and st.session_state.get(ASKED_FOR_TEST):
             _test(bundle, sentence, rule, found_by, readable)
@@ -387,10 +391,14 @@ def _cards(bundle: Bundle, cards: pd.DataFrame) -> None:
             key="hypothesis_delete",
             icon=":material/delete:",
             type="tertiary",
-            disabled=not marked,
             on_click=_delete,
             args=(bundle, marked),
-            help="Undo brings a card back. Its test stays counted either way.",
+            **allowed.control(
+                "write_hypothesis",
+                bundle.digest,
+                disabled=not marked,
+                help="Undo brings a card back. Its test stays counted either way.",
+            ),
         )
         for ending, make in (("csv", hypotheses_csv), ("json", hypotheses_json)):
             st.download_button(

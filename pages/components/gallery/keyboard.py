@@ -24,7 +24,7 @@ from pages.components.gallery.shown import (
     is_open,
     open_at,
 )
-from pages.components.shared import frame, keys, services, text
+from pages.components.shared import allowed, frame, keys, services, text
 
 SETTING = "digit tags"
 
@@ -64,6 +64,7 @@ def show_line(shown: Shown) -> None:
             "note": ledger["note"],
             "problem": ledger["problem"],
             "quiet": shown.quiet,
+            "locked": allowed.refusal("answer_question" if asked else "tag", bundle.digest),
         },
         default={"queue": None, "opened": None},
         on_queue_change=partial(_apply, shown),

@@ -49,13 +49,14 @@ def mount(
     opening: bool = False,
     still: bool = False,
     answering: OpenQuestion | None = None,
+    locked: str | None = None,
 ) -> Any:
     """The tiles in the browser. ``content`` names what they show: without a new name they stay.
 
     ``columns`` are the names of the cells that the items hold; they are part of what is shown.
     With ``opening`` a click opens an example instead of picking it; ``still`` ones are only looked
     at; with ``answering`` keys and buttons say whether it belongs to the group of that question,
-    and nothing opens.
+    and nothing opens; ``locked`` is why nobody at this screen may answer.
     """
     pictures = any(item["src"] for item in items)  # those of training examples may have none
     return _gallery(
@@ -76,6 +77,7 @@ def mount(
             "still": still,
             "answering": answering
             and {"question": answering.key, "chances": dict(answering.chances)},
+            "locked": locked,
             "items": items,
         },
         default={"picked": [], "opened": None, "turned": None},

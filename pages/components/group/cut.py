@@ -15,7 +15,7 @@ from backend.views.sharpening import Ranked
 from pages.components.gallery import cards
 from pages.components.gallery.tiles import items_of, mount
 from pages.components.group import history, tagging
-from pages.components.shared import services, text
+from pages.components.shared import allowed, services, text
 
 
 def chosen(question: Question, ranked: Ranked) -> int:
@@ -52,6 +52,7 @@ def show(
             type="primary",
             on_click=_keep,
             args=(bundle, question, ranked, used, cut),
+            **allowed.control("tag", bundle.digest),
         )
         shown = st.toggle(
             "Effect",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from backend.bundle import Bundle
 from backend.bundle.training import Training
 from backend.core.errors import BackendError
 from backend.store import Event
-from pages.components.shared import frame, services, text
+from pages.components.shared import allowed, frame, services, text
 from pages.components.shared.notice import notify
 
 SHOWN = 30
@@ -82,11 +80,9 @@ def _line(event: Event) -> None:
 
 
 def _steps(bundle: Bundle | Training, *, prefix: str, shortcuts: bool) -> None:
-    store, known = services.store(), services.known()
+    known = services.known()
     for word, shortcut, icon in STEPS:
-        act, next_one = (
-            (store.undo, known.undoable) if word == "Undo" else (store.redo, known.redoable)
-        )
+        next_one = known.undoable if word == "Undo" else known.redoable
         change = next_one(bundle.digest, frame.who())
         st.button(
             word,
@@ -94,16 +90,21 @@ def _steps(bundle: Bundle | Training, *, prefix: str, shortcuts: bool) -> None:
             icon=icon,
             type="tertiary",
             shortcut=shortcut if shortcuts else None,
-            disabled=change is None,
             on_click=_step,
-            args=(act, bundle.digest, word),
-            help=f"{word}: {text.plain(change.summary, limit=120)}" if change else None,
+            args=(bundle.digest, word),
+            **allowed.control(
+                word.lower(),
+                bundle.digest,
+                disabled=change is None,
+                help=f"{word}: {text.plain(change.summary, limit=120)}" if change else None,
+            ),
         )
 
 
-def _step(act: Any, digest: str, word: str) -> None:
+def _step(digest: str, word: str) -> None:
+    store = services.store()
     try:
-        event = act(digest, frame.who())
+        event = (store.undo if word == "Undo" else store.redo)(digest, frame.who())
     except BackendError as error:
         notify(text.plain(error, limit=400), ":material/error:")
         return

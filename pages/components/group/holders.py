@@ -15,7 +15,7 @@ from backend.core.groups import SMALL
 from backend.describe import holders_in
 from pages.components.gallery import gallery
 from pages.components.group import ask
-from pages.components.shared import frame, keys, services, text
+from pages.components.shared import allowed, frame, keys, services, text
 from pages.components.shared.choice import Choice
 
 STRIP = 12
@@ -96,8 +96,8 @@ def _tag_these(bundle: Bundle, ids: list[str], source: dict[str, Any], key: str)
         f"Tag these {text.count(len(ids))}",
         icon=":material/sell:",
         type="tertiary",
-        disabled=not ids,
         key=f"tag_these_{key}",
+        **allowed.control("tag", bundle.digest, disabled=not ids),
     ):
         st.selectbox(
             "Tag",
@@ -113,6 +113,7 @@ def _tag_these(bundle: Bundle, ids: list[str], source: dict[str, Any], key: str)
             type="primary",
             on_click=_tag,
             args=(bundle.digest, ids, source, name),
+            **allowed.control("tag", bundle.digest),
         )
 
 

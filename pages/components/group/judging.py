@@ -10,7 +10,7 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
-from pages.components.shared import frame, keys, services, text
+from pages.components.shared import allowed, frame, keys, services, text
 
 
 def show_example(bundle: Bundle, row: int, *, key: str) -> None:
@@ -47,7 +47,8 @@ def show_answers(
         for at, (answer, means) in enumerate(meanings.items(), start=1):
             st.button(
                 answer.capitalize(), key=f"{key}_{answer}", shortcut=str(at),
-                on_click=_answer, args=(bundle.digest, example, answer, source), help=means,
+                on_click=_answer, args=(bundle.digest, example, answer, source),
+                **allowed.control("tag", bundle.digest, help=means),
             )  # fmt: skip
     with st.container(horizontal=True):
         st.button(
@@ -57,8 +58,11 @@ def show_answers(
         change = services.known().undoable(bundle.digest, frame.who())
         st.button(
             "Undo", key=f"{key}_undo", shortcut="U", type="tertiary", icon=":material/undo:",
-            disabled=change is None, on_click=_undo, args=(bundle.digest,),
-            help=text.plain(change.summary, limit=120) if change else None,
+            on_click=_undo, args=(bundle.digest,),
+            **allowed.control(
+                "undo", bundle.digest, disabled=change is None,
+                help=text.plain(change.summary, limit=120) if change else None,
+            ),
         )  # fmt: skip
     st.caption(
         "Answers become tags of these names. "

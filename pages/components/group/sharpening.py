@@ -29,7 +29,7 @@ from pages.components.gallery import cards, keyboard
 from pages.components.gallery.shown import OpenQuestion, Shown
 from pages.components.gallery.tiles import items_of, mount
 from pages.components.group import cut, history
-from pages.components.shared import frame, keys, notice, services, text
+from pages.components.shared import allowed, frame, keys, notice, services, text
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import show_progress
 
@@ -38,6 +38,11 @@ SEED = 0
 NEW, OTHERS = "New examples", "Answered by others"
 SAID = {"yes": "belongs", "no": "does not belong", "skip": "skipped"}
 
+START_HELP = (
+    "Answer for some examples whether they belong: all are ranked anew after every round, and the number "
+    "of members is estimated. Starts from this group, or from what is picked in it; a tag that was "
+    "sharpened goes on with its answers."
+)
 BLIND = (
     "Loss, prediction and right or wrong are hidden while you answer, and are no part of the ranking: "
     "the group is what its examples are, so its effect on kept-aside examples stays honest."
@@ -63,6 +68,11 @@ ANSWERS_HELP = (
 
 def start_button(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
     """A button that opens the question which examples belong to this group, or to what is picked."""
+    told = allowed.control(
+        "ask_question", bundle.digest, disabled=not len(choice.group.rows), help=START_HELP
+    )
+    if told["disabled"] and not picked and _question_behind(bundle, choice):
+        told = {"disabled": False, "help": START_HELP}  # what others answered may be looked at
     st.button(
         f"Sharpen picked · {text.count(len(picked))}" if picked else "Sharpen",
         key="sharpen_start",
@@ -70,10 +80,7 @@ def start_button(bundle: Bundle, choice: Choice, picked: list[str]) -> None:
         type="tertiary",
         on_click=_start,
         args=(bundle, choice, picked),
-        disabled=not len(choice.group.rows),
-        help="Answer for some examples whether they belong: all are ranked anew after every round, "
-        "and the number of members is estimated. Starts from this group, or from what is picked in it; "
-        "a tag that was sharpened goes on with its answers.",
+        **told,
     )
 
 
@@ -269,6 +276,7 @@ def _show_round(
         density="large",
         tagging=True,
         answering=asked_now,
+        locked=allowed.refusal("answer_question", bundle.digest),
     )
     keyboard.show_line(Shown(bundle, GALLERY, rows, 0, rows, asked=asked_now))
 

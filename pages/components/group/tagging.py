@@ -20,7 +20,7 @@ from backend.export import export_flagged, export_training, group_csv
 from backend.store import Store
 from pages.components.gallery import gallery, keyboard
 from pages.components.group import history
-from pages.components.shared import frame, keys, notice, services, text
+from pages.components.shared import allowed, frame, keys, notice, services, text
 from pages.components.shared.choice import Choice
 
 FOLLOW_S = 3.0
@@ -52,12 +52,13 @@ def show_bar(
 
 def rename_form(bundle: Bundle, choice: Choice) -> None:
     """Give a region a name of one's own; an empty one brings back the description. Undo works."""
+    told = allowed.control("rename_region", bundle.digest)
     with (
-        st.popover(f"Rename {choice.number}", icon=":material/edit:", type="tertiary"),
+        st.popover(f"Rename {choice.number}", icon=":material/edit:", type="tertiary", **told),
         st.form("rename", border=False),
     ):
         st.text_input("Name", value=choice.name, max_chars=80, key=f"name_{choice.key}")
-        st.form_submit_button("Rename", on_click=_rename, args=(bundle.digest, choice))
+        st.form_submit_button("Rename", on_click=_rename, args=(bundle.digest, choice), **told)
 
 
 def _rename(digest: str, choice: Choice) -> None:
@@ -104,10 +105,11 @@ def tag_bar(
                 key=f"tag_{place}",
                 icon=":material/sell:",
                 type="primary" if place == 0 else "secondary",
-                disabled=not ids,
                 on_click=_tag,
                 args=(bundle.digest, ids, source),
-                help=_why_not(ids, source, name),
+                **allowed.control(
+                    "tag", bundle.digest, disabled=not ids, help=_why_not(ids, source, name)
+                ),
             )
         if isinstance(bundle, Bundle) and first_of is not None and first_of.group.n_members > 1:
             _offer_first(bundle, first_of)
@@ -128,7 +130,11 @@ def _offer_first(bundle: Bundle, choice: Choice) -> None:
         "Tag first …",
         icon=":material/format_list_numbered:",
         type="tertiary",
-        help="Tag only the first members, in the order of the gallery.",
+        **allowed.control(
+            "tag",
+            bundle.digest,
+            help="Tag only the first members, in the order of the gallery.",
+        ),
     ):
         number = st.number_input("How many", 1, most, min(FIRST, most), key=key)
         st.button(
@@ -137,6 +143,7 @@ def _offer_first(bundle: Bundle, choice: Choice) -> None:
             icon=":material/sell:",
             on_click=_tag_first,
             args=(bundle, choice, number),
+            **allowed.control("tag", bundle.digest),
         )
         st.caption(f"Members in the order “{text.plain(gallery.order_of())}” of the gallery.")
 

@@ -9,7 +9,7 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.tasks.repair import HOW, MOST_ROWS, origin_of
 from pages.components.repair.choose import GroupAsked
-from pages.components.shared import frame, keys, services, text
+from pages.components.shared import allowed, frame, keys, services, text
 from pages.components.shared.waiting import show_progress
 
 JOB = "_repaired_job"
@@ -52,11 +52,15 @@ def offer(bundle: Bundle, asked: GroupAsked, strength: float, *, train: bool) ->
             key="repair_keep",
             icon=":material/database:",
             type="tertiary",
-            disabled=bundle.n > MOST_ROWS,
             on_click=_ask,
             args=(bundle.digest, asked, strength, train),
-            help="The same examples with the answers of the refitted head, each half answered by the head "
-            f"that the other half refitted; up to {text.count(MOST_ROWS)} examples.",
+            **allowed.control(
+                allowed.ADD,
+                bundle.digest,
+                disabled=bundle.n > MOST_ROWS,
+                help="The same examples with the answers of the refitted head, each half answered by the "
+                f"head that the other half refitted; up to {text.count(MOST_ROWS)} examples.",
+            ),
         )
         of, key = st.session_state.get(JOB, ("", ""))
         job = services.job(key) if of == bundle.digest else None

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 import streamlit as st
 
 from backend.access import Gate, GuardedStore, Person, Right
+from backend.access.guarded import RIGHTS
 from backend.bundle import (
     Bundle,
     BundleInfo,
@@ -86,13 +87,27 @@ def may(right: Right, digest: str) -> bool:
     return gate().right(identity.person(), digest) >= right
 
 
-def may_add() -> bool:
-    """Whether bundles can be added by whoever is signed in."""
+def refused(act: str, digest: str) -> str | None:
+    """Why whoever is signed in may not use this method of the store on a bundle; None where they may."""
+    try:
+        gate().check(identity.person(), RIGHTS[act]["bundle"], digest)
+    except AccessError as error:
+        return str(error)
+    return None
+
+
+def adding_refused() -> str | None:
+    """Why whoever is signed in may not add bundles; None where they may."""
     try:
         gate().check_adding(identity.person())
-    except AccessError:
-        return False
-    return True
+    except AccessError as error:
+        return str(error)
+    return None
+
+
+def may_add() -> bool:
+    """Whether bundles can be added by whoever is signed in."""
+    return adding_refused() is None
 
 
 def job(key: str) -> Job | None:

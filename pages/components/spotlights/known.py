@@ -11,7 +11,7 @@ from backend.core.errors import BackendError
 from backend.core.found import short
 from backend.store import KnownRegion
 from backend.store.known import REASONS
-from pages.components.shared import frame, keys, services, text
+from pages.components.shared import allowed, frame, keys, services, text
 from pages.components.shared.choice import Choice
 
 OPEN = 3
@@ -20,20 +20,30 @@ OPEN = 3
 
 def offer(bundle: Bundle, choice: Choice) -> None:
     """Set this region aside, for everybody who looks at the bundle: with a reason and a note."""
+    told = allowed.control(
+        "set_aside",
+        bundle.digest,
+        help="The list closes ranks and the search goes on to further failures. Everybody who "
+        "looks at this bundle sees it; whoever set it aside can take it back.",
+    )
     with (
         st.popover(
             f"Set {choice.number} aside",
             icon=":material/remove_circle_outline:",
             type="tertiary",
-            help="The list closes ranks and the search goes on to further failures. Everybody who "
-            "looks at this bundle sees it; whoever set it aside can take it back.",
+            **told,
         ),
         st.form("set_aside", border=False),
     ):
         st.radio("Why", REASONS, key=keys.ASIDE_REASON)
         st.text_input("Or in your own word", max_chars=80, key=keys.ASIDE_WORD)
         st.text_input("Note", max_chars=1000, key=keys.ASIDE_NOTE)
-        st.form_submit_button("Set aside", on_click=_set_aside, args=(bundle, choice))
+        st.form_submit_button(
+            "Set aside",
+            on_click=_set_aside,
+            args=(bundle, choice),
+            **allowed.control("set_aside", bundle.digest),
+        )
 
 
 def _set_aside(bundle: Bundle, choice: Choice) -> None:
@@ -84,6 +94,7 @@ def show(bundle: Bundle, known: Sequence[KnownRegion]) -> None:
                     icon=":material/undo:",
                     on_click=_take_back,
                     args=(bundle.digest, one.key),
+                    **allowed.control("take_back", bundle.digest),
                 )
 
 

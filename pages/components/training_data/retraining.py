@@ -10,7 +10,7 @@ from backend.retraining.factory import SETTING, configured
 from backend.retraining.recipes import RECIPES, SEEDS
 from backend.retraining.stored import RetrainingResult, results_of, results_stamp
 from backend.tasks.retraining import readable_table
-from pages.components.shared import charts, frame, keys, link, palette, services, text
+from pages.components.shared import allowed, charts, frame, keys, link, palette, services, text
 from pages.components.shared.waiting import show_progress
 
 JOB = "_retraining_job"
@@ -154,8 +154,13 @@ def _offer(bundle: Bundle) -> None:
             icon=":material/model_training:",
             on_click=_ask,
             args=(bundle.digest, factory),
-            help=f"Trains the network of {text.plain(factory)} by every recipe over {SEEDS} seeds, and keeps one "
-            f"network of each as a bundle. The server names it ({SETTING}). What is finished is not trained again.",
+            **allowed.control(
+                allowed.ADD,
+                bundle.digest,
+                help=f"Trains the network of {text.plain(factory)} by every recipe over {SEEDS} seeds, and "
+                f"keeps one network of each as a bundle. The server names it ({SETTING}). What is finished "
+                "is not trained again.",
+            ),
         )
         of, key = st.session_state.get(JOB, ("", ""))
         job = services.job(key) if of == bundle.digest else None

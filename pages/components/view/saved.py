@@ -9,7 +9,7 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.views import Looked, View
-from pages.components.shared import frame, keys, link, services, text
+from pages.components.shared import allowed, frame, keys, link, services, text
 from pages.components.view import selection
 
 NAME = "saved_view_name"
@@ -34,7 +34,11 @@ def show_popover(bundle: Bundle, looked: Looked) -> None:
                 "Save this view as", key=NAME, max_chars=80, placeholder="Shirts with high loss"
             )
             st.form_submit_button(
-                "Save view", icon=":material/bookmark_add:", on_click=_save, args=(bundle, looked)
+                "Save view",
+                icon=":material/bookmark_add:",
+                on_click=_save,
+                args=(bundle, looked),
+                **allowed.control("save_view", bundle.digest),
             )
         if not views:
             st.caption("None is saved yet. Filters and selections are kept as rules, not as rows.")
@@ -56,7 +60,7 @@ def show_popover(bundle: Bundle, looked: Looked) -> None:
                     type="tertiary",
                     on_click=_delete,
                     args=(bundle, view.key),
-                    help="Undo brings it back.",
+                    **allowed.control("delete_view", bundle.digest, help="Undo brings it back."),
                 )
 
 

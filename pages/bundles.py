@@ -273,7 +273,9 @@ def show_summary(bundle: Bundle) -> None:
             st.text(f"• {note}")
     unused = bundle.unused()
     if unused:
-        st.caption(f"Kept, but used by no page: {text.plain(', '.join(unused), limit=400)}.")
+        needed = bundle.used_only_with()
+        told = [f"{name} (needs {needed[name]})" if name in needed else name for name in unused]
+        st.caption(f"Kept, but used by no page: {text.plain(', '.join(told), limit=600)}.")
     sharing.show_sharing(bundle)
     if services.may(Right.OWN, bundle.digest):
         arrived.rename(bundle)

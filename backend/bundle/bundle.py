@@ -20,6 +20,7 @@ from backend.bundle.names import (
     RATED_BY,
     SHOWN_OF_TRAINING,
     SWITCHES,
+    TOGETHER,
     USED,
     canonical_column,
 )
@@ -387,8 +388,11 @@ class Bundle:
         labels, or stored gradients, the training examples are scored and shown.
         """
         followed = [name for name in self.train if name.replace("_", "-").split("-")[0] == "msp"]
-        scored = {"embeddings", "labels"} <= self.train.keys() or any(
-            name in self.extras for name in ("attribution", "train_features")
+        alone = self.used_only_with()
+        scored = (
+            {"embeddings", "labels"} <= self.train.keys()
+            or "attribution" in self.extras
+            or self.extras.keys() >= {*TOGETHER}
         )
         train = [
             f"train/{name}"
@@ -398,7 +402,20 @@ class Bundle:
             and not (array.ndim == 1 and (followed or name in self.attributes))
             and not (scored and (name in SHOWN_OF_TRAINING or _describes(name, array)))
         ]
-        return [name for name in (*self.extras, *train) if name not in USED]
+        extras = [name for name in self.extras if name not in USED or name in alone]
+        return [*extras, *train]
+
+    def used_only_with(self) -> dict[str, str]:
+        """Fields that no page uses because something they need beside them is missing, and what."""
+        told = {}
+        present = [name for name in TOGETHER if name in self.extras]
+        if lacking := [f"attribution/{name}" for name in TOGETHER if name not in self.extras]:
+            told = dict.fromkeys(present, " and ".join(lacking))
+        if "gradients" in self.extras and len(self.extras["gradients"]) < 2:
+            told["gradients"] = "a second checkpoint"
+        if "stress_scores" in self.extras and self.stress is None and not self.populations:
+            told["stress_scores"] = "a stress table, or populations with labels"
+        return told
 
 
 def _describes(name: str, array: NDArray[Any]) -> bool:

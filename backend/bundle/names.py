@@ -95,6 +95,9 @@ USED: Mapping[str, str] = MappingProxyType(
 """Fields that only one page reads, and which; what is neither here nor an array every page reads is
 kept for Python alone."""
 
+TOGETHER = ("train_features", "target_features", "train_residuals")
+"""Fields of attribution that score training examples together, and do nothing apart."""
+
 SHOWN_OF_TRAINING = ("embeddings", "labels", "predictions", "probabilities", "logits", "classes")
 """Fields of the training part that its scores are made of, beside columns that describe it."""
 

@@ -258,5 +258,7 @@ def summary(bundle: Bundle) -> Report:
     if data["missing"]:
         parts.append("Not given:\n" + aligned([[f"  {a}", b] for a, b in bundle.missing()]))
     if data["unused"]:
-        parts.append(f"Kept, for Python alone: {', '.join(data['unused'])}")
+        needed = bundle.used_only_with()
+        told = [f"{one} (needs {needed[one]})" if one in needed else one for one in data["unused"]]
+        parts.append(f"Kept, for Python alone: {', '.join(told)}")
     return Report(plain(data), "\n\n".join(parts))

@@ -225,7 +225,13 @@ def test_missing_parts_say_what_they_switch_off(tmp_path: Path) -> None:
     ("given", "unused"),
     [
         ({"vog": np.zeros(4), "gradients": np.zeros((2, 4, 3)), "msp": {"none": X / 100}}, []),
-        ({"stress_scores": np.zeros((3, 4))}, []),
+        ({"stress_scores": np.zeros((3, 4))}, ["stress_scores"]),
+        ({"stress_scores": np.zeros((3, 4)), "populations": {"a": np.zeros((3, 4), int)}}, []),
+        ({"gradients": np.zeros((1, 4, 3))}, ["gradients"]),
+        (
+            {"train_features": np.ones((1, 6, 2)), "train": {"images": np.zeros((6, 2, 2))}},
+            ["train_features", "train/images"],
+        ),
         ({"train": {"msp": np.ones((5, 2)) / 2, "flipped": np.arange(5) == 1}}, []),
         ({"train": {"labels": np.arange(5)}}, ["train/labels"]),
         (
@@ -256,7 +262,10 @@ def test_missing_parts_say_what_they_switch_off(tmp_path: Path) -> None:
     ],
     ids=[
         "difficulty",
+        "scores of models alone",
         "stress",
+        "one checkpoint",
+        "a part of attribution",
         "long tails",
         "labels alone",
         "one field too many",
@@ -267,7 +276,9 @@ def test_missing_parts_say_what_they_switch_off(tmp_path: Path) -> None:
 def test_what_no_page_reads_is_said_to_be_kept_alone(
     tmp_path: Path, given: dict[str, Any], unused: list[str]
 ) -> None:
-    assert made(tmp_path, losses=[0.0] * 4, **given).unused() == unused
+    bundle = made(tmp_path, losses=[0.0] * 4, **given)
+    assert bundle.unused() == unused
+    assert bundle.used_only_with().keys() <= {*unused}
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "u1", "?", "longdouble"])

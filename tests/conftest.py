@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import postgres
+
 # Tests work on small arrays, beside browsers and workers: threads would mostly wait for one another.
 # Read when torch and numpy load, so it is set before; workers and servers inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -31,6 +33,26 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir()
     monkeypatch.setenv("ERRORSCOPE_HOME", str(folder))
     yield folder
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[postgres.Cluster]:
+    """A PostgreSQL server. Without one the test is skipped, or fails where one is required."""
+    try:
+        server = postgres.Cluster(postgres.FAST)
+    except FileNotFoundError as error:
+        if os.environ.get("ERRORSCOPE_REQUIRE_POSTGRES"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    with server:
+        yield server
+
+
+@pytest.fixture(params=postgres.KINDS)
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty database of either kind, one after the other (``tests.postgres.chosen``)."""
+    with postgres.chosen(request) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

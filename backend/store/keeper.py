@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -123,6 +124,7 @@ class LogKeeper:
             place = database_url(url, home)
             opened = open_database(place, wait_s=wait_s), place
             self._file = file_of(place)
+            weakref.finalize(self, opened[0].dispose)
             return opened
         except StoreError as error:
             self._refused = (time.monotonic() + RETRY_S, error)

@@ -83,8 +83,9 @@ class Sharing(LogKeeper):
         """Grantee -> right of a bundle, in alphabetical order."""
         asked = sa.select(grants).where(grants.c.bundle == digest_of(bundle))
         with self._reading() as connection:
-            rows = connection.execute(asked.order_by(grants.c.grantee)).all()
-        return {row.grantee: row.right for row in rows}
+            rows = connection.execute(asked).all()
+        # Not ordered by the database, whose alphabet depends on where it was made.
+        return dict(sorted((row.grantee, row.right) for row in rows))
 
     def granted(self, grantees: Iterable[str], bundle: Any = None) -> dict[str, str]:
         """Bundle -> the most that any of these grantees may do; of one bundle, or of all."""

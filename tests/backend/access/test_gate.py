@@ -12,6 +12,7 @@ from backend.access.guarded import CLOSED, RIGHTS
 from backend.bundle import import_bundle, remove_bundle, write_bundle
 from backend.core.errors import AccessError, InputError
 from backend.store import Author, Store
+from tests import postgres
 
 KEY, MAIL = "@me", "me@example.org"
 NONE, LOOK, TAG, OWN, ADMIN = Right
@@ -42,8 +43,14 @@ SHARING = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module", params=postgres.KINDS)
+def kept(request):
+    with postgres.chosen(request) as url:
+        yield url
+
+
 @pytest.fixture(scope="module")
-def there(tmp_path_factory):
+def there(tmp_path_factory, kept):
     """A home with a bundle in each state of sharing, and the gate to it."""
     home = tmp_path_factory.mktemp("access") / "home"
     store = Store(home=home)

@@ -12,7 +12,7 @@ D, OTHER = "d" * 64, "e" * 64
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path, database):
     kept = Store(home=tmp_path)
     yield kept
     kept.close()

@@ -14,7 +14,7 @@ IDS = [str(row) for row in range(10)]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path, database: str) -> Store:
     store = Store(home=tmp_path)
     region = {"kind": "region", "center": [1.0], "precision": 2.0}
     store.tag(OLD, ["1", "2", "gone"], "blurred", author="Ada", source=region)

@@ -15,8 +15,7 @@ HOUR = 3600.0
 
 
 @pytest.fixture
-def store(tmp_path, monkeypatch):
-    monkeypatch.delenv("ERRORSCOPE_DATABASE", raising=False)
+def store(tmp_path, database):
     store = Store(home=tmp_path)
     yield store
     store.close()

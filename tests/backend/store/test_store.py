@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from contextlib import closing
 from pathlib import Path
 
@@ -27,7 +28,12 @@ BUNDLE = "ab" * 32
 
 
 @pytest.fixture
-def store(tmp_path, monkeypatch):
+def store(tmp_path, database):
+    return Store(home=tmp_path)
+
+
+@pytest.fixture
+def in_a_file(tmp_path, monkeypatch):
     monkeypatch.delenv("ERRORSCOPE_DATABASE", raising=False)
     return Store(home=tmp_path)
 
@@ -199,35 +205,39 @@ class Twin:
         return [(name, tag, *held[tag, name]) for tag, name in sorted(held)], names
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(ACTIONS, max_size=25))
-def test_any_history_of_two_authors_folds_like_the_twin(actions):
+def folds_like_the_twin(actions):
+    bundle = uuid.uuid4().hex  # on PostgreSQL all examples share one database
     with tempfile.TemporaryDirectory() as home:
         stores = {"Ada": Store(home=home), "Bob": Store(home=home)}  # as if in two processes
         twin = Twin()
         for kind, author, tag, ids in actions:
             one = stores[author]
             if kind == "setting":
-                one.write_setting(BUNDLE, "page size", 48, author=author)
+                one.write_setting(bundle, "page size", 48, author=author)
                 continue
             if kind == "rename":
-                event = one.rename_region(BUNDLE, tag, "".join(sorted(ids)), author=author)
+                event = one.rename_region(bundle, tag, "".join(sorted(ids)), author=author)
             elif kind in ("undo", "redo"):
-                event = getattr(one, kind)(BUNDLE, author)
+                event = getattr(one, kind)(bundle, author)
             else:
-                event = getattr(one, kind)(BUNDLE, sorted(ids), tag, author=author)
+                event = getattr(one, kind)(bundle, sorted(ids), tag, author=author)
             happened = twin.act(event and event.seq, kind, author, tag, ids)
             assert happened == (event is not None)
             expected, names = twin.state()
             for reader in stores.values():
-                table = reader.tags(BUNDLE)
+                table = reader.tags(bundle)
                 columns = [table[name] for name in ("id", "tag", "author", "source_seq")]
                 assert list(zip(*columns, strict=True)) == expected
-                assert reader.region_names(BUNDLE) == names
+                assert reader.region_names(bundle) == names
         fresh = Store(home=home)
-        assert state(fresh) == state(stores["Ada"])
+        assert state(fresh, bundle) == state(stores["Ada"], bundle)
         for one in (*stores.values(), fresh):
             one.close()
+
+
+def test_any_history_of_two_authors_folds_like_the_twin(database):
+    often = settings(max_examples=15 if database else 60, deadline=None)
+    often(given(st.lists(ACTIONS, max_size=25))(folds_like_the_twin))()
 
 
 # What it survives
@@ -248,7 +258,7 @@ def start_tagger(home, author):
     return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
 
 
-def test_what_was_acknowledged_survives_kill_9(tmp_path):
+def test_what_was_acknowledged_survives_kill_9(tmp_path, database):
     with start_tagger(tmp_path, "Ada") as process:
         told = [process.stdout.readline().split() for _ in range(40)]
         os.kill(process.pid, signal.SIGKILL)
@@ -292,7 +302,7 @@ def test_a_database_that_is_taken_away_while_a_tag_is_written_does_not_acknowled
         (tmp_path / "errorscope.sqlite").unlink()
 
 
-def test_two_processes_open_and_tag_at_once(tmp_path):
+def test_two_processes_open_and_tag_at_once(tmp_path, database):
     writers = [start_tagger(tmp_path, author) for author in ("Ada", "Bob")]
     told = []
     for writer in writers:
@@ -324,8 +334,8 @@ def test_threads_of_one_store_lose_and_double_nothing(store):
     assert store.tag_counts(BUNDLE) == {"x": 4 * 40}
 
 
-def test_settings_that_make_it_durable_are_on(store, tmp_path):
-    with store._open()[0].connect() as connection:
+def test_settings_that_make_it_durable_are_on(in_a_file):
+    with in_a_file._open()[0].connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 10_000
@@ -394,11 +404,11 @@ def test_damage_inside_the_file_is_told_and_not_mended(tmp_path):
 
 
 @pytest.mark.parametrize("column", ["ids", "payload"])
-def test_a_damaged_event_is_named(store, tmp_path, column):
+def test_a_damaged_event_is_named(store, column):
     store.tag(BUNDLE, ["a"], "x", source={"kind": "lasso"})
-    with sqlite3.connect(tmp_path / "errorscope.sqlite") as raw:
-        raw.execute(f"UPDATE events SET {column} = ?", (b"junk" if column == "ids" else "junk",))
-    raw.close()
+    with store._writing() as connection:
+        junk = b"junk" if column == "ids" else "junk"
+        connection.execute(events.update().values({column: junk}))
     with pytest.raises(StoreError, match="event 1 is damaged"):
         [event.ids for event in store.events(BUNDLE)]
 

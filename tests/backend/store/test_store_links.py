@@ -11,7 +11,7 @@ OLD, NEW, SEED = "a" * 64, "b" * 64, "c" * 64
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path, database):
     store = Store(home=tmp_path)
     yield store
     store.close()

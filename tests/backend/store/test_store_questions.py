@@ -11,8 +11,7 @@ BUNDLE = "ab" * 32
 
 
 @pytest.fixture
-def store(tmp_path, monkeypatch):
-    monkeypatch.delenv("ERRORSCOPE_DATABASE", raising=False)
+def store(tmp_path, database):
     return Store(home=tmp_path)
 
 

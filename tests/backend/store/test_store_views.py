@@ -18,8 +18,7 @@ BUNDLE = "ab" * 32
 
 
 @pytest.fixture
-def store(tmp_path, monkeypatch):
-    monkeypatch.delenv("ERRORSCOPE_DATABASE", raising=False)
+def store(tmp_path, database):
     return Store(home=tmp_path)
 
 
@@ -112,7 +111,7 @@ def test_the_same_operation_is_done_once(store):
     assert store.tag("another bundle", ["a"], "x", operation="k-1").seq not in (first.seq, None)
 
 
-def test_threads_that_ask_for_the_same_operations_do_each_once(tmp_path):
+def test_threads_that_ask_for_the_same_operations_do_each_once(tmp_path, database):
     stores = [Store(home=tmp_path) for _ in range(4)]
 
     def work(store):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -111,6 +112,19 @@ def channel_opens(site: Site, cookies: str) -> bool:
         return False
 
 
+def in_pieces(site: Site, cookies: str) -> bytes:
+    """The answer to a request that comes some bytes at a time, as a proxy may send it."""
+    host = site.server.url.partition("//")[2]
+    asked = f"GET /spotlights HTTP/1.1\r\nHost: {host}\r\nAccept: text/html\r\nCookie: {cookies}"
+    with socket.create_connection(tuple(host.split(":")), timeout=60) as line:  # type: ignore[arg-type]
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(asked), 4_096):
+            line.sendall(asked[start : start + 4_096].encode())
+            time.sleep(0.02)  # so that they do not arrive as one
+        line.sendall(b"\r\nConnection: close\r\n\r\n")
+        return line.recv(4_096)
+
+
 def in_one_line(client: httpx.Client) -> str:
     return "; ".join(f"{name}={value}" for name, value in client.cookies.items())
 
@@ -176,6 +190,7 @@ def test_one_arrives_where_one_wanted_and_a_copied_cookie_ends_with_signing_out(
         assert len(cookies) > 9_000  # more than a channel's request may have by default
         assert client.get("/spotlights", headers=HTML).status_code == 200
         assert channel_opens(site, cookies)
+        assert in_pieces(site, cookies).startswith(b"HTTP/1.1 200")
         for wrong in ("//elsewhere.example/", "https://elsewhere.example/", "/\\elsewhere"):
             away = client.get("/sign-in", params={"provider": "default", "next": wrong})
             assert "errorscope_wanted" not in away.headers.get("set-cookie", "")

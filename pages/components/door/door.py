@@ -25,6 +25,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.auth_util import encode_provider_token
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from uvicorn.protocols.http import h11_impl
 from websockets import http11
 
 from backend.access import EVERYBODY, NOBODY
@@ -56,6 +57,10 @@ LONGEST_COOKIES = 65_536
 """Bytes of the cookies that a channel may be asked for with. The library's own limit of 8 KB, which
 ``WEBSOCKETS_MAX_LINE_LENGTH`` would raise if it were set before Streamlit loads it, is less than
 what the provider says of people in many groups; their page would stay empty without a word."""
+
+LONGEST_REQUEST = 2 * LONGEST_COOKIES
+"""Bytes of a request before its content. The library's own limit of 16 KB holds only for what comes in
+several pieces, as proxies send it: some files of a page would then be refused now and then."""
 
 _FILES = re.compile(rb"/media/([0-9a-f]{16,128})")
 """Addresses of Streamlit's own files (downloads, pictures), as they pass to a browser."""
@@ -95,6 +100,7 @@ class Door:
         """Key of a person -> names of the files that their pages were given."""
         self._base = str(st.get_option("server.baseUrlPath") or "").strip("/")
         http11.MAX_LINE_LENGTH = max(http11.MAX_LINE_LENGTH, LONGEST_COOKIES)
+        h11_impl.DEFAULT_MAX_INCOMPLETE_EVENT_SIZE = LONGEST_REQUEST
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or open one channel."""

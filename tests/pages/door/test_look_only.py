@@ -157,7 +157,7 @@ def test_every_control_that_changes_something_is_off_for_who_may_not() -> None:
         named += ["allowed.control(allowed.ADD"] if ADD in acts else []
         named += ["allowed.control(word.lower()"] if acts == {"undo", "redo"} else []
         named += ["allowed.refusal('answer_question' if asked else 'tag'"]
-        place = f"{drawing}: {ast.unparse(widget)[:120]} leads to {sorted(acts)}"
+        place = f"{drawing}: {ast.unparse(widget)[:120]} leads to {sorted(acts)}: hand it {named[0]}, digest, disabled=..., help=...), two stars before it"
         assert any(one in said for one in named), place
         checked.add(drawing)
         seen |= pages.behind(back)

@@ -247,7 +247,7 @@ def _check_regions(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.regions:run_regions",
-    version=15,
+    version=16,
     defaults={
         "n_regions": LISTED,
         "sizes": None,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.core.strongest import largest
 from backend.spotlight.regions.known import repeats
 from backend.spotlight.regions.pool import Judged
 from backend.spotlight.regions.settings import Settings
@@ -242,8 +243,8 @@ def _with_members(ground: Ground, tested: Tested, ats: list[int], settings: Sett
         part = np.array(ats[start : start + step])
         scores = judged.rank(ground, part, settings)
         for line, at in zip(scores, part.tolist(), strict=True):
-            top = line.topk(count_of(judged, at)).indices.cpu().numpy()
-            picks.append(Pick(tested, at, float(judged.scores[at]), rows[np.sort(top)]))
+            top = largest(line, count_of(judged, at))
+            picks.append(Pick(tested, at, float(judged.scores[at]), rows[top]))
     return picks
 
 

@@ -126,12 +126,12 @@ def _common(search: Searched, pick: Pick, inside: int) -> dict[str, Any]:
 def _ball_entry(asked: RegionCall, search: Searched, pick: Pick, inside: int) -> _Entry:
     judged = pick.judged
     assert isinstance(judged, JudgedBalls)
-    ranks = judged.ranks(search.ground, np.array([pick.at]), search.settings)
+    ranking = judged.rank(search.ground, np.array([pick.at]), search.settings)
     rows = search.order[judged.scope.rows]
     n, view = len(search.order), judged.view
     scores, weights = np.full(n, -np.inf), np.zeros(n)
-    scores[rows] = ranks.final[0].double().cpu().numpy()
-    weights[rows] = ranks.weights[0].double().cpu().numpy()
+    scores[rows] = ranking[0].double().cpu().numpy()
+    weights[rows] = judged.kernel(pick.at).double().cpu().numpy()
     ball = judged.balls[search.ground.at(np.array([pick.at]))]
     turn = view.turn.cpu().numpy()
     middle = np.linalg.solve(turn, ball.centers[0].cpu().numpy())

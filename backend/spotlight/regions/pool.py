@@ -12,15 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backend.core.strongest import largest
 from backend.core.threads import side_by_side
 from backend.spotlight.regions.climb import Balls
-from backend.spotlight.regions.ranking import Ranker, Ranks
+from backend.spotlight.regions.ranking import Ranker, kernel_of_all, ranked
 from backend.spotlight.regions.scopes import Scope
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.views import (
-    FIRST,
     HALVES,
-    SECOND,
     Ground,
     ScopeView,
     search,
@@ -67,19 +66,31 @@ class Judged:
 
 @dataclass(frozen=True)
 class JudgedBalls(Judged):
-    """Round regions of one view."""
+    """Round regions of one view.
 
-    view: ScopeView
+    Parameters
+    ----------
+    balls : Balls
+    ranker : Ranker
+        Told by the losses of both halves: what members are ranked by.
+    """
+
     balls: Balls
+    ranker: Ranker
+
+    @property
+    def view(self) -> ScopeView:
+        return self.ranker.view
 
     def rank(self, ground: Ground, ats: NDArray[np.int64], settings: Settings) -> Tensor:
-        return self.ranks(ground, ats, settings).final
+        ranks = self.ranker.rank(self.balls[ground.at(ats)])
+        return ranks.final if self.view.whole else ranked(self.view, ranks.told)
 
-    def ranks(self, ground: Ground, ats: NDArray[np.int64], settings: Settings) -> Ranks:
-        """Rankings and kernel of all rows of the scope, told by the losses of both halves."""
-        return Ranker.of(ground, self.view, (FIRST, SECOND), settings).rank(
-            self.balls[ground.at(ats)]
-        )
+    def kernel(self, at: int) -> Tensor:
+        """(m,) kernel of one candidate at all rows of the scope."""
+        return kernel_of_all(
+            self.view, self.balls[torch.tensor([at], device=self.view.points.device)]
+        )[0]
 
 
 def find_balls(
@@ -94,10 +105,14 @@ def find_balls(
     total = sum(len(scope.rows) for scope in scopes)
     done = 0
     for scope in scopes:
-        looks = [(view, half) for view in views_of(ground, scope, settings) for half in HALVES]
+        rankers = [
+            Ranker.of(ground, view, HALVES, settings)
+            for view in views_of(ground, scope, settings, generator)
+        ]
+        looks = [(ranker, half) for ranker in rankers for half in HALVES]
         tasks = [
-            partial(_look, ground, view, half, settings, own)
-            for (view, half), own in zip(looks, generator.spawn(len(looks)), strict=True)
+            partial(_look, ground, ranker, half, settings, own)
+            for (ranker, half), own in zip(looks, generator.spawn(len(looks)), strict=True)
         ]
         for number, found in enumerate(side_by_side(tasks, ground.points.device)):
             tick((done + len(scope.rows) * number / len(tasks)) / total)
@@ -108,39 +123,28 @@ def find_balls(
 
 
 def _look(
-    ground: Ground, view: ScopeView, half: int, settings: Settings, generator: np.random.Generator
+    ground: Ground, ranker: Ranker, half: int, settings: Settings, generator: np.random.Generator
 ) -> JudgedBalls | None:
     """What one half finds in a view, as the other sees it; None where it cannot look."""
-    balls = search(ground, view, half, settings, generator)
-    return None if balls is None else judge(ground, view, half, balls, settings, generator)
+    balls = search(ground, ranker.view, half, settings, generator)
+    return None if balls is None else judge(ground, ranker, half, balls, settings)
 
 
-def judge(
-    ground: Ground,
-    view: ScopeView,
-    half: int,
-    balls: Balls,
-    settings: Settings,
-    generator: np.random.Generator,
-) -> JudgedBalls:
+def judge(ground: Ground, last: Ranker, half: int, balls: Balls, settings: Settings) -> JudgedBalls:
     """Rank the rows of the half that did not find the candidates, and look at the losses there.
 
-    No ranking knows a loss of that half.
+    No ranking knows a loss of that half; the ``last`` one, of members, does.
     """
+    view = last.view
     rows = view.scope.rows
-    side = ground.side[rows]
-    counted = [int((side == one).sum()) for one in (half, 1 - half)]
-    parts = []
-    for part in (np.flatnonzero(side == half), np.flatnonzero(side == 1 - half)):
-        if len(part) > settings.judge_rows:
-            part = np.sort(generator.choice(part, settings.judge_rows, replace=False))
-        parts.append(part)
+    side = view.sides(ground)
+    parts = [np.flatnonzero(side == one) for one in (half, 1 - half)]
     used = np.concatenate(parts)
     ranker = Ranker.of(ground, view, (half,), settings, ground.at(used))
     theirs = torch.arange(len(parts[0]), len(used), device=view.points.device)
     losses = view.losses[ground.at(parts[1])].double()
     # Sizes are counted in the rows that were searched, which may be a sample of the half.
-    searched = min(counted[0], settings.search_rows)
+    searched = min(len(parts[0]), settings.search_rows)
     cores = balls.sizes.cpu().numpy() * (len(rows) / searched)
     sizes = filled_up(cores, len(rows), settings.most_filled, settings)
     there = len(parts[1]) / len(rows)
@@ -154,14 +158,14 @@ def judge(
         ranks = ranker.rank(balls[at])
         most = min(settings.around * int(counts[start : start + step].max()), len(losses))
         heights, draft = ranks.draft[:, theirs].topk(most)
-        final = ranks.final[:, theirs].topk(int(inside[start : start + step].max())).indices
+        final = ranks.final[:, theirs]
         for line, number in enumerate(at.tolist()):
             count = int(counts[number])
-            top = final[line, : int(inside[number])]
-            held_out.append(rows[parts[1][np.sort(top.cpu().numpy())]])
+            top = largest(final[line], int(inside[number]))
+            held_out.append(rows[view.drawn[parts[1][top]]])
             levels.write(number, losses[draft[line, :count]], heights[line], count, settings)
     scores = levels.scores(base, cores / len(ground.side), counts, settings)
-    return JudgedBalls(view.scope, half, sizes, tuple(held_out), scores, view, balls)
+    return JudgedBalls(view.scope, half, sizes, tuple(held_out), scores, balls, last)
 
 
 def filled_up(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from backend.core.strongest import kth_largest
 from backend.spotlight.regions.climb import Balls, squared_distances
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.views import Ground, ScopeView
@@ -16,13 +18,48 @@ from backend.spotlight.regions.views import Ground, ScopeView
 _FEWEST = 20
 
 
+Level = tuple[Tensor, Tensor]
+"""(k, 1) means and deviations that make lines comparable."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What ``k`` regions are told by, for any rows of their scope.
+
+    Parameters
+    ----------
+    balls : Balls
+    near : Level
+        Of the squared distances; None where they have no part.
+    slopes : tensor of shape (k, q)
+        Of the discriminants, of rows that are not turned; None where they have no part.
+    along : Level
+        Of the rows along these slopes.
+    """
+
+    balls: Balls
+    near: Level | None
+    slopes: Tensor | None = None
+    along: Level | None = None
+
+    def scores(self, plain: Tensor, apart: Tensor) -> Tensor:
+        """(k, b) of (b, q) rows at these (k, b) squared distances; higher first."""
+        scores = (
+            torch.zeros_like(apart) if self.near is None else _levelled(apart, self.near).neg_()
+        )
+        if self.slopes is not None and self.along is not None:
+            scores.add_(_levelled(self.slopes @ plain.T, self.along))
+        return scores
+
+
 @dataclass(frozen=True)
 class Ranks:
-    """``draft`` and ``final`` scores, higher first, and ``weights``: all of shape (k, m)."""
+    """``draft`` and ``final`` scores, higher first, and ``weights``: all of shape (k, s)."""
 
     draft: Tensor
     final: Tensor
     weights: Tensor
+    told: Told
 
 
 @dataclass(frozen=True)
@@ -33,6 +70,7 @@ class Ranker:
     reads, and of those of low loss where losses may be looked at.
     """
 
+    view: ScopeView
     plain: Tensor
     points: Tensor
     squares: Tensor
@@ -55,12 +93,13 @@ class Ranker:
         other judges them; both for the members in the end.
         """
         plain, points, squares, losses = view.plain, view.points, view.squares, view.losses
-        mine = torch.from_numpy(np.isin(ground.side[view.scope.rows], halves)).to(plain.device)
+        mine = torch.from_numpy(np.isin(view.sides(ground), halves)).to(plain.device)
         if which is not None:
             plain, points, squares = plain[which], points[which], squares[which]
             losses, mine = losses[which], mine[which]
         low = plain[mine & (losses <= 0)]
         return cls(
+            view,
             plain,
             points,
             squares,
@@ -79,38 +118,68 @@ class Ranker:
         once more for what comes of it.
         """
         apart = squared_distances(balls.centers, self.points, self.squares)
-        precisions = torch.exp(balls.log_precisions).to(apart.dtype)
-        weights = torch.exp(apart * (-0.5 * precisions[:, None]))
-        ball = _standard(apart).neg_()
+        weights = kernel_of(balls, apart)
+        near: Level | None = _level(apart)
+        told = Told(balls, near)
         if self.settings.ranking == "kernel":
-            return Ranks(ball, ball, weights)
+            ball = told.scores(self.plain, apart)
+            return Ranks(ball, ball, weights, told)
         if self.settings.ranking == "linear":
-            ball = torch.zeros_like(ball)
-        draft = self._linear(weights, self.scope).add_(ball)
-        final = draft
+            told = Told(balls, None)
+        told = self._telling(told, weights, self.scope)
+        draft = final = told.scores(self.plain, apart)
         for _ in range(self.settings.tellings):
-            final = self._linear(self._first(final, weights), self.low).add_(ball)
-        return Ranks(draft, final, weights)
+            told = self._telling(told, self._first(final, weights), self.low)
+            final = told.scores(self.plain, apart)
+        return Ranks(draft, final, weights, told)
 
-    def _linear(self, inside: Tensor, others: tuple[Tensor, Tensor]) -> Tensor:
-        """(k, m) discriminants of rows with these (k, m) weights from others of these moments."""
+    def _telling(self, told: Told, inside: Tensor, others: tuple[Tensor, Tensor]) -> Told:
+        """Discriminants of rows with these (k, s) weights from others of these moments."""
         mean, inverse = others
         mass = inside.sum(1, keepdim=True).double().clamp_min(1e-30)
         toward = (inside @ self.plain).double() / mass - mean
-        return _standard((toward @ inverse).to(self.plain.dtype) @ self.plain.T)
+        slopes = (toward @ inverse).to(self.plain.dtype)
+        return replace(told, slopes=slopes, along=_level(slopes @ self.plain.T))
 
     def _first(self, scores: Tensor, weights: Tensor) -> Tensor:
         """(k, m) ones for the rows that rank first, as many as the weights add up to."""
         rows = scores.shape[1]
         least = min(rows, self.settings.min_core)
         counts = weights.sum(1).round().long().clamp(least, rows)
-        top = scores.topk(int(counts.max())).values
-        return (scores >= top.gather(1, counts[:, None] - 1)).to(scores.dtype)
+        return (scores >= kth_largest(scores, counts)[:, None]).to(scores.dtype)
+
+
+def ranked(view: ScopeView, told: Told) -> Tensor:
+    """(k, m) scores of all rows of the scope of a view."""
+    return _of_all(view, told.balls, told.scores)
+
+
+def kernel_of_all(view: ScopeView, balls: Balls) -> Tensor:
+    """(k, m) Gaussian kernel of all rows of the scope of a view."""
+    return _of_all(view, balls, lambda _, apart: kernel_of(balls, apart))
+
+
+def _of_all(view: ScopeView, balls: Balls, made: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """(k, m) of what is ``made`` of rows that are not turned and their squared distances."""
+    # A row is turned or the center is: the angle between them is the same.
+    turned = (balls.centers @ view.turn.T).to(view.plain.dtype)
+    lengths = balls.centers.to(view.plain.dtype).square().sum(1, keepdim=True)
+    parts = []
+    for which, rows in view.blocks():
+        apart = torch.addmm(view.all_squares[which][None], turned, rows.T, alpha=-2.0)
+        parts.append(made(rows, apart.add_(lengths).clamp_min_(0.0)))
+    return torch.cat(parts, dim=1)
+
+
+def kernel_of(balls: Balls, apart: Tensor) -> Tensor:
+    """(k, b) Gaussian kernel at these squared distances."""
+    precisions = torch.exp(balls.log_precisions).to(apart.dtype)
+    return torch.exp(apart * (-0.5 * precisions[:, None]))
 
 
 def _moments(rows: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
     """Mean, and inverse of the covariance; ``ridge`` is its share that is alike along all axes."""
-    mean = rows.double().mean(0)
+    mean = rows.mean(0, dtype=torch.float64)
     apart = rows - mean.to(rows.dtype)
     scatter = (apart.T @ apart).double() / len(rows)
     level = ridge * scatter.diagonal().mean().clamp_min(1e-12)
@@ -118,8 +187,12 @@ def _moments(rows: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
     return mean, torch.linalg.inv((1 - ridge) * scatter + level * eye)
 
 
-def _standard(values: Tensor) -> Tensor:
-    """Rows with mean 0 and variance 1; a constant row becomes 0."""
-    apart = values - values.mean(1, keepdim=True)
-    spread = apart.square().mean(1, keepdim=True).sqrt()
-    return apart.div_(spread.clamp_min(1e-12))
+def _level(lines: Tensor) -> Level:
+    mean = lines.mean(1, keepdim=True)
+    return mean, (lines - mean).square_().mean(1, keepdim=True).sqrt_().clamp_min_(1e-12)
+
+
+def _levelled(lines: Tensor, level: Level) -> Tensor:
+    """Lines in which the rows of the level have mean 0 and variance 1; constant ones become 0."""
+    mean, spread = level
+    return (lines - mean).div_(spread)

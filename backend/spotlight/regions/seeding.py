@@ -25,7 +25,9 @@ def loss_centers(
     # The largest of u^(1/w) are a weighted draw without replacement (Efraimidis and Spirakis 2006).
     with np.errstate(divide="ignore"):
         keys = np.where(excess > 0, np.log(generator.random(len(values))) / excess, -np.inf)
-    drawn = np.argsort(-keys, kind="stable")[: min(_DRAWN, able)]
+    count_drawn = min(_DRAWN, able)
+    drawn = np.argpartition(-keys, count_drawn - 1)[:count_drawn]
+    drawn = drawn[np.argsort(-keys[drawn])]
     rows = points[torch.from_numpy(drawn).to(points.device)].double()
     return _lloyd(rows, _plus_plus(rows, count, generator))
 

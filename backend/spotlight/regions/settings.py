@@ -96,10 +96,12 @@ class Settings:
         Share of a discriminant's covariance that is the same along every axis.
     shuffles : int
         Shuffles of held-out losses behind a p-value.
+    turned : int
+        Strata of more rows are not shuffled: they lie in one random order that is turned.
     search_rows, judge_rows, direction_rows : int
         Rows of one half that a search, a judgement, and the fit of a direction read at most. Where
         to look takes few rows; how bad it is there takes more, and a direction in all dimensions
-        most.
+        most. Members are told by what the judging rows are, and chosen among all.
     """
 
     sizes: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05)
@@ -141,6 +143,7 @@ class Settings:
     tellings: int = 2
     ridge: float = 0.2
     shuffles: int = SHUFFLES
+    turned: int = 2**13
     search_rows: int = 2**13
     judge_rows: int = 2**15
     direction_rows: int = 2**15

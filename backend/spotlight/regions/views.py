@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,6 +21,8 @@ FIRST, SECOND, ASIDE = 0, 1, 2
 """Where a row is: on one of two halves that find and judge each other, or kept aside."""
 HALVES = (FIRST, SECOND)
 
+# Rows of a scope that are ranked at once.
+_BLOCK = 2**15
 # A start that ended this close to a better one (in units of 1 / tau) found the same.
 _MET = 0.1
 # Rows of a region in a scope that is small itself.
@@ -76,7 +80,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class ScopeView:
-    """The rows of one scope in one geometry.
+    """Rows of one scope in one geometry: all ``m`` of them, or ``s`` that were drawn.
 
     Parameters
     ----------
@@ -84,28 +88,59 @@ class ScopeView:
     name : str
         As in ``Settings.views``.
     space : Space
-    plain : tensor of shape (m, q)
-        The rows before they are turned.
+    drawn : int array of shape (s,)
+        Positions in the scope, ascending, of the rows that are looked at.
+    plain : tensor of shape (s, q)
+        These rows before they are turned.
     turn : tensor of shape (q, q)
         From the space of all rows to where regions are round.
-    points, squares, losses : tensors of shape (m, q), (m,) and (m,)
-        Of the rows of the scope; losses cut as the scope cuts them.
+    points, squares, losses : tensors of shape (s, q), (s,) and (s,)
+        Of the rows drawn; losses cut as the scope cuts them.
     """
 
     scope: Scope
     name: str
     space: Space
+    drawn: NDArray[np.int64]
     plain: Tensor
     turn: Tensor
     points: Tensor
     squares: Tensor
     losses: Tensor
 
+    @property
+    def whole(self) -> bool:
+        """Whether all rows of the scope are looked at."""
+        return len(self.drawn) == len(self.scope.rows)
 
-def views_of(ground: Ground, scope: Scope, settings: Settings) -> list[ScopeView]:
+    def sides(self, ground: Ground) -> NDArray[np.int8]:
+        """(s,) where each row drawn is."""
+        return ground.side[self.scope.rows[self.drawn]]
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """All rows of the scope before they are turned, (b, q) at a time, and their positions."""
+        points = self.space.points
+        for start in range(0, len(self.scope.rows), _BLOCK):
+            which = slice(start, start + _BLOCK)
+            if len(self.scope.rows) == len(points):
+                yield which, points[which]
+            else:
+                yield which, points[torch.from_numpy(self.scope.rows[which]).to(points.device)]
+
+    @cached_property
+    def all_squares(self) -> Tensor:
+        """(m,) squared lengths of all rows of the scope where regions are round."""
+        turn = self.turn.to(self.plain.dtype)
+        return torch.cat([(rows @ turn).square().sum(1) for _, rows in self.blocks()])
+
+
+def views_of(
+    ground: Ground, scope: Scope, settings: Settings, generator: np.random.Generator
+) -> list[ScopeView]:
     """The scope in each geometry of each space."""
-    rows = ground.at(scope.rows)
-    losses = ground.losses[rows] if scope.losses is None else scope.losses
+    drawn = _drawn(ground.side[scope.rows], settings.judge_rows, generator)
+    rows = ground.at(scope.rows[drawn])
+    losses = ground.losses[rows] if scope.losses is None else scope.losses[ground.at(drawn)]
     views = []
     beside = len(ground.spaces) > 1
     for name in settings.views if beside else settings.views_without:
@@ -117,7 +152,7 @@ def views_of(ground: Ground, scope: Scope, settings: Settings) -> list[ScopeView
         turn = torch.eye(q, dtype=torch.float64, device=plain.device)
         seen = plain
         if name.endswith("w"):
-            center = plain.double().mean(0)
+            center = plain.mean(0, dtype=torch.float64)
             apart = plain - center.to(plain.dtype)
             lengths, axes = torch.linalg.eigh((apart.T @ apart).double() / len(plain))
             mean = lengths.mean()
@@ -126,8 +161,22 @@ def views_of(ground: Ground, scope: Scope, settings: Settings) -> list[ScopeView
             keep = settings.whiteness
             turn = (axes * (keep * lengths + (1 - keep) * mean).rsqrt()) @ axes.T
             seen = plain @ turn.to(plain.dtype)
-        views.append(ScopeView(scope, name, space, plain, turn, seen, seen.square().sum(1), losses))
+        squares = seen.square().sum(1)
+        views.append(ScopeView(scope, name, space, drawn, plain, turn, seen, squares, losses))
     return views
+
+
+def _drawn(sides: NDArray[np.int8], most: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Positions, ascending, of at most so many rows of each part."""
+    parts = [np.flatnonzero(sides == side) for side in (FIRST, SECOND, ASIDE)]
+    return np.sort(
+        np.concatenate(
+            [
+                part if len(part) <= most else generator.choice(part, most, replace=False)
+                for part in parts
+            ]
+        )
+    )
 
 
 def search(
@@ -138,7 +187,7 @@ def search(
     generator: np.random.Generator,
 ) -> Balls | None:
     """Candidates of one view that one half finds, best round first; None where it cannot look."""
-    mine = np.flatnonzero(ground.side[view.scope.rows] == half)
+    mine = np.flatnonzero(view.sides(ground) == half)
     if len(mine) > settings.search_rows:
         mine = np.sort(generator.choice(mine, settings.search_rows, replace=False))
     rows = ground.at(mine)

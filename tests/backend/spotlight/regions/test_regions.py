@@ -296,13 +296,15 @@ def test_negative_losses_and_a_constant_change_nothing():
 # --- what is claimed ------------------------------------------------------------------------------
 
 
-def test_noise_is_seldom_claimed():
+@pytest.mark.parametrize("turned", [SETTINGS.turned, 10])
+def test_noise_is_seldom_claimed(turned):
     claimed = 0
     for seed in range(12):
         random = np.random.default_rng(seed)
         x, labels = random.normal(size=(150, 6)), random.integers(0, 2, 150)
         losses = random.gamma(0.5, 2.0, 150) * (1 + labels)  # labels may differ: that is no slice
-        found = find_regions(x, losses, labels=labels, seed=seed)
+        call = check_call(x, losses, labels=labels, seed=seed, device="cpu")
+        found = run(call, replace(SETTINGS, turned=turned))
         claimed += bool((found.p_values <= 0.05).any())
     assert claimed <= 3  # 5 % each: four or more of 12 have a chance of 0.2 %
 
@@ -578,3 +580,24 @@ def test_sizes_count_all_rows_where_only_some_are_searched() -> None:
         balls = [kind == "ball" for kind in found.kinds]
         apart = np.abs(found.sizes[balls, None] / shares - 1).min(axis=1)
         assert any(balls) and apart.max() < 0.02, (rows, found.sizes)
+
+
+def test_where_rows_are_drawn_members_are_chosen_among_all_and_kept_aside_losses_have_no_part():
+    x, losses, labels, inside = planted(n=6000)
+    few = replace(SETTINGS, judge_rows=400, search_rows=300, turned=200, few=0)
+    found, drawn = (
+        run(check_call(x, losses, labels=labels, device="cpu"), settings)
+        for settings in (replace(SETTINGS, few=0), few)
+    )
+    for one in (found, drawn):
+        assert precision_of(one, inside, 100)[0] > 0.9 and one.p_values[0] <= 0.01
+    both = len(np.intersect1d(found.members[0], drawn.members[0]))
+    assert both > 0.7 * min(found.sizes[0], drawn.sizes[0])
+    scope = labels == 1  # every row of it has a score and a weight
+    assert np.isfinite(drawn.scores[0][scope]).all() and (drawn.weights[0][scope] > 0).all()
+    assert set(np.argsort(-drawn.scores[0])[: drawn.sizes[0]]) == set(drawn.members[0])
+    changed = losses.copy()
+    changed[drawn.kept_aside] = 7.0
+    again = run(check_call(x, changed, labels=labels, device="cpu"), few)
+    np.testing.assert_array_equal(drawn.scores, again.scores)
+    np.testing.assert_array_equal(drawn.p_values, again.p_values)

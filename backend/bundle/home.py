@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -42,17 +41,14 @@ from backend.core.home import home_folder, is_full, written_in
 from backend.core.memory import ADVICE, allowance, bytes_of, is_out_of_memory, needs_more
 from backend.core.progress import Progress, ignore_progress
 from backend.core.quota import check_room, check_share, room_watch
-
-try:
-    import fcntl
-except ImportError:  # Windows: stale folders are then told by their age
-    fcntl = None  # type: ignore[assignment]
+from backend.locks import Lock
 
 log = logging.getLogger(__name__)
 
 STAGING = ".import-"
 TRASH = ".trash-"
-STALE_AFTER_S = 24 * 3600
+LOCK = ".lock"
+"""Whoever holds this file of a folder works in it."""
 NO_BUNDLE = "Choose one of the imported bundles, or import it."
 
 PathLike = str | os.PathLike[str]
@@ -400,54 +396,44 @@ def _staging(bundles: Path) -> Iterator[Path]:
     with locked(bundles):
         _sweep(bundles)
         staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=bundles))
-        lock = _lock(staging, wait=True)
+        lock = _lock(staging / LOCK, wait=True)
     try:
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         if lock is not None:
-            os.close(lock)
+            lock.release()
 
 
 def _sweep(bundles: Path) -> None:
     """Remove what killed imports and deletions left; running imports hold their folder's lock."""
-    for folder in [*bundles.glob(STAGING + "*"), *bundles.glob(TRASH + "*")]:
-        if fcntl is None:
-            with contextlib.suppress(OSError):
-                if time.time() - folder.stat().st_mtime > STALE_AFTER_S:
-                    shutil.rmtree(folder, ignore_errors=True)
-            continue
-        lock = _lock(folder, wait=False)
+    for folder in bundles.glob(TRASH + "*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for folder in bundles.glob(STAGING + "*"):
+        lock = _lock(folder / LOCK, wait=False)
         if lock is not None:
             shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+            lock.release()
 
 
-def _lock(folder: Path, *, wait: bool) -> int | None:
-    """An exclusive lock on a folder, which the system lets go when the process dies."""
-    if fcntl is None:
-        return None
+def _lock(file: Path, *, wait: bool) -> Lock | None:
+    """A lock that ends when the process dies; None where it is another's or cannot be had."""
+    lock = Lock(file)
     try:
-        handle = os.open(folder, os.O_RDONLY)
+        return lock if lock.acquire(wait=wait) else None
     except OSError:
         return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        os.close(handle)
-        return None
-    return handle
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Alone with a folder, among programs that ask the same."""
-    lock = _lock(folder, wait=True)
+    lock = _lock(folder.with_name(f"{folder.name}{LOCK}"), wait=True)
     try:
         yield
     finally:
         if lock is not None:
-            os.close(lock)
+            lock.release()
 
 
 def _move_in(folder: Path, target: Path) -> None:

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from backend.cache import Cache, DamagedEntry, Entry, read_folder
 from backend.core.errors import BackendError
 from backend.core.memory import anonymous_bytes
 from backend.jobs.job import Job
 from backend.jobs.process import WorkerProcess
+from backend.locks import Lock
 from backend.tasks import PRELOAD, Task
 
 log = logging.getLogger(__name__)
@@ -184,27 +183,43 @@ class Lane:
         self._hires = True
         return worker
 
-    def _next(self) -> tuple[Job, FileLock] | None:
+    def _next(self) -> tuple[Job, Lock] | None:
         """The first queued job that no other process is computing, with its lock; None at the end."""
-        waiting = self._waiting
+        shop = self._shop
+        while not shop.closed.is_set():
+            with shop.changed:
+                jobs = self._in_turn()
+            # A database may decide, and take its time: nobody else waits for it meanwhile.
+            for job in jobs:
+                lock = self._lock(job)
+                if lock is None:
+                    continue
+                with shop.changed:
+                    if job in self._waiting and not shop.closed.is_set():
+                        self._waiting.remove(job)
+                        self._serve_next(job)
+                        return job, lock
+                lock.release()
+            with shop.changed:
+                fresh = any(job not in jobs for job in self._waiting)
+                if not shop.closed.is_set() and not fresh:
+                    shop.changed.wait(_RETRY_LOCK_S if self._waiting else None)
+        return None
+
+    def _lock(self, job: Job) -> Lock | None:
+        """A job's lock, unless another process has it."""
+        lock = Lock(self._shop.locks / job.key)
+        try:
+            if lock.acquire():
+                return lock
+        except OSError as error:
+            self.drop(job)
+            folder = self._shop.cache.folder
+            self._fail(job, f"Results cannot be kept in {folder}: {error}.", error)
+            return None
         with self._shop.changed:
-            while not self._shop.closed.is_set():
-                for job in self._in_turn():
-                    lock = FileLock(self._shop.locks / job.key)
-                    try:
-                        lock.acquire(timeout=0)
-                    except Timeout:
-                        job.message = _WAITING_ELSEWHERE
-                        continue
-                    except OSError as error:
-                        waiting.remove(job)
-                        folder = self._shop.cache.folder
-                        self._fail(job, f"Results cannot be kept in {folder}: {error}.", error)
-                        continue
-                    waiting.remove(job)
-                    self._serve_next(job)
-                    return job, lock
-                self._shop.changed.wait(_RETRY_LOCK_S if waiting else None)
+            if job in self._waiting:
+                job.message = _WAITING_ELSEWHERE
         return None
 
     def _in_turn(self) -> list[Job]:

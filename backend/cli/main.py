@@ -205,6 +205,19 @@ def _check(add: Adder, add_map: Mapper) -> None:
         help="another way to write the name in texts; may be given several times",
     )
 
+    move = add(
+        "move-database",
+        "databases:move",
+        "Move tags, sharing and sign-ins to an empty database, such as PostgreSQL.",
+    )
+    move.add_argument("--to", required=True, metavar="URL", help="where to; it must be empty")
+    move.add_argument(
+        "--from",
+        dest="origin",
+        metavar="URL",
+        help="where they are (default: ERRORSCOPE_DATABASE, else the file in the home folder)",
+    )
+
     demo_options(add("demo", "demo:demo", "Say where a demo bundle is, copy it, or train it anew."))
 
 

@@ -6,6 +6,7 @@ from backend.store.carry import CarriedTags
 from backend.store.known import KnownRegion
 from backend.store.links import RunLink
 from backend.store.log import Event, clean_author, clean_tag
+from backend.store.move import Moved, move_database
 from backend.store.questions import GivenAnswer, Question
 from backend.store.reader import Reader
 from backend.store.sign_ins import SignIn
@@ -19,6 +20,7 @@ __all__ = [
     "Event",
     "GivenAnswer",
     "KnownRegion",
+    "Moved",
     "Question",
     "Reader",
     "RunLink",
@@ -29,4 +31,5 @@ __all__ = [
     "author_of",
     "clean_author",
     "clean_tag",
+    "move_database",
 ]

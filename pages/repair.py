@@ -21,7 +21,8 @@ from backend.tasks.repair import (
 )
 from pages.components.group.panel import show_group
 from pages.components.repair import gained, linked
-from pages.components.repair.choose import IN_WORDS, REPAIR, GroupAsked, choose
+from pages.components.repair.choose import IN_WORDS, MAKE, REPAIR, GroupAsked, choose
+from pages.components.repair.make import show_make
 from pages.components.repair.words import show_in_words
 from pages.components.shared import frame, keys, link, populations, services, text
 from pages.components.shared.choice import Choice
@@ -49,7 +50,7 @@ def page() -> None:
         populations.show_empty(why, key="repair", demos=("fashion",))
         return
     linked.show_origin(bundle)
-    parts = {REPAIR: show_repair, IN_WORDS: show_in_words}
+    parts = {REPAIR: show_repair, IN_WORDS: show_in_words, MAKE: show_make}
     tabs = st.tabs(list(parts), key=keys.REPAIR_PART, on_change="rerun", bind="query-params")
     for tab, show in zip(tabs, parts.values(), strict=True):
         if tab.open:
@@ -125,8 +126,9 @@ def settings(bundle: Bundle) -> dict[str, Any]:
             format_func=lambda one: COUNTS.get(one) or f"bundle {text.shorten(named[one], 60)}",
             **link.bound(keys.REPAIR_COUNTS, counts),
             help="The group's own examples of the half that refits; points drawn around them in "
-            "representation space, which are no pictures and nobody can look at; or examples somebody "
-            "made or collected, imported with embeddings of the same layer and with labels.",
+            "representation space, which are no pictures and nobody can look at; or examples of another "
+            "bundle, made here (*Make examples*) or elsewhere and imported with embeddings of the same "
+            "layer and with labels. With these, only examples kept aside measure.",
         )
         if what == VARIATIONS:
             options["debug"] = VARIATIONS

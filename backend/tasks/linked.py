@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from backend.bundle import UNCHANGED, made_from
 from backend.store import Reader, RunLink, Store
-from backend.tasks.repair import origin_of
+from backend.tasks.repair import MADE, origin_of
 from backend.tasks.task import Options
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def linked_runs(bundle: Bundle, store: Store | Reader) -> list[RunLink]:
     """
     said = {one.older: one for one in store.run_links(bundle.digest)}
     origin = origin_of(bundle)
+    if origin is not None and origin[1].startswith(MADE):
+        origin = None  # other examples: there is nothing to compare
     if origin is not None and origin[0] not in said and origin[0] != bundle.digest:
         told = bundle.extras["made_from"]
         unchanged = len(told) > 2 and str(told[2]) == UNCHANGED

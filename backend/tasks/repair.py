@@ -41,6 +41,8 @@ REFITTED = "refitted: the last layer"
 """How its control says so."""
 VARIATIONS = "variations"
 """Stands for Gaussian variations of the group where another bundle's digest could."""
+MADE = "made: "
+"""How a bundle of examples that were made for a repair says so."""
 FEWEST_MEASURED = 10
 """Members that no loss has chosen, from which on only such are measured."""
 
@@ -52,7 +54,8 @@ def run_repair(
 
     Arrays: ``right`` (arms, n) float32, in the order of ``meta["arms"]``. ``table`` and ``gains`` are
     records of the frames of ``GroupRepair``; ``verdicts`` has one per strength; ``chosen_by_loss``
-    says that the members were chosen by how the model did and are measured all the same.
+    says that the members were chosen by how the model did and are measured all the same. With examples
+    of another bundle ``made`` has how many, ``n``, and how many were left out.
     """
     from backend.repair import repair_group, repair_verdict
 
@@ -65,7 +68,9 @@ def run_repair(
     members = np.unique(np.asarray(options["members"], np.int64))
     if members[-1] >= bundle.n:
         raise InputError(f"members must be rows below {bundle.n}: got {members[-1]}.")
-    measurable, by_loss = _measurable(bundle, options, members)
+    imported = options["debug"] not in ("", VARIATIONS)
+    measurable, by_loss = _measurable(bundle, options, members, imported=imported)
+    debug, left_out = _debug(bundle, options["debug"])
     rows = np.arange(bundle.n)
     if bundle.n > MOST_ROWS:
         kept = random_rows(len(members), MOST_ROWS // 2, among=members)
@@ -75,11 +80,11 @@ def run_repair(
     worst = options["worst_of"]
     found = repair_group(
         np.asarray(bundle.embeddings[rows], np.float32),
-        _codes(bundle.label_codes)[rows],
+        class_codes(bundle.label_codes)[rows],
         np.flatnonzero(np.isin(rows, members)),
-        predictions=_codes(bundle.prediction_codes)[rows],
+        predictions=class_codes(bundle.prediction_codes)[rows],
         train=training_part(bundle) if options["train"] else None,
-        debug=_debug(bundle, options["debug"]),
+        debug=debug,
         measurable=None if measurable is None else measurable[rows],
         together=None if together is None else group_codes(bundle, together)[rows],
         worst_of=None if worst is None else worst_codes(bundle, worst)[rows],
@@ -106,6 +111,7 @@ def run_repair(
         },
         "chosen_by_loss": by_loss,
         "aside": measurable is not None,
+        "made": None if not imported else {"n": len(debug[1]), "left_out": left_out},
         "outcomes": found.outcomes,
         "seconds": time.perf_counter() - began,
     }
@@ -144,7 +150,7 @@ def run_repaired(
     def answers(strength: float, low: float, high: float) -> NDArray[np.float64]:
         return repaired_outputs(
             embeddings,
-            _codes(bundle.label_codes),
+            class_codes(bundle.label_codes),
             np.asarray(options["members"], np.int64),
             strength=strength,
             n_classes=len(bundle.class_names or ()),
@@ -194,7 +200,7 @@ def _keep_refit(
 
     whole, bundle, log_p = said
     names = np.asarray(bundle.class_names, dtype=np.str_)
-    labels, after = _codes(bundle.label_codes), names[log_p.argmax(axis=1)]
+    labels, after = class_codes(bundle.label_codes), names[log_p.argmax(axis=1)]
     given = whole.fields()
     held = ("embeddings", "layers", "examples", "images")
     fields: dict[str, Any] = {name: given[name] for name in held if name in given}
@@ -205,7 +211,7 @@ def _keep_refit(
         "losses": -log_p[np.arange(len(labels)), labels],
         "classes": tuple(names.tolist()),
         "populations": {
-            "before": names[_codes(bundle.prediction_codes)][None],
+            "before": names[class_codes(bundle.prediction_codes)][None],
             "repaired": after[None],
         },
         "made_from": np.array([bundle.digest, called[1], beside]),
@@ -230,7 +236,7 @@ def repair_needs(bundle: Bundle) -> str:
             "A repair refits the last layer and counts what comes out right: it needs labels and "
             "predictions that are classes, beside the embeddings."
         )
-    if len(np.unique(_codes(bundle.label_codes))) < 2:
+    if len(np.unique(class_codes(bundle.label_codes))) < 2:
         return "A repair needs two classes or more among the labels: there is one."
     return ""
 
@@ -285,7 +291,7 @@ def worst_label(bundle: Bundle) -> NDArray[np.int64]:
 
     Kept-aside rows then measure it, so that it was not chosen by what measures it.
     """
-    labels, wrong = _codes(bundle.label_codes), ~np.asarray(bundle.correct)
+    labels, wrong = class_codes(bundle.label_codes), ~np.asarray(bundle.correct)
     looked = ~bundle_aside(bundle)
     counts = np.bincount(labels[looked])
     rates = np.bincount(labels[looked], weights=wrong[looked]) / np.maximum(counts, 1)
@@ -410,15 +416,18 @@ def _points(line: pd.Series) -> str:
     return f"{words} ({low} to {high})"
 
 
-def _debug(bundle: Bundle, asked: str) -> Any:
-    """What counts in place of the group: nothing else, its variations, or another bundle's examples."""
+def _debug(bundle: Bundle, asked: str) -> tuple[Any, int]:
+    """What counts in place of the group: nothing else, its variations, or another bundle's examples.
+
+    Examples that the bundle has itself are left out, and counted: they would be measured too.
+    """
     from backend.bundle import open_bundle
     from backend.repair import vary_group
 
     if not asked:
-        return None
+        return None, 0
     if asked == VARIATIONS:
-        return lambda x, y, seed: vary_group(x, y, seed=seed)
+        return lambda x, y, seed: vary_group(x, y, seed=seed), 0
     other = open_bundle(asked)
     if other.d != bundle.d:
         raise InputError(
@@ -436,34 +445,72 @@ def _debug(bundle: Bundle, asked: str) -> Any:
         )
     place = {name: code for code, name in enumerate(names)}
     rows = np.sort(random_rows(other.n, MOST_ROWS))
-    codes = np.array([place[name] for name in labels[rows]], np.int64)
-    return np.asarray(other.embeddings[rows], np.float32), codes
+    given = np.ascontiguousarray(other.embeddings[rows], np.float32)
+    own = {one.tobytes() for one in np.ascontiguousarray(bundle.embeddings, np.float32)}
+    new = np.array([one.tobytes() not in own for one in given], bool)
+    if not new.any():
+        raise InputError(
+            f"'{other.name}' has the examples of this bundle: what measures a repair cannot be what it "
+            "is made with. Take examples that were made or collected beside them."
+        )
+    codes = np.array([place[name] for name in labels[rows][new]], np.int64)
+    return (given[new], codes), int((~new).sum())
 
 
 def debug_bundles(bundle: Bundle, known: Iterable[BundleInfo]) -> dict[str, str]:
-    """Digest and name of the imported bundles whose embeddings have this one's dimensions."""
-    return {
-        one.digest: one.name for one in known if one.d == bundle.d and one.digest != bundle.digest
-    }
+    """Digest and name of the imported bundles whose embeddings have this one's dimensions.
+
+    Those that were made for a repair of this one come first; those that hold its examples with other
+    answers, as a repair keeps them, are left out.
+    """
+    from backend.bundle import made_from
+
+    made, others = {}, {}
+    for one in known:
+        if one.d != bundle.d or one.digest == bundle.digest:
+            continue
+        origin = made_from(one.digest)
+        how = origin[1] if len(origin) > 1 else ""
+        if how.startswith(MADE) and origin[0] == bundle.digest:
+            made[one.digest] = one.name
+        elif not how.startswith((HOW, REFITTED)):
+            others[one.digest] = one.name
+    return made | others
 
 
 def _measurable(
-    bundle: Bundle, options: Options, members: NDArray[np.int64]
+    bundle: Bundle, options: Options, members: NDArray[np.int64], *, imported: bool
 ) -> tuple[NDArray[np.bool_] | None, bool]:
-    """Rows that may measure, None for all; and whether members chosen by losses measure, too."""
+    """Rows that may measure, None for all; and whether members chosen by losses measure, too.
+
+    With examples of another bundle only rows kept aside may: the others may have had a part in them.
+    """
     measurable = np.ones(bundle.n, bool)
-    if options["aside"]:
+    if options["aside"] or imported:
         measurable = bundle_aside(bundle, options["groups"])
     used = np.asarray(options["used"], np.int64)
     measurable[used[used < bundle.n]] = False
     if measurable.all():
         return None, False
-    if int(measurable[members].sum()) >= FEWEST_MEASURED:
+    left = int(measurable[members].sum())
+    if left >= FEWEST_MEASURED:
         return measurable, False
+    if imported:
+        raise InputError(
+            f"made examples are measured on {FEWEST_MEASURED} members of the group that are kept aside, "
+            f"or more: this group of {len(members):,} has {left}. Take a larger group."
+        )
     return None, True
 
 
-def _codes(codes: NDArray[np.int64] | None) -> NDArray[np.int64]:
+def class_codes(codes: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Codes of classes that a task stands on.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
     if codes is None:
         raise InputError("labels and predictions must be classes.")
     return codes
@@ -519,7 +566,7 @@ def _check_repaired(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.repair:run_repair",
-    version=2,
+    version=3,
     defaults={
         "members": [],
         "aside": False,

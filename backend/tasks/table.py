@@ -14,6 +14,7 @@ from backend.tasks import (
     difficulty,
     encoded,
     imports,
+    made,
     methods,
     populations,
     projection,
@@ -119,6 +120,8 @@ TASKS: dict[str, Task] = {
     "removal_search": removal_search.TASK,
     "repair": repair.TASK,
     "repaired": repair.REPAIRED,
+    "made": made.MADE_TASK,
+    "drawn": made.DRAWN_TASK,
     "retraining": retraining.TASK,
     "contexts": contexts.TASK,
     "before_after": Task(

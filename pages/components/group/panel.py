@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from backend.bundle import Bundle
 from pages.components.gallery import known
-from pages.components.group import ask, pair, sharpening, tagging, ways
+from pages.components.group import ask, mend, pair, sharpening, tagging, ways
 from pages.components.shared.choice import Choice
 
 
@@ -30,6 +30,7 @@ def show_group(
     tagging.follow_others(bundle)
     known.know_groups(bundle, choices)
     ask.open_if_asked(bundle)
+    mend.open_if_asked(bundle)
     question = sharpening.opened(bundle)
     if question is not None:
         sharpening.show(bundle, question)
@@ -54,4 +55,5 @@ def show_group(
         if not choice.sampled:
             ask.start_form(bundle, choice)
             sharpening.start_button(bundle, choice, picked)
+            mend.start_button(bundle, choice)
         tagging.show_bar(bundle, choice, picked, end=bar, ordered=True)

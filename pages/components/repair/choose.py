@@ -19,16 +19,22 @@ from backend.rules import evaluate
 from backend.rules.write import value_rule
 from backend.tasks.repair import repair_options, worst_label
 from backend.views import rows_by_tag
-from pages.components.group import groups
+from pages.components.group import groups, mend
 from pages.components.shared import keys, link, ruled, services, text
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import show_progress
 from pages.components.spotlights import trust
 
-REPAIR, IN_WORDS = "Repair", "In words"
+REPAIR, IN_WORDS, MAKE = mend.TAB, "In words", "Make examples"
 """The tabs of the page."""
-REGION, TAG, RULE, WORST = "region", "tag", "rule", "worst"
-SOURCES = {REGION: "Region", TAG: "Tag", RULE: "Rule", WORST: "Worst class"}
+REGION, TAG, RULE, WORST, THIS = "region", mend.TAG, mend.RULE, "worst", mend.THIS
+SOURCES = {
+    REGION: "Region",
+    TAG: "Tag",
+    RULE: "Rule",
+    WORST: "Worst class",
+    THIS: "The group you came from",
+}
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,13 @@ class GroupAsked:
 
 def choose(bundle: Bundle) -> GroupAsked | None:
     """The group that is chosen; None while there is none, with a sentence that says why."""
+    offered = [one for one in SOURCES if one != THIS or mend.this_group(bundle) is not None]
     source = st.segmented_control(
         "What is to count more",
-        list(SOURCES),
+        offered,
         required=True,
         format_func=SOURCES.__getitem__,
-        **link.bound(keys.REPAIR_SOURCE, list(SOURCES)),
+        **link.bound(keys.REPAIR_SOURCE, offered),
         help="Examples of this group get more weight when the last layer is refitted. Nothing is "
         "generated and no label changes.",
     )
@@ -55,6 +62,7 @@ def choose(bundle: Bundle) -> GroupAsked | None:
         TAG: _tag,
         RULE: _rule,
         WORST: _worst,
+        THIS: mend.this_group,
     }
     choice = chosen[source or REGION](bundle)
     if choice is None:

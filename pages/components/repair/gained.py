@@ -59,7 +59,18 @@ def show_verdict(result: Entry, strength: float, counts: str) -> None:
         f"group; {text.counted(sizes['measured'], 'member')} measured in each split, never one that "
         "refitted. Intervals of changes are over examples, of shares over splits, at 95 %."
     ]
-    if result.meta["aside"]:
+    made = result.meta["made"]
+    if made is not None:
+        left = (
+            f"; {text.count(made['left_out'])} that this bundle has itself are left out"
+            if made["left_out"]
+            else ""
+        )
+        notes.append(
+            f"{text.counted(made['n'], 'example')} of the other bundle count more{left}. Only examples kept "
+            "aside measure, which had no part in making them."
+        )
+    elif result.meta["aside"]:
         notes.append("Only examples that had no part in finding the group measure.")
     if result.meta["chosen_by_loss"]:
         notes.append(

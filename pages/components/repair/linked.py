@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from backend.bundle import Bundle
-from backend.tasks.repair import HOW, MOST_ROWS, origin_of
+from backend.tasks.repair import HOW, MADE, MOST_ROWS, origin_of
 from pages.components.repair.choose import GroupAsked
 from pages.components.shared import allowed, frame, keys, services, text
 from pages.components.shared.waiting import show_progress
@@ -41,7 +41,8 @@ def show_origin(bundle: Bundle) -> None:
                 icon=":material/arrow_back:",
                 query_params={keys.BUNDLE: digest[:12]},
             )
-        _worse(bundle.digest)
+        if not how.startswith(MADE):
+            _worse(bundle.digest)
 
 
 def offer(bundle: Bundle, asked: GroupAsked, strength: float, *, train: bool) -> None:

@@ -276,14 +276,16 @@ def _round_precisions(asked: RegionCall, entries: Sequence[_Entry]) -> NDArray[n
     balls = [(at, one) for at, one in enumerate(entries) if one.center is not None]
     if not balls:
         return out
-    centers = torch.from_numpy(
-        _stacked([one.center for _, one in balls], asked.values.shape[1])
-    ).to(asked.device)
+    # Seen from among the centers, no digit is lost where the data lie far from the origin.
+    stacked = _stacked([one.center for _, one in balls], asked.values.shape[1])
+    origin = torch.from_numpy(stacked.mean(axis=0)).to(asked.device)
+    centers = torch.from_numpy(stacked).to(asked.device) - origin
+    lengths = centers.square().sum(1)[:, None]
     apart = np.zeros((len(balls), len(asked.losses)))
     for start, block in read_blocks(asked.values, lambda: asked.progress(0.95, _LAST)):
-        rows = block.to(asked.device).double()
-        for center, line in zip(centers, apart, strict=True):
-            line[start : start + len(rows)] = (rows - center).square().sum(1).cpu().numpy()
+        rows = block.to(asked.device).double().sub_(origin)
+        squares = torch.addmm(lengths, centers, rows.T, alpha=-2.0).add_(rows.square().sum(1))
+        apart[:, start : start + len(rows)] = squares.clamp_min_(0.0).cpu().numpy()
     for (at, one), line in zip(balls, apart, strict=True):
         total = torch.tensor([one.weights.sum()])
         out[at] = float(solve_precisions(torch.from_numpy(line[one.scope])[None], total).exp())

@@ -55,7 +55,7 @@ class FolderModel:
             shown = [on_white(file) for file in files[start : start + BATCH]]
             asked = self._pixels(images=shown, return_tensors="pt")
             found.append(self._net.get_image_features(**asked))
-        return _encoded(found)
+        return encoded(found)
 
     @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> WordVectors:
@@ -70,7 +70,7 @@ class FolderModel:
                 return_tensors="pt",
             )
             found.append(self._net.get_text_features(**asked))
-        return _encoded(found)
+        return encoded(found)
 
 
 def weights_of(folder: Path) -> list[Path]:
@@ -95,6 +95,7 @@ def weights_of(folder: Path) -> list[Path]:
     raise InputError(f"{FOLDER} must be a folder with *.safetensors: got {str(folder)[:200]!r}.")
 
 
-def _encoded(parts: list[torch.Tensor]) -> WordVectors:
+def encoded(parts: list[torch.Tensor]) -> WordVectors:
+    """What a model gave in parts, of length 1."""
     vectors = torch.nn.functional.normalize(torch.cat(parts).float()).numpy()
     return WordVectors(vectors, np.ones(len(vectors), np.float32))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +16,8 @@ from backend.core.errors import InputError
 
 FOLDER = "ERRORSCOPE_WORDS_MODEL"
 """Variable that names a folder with the weights of an image-text model."""
+OPEN_CLIP = "open_clip_config.json"
+"""What stands in a folder that open_clip wrote."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ MODELS = {
         "backend.imagetext.folder:FolderModel",
         ("transformers",),
         f"Set {FOLDER} to a folder with config.json, model.safetensors and the tokenizer of a CLIP-like "
-        "model, and pip install 'transformers<5'.",
+        "model, and pip install 'transformers<5'; or to one that open_clip wrote, with "
+        f"{OPEN_CLIP} and open_clip_model.safetensors, and pip install open_clip_torch.",
         "a photo of a {label} {context}",
     ),
     "conse": ModelRow(
@@ -121,8 +124,19 @@ def offered_models(reads: str) -> dict[str, str]:
     return {name: _lacking(name) for name, row in MODELS.items() if row.reads == reads}
 
 
-def _lacking(name: str) -> str:
+def packed_row(name: str) -> ModelRow:
+    """The row of a model; of a folder that open_clip wrote, with what reads that."""
     row = MODELS[name]
+    folder = os.environ.get(FOLDER, "").strip()
+    if name == "folder" and folder and (Path(folder) / OPEN_CLIP).is_file():
+        return replace(
+            row, home="backend.imagetext.openclip:OpenClipModel", packages=("open_clip",)
+        )
+    return row
+
+
+def _lacking(name: str) -> str:
+    row = packed_row(name)
     missing = [one for one in row.packages if find_spec(one) is None]
     if name == "folder" and not os.environ.get(FOLDER):
         return f"{row.title} needs a folder: none is configured. {row.install}"
@@ -145,7 +159,7 @@ def open_model(name: str) -> WordModel:
         raise InputError(why)
     # Read by transformers when it is imported: nothing is ever fetched.
     os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
-    module, _, made = MODELS[name].home.partition(":")
+    module, _, made = packed_row(name).home.partition(":")
     model: WordModel = getattr(import_module(module), made)()
     return model
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw
 
 from backend.bundle import Bundle, read_bundle
@@ -466,6 +467,118 @@ def test_a_clip_in_a_folder(
     assert models.model_state("folder") != before
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match="must be a model that transformers can read"):
+        models.open_model("folder")
+
+
+def write_siglip(folder: Path) -> None:
+    """A SigLIP that nobody taught anything, with the tokenizer of ``write_clip``."""
+    transformers = pytest.importorskip("transformers", reason="needs pip install 'transformers<5'")
+    write_clip(folder)
+    small = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    text = {
+        **small,
+        "vocab_size": 20,
+        "max_position_embeddings": 12,
+        "eos_token_id": 1,
+        "pad_token_id": 1,
+        "bos_token_id": 0,
+    }
+    vision = {**small, "image_size": 32, "patch_size": 8}
+    config = transformers.SiglipConfig(text_config=text, vision_config=vision)
+    transformers.SiglipModel(config).save_pretrained(folder, safe_serialization=True)
+
+
+@pytest.mark.filterwarnings("ignore")  # the libraries' own, while they are imported
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_a_transformers_folder_says_what_the_library_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: list[Any], kind: str
+) -> None:
+    {"clip": write_clip, "siglip": write_siglip}[kind](tmp_path)
+    monkeypatch.setenv(models.FOLDER, str(tmp_path))
+    model = models.open_model("folder")
+    import transformers
+
+    net = transformers.AutoModel.from_pretrained(tmp_path).eval()
+    shown = [Image.open(io.BytesIO(picture(at))).convert("RGB") for at in range(3)]
+    pixels = transformers.AutoImageProcessor.from_pretrained(tmp_path, use_fast=False)
+    words = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    texts = ["a b c", "d"]
+    padded = words(texts, padding="max_length", max_length=12, truncation=True, return_tensors="pt")
+    with torch.inference_mode():
+        seen = net.get_image_features(**pixels(images=shown, return_tensors="pt"))
+        read = net.get_text_features(**padded)
+    assert type(net).__name__.lower() == f"{kind}model"
+    found = model.pictures([picture(at) for at in range(3)]).vectors, model.texts(texts).vectors
+    for ours, theirs in zip(found, (seen, read), strict=True):
+        unit = (theirs / theirs.norm(dim=1, keepdim=True)).numpy()
+        np.testing.assert_allclose(ours, unit, atol=1e-5)
+    assert called == []
+
+
+@pytest.mark.filterwarnings("ignore")  # the library's own, while it is imported
+def test_an_open_clip_folder_says_what_the_library_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: list[Any]
+) -> None:
+    open_clip = pytest.importorskip("open_clip", reason="needs pip install open_clip_torch")
+    from safetensors.torch import save_file
+
+    shape = {
+        "embed_dim": 16,
+        "vision_cfg": {
+            "image_size": 32,
+            "layers": 2,
+            "width": 32,
+            "head_width": 16,
+            "patch_size": 8,
+        },
+        "text_cfg": {
+            "context_length": 16,
+            "vocab_size": 49408,
+            "width": 16,
+            "heads": 2,
+            "layers": 2,
+        },
+    }
+    torch.manual_seed(0)
+    net = open_clip.CLIP(**shape).eval()
+    told = {
+        "model_cfg": shape,
+        "preprocess_cfg": {
+            "mean": [0.4] * 3,
+            "std": [0.3] * 3,
+            "interpolation": "bicubic",
+            "resize_mode": "shortest",
+        },
+    }
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(told))
+    monkeypatch.setenv(models.FOLDER, str(tmp_path))
+    (tmp_path / "open_clip_pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(InputError, match=r"must hold open_clip_model\.safetensors"):
+        models.open_model("folder")
+    save_file(net.state_dict(), tmp_path / "open_clip_model.safetensors")
+    assert not models.offered_models("pictures")["folder"]
+    model = models.open_model("folder")
+    see = open_clip.transform.image_transform_v2(
+        open_clip.transform.PreprocessCfg(size=32, **told["preprocess_cfg"]), is_train=False
+    )
+    shown = torch.stack(
+        [see(Image.open(io.BytesIO(picture(at))).convert("RGB")) for at in range(18)]
+    )
+    texts = ["a photo of a boot in the snow", "dark"]
+    with torch.inference_mode():
+        seen = net.encode_image(shown, normalize=True)
+        read = net.encode_text(open_clip.SimpleTokenizer(context_length=16)(texts), normalize=True)
+    found = model.pictures([picture(at) for at in range(18)]).vectors
+    np.testing.assert_allclose(found, seen.numpy(), atol=1e-5)
+    np.testing.assert_allclose(model.texts(texts).vectors, read.numpy(), atol=1e-5)
+    assert called == []
+    (tmp_path / "open_clip_config.json").write_text("{}")
+    with pytest.raises(InputError, match="must be a model that open_clip can read"):
         models.open_model("folder")
 
 

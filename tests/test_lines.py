@@ -138,7 +138,7 @@ ARROWS = {
     "backend.before_after": "core",
     "backend.map": "core",
     "backend.store": "core",
-    "backend.locks": "store",
+    "backend.locks": "core store",
     "backend.demo": "core",
     "backend.collect": "",
     "backend.bundle": "core difficulty collect locks",

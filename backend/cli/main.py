@@ -117,6 +117,34 @@ Adder = Callable[[str, str, str], argparse.ArgumentParser]
 Mapper = Callable[[argparse.ArgumentParser], None]
 
 
+def _chapters(report: argparse.ArgumentParser) -> None:
+    """What a report tells beyond regions, as the pages Training data, Repair and Before and after."""
+    from backend.repair.candidates import LISTS
+    from backend.repair.gain import STRENGTHS
+
+    told = report.add_argument_group("chapters", "what the report tells beyond regions")
+    told.add_argument("--cause", metavar="RULE", help="training examples behind what a rule means")
+    told.add_argument(
+        "--words", action="store_true", help="words and columns that failures have more often"
+    )
+    told.add_argument(
+        "--contexts",
+        nargs="+",
+        choices=list(LISTS),
+        metavar="LIST",
+        help="contexts of failures by an image-text model, from these lists: " + ", ".join(LISTS),
+    )
+    told.add_argument("--repair", metavar="RULE", help="what a repair of these examples would buy")
+    told.add_argument(
+        "--strength",
+        type=float,
+        default=0.5,
+        choices=STRENGTHS,
+        help="how much of their mean loss is added (default: 0.5)",
+    )
+    told.add_argument("--before", metavar="BUNDLE", help="what changed since this older run")
+
+
 def _layer(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--layer",
@@ -207,7 +235,7 @@ def _check(add: Adder, add_map: Mapper) -> None:
 
     move = add(
         "move-database",
-        "databases:move",
+        "people:move",
         "Move tags, sharing and sign-ins to an empty database, such as PostgreSQL.",
     )
     move.add_argument("--to", required=True, metavar="URL", help="where to; it must be empty")
@@ -435,6 +463,7 @@ def _findings(add: Adder) -> None:
         "from 'regions --size', with --out and then --regions here",
     )
     report.add_argument("--seed", type=int, default=0)
+    _chapters(report)
     _layer(report)
 
     compare = add(

@@ -1,4 +1,4 @@
-"""Who is signed in, who did what, and out with them: for whoever runs the server."""
+"""Who is signed in, who did what, out with them, and all of it to another database: for whoever runs the server."""
 
 from __future__ import annotations
 
@@ -9,16 +9,25 @@ import shlex
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from backend.bundle import give_to, list_bundles, rename_bundle
 from backend.cache import Cache
 from backend.cli.bundles import digest_named
-from backend.cli.report import Report, aligned, check_target, plain, whoami, write_file
+from backend.cli.report import (
+    Report,
+    StderrProgress,
+    aligned,
+    check_target,
+    plain,
+    whoami,
+    write_file,
+)
 from backend.core.errors import InputError
 from backend.core.plural import counted
 from backend.export.cells import neutralise
-from backend.store import Erased, Event, SignIn, Store
+from backend.store import Erased, Event, SignIn, Store, move_database
 from backend.store.authors import key_of
 
 PRINTED = 50
@@ -224,3 +233,21 @@ def _person(known: list[SignIn], asked: str) -> str:
 
 def _day(seconds: float | None) -> str:
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(" ", "minutes")
+
+
+def move(options: Namespace) -> Report:
+    """Move tags, sharing and sign-ins to an empty database.
+
+    Raises
+    ------
+    InputError
+        If that holds something already, or is the one they are in.
+    """
+    moved = move_database(options.to, options.origin, options.home, progress=StderrProgress())
+    rows = ", ".join(f"{name} {count:,}" for name, count in moved.rows.items())
+    return Report(
+        asdict(moved),
+        f"{counted(sum(moved.rows.values()), 'row')} moved from {moved.origin} to {moved.target}, every value "
+        f"compared ({rows}).\nName it in ERRORSCOPE_DATABASE and start the server. {moved.origin} was left as "
+        "it was; what is written there from now on stays there.",
+    )

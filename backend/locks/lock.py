@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 if TYPE_CHECKING:
-    from backend.store.turns import Turns
+    from backend.locks.turns import Turns
 
 RETRY_S = 0.05
 
@@ -90,6 +90,6 @@ def _turns() -> Turns | None:
     """The database's locks; not even asked for, which takes long to load, where none is named."""
     if not os.environ.get("ERRORSCOPE_DATABASE"):
         return None
-    from backend.store.turns import turns
+    from backend.locks.turns import turns
 
     return turns()

@@ -3,10 +3,10 @@
 from backend.store.audit import Erased
 from backend.store.authors import Author, Who, author_of
 from backend.store.carry import CarriedTags
+from backend.store.database import Moved, move_database
 from backend.store.known import KnownRegion
 from backend.store.links import RunLink
 from backend.store.log import Event, clean_author, clean_tag
-from backend.store.move import Moved, move_database
 from backend.store.questions import GivenAnswer, Question
 from backend.store.reader import Reader
 from backend.store.sign_ins import SignIn

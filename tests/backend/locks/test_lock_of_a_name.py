@@ -10,8 +10,7 @@ import pytest
 
 from backend.bundle import import_bundle, list_bundles
 from backend.bundle.home import STAGING
-from backend.locks import Lock
-from backend.store import turns
+from backend.locks import Lock, turns
 from tests.bundles import npz, planted
 
 PROJECT = Path(__file__).resolve().parents[3]

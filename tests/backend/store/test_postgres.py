@@ -14,15 +14,15 @@ import pytest
 import sqlalchemy as sa
 
 from backend.core.errors import StoreError
+from backend.locks.turns import Turns
 from backend.store import Store
-from backend.store.database import _ADVISORY_LOCK, HEAD, MIGRATIONS, database_url
-from backend.store.trouble import _STATES
-from backend.store.turns import Turns
+from backend.store.database import HEAD, MIGRATIONS, WRITING, database_url
+from backend.store.database.trouble import _STATES
 from tests import postgres
 
 PROJECT = Path(__file__).resolve().parents[3]
 BUNDLE = "ab" * 32
-HOLDING = f"SELECT pg_advisory_lock({_ADVISORY_LOCK})"
+HOLDING = f"SELECT pg_advisory_lock({WRITING})"
 
 
 @pytest.fixture
@@ -248,7 +248,7 @@ def test_a_locked_and_a_slow_database_say_so_and_change_nothing(url):
 
 
 def test_who_holds_the_right_to_write_and_does_not_go_on_loses_it(url, monkeypatch):
-    monkeypatch.setattr("backend.store.database._LONGEST_IDLE_S", 0.3)
+    monkeypatch.setattr("backend.store.database.opening._LONGEST_IDLE_S", 0.3)
     with (
         closing(Store(url)) as store,
         closing(Store(url)) as other,
@@ -261,7 +261,7 @@ def test_who_holds_the_right_to_write_and_does_not_go_on_loses_it(url, monkeypat
 
 
 def test_too_many_at_once_are_told_and_wait_their_turn(url, own, monkeypatch):
-    monkeypatch.setattr("backend.store.database._MOST_CONNECTIONS", 0)
+    monkeypatch.setattr("backend.store.database.opening._MOST_CONNECTIONS", 0)
     with closing(Store(url, wait_s=0.3)) as store:
         with ExitStack() as stack:
             for _ in range(5):

@@ -13,15 +13,15 @@ from sqlalchemy.engine import URL, Connection
 
 from backend.core.errors import InputError, StoreError
 from backend.core.progress import Progress, ignore_progress, share_of
-from backend.store.database import (
+from backend.store.database.opening import (
     database_url,
     file_of,
     is_postgresql,
-    metadata,
     open_database,
     where,
     writing,
 )
+from backend.store.database.schema import metadata
 
 AT_ONCE = 200
 """Rows that are held in memory; each may name 100,000 examples."""

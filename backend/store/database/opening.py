@@ -15,13 +15,14 @@ from sqlalchemy.engine import URL, Connection, Engine
 from backend.core.errors import HomeError, StoreError
 from backend.core.home import home_folder
 from backend.core.journal import tell
-from backend.store.trouble import check_encoding, explain, undecided
+from backend.store.database.trouble import check_encoding, explain, undecided
 
-MIGRATIONS = Path(__file__).with_name("migrations")
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
 HEAD = "0005"
 """Revision this version of Errorscope reads and writes; the newest file in ``migrations``."""
 
-_ADVISORY_LOCK = 0x4572_7273  # any fixed number, the same in every process
+WRITING = 0x4572_7273
+"""Number of the advisory lock that whoever writes holds: any, and the same in every process."""
 
 _MOST_CONNECTIONS = 20
 """To one server, beside the five that stay open."""
@@ -34,50 +35,6 @@ _LONGEST_IDLE_S = 60
 _URL_ADVICE = (
     "It looks like postgresql://user:password@host/name or sqlite:////folder/file.sqlite; "
     "check ERRORSCOPE_DATABASE."
-)
-
-metadata = sa.MetaData()
-
-events = sa.Table(
-    "events",
-    metadata,
-    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
-    sa.Column("bundle", sa.String(128), nullable=False),
-    sa.Column("author", sa.String(200), nullable=False),
-    sa.Column("time", sa.String(32), nullable=False),
-    sa.Column("kind", sa.String(32), nullable=False),
-    sa.Column("tag", sa.String(80)),
-    sa.Column("target", sa.BigInteger),
-    sa.Column("n_ids", sa.Integer, nullable=False),
-    sa.Column("payload", sa.Text, nullable=False),
-    sa.Column("ids", sa.LargeBinary, nullable=False),
-    sa.Column("operation", sa.String(80)),
-    sa.Column("author_key", sa.String(200)),
-    sa.Index("events_of_bundle", "bundle", "seq"),
-    sa.Index(
-        "events_once", "bundle", "operation", unique=True
-    ),  # those without a name are not bound
-    sqlite_autoincrement=True,  # a number is never given out twice
-)
-
-sign_ins = sa.Table(
-    "sign_ins",
-    metadata,
-    sa.Column("id", sa.String(80), primary_key=True),
-    sa.Column("author_key", sa.String(200), nullable=False),
-    sa.Column("name", sa.String(200), nullable=False),
-    sa.Column("began", sa.Float, nullable=False),
-    sa.Column("ended", sa.Float),
-    sa.Index("sign_ins_of_person", "author_key"),
-)
-
-grants = sa.Table(
-    "grants",
-    metadata,
-    sa.Column("bundle", sa.String(128), primary_key=True),
-    sa.Column("grantee", sa.String(330), primary_key=True),
-    sa.Column("right", sa.String(8), nullable=False),
-    sa.Index("grants_of_person", "grantee"),
 )
 
 
@@ -340,7 +297,7 @@ def _hold(connection: Connection) -> None:
     Its other statements must not see the state from before: in REPEATABLE READ they would.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITING)))
 
 
 def _version(connection: Connection) -> str | None:

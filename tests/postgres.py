@@ -67,6 +67,7 @@ class Cluster:
         self.programs = programs
         self.settings = dict(settings)
         self.folder = folder or Path(tempfile.mkdtemp(prefix="errorscope-postgres-"))
+        self.folder.mkdir(exist_ok=True)
         self.process: subprocess.Popen[bytes] | None = None
         self._emptied = ""
         # As root it would refuse to run.

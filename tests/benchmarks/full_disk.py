@@ -1,7 +1,8 @@
 """What happens on a disk that is really full: every stage says so, loses nothing, and recovers.
 
 Run as root on Linux: ``python -m tests.benchmarks.full_disk``. It mounts a small tmpfs as the home
-folder for each stage, and ends with a sentence where it may not.
+folder for each stage, and ends with a sentence where it may not. The last stage has PostgreSQL,
+where it is installed, on such a disk.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +27,14 @@ from starlette.testclient import TestClient
 from backend.bundle import Bundle, import_bundle, list_bundles, open_bundle, rename_bundle
 from backend.cache import Cache, key_of
 from backend.cli.main import main as command
-from backend.core.errors import BackendError
+from backend.core.errors import BackendError, StoreError
 from backend.core.home import is_full
 from backend.store import Store
 from pages.components.bundles import streamed
 from pages.components.bundles.uploads import keep_upload
+from tests.benchmarks.kill import sentence
 from tests.bundles import npz, planted
+from tests.postgres import Cluster, binaries
 
 MEGABYTES = 24
 
@@ -139,8 +143,8 @@ STAGES: dict[str, Callable[[Place, int], None]] = {
 
 
 @contextlib.contextmanager
-def small_disk() -> Iterator[Path]:
-    """A folder that holds 24 MB.
+def small_disk(megabytes: int = MEGABYTES) -> Iterator[Path]:
+    """A folder that holds so much, 24 MB by default.
 
     Raises
     ------
@@ -148,7 +152,7 @@ def small_disk() -> Iterator[Path]:
         If nothing may be mounted here.
     """
     with tempfile.TemporaryDirectory() as folder:
-        size = f"size={MEGABYTES}m"
+        size = f"size={megabytes}m"
         done = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder], capture_output=True, text=True
         )
@@ -210,6 +214,51 @@ def tried(name: str, stage: Callable[[Place, int], None]) -> tuple[str, ...]:
     return name, said, str(lost), "yes" if readable else "NO", f"{left:,}", again
 
 
+def postgres_full() -> tuple[str, ...]:
+    """PostgreSQL on a disk that is filled while somebody tags: the row of ``tried``."""
+    said: Counter[str] = Counter()
+    ids = [f"example-{row}" for row in range(2000)]
+    acknowledged: set[str] = set()
+
+    def tag(store: Store, numbers: range, *, until_refused: bool) -> None:
+        for number in numbers:
+            try:
+                store.tag("d", [f"{number} {one}" for one in ids], f"tag {number}")
+            except StoreError as error:
+                said[sentence(error)] += 1
+                if until_refused:
+                    return
+            else:
+                acknowledged.add(f"tag {number}")
+
+    with small_disk(160) as folder:
+        cluster = Cluster(folder=folder / "postgres")
+        cluster.start()
+        try:
+            url = cluster.database()
+            with contextlib.closing(Store(url, wait_s=3)) as store:
+                tag(store, range(3), until_refused=True)
+                filler = fill(folder)
+                tag(store, range(100, 3000), until_refused=True)
+                tag(store, range(3000, 3003), until_refused=False)
+                filler.unlink()
+                ended = cluster.process is None or cluster.process.poll() is not None
+                if ended:  # it stops for good where it cannot even write that it goes on
+                    cluster.start()
+                cluster.wait()
+                before = len(acknowledged)
+                tag(store, range(5000, 5003), until_refused=False)
+                again = len(acknowledged) - before == 3
+            with contextlib.closing(Store(url)) as store:
+                lost = acknowledged - set(store.tag_counts("d"))
+        finally:
+            cluster.kill()
+    words = ", ".join(f"{one} ({n})" for one, n in said.items())
+    works = "yes" + (", once started anew" if ended else "") if again else "NO"
+    name = f"tag, PostgreSQL ({len(acknowledged)} kept)"
+    return name, words, str(len(lost)), "yes", "0", works
+
+
 def main() -> None:
     lines = [
         "| stage | says the disk is | acknowledged tags lost | bundle readable | bytes left over | "
@@ -225,6 +274,8 @@ def main() -> None:
             return
         sys.stdout.write("| " + " | ".join(row) + " |\n")
         sys.stdout.flush()
+    if binaries() is not None:
+        sys.stdout.write("| " + " | ".join(postgres_full()) + " |\n")
 
 
 if __name__ == "__main__":

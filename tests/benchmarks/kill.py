@@ -1,10 +1,11 @@
 """Killed at random moments: what was acknowledged and is not found, what is left over, what works again.
 
-    python -m tests.benchmarks.kill [--rounds 60] [--servers 3] [--seed 0]
+    python -m tests.benchmarks.kill [--rounds 60] [--servers 3] [--seed 0] [--only WORD]
 
 SIGKILL for a process that writes tags, for a process that imports bundles, for a worker in the
 middle of an import, and for a whole server whose visitor tags and uploads; then a database that
-another program locks, and one that is taken away.
+another program locks, and one that is taken away. PostgreSQL, where it is installed, is killed and
+stopped under two processes that tag, and locked.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 import contextlib
 import os
 import random
+import re
 import signal
 import sqlite3
 import sys
@@ -21,6 +23,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,9 +34,11 @@ from backend.bundle import import_bundle, list_bundles, open_bundle
 from backend.core.errors import BackendError, StoreError
 from backend.jobs import Jobs
 from backend.store import Store
+from backend.store.database import WRITING
 from tests.benchmarks.soak import left_over, small
 from tests.benchmarks.wire import Client, Trouble
 from tests.e2e.conftest import start_server
+from tests.postgres import Cluster, binaries
 
 BUNDLE = "a" * 64
 
@@ -268,11 +273,109 @@ def taken_away(home: Path) -> str:
     return f"1 | 2 | {0 if kept else 'SOME'} | said {said} | yes"
 
 
+def persisting(url: str, name: str) -> Callable[[Callable[[str], None]], None]:
+    """Tags one example after the other and tries again what was refused; tells both."""
+
+    def tag(told: Callable[[str], None]) -> None:
+        store = Store(url, wait_s=5, later=True)
+        for step in range(100_000):
+            while True:
+                try:
+                    event = store.tag(
+                        BUNDLE, [f"e{name}-{step}"], "x", author=name, operation=f"{name}-{step}"
+                    )
+                except StoreError as error:
+                    told(f"!{sentence(error)}")
+                    time.sleep(0.05)
+                else:
+                    told(event.ids[0])
+                    break
+
+    return tag
+
+
+def sentence(error: StoreError) -> str:
+    """What happened, of what is said; without the place."""
+    return re.sub(r"^.*'test_\w+'( at [\w.:]+)? ?", "", str(error)).split(". ")[0]
+
+
+def server_of_the_database(home: Path, rounds: int) -> str:
+    """PostgreSQL is killed, and stopped every other time, under two processes that tag, and started anew."""
+    acknowledged: list[str] = []
+    said: Counter[str] = Counter()
+    went_on = 0
+    with Cluster() as cluster:
+        url = cluster.database()
+        for number in range(rounds):
+            with (
+                child(persisting(url, f"{number}")) as (_, told),
+                child(persisting(url, f"{number} b")) as (_, more),
+            ):
+                _until(lambda told=told, more=more: len(told) > 5 and len(more) > 5)
+                time.sleep(random.uniform(0, 0.5))
+                cluster.stop() if number % 2 else cluster.kill()
+                time.sleep(random.uniform(0, 0.5))
+                cluster.start()
+                seen = len(told), len(more)
+                went_on += _until(
+                    lambda told=told, more=more, seen=seen: all(
+                        len([one for one in lines[had:] if one[0] != "!"]) > 5
+                        for lines, had in zip((told, more), seen, strict=True)
+                    )
+                )
+            lines = [*told, *more]
+            acknowledged += [line for line in lines if line[0] != "!"]
+            said.update(line[1:] for line in lines if line[0] == "!")
+        with contextlib.closing(Store(url)) as store:
+            kept = Counter(event.ids[0] for event in store.events(BUNDLE))
+    lost, doubled = set(acknowledged) - set(kept), [one for one, n in kept.items() if n > 1]
+    words = ", ".join(f"'{one}' {n} times" for one, n in said.most_common())
+    return (
+        f"{rounds} | {len(acknowledged)} | {len(lost)} | {len(doubled)} doubled; said {words} | "
+        f"{'yes' if went_on == rounds else 'NO'}"
+    )
+
+
+def _until(holds: Callable[[], bool], wait_s: float = 60.0) -> bool:
+    began = time.monotonic()
+    while not holds() and time.monotonic() - began < wait_s:
+        time.sleep(0.01)
+    return holds()
+
+
+def locked_server(home: Path) -> str:
+    """Another program holds the right to write on PostgreSQL, then the whole table."""
+    import psycopg
+
+    said = {}
+    with Cluster() as cluster:
+        url = cluster.database()
+        with contextlib.closing(Store(url, wait_s=1.0)) as store, psycopg.connect(url) as other:
+            store.tag(BUNDLE, ["before"], "locked")
+            for name, held in {
+                "the right to write": f"SELECT pg_advisory_xact_lock({WRITING})",
+                "the table": "LOCK TABLE events",
+            }.items():
+                other.execute(held)
+                began = time.monotonic()
+                try:
+                    store.tag(BUNDLE, ["during"], "locked")
+                    said[name] = "NOTHING"
+                except StoreError as error:
+                    said[name] = f"'{sentence(error)}' after {time.monotonic() - began:.1f} s"
+                other.rollback()
+            store.tag(BUNDLE, ["after"], "locked")
+            held_now = set(store.tags(BUNDLE)["id"])
+    kept = held_now == {"before", "after"}
+    return f"2 | 2 | {0 if kept else 'SOME'} | said {said} | yes"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--servers", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="stages whose name has this word")
     options = parser.parse_args()
     random.seed(options.seed)
     stages: dict[str, Callable[[Path], str]] = {
@@ -283,12 +386,17 @@ def main() -> None:
         "locked database": locked,
         "database taken away": taken_away,
     }
+    if binaries() is not None:
+        stages["PostgreSQL"] = lambda home: server_of_the_database(home, options.rounds)
+        stages["PostgreSQL locked"] = locked_server
     lines = [
         "| killed or disturbed | times | acknowledged | lost | what is left, what is said | works again |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
     for name, stage in stages.items():
+        if options.only not in name:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder) / "home"
             home.mkdir()

@@ -12,7 +12,7 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.bundle.training import Training
-from backend.core.errors import BackendError, InputError
+from backend.core.errors import AccessError, BackendError, InputError
 from backend.store import Event, clean_tag
 from pages.components.gallery import example
 from pages.components.gallery.keyqueue import ANSWER, DIGITS, TAGGING, Action, remember, take
@@ -125,7 +125,7 @@ def _apply(shown: Shown) -> None:
                 ledger["note"] = _told(_do(shown, waiting[n]), waiting[n])
             except BackendError as error:
                 ledger["problem"] = text.shorten(error, 200)
-                if not isinstance(error, InputError):
+                if not isinstance(error, InputError | AccessError):
                     break  # the database may be locked: the browser sends it again
         last = n
     ledger["done"] = remember(ledger["done"], taken.instance, last)

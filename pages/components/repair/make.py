@@ -19,7 +19,7 @@ from backend.tasks.encoded import reads_of
 from backend.tasks.made import MOST_DRAWN, MOST_MADE, MOST_PER_ROW
 from backend.tasks.report import file_name
 from pages.components.repair.choose import REPAIR, GroupAsked, choose
-from pages.components.shared import charts, frame, keys, link, services, text
+from pages.components.shared import allowed, charts, frame, keys, link, services, text
 from pages.components.shared.waiting import show_progress
 
 JOB = "_made_job"
@@ -66,6 +66,7 @@ def _variations(bundle: Bundle, asked: GroupAsked) -> None:
         icon=":material/auto_awesome:",
         on_click=_make,
         args=(bundle.digest, asked, int(per), int(seed)),
+        **allowed.control(allowed.ADD, bundle.digest),
     )
     of, key = st.session_state.get(JOB, ("", ""))
     job = services.job(key) if of == bundle.digest else None

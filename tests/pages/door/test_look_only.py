@@ -7,8 +7,11 @@ import importlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from backend.access import Right
@@ -16,7 +19,9 @@ from backend.access.gate import LOOK_ONLY, READER
 from backend.access.guarded import RIGHTS
 from backend.bundle import Bundle
 from backend.store import Author
-from pages.components.shared import services
+from pages.components.gallery import keyboard
+from pages.components.gallery.shown import Shown
+from pages.components.shared import keys, services
 from tests.pages.door.test_who_sees_what import PEOPLE, enter, secret, share  # noqa: F401
 from tests.pages.running import APP
 
@@ -152,9 +157,9 @@ def test_every_control_that_changes_something_is_off_for_who_may_not() -> None:
         if not acts or (acts == {ADD} and drawing.startswith(ABSENT)):
             continue
         said = asked(drawing, widget, bodies)
-        named = [f"allowed.control('{act}'" for act in acts]
-        named += [f"allowed.refusal('{act}'" for act in acts]
-        named += ["allowed.control(allowed.ADD"] if ADD in acts else []
+        named = ["allowed.control(allowed.ADD"] if ADD in acts else []
+        named += [f"allowed.control('{act}'" for act in acts - {ADD}]
+        named += [f"allowed.refusal('{act}'" for act in acts - {ADD}]
         named += ["allowed.control(word.lower()"] if acts == {"undo", "redo"} else []
         named += ["allowed.refusal('answer_question' if asked else 'tag'"]
         place = f"{drawing}: {ast.unparse(widget)[:120]} leads to {sorted(acts)}: hand it {named[0]}, digest, disabled=..., help=...), two stars before it"
@@ -199,6 +204,24 @@ def test_they_say_why_and_are_there_again_with_the_right(
     if who == "member":
         at = open_page("flagged", sheet="Hypotheses")
         assert not at.button(key="hypothesis_test").disabled
+
+
+def test_a_key_that_was_typed_before_the_right_ended_is_refused_once_and_not_sent_for_ever(
+    secret: Bundle,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    enter(monkeypatch, PEOPLE["member"])
+    share(secret, "look")
+    rows = np.arange(3)
+    shown = Shown(secret, "gallery", rows, 0, rows)
+    item = {"n": 1, "operation": "late-1", "kind": "tag", "bundle": secret.digest, "tag": "late"}
+    queue = {"instance": "an-instance", "sent": 1, "items": [{**item, "ids": [str(secret.ids[0])]}]}
+    state: dict[str, Any] = {"gallery_keys": {"queue": queue, "opened": None}}
+    monkeypatch.setattr(st, "session_state", state)
+    keyboard._apply(shown)
+    ledger = state[f"{keys.LEDGER}_gallery"]
+    assert ledger["problem"] == LOOK_ONLY and ledger["done"] == {"an-instance": 1}
+    assert "late" not in services.shared_store().tag_counts(secret.digest)
 
 
 def test_everybody_may_where_nobody_signs_in(

@@ -79,7 +79,7 @@ def show_found(bundle: Bundle, training: Training, result: Entry, asked: Trainin
         ),
         "Subpopulations": lambda: subpopulations_tab(training, result),
         "Removal": lambda: show_removal(bundle, training, result, asked, chosen_split(training)),
-        "Groups": lambda: show_groups(result),
+        **({} if asked.kind == "rows" else {"Groups": lambda: show_groups(result)}),
         "Tagged": lambda: show_tagged(bundle, training, result["scores"], asked),
         "Retraining": lambda: show_retraining(bundle),
     }

@@ -154,6 +154,13 @@ def mean_interval(values: Any, level: float = 0.95) -> Interval:
     return weighted_mean_interval(values, np.ones(values.shape), level)
 
 
+def mean_share_interval(shares: Any, level: float = 0.95) -> Interval:
+    """Student's t interval of the mean of shares in [0, 1], cut off there: none lies beyond."""
+    found = mean_interval(shares, level)
+    low, high = np.clip((found.low, found.high), 0.0, 1.0)
+    return Interval(found.value, float(low), float(high))
+
+
 def weighted_mean_interval(values: Any, weights: Any, level: float = 0.95) -> Interval:
     """``sum(w v) / sum(w)`` with an interval for weights that were fixed beforehand.
 

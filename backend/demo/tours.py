@@ -55,7 +55,9 @@ COMPRESSION = (
     ),
     TourStep(
         "compression",
-        "Choose another way of compression above the page: who pays for it, class by class, with intervals.",
+        "Who pays for it, class by class, with intervals. Choose another way of compression above: pruned by 90 %, "
+        "shirts lose most.",
+        {"part": "Classes", "intervention": "pruned-90"},
     ),
     TourStep(
         "stress",
@@ -97,7 +99,10 @@ MARKED = (
         {"audit_part": "Worst group"},
     ),
     TourStep(
-        "training_data", "The training images that taught it: the most harmful ones for a group."
+        "training_data",
+        "The training images that taught it, by class and mark, the most harmful first: coats with the mark, then "
+        "pullovers without. Examples shows them one by one, Removal what leaving them out takes.",
+        {"about": "groups", "training_part": "Subpopulations", "split": "mark"},
     ),
     TourStep(
         "repair",

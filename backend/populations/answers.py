@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
-from backend.core.statistics import mean_interval, wilson_interval
+from backend.core.statistics import mean_share_interval, wilson_interval
 from backend.populations.audit import (
     RATES,
     audit,
@@ -230,7 +230,7 @@ def robustness(data: Evaluation, options: Mapping[str, Any], progress: Progress)
             ensemble.correct(name), _groups(data, options), min_n=options["min_n"]
         )
         for metric in metrics.columns:
-            found = mean_interval(metrics[metric].to_numpy())
+            found = mean_share_interval(metrics[metric].to_numpy())
             rows.append((name, metric, len(metrics), found.value, found.low, found.high))
     columns = ["population", "metric", "n_models", "accuracy", "low", "high"]
     return Answer(tables={"robustness": pd.DataFrame(rows, columns=columns)})

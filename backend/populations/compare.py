@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
-from backend.core.statistics import mean_interval, wilson_interval
+from backend.core.statistics import mean_share_interval, wilson_interval
 from backend.populations.ensemble import Ensemble
 from backend.populations.modal import modes, taxicab
 
@@ -140,7 +140,7 @@ def compare_populations(
 def _accuracy(right: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> dict[str, Any]:
     n = int(chosen.sum())
     rates = right[:, chosen].mean(1) if n else np.full(0, np.nan)
-    found = mean_interval(rates)
+    found = mean_share_interval(rates)
     return {
         "n": n,
         "n_models": len(right),

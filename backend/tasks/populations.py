@@ -186,7 +186,7 @@ def _check_populations(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.populations:run_populations",
-    version=5,
+    version=6,
     defaults={"what": "compare", "options": {}},
     check=_check_populations,
 )

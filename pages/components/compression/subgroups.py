@@ -96,8 +96,12 @@ def show_subgroups(bundle: Bundle, held: PopulationPair) -> None:
         "Rates are averaged over models first. Lines are Welch 95 % intervals over models: they say "
         "what other seeds would do on the same examples, not what other examples would. The "
         "percentage is the difference in percent of the baseline rate (Hooker et al. 2020, table 3); "
-        f"it is undefined where the baseline never errs. † under {SMALL} examples. {text.count(undefined)} "
-        "groups without examples to err on are in the table only."
+        f"it is undefined where the baseline never errs. † under {SMALL} examples."
+        + (
+            f" {text.counted(undefined, 'group')} without examples to err on: in the table only."
+            if undefined
+            else ""
+        )
     )
     show_training(bundle, own, list(chosen), METRICS[str(metric)])
 

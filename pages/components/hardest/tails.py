@@ -45,7 +45,7 @@ SHAPES = ("solid", "dash", "dot", "dashdot", "longdash")
 NEEDED = (
     "This bundle does not hold how confident training was. It needs the softmax probability of the "
     "given label at every epoch, recorded in the training pass: `train/msp` (training examples, epochs) "
-    "for its training set, or `msp/<variant>` (examples, epochs) where these very examples were trained "
+    "for its training set (`collect(..., confidence=)` with the collector's `Confidence`), or `msp/<variant>` (examples, epochs) where these very examples were trained "
     "on. With two variants, `none` and `targeted` augmentation, it also shows what augmentation gained."
 )
 

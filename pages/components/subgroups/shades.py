@@ -38,7 +38,7 @@ def show_shades(bundle: Bundle, asked: Asked) -> None:
     what = (
         "Inside each group every class takes its turn as the positive one"
         if asked.mode == "target"
-        else f"{text.plain(positive, limit=40)} against the rest"
+        else f"{text.plain(positive, limit=40)} against the rest, the error as well"
     )
     st.caption(
         f"{what}; standard definitions (Buolamwini, Gebru 2018, table 4, whose rows printed as PPV and TPR "

@@ -154,8 +154,15 @@ def show_all(table: pd.DataFrame, asked: Asked) -> None:
         config=charts.percent_columns(*percents),
         on_select=lambda: _lined(asked),
     )
+    one = (
+        ""
+        if "class" in table or not asked.positive
+        else (
+            f"tp to tn, and every rate but the error, are of {text.plain(asked.positive, limit=40)} against the rest. "
+        )
+    )
     st.caption(
-        "A click on a line or a cell opens the group below. – is undefined: nobody to be wrong about. "
+        f"A click on a line or a cell opens the group below. {one}– is undefined: nobody to be wrong about. "
         "Intervals are Wilson's at 95 %; of mean losses Student's t. Combinations nobody belongs to "
         "are listed with n 0."
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -96,36 +95,27 @@ def show_rates(curves: pd.DataFrame, quality: pd.DataFrame, threshold: float) ->
 def show_curves(curves: pd.DataFrame, attribute: str, rate: str, threshold: float) -> None:
     """One line per value of an attribute over all thresholds; the chosen one stands across."""
     figure = go.Figure()
-    notes = []
     lines = curve_lines(curves, rate, attribute, most=MOST_LINES)
     for place, line in enumerate(lines):
         everybody = place == 0
         colour = palette.text_colour() if everybody else palette.region_hue(place - 1)
         figure.add_scatter(
             x=line.thresholds, y=100 * line.values, mode="lines",
+            name=text.chart(text.shorten(line.group, 40)),
             line={"color": colour, "width": 3 if everybody else 1.6,
                   "dash": "dot" if everybody else "solid"},
             hovertemplate=f"{text.chart(line.group)}<br>from %{{x:.2f}}: %{{y:.1f}} %<extra></extra>",
         )  # fmt: skip
-        at = np.flatnonzero(np.isfinite(line.values))
-        if len(at):
-            middle = at[(place + 1) * len(at) // (len(lines) + 1)]
-            notes.append(
-                {
-                    "x": line.thresholds[middle], "y": 100 * line.values[middle], "yshift": 8,
-                    "text": text.chart(text.shorten(line.group, 24)),
-                    "font": {"size": 11, "color": colour},
-                }
-            )  # fmt: skip
-    charts.write_notes(figure, notes)
     figure.add_vline(x=threshold, line={"color": palette.accent()})
     figure.update_layout(
         xaxis={"title": "positive from a probability of", "range": [0, 1], "zeroline": False},
         yaxis={"title": f"{NAMES[rate]}, %", "range": [-2, 102], "zeroline": False},
+        showlegend=True,
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     )
     shown = curves[["group", "threshold", rate]]
     charts.show_chart(
-        figure, shown, key="threshold_curves", height=300,
+        figure, shown, key="threshold_curves", height=330,
         alt=f"{NAMES[rate]} of each group against the threshold.",
         config=charts.percent_columns(rate),
     )  # fmt: skip

@@ -24,7 +24,9 @@ def show_groups(result: Entry) -> None:
     table = pd.DataFrame(result.meta["groups"]).sort_values("loss", ascending=False)
     table["small"] = np.where(table["n"] < SMALL, f"under {SMALL}", "")
     charts.show_table(
-        table.rename(columns={"name": "group", "n": "examples", "loss": "mean loss"}),
+        table[["name", "n", "loss", "accuracy", "weight", "small"]].rename(
+            columns={"name": "group", "n": "examples", "loss": "mean loss"}
+        ),
         key="training_groups",
         config={
             **charts.percent_columns("accuracy"),

@@ -23,6 +23,10 @@ ENDS = {
     "helpful": ("Most helpful", "Without them the group would do worse, the scores say."),
 }
 BARS = 60
+NOTHING_TO_SEE = (
+    "The bundle holds no pictures or texts of its training examples, so they stand here by id and label. "
+    "`train/images` or `train/text` shows them (`collect(..., train_images=, train_texts=)`)."
+)
 
 
 def show_ends(bundle: Bundle, training: Training, result: Entry, asked: TrainingQuestion) -> None:
@@ -54,6 +58,8 @@ def show_ends(bundle: Bundle, training: Training, result: Entry, asked: Training
             picked += [(end, row) for row in found]
     with bar:
         show_bar(training, [row for _, row in picked], source)
+    if not training.has_pictures and training.texts is None:
+        st.caption(NOTHING_TO_SEE)
     if not picked:
         st.caption(
             "Pick training examples to tag them, and to see the examples on which the last one acts most; "

@@ -9,6 +9,7 @@ from backend.core.statistics import (
     Interval,
     adjust_p,
     mean_interval,
+    mean_share_interval,
     weighted_mean_interval,
     wilson_interval,
 )
@@ -60,6 +61,10 @@ def test_mean_interval_is_students():
     low, high = stats.t.interval(0.9, 11, values.mean(), stats.sem(values))
     assert (got.value, got.low, got.high) == pytest.approx((values.mean(), low, high))
     assert mean_interval([3.0, 3.0]) == Interval(3.0, 3.0, 3.0)
+    assert mean_share_interval([0.0, 1.0]) == Interval(0.5, 0.0, 1.0), "no share lies beyond"
+    inner = [0.5, 0.52, 0.51]
+    assert mean_share_interval(inner) == mean_interval(inner)
+    assert np.isnan(mean_share_interval([0.5]).low)
     one, none = mean_interval([3.0]), mean_interval([])
     assert one.value == 3.0 and np.isnan([one.low, one.high, none.value]).all()
     assert one.to_dict() == {"value": 3.0, "low": None, "high": None}

@@ -79,5 +79,12 @@ def test_every_tour_has_four_steps_to_what_pages_have(name: str) -> None:
         assert PROJECT / "pages" / f"{step.page}.py" in code
         for parameter, value in step.shows.items():
             assert parameter in parameters or any(f'"{parameter}"' in one for one in code.values())
-            if parameter in ("view", "words", keys.AUDIT_PART, keys.HARD_PART):
+            if parameter in (
+                "view",
+                "words",
+                keys.AUDIT_PART,
+                keys.HARD_PART,
+                keys.PART,
+                keys.TRAINING_PART,
+            ):
                 assert any(f'"{value}"' in one for one in code.values()), value

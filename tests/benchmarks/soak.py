@@ -22,6 +22,7 @@ import tempfile
 import time
 import urllib.error
 import uuid
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,8 @@ class Record:
     waits: dict[str, list[float]] = field(default_factory=lambda: collections.defaultdict(list))
     tagged: set[tuple[str, str, str]] = field(default_factory=set)
     """Digest, id and tag of what the page said was kept."""
+    operations: set[str] = field(default_factory=set)
+    """Names of the keystrokes that the page said were kept."""
     links: list[tuple[str, str]] = field(default_factory=list)
     """Addresses somebody looked at."""
 
@@ -72,10 +75,7 @@ class Person:
         """Do one thing after another until the time is up."""
         await asyncio.sleep(self.random.uniform(0, self.think_s))
         while time.monotonic() < until:
-            doing = self.random.choices(
-                (self.look, self.tag, self.rule, self.export, self.follow, self.upload),
-                (35, 25, 10, 12, 13, 5),
-            )[0]
+            doing = self.random.choices(*zip(*self.doings(), strict=True))[0]
             name = doing.__name__
             started = time.monotonic()
             try:
@@ -91,11 +91,21 @@ class Person:
             await asyncio.sleep(max(0.0, min(rest, until - time.monotonic())))
         await self.leave()
 
+    def doings(self) -> list[tuple[Callable[[], Awaitable[None]], int]]:
+        """What this person does, with how often."""
+        return [
+            *((self.look, 35), (self.tag, 25), (self.rule, 10)),
+            *((self.export, 12), (self.follow, 13), (self.upload, 5)),
+        ]
+
     async def arrive(self, page: str, query: str) -> None:
         await self.leave()
-        self.client = Client(self.server.url)
+        self.client = self.new_tab()
         await self.client.open(page, query)
         await self._quiet()
+
+    def new_tab(self) -> Client:
+        return Client(self.server.url)
 
     async def leave(self) -> None:
         if self.client is not None:
@@ -116,18 +126,19 @@ class Person:
         """A digit in the gallery, sent again until it is acknowledged."""
         client = self._tab
         await self._go(self.random.choice(("spotlights", "hardest")))
-        there = [key for key in ("gallery_keys", "gallery_hardest_keys") if client.has(key)]
+        lists = ("gallery_keys", "gallery_hardest_keys")
+        await client.until(
+            lambda: any(map(client.has, lists)) or any(EMPTY in one for one in client.texts),
+            "the gallery",
+        )
+        there = [key for key in lists if client.has(key)]
         if not there:
-            await client.until(
-                lambda: client.has("gallery_keys") or any(EMPTY in one for one in client.texts),
-                "the gallery",
-            )
-            if not client.has("gallery_keys"):
-                return  # the rules of this tab leave no member of the group
-            there = ["gallery_keys"]
+            return  # the rules of this tab leave no member of the group
         lines = there[0]
         gallery = client.data(lines.removesuffix("_keys"))
         instance, bundle = uuid.uuid4().hex, gallery["bundle"]
+        if client.data(lines).get("locked"):
+            return  # they may only look here
         names = [one["id"] for one in gallery["items"]]
         ids = self.random.sample(names, min(2, len(names)))
         tag = f"seen by {self.number % 10}"
@@ -148,6 +159,7 @@ class Person:
             said = client.data(lines)
             if said["instance"] == instance and said["acknowledged"] >= len(items):
                 self.record.tagged |= {(bundle, one, tag) for one in ids}
+                self.record.operations |= {one["operation"] for one in items}
                 return
         raise Trouble(f"tags were not acknowledged: {said['problem'] or 'no reason given'}")
 

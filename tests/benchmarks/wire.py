@@ -40,10 +40,13 @@ class Client:
         Of the server.
     patience_s : float
         Longest time a run of the page may take.
+    cookies : str
+        Those of somebody who signed in, as a header has them.
     """
 
-    def __init__(self, url: str, *, patience_s: float = 120) -> None:
+    def __init__(self, url: str, *, patience_s: float = 120, cookies: str = "") -> None:
         self.url, self.patience_s = url.rstrip("/"), patience_s
+        self._signed = f"; {cookies}" if cookies else ""
         self.widgets: dict[str, tuple[str, Any, str]] = {}
         """Of the page that is shown: id -> (kind, message, part of the page it belongs to)."""
         self.values: dict[str, WidgetState] = {}
@@ -57,6 +60,8 @@ class Client:
         """Red boxes of Streamlit, lost connections, answers that never came."""
         self.runs = 0
         self.session = ""
+        self.downloaded = ""
+        """Address of the last file that a button gave."""
         self._cookie = ""
         self._channel: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -75,7 +80,7 @@ class Client:
         self._channel = await connect(
             f"ws://{address.netloc}{address.path}/_stcore/stream",
             subprotocols=["streamlit", self._cookie],  # type: ignore[list-item]
-            additional_headers={"Cookie": f"{COOKIE}={self._cookie}"},
+            additional_headers={"Cookie": self._headers()["Cookie"]},
             origin=f"http://{address.netloc}",  # type: ignore[arg-type]
             max_size=None,
             open_timeout=self.patience_s,
@@ -144,6 +149,7 @@ class Client:
             if answer.error_msg:
                 raise Trouble(f"download {key}: {answer.error_msg}")
             url = answer.deferred_file.url
+        self.downloaded = url
         return await asyncio.to_thread(self.get, url)
 
     async def close(self) -> None:
@@ -204,7 +210,8 @@ class Client:
         return path if path.startswith("http") else f"{self.url}/{path.lstrip('/')}"
 
     def _headers(self) -> dict[str, str]:
-        return {"Cookie": f"{COOKIE}={self._cookie}", "X-Xsrftoken": self._cookie}
+        cookies = f"{COOKIE}={self._cookie}{self._signed}"
+        return {"Cookie": cookies, "X-Xsrftoken": self._cookie}
 
     def _fetch_cookie(self) -> str:
         answer: HTTPResponse

@@ -12,14 +12,14 @@ ADD = "add"
 """Stands for adding a bundle, which is no method of the store."""
 
 
-class Told(TypedDict):
+class Control(TypedDict):
     """What a control takes: whether it is off, and its tooltip."""
 
     disabled: bool
     help: str | None
 
 
-def control(act: str, digest: str, *, disabled: bool = False, help: str | None = None) -> Told:
+def control(act: str, digest: str, *, disabled: bool = False, help: str | None = None) -> Control:
     """``disabled`` and ``help`` of a control, for ``**``.
 
     Parameters

@@ -21,6 +21,7 @@ from backend.bundle.losses import (
 from backend.bundle.resolve import Resolved
 from backend.bundle.upload import Upload
 from backend.core.errors import Reading
+from backend.core.wording import percent
 
 
 def read_classes(place: Resolved, contents: Contents, upload: Upload, faults: Faults) -> None:
@@ -296,8 +297,8 @@ def _reading(
             other = "names" if best == "positions" else "positions"
             return (
                 f"{best} (mean loss {measured[best][0].mean():.3g} and accuracy "
-                f"{measured[best][1].mean():.0%}, as {other} {measured[other][0].mean():.3g} and "
-                f"{measured[other][1].mean():.0%})"
+                f"{percent(float(measured[best][1].mean()))}, as {other} {measured[other][0].mean():.3g} and "
+                f"{percent(float(measured[other][1].mean()))})"
             )
     code, text = arrays.get("labels"), arrays.get("predictions")
     if code is not None and text is not None and {code.dtype.kind, text.dtype.kind} == {"i", "U"}:
@@ -310,7 +311,7 @@ def _reading(
         }
         best = max(shares, key=lambda said: shares[said])
         if abs(shares["names"] - shares["positions"]) > 3 / len(code) ** 0.5:
-            return f"{best} (labels and predictions then agree in {shares[best]:.0%} of the rows)"
+            return f"{best} (labels and predictions then agree in {percent(float(shares[best]))} of the rows)"
     if others:
         return "positions (other codes of the same upload fit as positions only)"
     if list(names) == sorted(names) and list(map(int, names)) != sorted(map(int, names)):

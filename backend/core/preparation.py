@@ -21,6 +21,7 @@ from backend.core.arrays import check_choice, check_matrix
 from backend.core.blocks import row_blocks
 from backend.core.errors import InputError
 from backend.core.pca import mean_and_scale, principal_components
+from backend.core.wording import percent
 
 PREPARATIONS = ("none", "standardise", "pca", "projection")
 # Means, deviations and axes come from at most so many rows, evenly spaced.
@@ -198,7 +199,7 @@ def fit_preparation(
         )
         note = (
             f"Embeddings were projected on {kept} of {d} principal components, which "
-            f"hold {min(found.explained.sum(), 1.0):.1%} of the variance{told}."
+            f"hold {percent(min(float(found.explained.sum()), 1.0))} of the variance{told}."
         )
         return Preparation(prepare, kept, seed, found.mean, found.axes.T, note)
     shift, _ = mean_and_scale(values, rows, progress=progress)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from backend.core.arrays import check_choice, check_matrix, check_vector
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
+from backend.core.wording import percent
 from backend.map.projection import Projection, on_principal_axes
 
 METHODS = ("pca", "umap")
@@ -94,5 +95,5 @@ def _pca_map(values: NDArray[Any], seed: int, progress: Progress) -> Projection:
     if not found.explained.any():
         return Projection(xy, None, None, "All embeddings are equal: the map is one point.")
     first, second = (float(share) for share in found.explained)
-    note = f"PCA: the axes hold {first:.0%} and {second:.0%} of the variance."
+    note = f"PCA: the axes hold {percent(first)} and {percent(second)} of the variance."
     return Projection(xy, None, (first, second), note)

@@ -14,6 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from backend.core.pca import Principal
 from backend.core.progress import Progress, share_of
+from backend.core.wording import percent
 from backend.map.projection import Projection, on_principal_axes
 
 with warnings.catch_warnings():
@@ -187,6 +188,6 @@ def _note(found: Principal, d: int) -> str:
         return "UMAP: neighbours are kept, distances between clusters mean little."
     return (
         f"UMAP of the first {len(found.axes)} principal components "
-        f"({found.explained.sum():.0%} of the variance): neighbours are kept, distances between "
+        f"({percent(float(found.explained.sum()))} of the variance): neighbours are kept, distances between "
         "clusters mean little."
     )

@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from backend.core import preparation
 from backend.core.errors import InputError
 from backend.core.preparation import fit_preparation, prepare_embeddings
+from backend.core.wording import percent
 
 
 def data(n=300, d=12, seed=0):
@@ -31,7 +32,7 @@ def test_principal_components_as_scikit_learn_finds():
     ready = prepare_embeddings(x, "pca", components=3)
     twin = PCA(3).fit(x.astype(float))
     assert np.abs(ready.values) == pytest.approx(np.abs(twin.transform(x.astype(float))), abs=1e-3)
-    assert f"{twin.explained_variance_ratio_.sum():.1%} of the variance" in ready.note
+    assert f"{percent(twin.explained_variance_ratio_.sum())} of the variance" in ready.note
 
 
 def test_a_projection_keeps_distances_and_is_drawn_again_from_its_seed():

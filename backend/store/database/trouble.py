@@ -117,7 +117,7 @@ _WORDS = (
 
 def explain(place: str, raised: BaseException) -> str:
     """A sentence about what a driver raised, with its own words in brackets."""
-    text = str(raised).strip()
+    text = " ".join(str(raised).split())
     known = hasattr(raised, "sqlstate") or isinstance(raised, sa.exc.TimeoutError)
     sentence = _of_server(raised, text) if known else _of_file(text)
     return f"{sentence.format(place=place)} ({text})"
@@ -125,7 +125,8 @@ def explain(place: str, raised: BaseException) -> str:
 
 def undecided(place: str, error: sa.exc.DBAPIError) -> StoreError:
     """The sentence about a connection that ended between asking to keep and the answer."""
-    return StoreError(f"{UNDECIDED.format(place=place)} ({str(error.orig).strip()})")
+    said = " ".join(str(error.orig).split())
+    return StoreError(f"{UNDECIDED.format(place=place)} ({said})")
 
 
 def check_encoding(place: str, connection: Connection) -> None:

@@ -65,10 +65,16 @@ def show_retraining(bundle: Bundle) -> None:
                 help="Of which examples a recipe has to know the group. Validation is what chooses."
             ),
             "change": st.column_config.TextColumn(
-                help="Of the worst group's accuracy against nothing removed, seed by seed."
+                width=190,
+                help="Of the worst group's accuracy against nothing removed, seed by seed.",
             ),
+            **{
+                one: st.column_config.Column(width="small")
+                for one in ("left out", "planted", "seeds")
+            },
             "chosen": st.column_config.TextColumn(
-                help="What was best for the worst group on the half that chooses, over the seeds."
+                width=190,
+                help="What was best for the worst group on the half that chooses, over the seeds.",
             ),
         },
     )

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backend.bundle import Bundle
+from backend.bundle import Bundle, list_bundles
 from backend.cache import Cache
-from backend.cli.bundles import find_bundle
+from backend.cli.bundles import digest_named, find_bundle
 from backend.cli.report import (
     Report,
     StderrProgress,
@@ -134,8 +134,32 @@ def _contents(bundle: Bundle, options: Namespace) -> ReportContents:
                 "size": _size(options.size, bundle),
             }
         }
-    asked = complete_options("report", {**searched, "layer": options.layer})
+    chapters = _chapters(bundle, options)
+    asked = complete_options("report", {**searched, "layer": options.layer, "chapters": chapters})
     return report_contents(bundle, asked, StderrProgress(), home=options.home)
+
+
+def _chapters(bundle: Bundle, options: Namespace) -> dict[str, Any]:
+    """What the options ask to be told beyond regions."""
+    from backend.tasks.chapters import asked_chapters
+
+    before = None if options.before is None else digest_named(options.before, options.home)
+    store = Store(home=options.home)
+    try:
+        return asked_chapters(
+            bundle,
+            store,
+            cause=options.cause,
+            words=options.words,
+            lists=options.contexts or (),
+            repair=options.repair,
+            strength=options.strength,
+            before=before,
+            known=[one.digest for one in list_bundles(options.home)],
+            home=options.home,
+        )
+    finally:
+        store.close()
 
 
 def _size(given: float | None, bundle: Bundle) -> float:

@@ -119,9 +119,6 @@ Mapper = Callable[[argparse.ArgumentParser], None]
 
 def _chapters(report: argparse.ArgumentParser) -> None:
     """What a report tells beyond regions, as the pages Training data, Repair and Before and after."""
-    from backend.repair.candidates import LISTS
-    from backend.repair.gain import STRENGTHS
-
     told = report.add_argument_group("chapters", "what the report tells beyond regions")
     told.add_argument("--cause", metavar="RULE", help="training examples behind what a rule means")
     told.add_argument(
@@ -130,16 +127,14 @@ def _chapters(report: argparse.ArgumentParser) -> None:
     told.add_argument(
         "--contexts",
         nargs="+",
-        choices=list(LISTS),
         metavar="LIST",
-        help="contexts of failures by an image-text model, from these lists: " + ", ".join(LISTS),
+        help="contexts of failures by an image-text model, from lists of the page: backgrounds, colours ...",
     )
     told.add_argument("--repair", metavar="RULE", help="what a repair of these examples would buy")
     told.add_argument(
         "--strength",
         type=float,
         default=0.5,
-        choices=STRENGTHS,
         help="how much of their mean loss is added (default: 0.5)",
     )
     told.add_argument("--before", metavar="BUNDLE", help="what changed since this older run")

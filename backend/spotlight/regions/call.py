@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -173,6 +174,11 @@ def _codes(name: str, given: Any, n: int) -> tuple[NDArray[Any], NDArray[np.int6
         raise InputError(
             f"{name} must be one per embedding: got shape {array.shape} and {n} embeddings."
         )
+    if array.dtype.kind == "O" and pd.api.types.infer_dtype(array, skipna=False) == "string":
+        # Of millions of texts each is compared once.
+        codes, firsts = pd.factorize(array)
+        names, order = np.unique(np.asarray(firsts).astype(str), return_inverse=True)
+        return names, order.astype(np.int64)[codes]
     if array.dtype.kind == "O":
         if any(value is None or value != value for value in array):
             raise InputError(f"{name} must not be missing: fill or remove rows without one.")

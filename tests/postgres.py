@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import pytest
 
@@ -206,7 +207,7 @@ class Cluster:
             check=True, capture_output=True, cwd="/", **self._as_user(),
         )  # fmt: skip
 
-    def _as_user(self) -> dict[str, object]:
+    def _as_user(self) -> dict[str, Any]:
         return {"user": USER, "group": USER, "extra_groups": []} if self._user else {}
 
     def __enter__(self) -> Cluster:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backend.core.arrays import as_numpy, check_matrix
 from backend.core.errors import InputError
 from backend.core.progress import Progress, ignore_progress
-from backend.core.statistics import mean_interval
+from backend.core.statistics import mean_share_interval
 from backend.repair.head import RetrainedHead, check_classes, retrain_head
 
 PLAIN = "plain refit"
@@ -80,8 +80,8 @@ def sweep_heads(
     -------
     DataFrame
         ``set``, ``strength``, ``k``, ``n_debug``, ``measured``, ``n``; ``accuracy`` with ``low`` and
-        ``high``, its mean and 95 % interval over seeds (Student's t; NaN bounds for one seed). The
-        first lines are those of the plain refit, strength 0.
+        ``high``, its mean and 95 % interval over seeds (Student's t, cut at 0 and 1; NaN bounds for
+        one seed). The first lines are those of the plain refit, strength 0.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def sweep_heads(
     lines = []
     for (name, strength, k), found in shares.items():
         for what, values in found.items():
-            mean = mean_interval([one for one in values if np.isfinite(one)])
+            mean = mean_share_interval([one for one in values if np.isfinite(one)])
             n = len(measured[what][1])
             size = sizes[name, strength, k]
             lines.append((name, strength, k, size, what, n, mean.value, mean.low, mean.high))

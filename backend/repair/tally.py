@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backend.core.statistics import UNDEFINED, Interval, mean_interval
+from backend.core.statistics import UNDEFINED, Interval, mean_interval, mean_share_interval
 from backend.repair.asked import Floats, RepairCall
 from backend.repair.head import RetrainedHead
 
@@ -85,10 +85,9 @@ class RepairTally:
             self.shares.items(), key=lambda item: (ARMS.index(item[0][0]), item[0][1])
         ):
             for part, found in parts.items():
-                mean = mean_interval([share for share, _ in found])
+                mean = mean_share_interval([share for share, _ in found])
                 n = float(np.mean([size for _, size in found])) if found else 0.0
-                ends = np.clip([mean.low, mean.high], 0, 1)  # no share lies beyond
-                lines.append((arm, strength, part, n, mean.value, *map(float, ends)))
+                lines.append((arm, strength, part, n, *_ends(mean)))
         columns = ["arm", "strength", "part", "n", "accuracy", "low", "high"]
         return pd.DataFrame(lines, columns=columns)
 

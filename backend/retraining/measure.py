@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backend.core.statistics import Interval, mean_interval
+from backend.core.statistics import Interval, mean_interval, mean_share_interval
 
 MEASURES = ("worst", "balanced", "accuracy")
 """Lowest accuracy of a group, mean of the groups' accuracies, share right of all."""
@@ -64,8 +64,7 @@ def recipe_table(
             continue
         line: dict[str, Any] = {"recipe": recipe, "title": title, "seeds": len(own)}
         for name in MEASURES:
-            interval = mean_interval([one["report"][name] for one in own.values()])
-            line |= _ends(name, interval, clip=True)
+            line |= _ends(name, mean_share_interval([one["report"][name] for one in own.values()]))
         pairs = [
             one["report"]["worst"] - chosen[base, seed]["report"]["worst"]
             for seed, one in own.items()
@@ -106,8 +105,7 @@ def removal_curve(found: Sequence[Mapping[str, Any]], titles: Mapping[str, str])
             line: dict[str, Any] = {"recipe": recipe, "title": title, "removed": removed}
             line["seeds"] = len(settings)
             for name in ("worst", "balanced"):
-                interval = mean_interval([one["report"][name] for one in settings])
-                line |= _ends(name, interval, clip=True)
+                line |= _ends(name, mean_share_interval([one["report"][name] for one in settings]))
             planted = [one["planted"] for one in settings if one["planted"] is not None]
             line["planted"] = float(np.mean(planted)) if planted else np.nan
             lines.append(line)
@@ -115,7 +113,5 @@ def removal_curve(found: Sequence[Mapping[str, Any]], titles: Mapping[str, str])
     return pd.DataFrame(lines) if lines else pd.DataFrame(columns=columns)
 
 
-def _ends(name: str, interval: Interval, *, clip: bool = False) -> dict[str, float]:
-    ends = np.array([interval.low, interval.high])
-    low, high = ends.clip(0, 1) if clip else ends  # no share lies beyond
-    return {name: interval.value, f"{name}_low": float(low), f"{name}_high": float(high)}
+def _ends(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -11,7 +11,7 @@ from backend.core.statistics import (
     UNDEFINED,
     Interval,
     adjust_p,
-    mean_interval,
+    mean_share_interval,
     weighted_mean_interval,
 )
 from backend.spotlight.trust.claim import MIN_EFFECTIVE, effective_sizes
@@ -122,9 +122,7 @@ def complete(assessment: Assessment, samples: NDArray[np.float64], notes: list[s
     """The assessment with what the bootstrap refits add: (b, r) overlaps."""
     regions = []
     for i, region in enumerate(assessment.regions):
-        mean = mean_interval(samples[:, i])
-        cut = Interval(mean.value, *np.clip([mean.low, mean.high], 0.0, 1.0).tolist())
-        regions.append(replace(region, stability=cut))
+        regions.append(replace(region, stability=mean_share_interval(samples[:, i])))
     return replace(
         assessment, regions=tuple(regions), stability_samples=samples, note=" ".join(notes)
     )

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from backend.core.errors import InputError
+from backend.core.statistics import mean_interval
 from backend.repair import (
     DebugSet,
     RetrainedHead,
@@ -119,6 +120,14 @@ def test_a_planted_failure_is_repaired_and_the_sweep_says_by_how_much():
     assert table[table["measured"] == "nobody"]["accuracy"].isna().all()
     own = table[(table["set"] == "random") & (table["measured"] == "heldout")]
     assert (own["low"] <= own["accuracy"]).all() and (own["n"] == 60).all()
+
+
+def test_no_share_of_a_sweep_lies_beyond_0_or_1():
+    measured = {str(at): (X[at : at + 2], Y[at : at + 2]) for at in range(0, 20, 2)}
+    found = sweep_heads(X, Y, {}, measured, seeds=(0, 1, 2), epochs=1)
+    lone = mean_interval([2 / 2, 1 / 2, 2 / 2])
+    assert lone.high > 1 and lone.value in found["accuracy"].tolist(), "three seeds differ"
+    assert (found["low"].min(), found["high"].max()) == (0, 1)
 
 
 def test_collective_and_individual():

@@ -71,20 +71,20 @@ def show_repair(bundle: Bundle) -> None:
             return
         show_asked(bundle, asked)
         strength = st.select_slider(
-            "How much of the group's mean loss is added",
+            "How much of its mean loss is added",
             STRENGTHS,
             STRENGTH,
             format_func=lambda one: f"×{one:g}",
             key=keys.REPAIR_STRENGTH,
-            help="The paper's lambda: the mean loss of the group is added to the mean loss of all, times "
-            "this. All of them are tried at once.",
+            help="The paper's lambda: the mean loss of what counts more is added to the mean loss of all, "
+            "times this. All of them are tried at once.",
         )
         options = asked.options | settings(bundle)
     job = services.ask("repair", bundle.digest, **options)
     with right:
         if not show_progress(job, what="Refitting the last layer", key="repair"):
             return
-        about = counting(options).replace("the group", asked.choice.name)
+        about = counting(options, asked.choice.name)
         services.remember(bundle, "repair", options=options, about=about, strength=strength)
         gained.show_sweep(job.result(), strength, counting(options))
     with left:
@@ -98,12 +98,12 @@ def show_repair(bundle: Bundle) -> None:
         show_group(bundle, choice, choices)
 
 
-def counting(options: dict[str, Any]) -> str:
-    """What counts more, in words."""
+def counting(options: dict[str, Any], group: str = "the group") -> str:
+    """What counts more, in words for one thing."""
     if not options.get("debug"):
-        return "the group"
+        return group
     if options["debug"] == VARIATIONS:
-        return "its variations"
+        return f"the set of variations of {group}"
     return f"“{text.shorten(services.names_of_bundles()[options['debug']], 40)}”"
 
 

@@ -44,8 +44,8 @@ NOT_TARGETED = "random rows do as much"
 NOTHING = "nothing is gained"
 MEANING = {
     HELPS: "The group gains, and more than from random rows.",
-    NOT_TARGETED: "The refit gains, but as many random rows do as much: it is not the group that matters.",
-    NOT_MORE: "Counting the group more brings nothing that a plain refit does not bring.",
+    NOT_TARGETED: "The group gains, but as much from as many random rows: what counts more does not matter.",
+    NOT_MORE: "More weight brings nothing that a plain refit does not bring.",
     NOTHING: "Nothing is gained.",
 }
 """What the verdicts mean, in a sentence each."""
@@ -195,7 +195,7 @@ def repair_group(
 
 
 def repair_verdict(repair: GroupRepair, strength: float) -> str:
-    """What counting the group more bought, in a few words.
+    """What more weight on the group, or on what stands for it, bought, in a few words.
 
     Parameters
     ----------

@@ -246,6 +246,7 @@ def _contexts(lines: list[dict[str, Any]]) -> tuple[tuple[str, pd.DataFrame], ..
 
 def _repair(bundle: Bundle, made: Entry, asked: Mapping[str, Any]) -> Chapter:
     from backend.repair.gain import MEANING, SEEDS
+    from backend.repair.tally import GROUP
     from backend.report import Chapter
     from backend.tasks.repair import gain_words, strength_lines
 
@@ -254,6 +255,7 @@ def _repair(bundle: Bundle, made: Entry, asked: Mapping[str, Any]) -> Chapter:
     verdict = MEANING[made.meta["verdicts"][f"{strength:g}"]]
     paid = " The others pay for it." if said["harm"] else ""
     sizes, seeds = made.meta["sizes"], int(asked["options"].get("seeds", SEEDS))
+    counts = str(asked["about"]) if asked["options"].get("debug") else GROUP
     told = [
         f"Asked: {asked['about']} counts ×{strength:g} more in refitting the last layer. {verdict}{paid}",
         f"Against the plain refit {said['refit']}, against as many random rows {said['random']}; the others "
@@ -265,7 +267,7 @@ def _repair(bundle: Bundle, made: Entry, asked: Mapping[str, Any]) -> Chapter:
     return Chapter(
         "Repair: the last layer refitted",
         tuple(told),
-        (("Right, with 95 % intervals over splits", strength_lines(made, strength)),),
+        (("Right, with 95 % intervals over splits", strength_lines(made, strength, counts)),),
     )
 
 

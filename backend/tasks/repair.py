@@ -356,12 +356,13 @@ def repair_options(
     return options | {"used": np.flatnonzero(used).tolist()}
 
 
-def strength_lines(kept: Entry, strength: float) -> pd.DataFrame:
+def strength_lines(kept: Entry, strength: float, counts: str = "the group") -> pd.DataFrame:
     """The arms of a result at one strength, with what they get right as text.
 
-    Columns: ``what``, then one per part (``PARTS`` of ``backend.repair.gain``): "63 % (58 to 68 %)".
+    ``counts`` says what counted more. Columns: ``what``, then one per part (``PARTS`` of
+    ``backend.repair.gain``): "63 % (58 to 68 %)".
     """
-    from backend.repair.tally import ARMS, PARTS
+    from backend.repair.tally import ARMS, PARTS, TARGETED
 
     table = repair_frames(kept)[0]
     lines = []
@@ -375,7 +376,8 @@ def strength_lines(kept: Entry, strength: float) -> pd.DataFrame:
             ): f"{percent(one['accuracy'])} ({percent_range(one['low'], one['high'])})"
             for _, one in own.iterrows()
         }
-        lines.append({"what": arm, **{part: cells.get(part, DASH) for part in PARTS}})
+        what = f"{counts} counts more" if arm == TARGETED else arm
+        lines.append({"what": what, **{part: cells.get(part, DASH) for part in PARTS}})
     return pd.DataFrame(lines, columns=["what", *PARTS])
 
 

@@ -64,7 +64,8 @@ def run_report(
         Options of the task ``methods``, whose table is added; None leaves it out.
     chapters : dict
         What else is told, each with the options of its result and what it is ``about``: ``cause`` (task
-        ``attribution``), ``words`` (``contexts``), ``named`` and ``repair`` (with its ``strength``).
+        ``attribution``), ``words`` (``contexts``), ``named``, ``repair`` (with its ``strength``) and
+        ``before_after``.
     layer : str
         Whose embeddings; the same in all searches of the report, whatever their options say.
     log : int

@@ -89,7 +89,7 @@ TASKS: dict[str, Task] = {
     "methods": methods.TASK,
     "report": Task(
         "backend.tasks.report:run_report",
-        version=6,
+        version=7,
         defaults={
             "regions": None,
             "spotlights": None,

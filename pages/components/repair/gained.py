@@ -29,7 +29,8 @@ HOW = {
     BEFORE: "The model as it is, on the same measured examples.",
     REFIT: "The last layer refitted by the same recipe from the same examples, nothing counting more. "
     "Examples that were wrong before can only come out better: what this repairs is no merit of the group.",
-    TARGETED: "The mean loss of the group is added to the mean loss of all, times the strength.",
+    TARGETED: "The mean loss of what counts more, the group or what stands in its place, is added to the "
+    "mean loss of all, times the strength.",
     RANDOM: "As many random rows of the half that refits count more instead, drawn anew each time.",
     BALANCED: "As many rows of every class inside and outside the group as the rarest of these has "
     "(deep feature reweighting, Kirichenko et al. 2023, arXiv:2204.02937).",
@@ -116,7 +117,7 @@ def show_sweep(result: Entry, strength: float, counts: str) -> None:
         note = {"x": 1, "xref": "paper", "xanchor": "left", "y": value, "align": "left"}
         charts.write_notes(figure, [{**note, "text": "the group,<br>before"}])
     figure.update_layout(
-        xaxis={"title": "how much the group's mean loss counts", "type": "category"},
+        xaxis={"title": "how much of the mean loss is added", "type": "category"},
         yaxis={"title": "right", "tickformat": ".0%"},
     )
     charts.show_chart(
@@ -143,8 +144,7 @@ def _readable(table: pd.DataFrame) -> pd.DataFrame:
 
 def show_arms(result: Entry, strength: float, worst: str, counts: str) -> None:
     """Everything that could be done, side by side."""
-    lines = strength_lines(result, strength)
-    lines["what"] = [f"{counts} counts more" if one == TARGETED else one for one in lines["what"]]
+    lines = strength_lines(result, strength, counts)
     config: dict[str, Any] = {
         "what": st.column_config.TextColumn(
             "what is done", help="  \n".join(f"{name}: {said}" for name, said in HOW.items())

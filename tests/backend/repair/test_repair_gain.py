@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from backend.core.errors import InputError, JobCancelled
-from backend.repair import gain, repair_group, repair_verdict, vary_group
+from backend.repair import gain, repair_group, repair_verdict, repaired_outputs, vary_group
 from backend.repair.asked import RepairCall
 from backend.repair.tally import BEFORE, GROUP, RANDOM, REFIT, REST, TARGETED
 
@@ -140,12 +140,27 @@ def test_progress_rises_and_can_stop_it():
         ({"labels": np.zeros(1500, int), "predictions": None}, "two classes or more"),
         ({"seeds": 1}, "two splits or more and strengths above 0: got 1"),
         ({"strengths": [0.0]}, r"strengths above 0: got 2 and \[0.0\]"),
+        ({"strengths": [1.0, -0.5]}, r"strengths above 0: got 2 and \[1.0, -0.5\]"),
         ({"together": [1, 2]}, "together must be one per embedding"),
     ],
 )
 def test_errors(changed, message):
     with pytest.raises(InputError, match=message):
         repair_group(**{**planted(), "seeds": 2, **changed})
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"strength": -0.5}, "strength must be 0 or more .* got -0.5 and 2"),
+        ({"n_classes": 1}, "n_classes at least 2: got 1.0 and 1"),
+        ({"members": [0]}, "members on both sides"),
+    ],
+)
+def test_errors_of_repaired_outputs(changed, message):
+    asked = {name: one for name, one in planted().items() if name != "predictions"}
+    with pytest.raises(InputError, match=message):
+        repaired_outputs(**{**asked, "strength": 1.0, "n_classes": 2, **changed})
 
 
 def test_examples_from_elsewhere_or_made_from_the_group_count_in_its_place():

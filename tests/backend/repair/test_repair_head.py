@@ -167,6 +167,8 @@ def test_errors_of_a_sweep():
     sets, measured = {"a": DebugSet(DEBUG_X, DEBUG_Y)}, {"all": (X, Y)}
     with pytest.raises(InputError, match="ks must be 1 or more"):
         sweep_heads(X, Y, sets, measured, ks=(0,), epochs=1)
+    with pytest.raises(InputError, match=r"strength must be 0 or more: got -0\.5"):
+        sweep_heads(X, Y, sets, measured, strengths=(0.5, -0.5), epochs=1)
     with pytest.raises(InputError, match="at least one seed"):
         sweep_heads(X, Y, sets, measured, seeds=(), epochs=1)
     with pytest.raises(InputError, match="one per embedding"):

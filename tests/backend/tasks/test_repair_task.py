@@ -25,6 +25,7 @@ from backend.repair.tally import BEFORE, GROUP, REFIT, TARGETED
 from backend.rules import evaluate
 from backend.store import Store
 from backend.tasks import complete_options, repair
+from backend.tasks.chapters import CHAPTERS
 from backend.tasks.contexts import run_contexts
 from backend.tasks.linked import before_after_options, controls_of
 from backend.tasks.repair import (
@@ -218,6 +219,7 @@ def test_what_a_bundle_needs(tmp_path: Path, left_out: tuple[str, ...], message:
         ({"members": 3}, "members must be a list"),
         ({"members": [-1]}, "a row of members must be a whole number"),
         ({"strengths": [0]}, "a strength must be a number above 0"),
+        ({"strengths": [0.5, -0.5]}, "a strength must be a number above 0"),
         ({"strengths": []}, "strengths must be 1 to 12 numbers"),
         ({"train": 1}, "train must be true or false"),
         ({"worst_of": 1}, "worst_of must name a column"),
@@ -261,8 +263,9 @@ def test_the_repaired_answers_are_a_bundle_that_says_where_it_comes_from(
         assert own.bundle == control.digest
         known = [bundle.digest, made.digest, control.digest]
         assert before_after_options(made, bundle.digest, store, known)["control"] == control.digest
-    with pytest.raises(InputError, match="strength must be a number above 0"):
-        complete_options("repaired", {**asked, "strength": 0})
+    for strength in (0, -0.5):
+        with pytest.raises(InputError, match="strength must be a number above 0"):
+            complete_options("repaired", {**asked, "strength": strength})
 
 
 def test_variations_and_another_bundles_examples_count_in_place_of_the_group(
@@ -271,6 +274,16 @@ def test_variations_and_another_bundles_examples_count_in_place_of_the_group(
     night = np.flatnonzero(bundle.examples["time"] == "night")
     varied = repaired(bundle, night, debug=repair.VARIATIONS)
     assert varied.meta["verdicts"]["1"] == HELPS
+    told = {
+        "options": {"debug": repair.VARIATIONS},
+        "about": "the set of variations of night",
+        "strength": 1.0,
+    }
+    chapter = CHAPTERS["repair"].tell(bundle, varied, told)
+    assert chapter.sentences[0].startswith(
+        "Asked: the set of variations of night counts ×1 more in"
+    )
+    assert chapter.tables[0][1]["what"].tolist()[2] == "the set of variations of night counts more"
     held = {name: value for name, value in fields(1).items() if "/" not in name}
     wrong = {
         "thin": {**held, "embeddings": held["embeddings"][:, :3]},

@@ -213,5 +213,8 @@ def test_made_examples_count_in_place_of_the_group(digest: str) -> None:
     told = texts(at)
     assert f"{made.n} examples of the other bundle count more" in told
     assert "Only examples kept aside measure" in told
+    arms = [one.value for one in at.dataframe if "what" in one.value.columns][-1]
+    assert arms["what"].str.fullmatch("“.*, variations of time.*” counts more").any()
+    assert "the group counts more" not in set(arms["what"])
     origin = opened(made.digest)
     assert "made\\: " in texts(origin) and not origin.exception

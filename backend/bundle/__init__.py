@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from backend.bundle.bundle import Bundle, BundleInfo
 from backend.bundle.entry import FoundField
 from backend.bundle.home import (
+    bundle_stamp,
     delete_bundle,
     import_bundle,
     inspect_upload,
@@ -53,6 +54,7 @@ __all__ = [
     "RemovedBundle",
     "SameExamples",
     "SharedRows",
+    "bundle_stamp",
     "collect",
     "delete_bundle",
     "delete_removed",

@@ -18,6 +18,7 @@ from backend.bundle.assemble import assemble
 from backend.bundle.bundle import Bundle, BundleInfo
 from backend.bundle.canonical import (
     DIGEST,
+    MANIFEST,
     Share,
     bundle_of,
     change_manifest,
@@ -255,6 +256,20 @@ def open_bundle(digest: str, home: PathLike | None = None) -> Bundle:
     """
     folder = folder_of(digest, home)
     return open_folder(folder)
+
+
+def bundle_stamp(digest: str, home: PathLike | None = None) -> int:
+    """Another number after each change of an imported bundle: when its manifest was written, in ns.
+
+    Raises
+    ------
+    BundleError
+        If there is none of this digest.
+    """
+    try:
+        return (folder_of(digest, home) / MANIFEST).stat().st_mtime_ns
+    except OSError:
+        return 0  # opening it says what is wrong
 
 
 def list_bundles(home: PathLike | None = None) -> list[BundleInfo]:

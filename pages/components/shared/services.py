@@ -20,6 +20,7 @@ from backend.bundle import (
     Bundle,
     BundleInfo,
     RemovedBundle,
+    bundle_stamp,
     delete_removed,
     open_bundle,
     remove_bundle,
@@ -68,8 +69,7 @@ def bundle_of(digest: str, layer: str = "") -> Bundle:
 def bundle_for(person: Person, digest: str, layer: str = "") -> Bundle:
     """The same for a person who asks by a route."""
     gate().check(person, Right.LOOK, digest)
-    found: Bundle = open_bundle_of(digest, layer)
-    return found
+    return open_bundle_of(digest, layer)
 
 
 def may_look(person: Person, digest: str) -> bool:
@@ -136,7 +136,7 @@ def remove(digest: str) -> None:
     remove_bundle(digest)
     cache().drop(digest)
     _sweep()
-    open_bundle_of.clear()
+    opened.clear()
     _note(digest, "removed")
 
 
@@ -165,7 +165,6 @@ def rename(digest: str, name: str) -> str:
     """Call a bundle by another name; the name as it is kept."""
     gate().check(identity.person(), Right.OWN, digest)
     called = rename_bundle(digest, name)
-    open_bundle_of.clear()
     _note(digest, "renamed", called)
     return called
 
@@ -261,12 +260,18 @@ def _place_results() -> None:
         os.environ["ERRORSCOPE_CACHE"] = elsewhere  # the workers read it, too
 
 
-@st.cache_resource(show_spinner=False, max_entries=16)
 def open_bundle_of(digest: str, layer: str = "") -> Bundle:
-    """An imported bundle, whoever asks."""
+    """An imported bundle, whoever asks; opened anew where any server that shares the folder changed it."""
+    found: Bundle = opened(digest, layer, bundle_stamp(digest))
+    return found
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def opened(digest: str, layer: str, stamp: int) -> Bundle:
+    """A bundle that is kept open, as its manifest of this stamp tells it."""
     if layer:
-        opened: Bundle = open_bundle_of(digest)
-        return opened.at_layer(layer)
+        whole: Bundle = opened(digest, "", stamp)
+        return whole.at_layer(layer)
     return open_bundle(digest)
 
 

@@ -240,6 +240,7 @@ UNGUARDED = {
     "services.gate": ("pages/components/bundles/streamed.py",),
     "services.shared_store": ("app.py", "pages/components/shared/health.py"),
     "services.open_bundle_of": (),
+    "services.opened": (),
     **{
         f"backend.{name}": ("pages/components/shared/services.py",)
         for name in (

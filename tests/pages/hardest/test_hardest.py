@@ -112,7 +112,7 @@ def test_both_ends_of_a_class_are_shown_and_can_be_tagged(digests: dict[str, str
 def test_a_slow_score_is_a_workers_and_is_then_a_rule_here(
     digests: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    services.open_bundle_of.clear()
+    services.opened.clear()
     monkeypatch.setattr(values, "SLOW", 10)
     kept_here: dict[str, np.ndarray] = {}
 

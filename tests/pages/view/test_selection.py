@@ -277,7 +277,7 @@ def test_a_link_whose_rules_take_long_is_worked_out_by_a_worker(
     rule = "near 5, 6, 7 top 20 within (label = dog)"
     expected = int(evaluate(rule, replace(bundle)).sum())
     assert expected == 20
-    services.open_bundle_of.clear()  # nothing of it is known yet
+    services.opened.clear()  # nothing of it is known yet
     monkeypatch.setattr(here, "HERE_STEPS", 0)
     monkeypatch.setattr(pieces, "distances_to", lambda *given: pytest.fail("in the server"))
     at = AppTest.from_file(APP, default_timeout=60)

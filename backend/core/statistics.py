@@ -154,10 +154,13 @@ def mean_interval(values: Any, level: float = 0.95) -> Interval:
     return weighted_mean_interval(values, np.ones(values.shape), level)
 
 
-def mean_share_interval(shares: Any, level: float = 0.95) -> Interval:
-    """Student's t interval of the mean of shares in [0, 1], cut off there: none lies beyond."""
+def mean_share_interval(shares: Any, level: float = 0.95, *, least: float = 0.0) -> Interval:
+    """Student's t interval of the mean of shares, cut off at 0 and 1: none lies beyond.
+
+    Differences of two shares each are cut off at ``least=-1`` and 1.
+    """
     found = mean_interval(shares, level)
-    low, high = np.clip((found.low, found.high), 0.0, 1.0)
+    low, high = np.clip((found.low, found.high), least, 1.0)
     return Interval(found.value, float(low), float(high))
 
 

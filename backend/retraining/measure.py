@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backend.core.statistics import Interval, mean_interval, mean_share_interval
+from backend.core.statistics import Interval, mean_share_interval
 
 MEASURES = ("worst", "balanced", "accuracy")
 """Lowest accuracy of a group, mean of the groups' accuracies, share right of all."""
@@ -70,7 +70,7 @@ def recipe_table(
             for seed, one in own.items()
             if (base, seed) in chosen and recipe != base
         ]
-        line |= _ends("gain", mean_interval(pairs))
+        line |= _ends("gain", mean_share_interval(pairs, least=-1.0))
         removed = [one["removed"] for one in own.values() if one["removed"] is not None]
         planted = [one["planted"] for one in own.values() if one["planted"] is not None]
         line["removed"] = float(np.mean(removed)) if removed else np.nan

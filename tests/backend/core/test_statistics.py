@@ -62,6 +62,7 @@ def test_mean_interval_is_students():
     assert (got.value, got.low, got.high) == pytest.approx((values.mean(), low, high))
     assert mean_interval([3.0, 3.0]) == Interval(3.0, 3.0, 3.0)
     assert mean_share_interval([0.0, 1.0]) == Interval(0.5, 0.0, 1.0), "no share lies beyond"
+    assert mean_share_interval([-1.0, 1.0], least=-1) == Interval(0.0, -1.0, 1.0)
     inner = [0.5, 0.52, 0.51]
     assert mean_share_interval(inner) == mean_interval(inner)
     assert np.isnan(mean_share_interval([0.5]).low)

@@ -10,6 +10,7 @@ import pytest
 
 from backend.bundle import write_bundle
 from backend.cli.main import main
+from backend.cli.report import whoami
 from backend.store import Store
 from tests.bundles import planted
 
@@ -79,7 +80,7 @@ def test_a_hypothesis_is_tested_kept_listed_exported_and_deleted(run, upload, tm
     assert "Snow" in said
     assert key not in said
     store = Store()
-    store.undo(told["bundle"])
+    store.undo(told["bundle"], whoami())
     store.close()
     assert key in run("hypothesis", upload)[1]
 

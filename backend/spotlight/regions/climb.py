@@ -46,10 +46,12 @@ class Balls:
 
     def weights(self, points: Tensor, squares: Tensor) -> Tensor:
         """(k, n) Gaussian kernel of (n, d) points with (n,) squared lengths."""
-        precisions = torch.exp(self.log_precisions).to(points.dtype)
-        return torch.exp(
-            squared_distances(self.centers, points, squares) * (-0.5 * precisions[:, None])
-        )
+        return self.kernel(squared_distances(self.centers, points, squares))
+
+    def kernel(self, apart: Tensor) -> Tensor:
+        """(k, n) Gaussian kernel at these squared distances."""
+        precisions = torch.exp(self.log_precisions).to(apart.dtype)
+        return torch.exp(apart * (-0.5 * precisions[:, None]))
 
     @staticmethod
     def joined(parts: list[Balls]) -> Balls:

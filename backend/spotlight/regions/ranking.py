@@ -118,7 +118,7 @@ class Ranker:
         once more for what comes of it.
         """
         apart = squared_distances(balls.centers, self.points, self.squares)
-        weights = kernel_of(balls, apart)
+        weights = balls.kernel(apart)
         near: Level | None = _level(apart)
         told = Told(balls, near)
         if self.settings.ranking == "kernel":
@@ -156,7 +156,7 @@ def ranked(view: ScopeView, told: Told) -> Tensor:
 
 def kernel_of_all(view: ScopeView, balls: Balls) -> Tensor:
     """(k, m) Gaussian kernel of all rows of the scope of a view."""
-    return _of_all(view, balls, lambda _, apart: kernel_of(balls, apart))
+    return _of_all(view, balls, lambda _, apart: balls.kernel(apart))
 
 
 def _of_all(view: ScopeView, balls: Balls, made: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -169,12 +169,6 @@ def _of_all(view: ScopeView, balls: Balls, made: Callable[[Tensor, Tensor], Tens
         apart = torch.addmm(view.all_squares[which][None], turned, rows.T, alpha=-2.0)
         parts.append(made(rows, apart.add_(lengths).clamp_min_(0.0)))
     return torch.cat(parts, dim=1)
-
-
-def kernel_of(balls: Balls, apart: Tensor) -> Tensor:
-    """(k, b) Gaussian kernel at these squared distances."""
-    precisions = torch.exp(balls.log_precisions).to(apart.dtype)
-    return torch.exp(apart * (-0.5 * precisions[:, None]))
 
 
 def _moments(rows: Tensor, ridge: float) -> tuple[Tensor, Tensor]:

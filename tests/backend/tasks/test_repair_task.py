@@ -169,7 +169,7 @@ def test_the_training_part_and_a_sample_of_a_large_bundle(
     assert has_training_part(bundle)
     kept = repaired(bundle, night, train=True)
     assert kept.meta["sizes"]["refit"] == N // 2 + kept.meta["sizes"]["counted"]
-    monkeypatch.setattr(repair, "MOST_ROWS", 500)
+    monkeypatch.setattr(repair.measure, "MOST_ROWS", 500)
     sampled = repaired(bundle, night)
     assert sampled.meta["sizes"]["rows"] == 500
     seen = np.isfinite(sampled["right"]).any(axis=0)

@@ -12,6 +12,7 @@ from backend.bundle import write_bundle
 from backend.cli.main import main
 from backend.cli.report import whoami
 from backend.store import Store
+from backend.tasks import TASKS
 from tests.bundles import planted
 
 
@@ -41,13 +42,14 @@ def run(home, monkeypatch, capsys):
     return command
 
 
-def test_a_report_is_written_from_a_search_or_from_a_file(run, upload, tmp_path):
+def test_a_report_is_written_from_a_search_or_from_a_file(run, upload, tmp_path, monkeypatch):
+    monkeypatch.setitem(TASKS["assess"].defaults, "n_permutations", 19)
     page, card, regions = (tmp_path / name for name in ("r.html", "r.md", "r.npz"))
-    search = ("--spotlights", 5, "--size", 20)
+    search = ("--spotlights", 3, "--size", 20)
     status, said, _ = run("report", upload, "--out", page, "--markdown", card, *search)
     assert status == 0
     assert f"Written to {page} and {card}." in said
-    assert page.read_text().count("<section>") == 5
+    assert page.read_text().count("<section>") == 3
     assert "Held-out × base" in card.read_text()
     with pytest.raises(SystemExit):
         run("report", upload, "--out", page, "--size", 20)

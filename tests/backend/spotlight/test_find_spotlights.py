@@ -354,7 +354,7 @@ def tight_memory(monkeypatch):
 def test_streamed_single_precision_agrees_with_double(tmp_path, precision, kernel, request):
     x, losses, _ = planted(n=900)
     x = x.astype(np.float32)
-    options = {"size": 50, "n_spotlights": 2, "kernel": kernel, "precision": precision}
+    options = {"size": 50, "n_spotlights": 2, "kernel": kernel, "precision": precision, "starts": 8}
     plain = find_spotlights(x, losses, **options)
     np.save(tmp_path / "x.npy", x)
     request.getfixturevalue("tight_memory")

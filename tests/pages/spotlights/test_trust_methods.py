@@ -49,6 +49,7 @@ def digests(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
 def _few_shuffles(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as can tell what is real at 5 %."""
     monkeypatch.setitem(TASKS["assess"].defaults, "n_permutations", 59)
+    monkeypatch.setitem(TASKS["assess"].defaults, "n_bootstrap", 4)
 
 
 def opened(digest: str, view: str) -> AppTest:

@@ -100,7 +100,7 @@ def free_port() -> int:
 
 
 N = 700
-OPTIONS = {"size": 40, "n_spotlights": 2, "starts": 8}
+OPTIONS = {"size": 40, "n_spotlights": 2, "starts": 4}
 
 
 @pytest.fixture(scope="module")

@@ -88,6 +88,8 @@ def show_changes(bundle: Bundle, before: str, control: str | None) -> None:
         return
     kept = job.result()
     services.remember(bundle, "before_after", options=options, about=kept.meta["before"])
+    older = services.bundle_of(before)
+    services.remember(older, "after", options=options, about=bundle.name, of=bundle.digest)
     st.markdown(text.plain(kept.meta["sentence"], limit=600))
     left, right = st.columns([8, 5], gap="medium")
     with left:

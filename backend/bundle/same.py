@@ -133,18 +133,24 @@ def shared_rows(before: Bundle, after: Bundle) -> SharedRows:
     ------
     InputError
         If fewer than 20 examples are left, or rows cannot be told apart: one bundle has ids and the
-        other numbers of rows, or both have numbers and differ in length or labels.
+        other numbers of rows that are not these ids, or both have numbers and differ in length or labels.
+
+    Notes
+    -----
+    A bundle that was made here of one without ids, as a repair is, holds its numbers of rows as ids:
+    row by row they are the same examples.
     """
     numbered = [_are_made(one.notes) for one in (before, after)]
+    by_row = any(numbered)
     names = [f"'{one.name[:60]}' ({one.digest[:8]})" for one in (before, after)]
     again = "Give both runs the same ids and import them again."
-    if numbered[0] != numbered[1]:
+    if numbered[0] != numbered[1] and not np.array_equal(before.ids, after.ids):
         which = names[0] if numbered[0] else names[1]
         raise InputError(
             f"two runs are compared example by example, by their ids: {which} has none, its rows were "
             f"numbered. {again}"
         )
-    if numbered[0] and before.n != after.n:
+    if by_row and before.n != after.n:
         raise InputError(
             "two runs are compared example by example, and neither has ids, so their rows must be the "
             f"same ones in the same order: got {before.n:,} and {after.n:,} rows. {again}"
@@ -153,9 +159,10 @@ def shared_rows(before: Bundle, after: Bundle) -> SharedRows:
     rows = np.flatnonzero(places >= 0)
     places = places[rows]
     notes = []
-    if numbered[0]:
+    if by_row and _source(before) != _source(after):
         notes.append(
-            "Neither run has ids of its own: row by row they are taken for the same examples."
+            ("Neither run has" if all(numbered) else "One of the runs does not have")
+            + " ids of its own: row by row they are taken for the same examples."
         )
     if len(rows) < max(before.n, after.n):
         notes.append(
@@ -164,10 +171,10 @@ def shared_rows(before: Bundle, after: Bundle) -> SharedRows:
         )
     same = _same_truth(before, places, after, rows)
     other = int((~same).sum())
-    if other and numbered[0]:
+    if other and by_row:
         raise InputError(
             f"the labels of {other:,} of {len(rows):,} rows differ between {names[0]} and {names[1]}, "
-            f"which have no ids: these are not the same examples in the same order. {again}"
+            f"which have no ids of their own: these are not the same examples in the same order. {again}"
         )
     if other:
         notes.append(f"{other:,} examples whose label is another one now are left out.")
@@ -194,6 +201,12 @@ def _same_truth(
     if before.targets is not None and after.targets is not None:
         return np.asarray(before.targets[places] == after.targets[rows])
     return np.ones(len(rows), dtype=bool)
+
+
+def _source(bundle: Bundle) -> str:
+    """Digest of the bundle whose rows these are: of the one it was made from, else its own."""
+    told = bundle.extras.get("made_from")
+    return bundle.digest if told is None or not len(told) else str(told[0])
 
 
 def _are_made(notes: Iterable[object]) -> bool:

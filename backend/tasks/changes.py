@@ -111,6 +111,18 @@ def control_words(meta: Mapping[str, Any]) -> str:
 
 def tell_changes(bundle: Bundle, made: Entry, asked: Mapping[str, Any]) -> Chapter:
     """The chapter of the report: what changed since an older run."""
+    return _chapter(
+        "Before and after", f"Compared with {made.meta['before']}, the run before.", made
+    )
+
+
+def tell_later(bundle: Bundle, made: Entry, asked: Mapping[str, Any]) -> Chapter:
+    """The same in the report of the older run: what a newer one, which ``about`` names, changed."""
+    said = f"Compared with {asked['about']}, a run after this one; {made.meta['before']} is the run before."
+    return _chapter(f"Before and after: {asked['about']}", said, made)
+
+
+def _chapter(title: str, compared: str, made: Entry) -> Chapter:
     from backend.report import Chapter
 
     cells = change_cells(made)
@@ -119,11 +131,11 @@ def tell_changes(bundle: Bundle, made: Entry, asked: Mapping[str, Any]) -> Chapt
     listed = cells.head(LISTED)
     more = [f"{len(listed):,} of {len(cells):,} groups are listed."] if len(cells) > LISTED else []
     told = [
-        f"Compared with {made.meta['before']}, the run before. {made.meta['sentence']}",
+        f"{compared} {made.meta['sentence']}",
         "Measured on members that had no part in choosing the group.",
         control_words(made.meta),
         *made.meta["notes"],
         *more,
         " ".join(meaning),
     ]
-    return Chapter("Before and after", tuple(told), (("", listed),))
+    return Chapter(title, tuple(told), (("", listed),))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from backend.core.errors import InputError
 from backend.core.wording import number, p_value, percent
-from backend.tasks.changes import tell_changes
+from backend.tasks.changes import tell_changes, tell_later
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
@@ -277,4 +277,5 @@ CHAPTERS = {
     "named": ChapterRow("named", "Contexts of a list", _named),
     "repair": ChapterRow("repair", "Repair", _repair),
     "before_after": ChapterRow("before_after", "Before and after", tell_changes),
+    "after": ChapterRow("before_after", "Before and after a new run", tell_later),
 }

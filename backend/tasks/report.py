@@ -64,8 +64,9 @@ def run_report(
         Options of the task ``methods``, whose table is added; None leaves it out.
     chapters : dict
         What else is told, each with the options of its result and what it is ``about``: ``cause`` (task
-        ``attribution``), ``words`` (``contexts``), ``named``, ``repair`` (with its ``strength``) and
-        ``before_after``.
+        ``attribution``), ``words`` (``contexts``), ``named``, ``repair`` (with its ``strength``),
+        ``before_after``, and ``after``, which is the ``before_after`` of a newer run: the bundle that
+        ``of`` names.
     layer : str
         Whose embeddings; the same in all searches of the report, whatever their options say.
     log : int
@@ -152,6 +153,8 @@ def _chapters(
     home: str | None,
 ) -> list[Chapter]:
     """The chapters that were asked for, in the order of their table; each result is read or made now."""
+    from backend.bundle import open_bundle
+
     found = []
     for at, (name, row) in enumerate(CHAPTERS.items()):
         if name in asked:
@@ -160,7 +163,8 @@ def _chapters(
             wanted = complete_options(row.task, {**asked[name]["options"], **layer})
             # Another run has to be found in the same home folder.
             how = {"home": home} if row.task == "before_after" else {}
-            made = kept_result(row.task, bundle, wanted, progress=part, cache=cache, **how)
+            whose = open_bundle(asked[name]["of"], home) if "of" in asked[name] else bundle
+            made = kept_result(row.task, whose, wanted, progress=part, cache=cache, **how)
             found.append(row.tell(bundle, made, asked[name]))
     return found
 

@@ -72,6 +72,8 @@ def _check_report(options: Options) -> None:
         raise InputError(f"chapters must be of {', '.join(known)}: got {str(told)[:80]}.")
     for name, one in told.items():
         complete_options(known[name], dict(one).get("options", {}))
+        if not isinstance(one.get("of", ""), str):
+            raise InputError(f"of must be the digest of a bundle: got {one['of']!r}.")
 
 
 def _check_before_after(options: Options) -> None:

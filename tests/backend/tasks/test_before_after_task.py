@@ -20,7 +20,13 @@ from backend.core.progress import ignore_progress
 from backend.core.wording import TOO_FEW
 from backend.store import Store
 from backend.tasks import complete_options
-from backend.tasks.changes import change_cells, change_table, group_rows, tell_changes
+from backend.tasks.changes import (
+    change_cells,
+    change_table,
+    group_rows,
+    tell_changes,
+    tell_later,
+)
 from backend.tasks.kept import kept_result
 from backend.tasks.linked import ITSELF, before_after_options, controls_of, linked_runs
 from tests.bundles import npz
@@ -228,6 +234,10 @@ def test_the_report_has_a_chapter(found, runs):
     assert chapter.title == "Before and after"
     pd.testing.assert_frame_equal(table, change_cells(found).head(len(table)))
     assert f"{WORSE}: " in " ".join(chapter.sentences)
+    later = tell_later(runs[0], found, {"about": "a newer run"})
+    assert later.title == "Before and after: a newer run" and len(later.tables) == 1
+    assert later.sentences[0].startswith("Compared with a newer run, a run after this one; ")
+    assert later.sentences[1:] == chapter.sentences[1:]
 
 
 def test_links_come_from_people_and_from_the_bundle_itself(runs, store, kept, home):
@@ -279,6 +289,17 @@ def test_what_two_runs_share_is_stated(runs, kept, name, given, said):
 
 def unnamed(given):
     return {name: own for name, own in given.items() if name != "examples/id"}
+
+
+def test_what_was_made_of_a_bundle_without_ids_is_compared_row_by_row(kept):
+    first = kept("numbered", **unnamed(fields(1)))
+    numbers = {"examples/id": np.arange(N).astype(str)}
+    for made_from in ([first.digest, "repaired"], ["0" * 64, "repaired"]):
+        made = kept("made of it", **(fields(2) | numbers), made_from=np.array(made_from))
+        shared = shared_rows(first, made)
+        assert shared.before.tolist() == shared.after.tolist() == list(range(N))
+        assert bool(shared.notes) == (made_from[0] != first.digest)
+        assert all("does not have ids of its own" in note for note in shared.notes)
 
 
 @pytest.mark.parametrize(

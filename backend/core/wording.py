@@ -23,6 +23,8 @@ LEAST_P = 2 / (SHUFFLES + 1)
 """The smallest p they can give: both directions are searched, and the smaller p counts twice."""
 
 DASH = "–"
+PERCENT = "\N{NO-BREAK SPACE}%"
+"""Behind a share: no line ends between a number and its sign."""
 
 # Verdicts
 REAL = "real"
@@ -148,14 +150,14 @@ def p_value(p: float | None, least: float | None = LEAST_P) -> str:
 def percent(share: float | None) -> str:
     """A share in whole percent, with a decimal below 10 and above 99: 67 %, 4.2 %, 99.6 %."""
     text = _percent(share)
-    return text if text == DASH else f"{text} %"
+    return text if text == DASH else text + PERCENT
 
 
 def percent_range(low: float, high: float) -> str:
     """An interval of shares: 58 to 75 %; a dash where it is undefined."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return DASH
-    return f"{_percent(low)} to {_percent(high)} %"
+    return f"{_percent(low)} to {_percent(high)}{PERCENT}"
 
 
 def rate_words(effect: Effect) -> str:
@@ -314,7 +316,7 @@ def _percent(share: float | None) -> str:
     if 0 < value < 0.1:
         return f"{value:.1g}" if value >= 0.001 else "0"
     fine = value < 9.95 or 99 < value < 100
-    return (f"{value:.1f}" if fine else f"{value:.0f}").removesuffix(".0")
+    return (f"{value:z.1f}" if fine else f"{value:.0f}").removesuffix(".0")
 
 
 # Names of numbers

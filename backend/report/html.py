@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from backend.core.wording import effect_cells, effect_names, effect_words
+from backend.core.wording import PERCENT, effect_cells, effect_names, effect_words
 from backend.report.contents import ReportContents
 from backend.report.picture import HEIGHT, WIDTH, data_uri, hue, map_picture, place
 
@@ -68,7 +68,7 @@ def number(value: Any) -> str:
 
 def percent(value: Any) -> str:
     """A fraction as percent with three significant digits."""
-    return "–" if value is None or not np.isfinite(value) else f"{100 * value:.3g} %"
+    return "–" if value is None or not np.isfinite(value) else f"{100 * value:.3g}{PERCENT}"
 
 
 def interval(low: Any, high: Any) -> str:

@@ -15,6 +15,7 @@ from backend.bundle.training import Training, training_of
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.progress import Progress, share_of
+from backend.core.wording import PERCENT
 from backend.tasks.checks import check_count, needs_bundle
 from backend.tasks.populations import category_column
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
@@ -347,7 +348,7 @@ def _refitted(
     same = ""
     if bundle.prediction_codes is not None:
         share = float((own.argmax(axis=1) == bundle.prediction_codes).mean())
-        same = f" It gives the model's answer for {100 * share:.1f} % of the examples."
+        same = f" It gives the model's answer for {100 * share:.1f}{PERCENT} of the examples."
     how.append(
         "The bundle has no probabilities of the training examples, so the layer was fitted anew "
         f"on their embeddings.{same}"

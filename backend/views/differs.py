@@ -12,6 +12,7 @@ from scipy import special
 from backend.bundle import Bundle
 from backend.core.errors import InputError
 from backend.core.statistics import adjust_p, mean_of
+from backend.core.wording import PERCENT
 from backend.rules import columns_of, read_column
 
 MAX_VALUES = 1_000
@@ -115,8 +116,8 @@ def _values(here: NDArray[Any], there: NDArray[Any]) -> dict[str, Any] | None:
     value = names[most]
     return {
         "distance": float(np.abs(gaps).sum() / 2),
-        "here": f"{value}: {100 * shares[0, most]:.1f} %",
-        "elsewhere": f"{value}: {100 * shares[1, most]:.1f} %",
+        "here": f"{value}: {100 * shares[0, most]:.1f}{PERCENT}",
+        "elsewhere": f"{value}: {100 * shares[1, most]:.1f}{PERCENT}",
         "p": _homogeneity(counts),
     }
 

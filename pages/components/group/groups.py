@@ -249,11 +249,7 @@ def choose_group(
             "Groups",
             list(by_key),
             format_func=lambda key: _title(by_key[key]),
-            # No line ends between a number and its sign.
-            captions=[
-                _caption(choice, (verdicts or {}).get(choice.key)).replace(" %", "\u00a0%")
-                for choice in choices
-            ],
+            captions=[_caption(choice, (verdicts or {}).get(choice.key)) for choice in choices],
             **link.bound(keys.GROUP, list(by_key), final=final),
             label_visibility="collapsed",
             width="stretch",

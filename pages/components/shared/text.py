@@ -66,7 +66,7 @@ def percent(share: float | None, *, digits: int | None = None) -> str:
     """A fraction as a percentage, in the digits of all sentences or in so many decimals."""
     if digits is None or share is None or not math.isfinite(share):
         return wording.percent(share)
-    return f"{100 * share:.{digits}f} %"
+    return f"{100 * share:.{digits}f}{wording.PERCENT}"
 
 
 def share(value: float | None) -> str:

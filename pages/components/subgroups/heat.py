@@ -11,6 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from backend.bundle import Bundle
+from backend.core import wording
 from backend.populations.places import (
     crossed_places,
     level_names,
@@ -93,7 +94,7 @@ def show_heat(
         words[at] = f"{said} {mark}".rstrip() + f"<br>n {text.count(int(count[at]))}"
         if dense:
             digits = 0 if len(columns) > NARROW else 1
-            brief = value_text(metric, value[at], digits=digits).removesuffix(" %")
+            brief = value_text(metric, value[at], digits=digits).removesuffix(wording.PERCENT)
             words[at] = f"{brief}{mark}"
         interval = ""
         if np.isfinite(low[at]):

@@ -43,40 +43,51 @@ def of_losses(effect):
 def test_the_lines_below_a_list_and_a_region():
     correct = np.array([True, False, True, True, True])
     assert (
-        wrong_words(correct, np.array([1, 2])) == "50 % of its members wrong, of all examples 20 %"
+        wrong_words(correct, np.array([1, 2]))
+        == "50\u00a0% of its members wrong, of all examples 20\u00a0%"
     )
     assert wrong_words(None, np.array([1])) == wrong_words(correct, np.array([], int)) == ""
-    assert inner_words(1200, WORSE) == "its 1,200 worst, 67 % wrong"
+    assert inner_words(1200, WORSE) == "its 1,200 worst, 67\u00a0% wrong"
     assert inner_words(30, of_losses(WORSE)) == "its 30 worst, mean loss 1.91"
     assert inner_words(30, replace(of_losses(FEW), loss=float("nan"))) == "its 30 worst"
     labelled = replace(WORSE, error_label=0.3)
-    assert "(49 to 81 %), its label 30 %, others 16 %: ×4.2" in effect_words(labelled, labels=1)
-    assert ", its labels 30 %, others" in effect_words(labelled, labels=2)
+    assert "(49 to 81\u00a0%), its label 30\u00a0%, others 16\u00a0%: ×4.2" in effect_words(
+        labelled, labels=1
+    )
+    assert ", its labels 30\u00a0%, others" in effect_words(labelled, labels=2)
     assert "label" not in effect_words(labelled)
     shares = [0.2, 0.41, 0.53]
-    assert explained_words(shares, 3) == "These 3 entries hold 53 % of the excess loss"
-    assert explained_words(shares, 2).endswith("hold 41 % of the excess loss; 1 more holds 12 %")
-    assert explained_words(shares, 1).startswith("This entry holds 20 %")
+    assert explained_words(shares, 3) == "These 3 entries hold 53\u00a0% of the excess loss"
+    assert explained_words(shares, 2).endswith(
+        "hold 41\u00a0% of the excess loss; 1 more holds 12\u00a0%"
+    )
+    assert explained_words(shares, 1).startswith("This entry holds 20\u00a0%")
     assert explained_words([], 0) == explained_words([None, None], 2) == ""
 
 
 def test_an_effect_in_one_line():
-    assert effect_words(WORSE) == "33 kept aside: 67 % wrong (49 to 81 %), others 16 %: ×4.2"
+    assert (
+        effect_words(WORSE)
+        == "33 kept aside: 67\u00a0% wrong (49 to 81\u00a0%), others 16\u00a0%: ×4.2"
+    )
     losses = of_losses(WORSE)
     assert effect_words(losses) == (
         "33 kept aside: mean loss 1.91 (1.20 to 2.94), others 0.454: ×4.2"
     )
-    assert rate_words(WORSE) == "67 % wrong (kept aside; 49 to 81 %)"
+    assert rate_words(WORSE) == "67\u00a0% wrong (kept aside; 49 to 81\u00a0%)"
     assert rate_words(losses) == "–"
 
 
 def test_few_members_have_no_interval_and_say_so():
     assert (
-        effect_words(FEW) == "7 kept aside: 67 % wrong (under 10: no interval), others 16 %: ×4.2"
+        effect_words(FEW)
+        == "7 kept aside: 67\u00a0% wrong (under 10: no interval), others 16\u00a0%: ×4.2"
     )
-    assert rate_words(FEW) == "67 % wrong (kept aside; under 10: no interval)"
+    assert rate_words(FEW) == "67\u00a0% wrong (kept aside; under 10: no interval)"
     groups = replace(FEW, n=1200)
-    assert effect_words(groups).startswith("1,200 kept aside in 7 groups: 67 % wrong (under 10 gro")
+    assert effect_words(groups).startswith(
+        "1,200 kept aside in 7 groups: 67\u00a0% wrong (under 10 gro"
+    )
     assert "in 1 group:" in effect_words(replace(groups, n_groups=1))
     assert effect_words(replace(FEW, n=0, n_groups=0)) == "none kept aside"
     assert effect_words(of_losses(FEW)).startswith("7 kept aside: mean loss 1.91 (under 10: no")
@@ -84,11 +95,11 @@ def test_few_members_have_no_interval_and_say_so():
 
 def test_what_cannot_be_divided_by_is_a_dash():
     right = replace(WORSE, error_base=0.0)
-    assert effect_words(right).endswith("(49 to 81 %), others 0 %; loss ×4.2")
-    assert effect_words(replace(right, loss_base=-1.0)).endswith("others 0 %: –")
+    assert effect_words(right).endswith("(49 to 81\u00a0%), others 0\u00a0%; loss ×4.2")
+    assert effect_words(replace(right, loss_base=-1.0)).endswith("others 0\u00a0%: –")
     assert effect_words(replace(of_losses(WORSE), loss_base=-0.5)).endswith("others -0.500: –")
     nobody = replace(WORSE, error_base=math.nan, loss_base=math.nan)
-    assert effect_words(nobody) == "33 kept aside: 67 % wrong (49 to 81 %)"
+    assert effect_words(nobody) == "33 kept aside: 67\u00a0% wrong (49 to 81\u00a0%)"
 
 
 def test_measured_effects_read_well_whatever_was_given():
@@ -148,8 +159,8 @@ def test_p_values(p, words):
 @pytest.mark.parametrize(
     ("share", "words"),
     [
-        (0.666, "67 %"), (0, "0 %"), (1, "100 %"), (0.042, "4.2 %"), (0.0996, "10 %"), (0.05, "5 %"),
-        (0.996, "99.6 %"), (0.99, "99 %"), (0.0001, "0.01 %"), (math.nan, "–"), (None, "–"),
+        (-1e-16, "0\u00a0%"), (0.666, "67\u00a0%"), (0, "0\u00a0%"), (1, "100\u00a0%"), (0.042, "4.2\u00a0%"), (0.0996, "10\u00a0%"), (0.05, "5\u00a0%"),
+        (0.996, "99.6\u00a0%"), (0.99, "99\u00a0%"), (0.0001, "0.01\u00a0%"), (math.nan, "–"), (None, "–"),
     ],
 )  # fmt: skip
 def test_percentages(share, words):
@@ -157,8 +168,8 @@ def test_percentages(share, words):
 
 
 def test_ranges_and_numbers():
-    assert percent_range(0.578, 0.749) == "58 to 75 %"
-    assert percent_range(0.004, 1) == "0.4 to 100 %"
+    assert percent_range(0.578, 0.749) == "58 to 75\u00a0%"
+    assert percent_range(0.004, 1) == "0.4 to 100\u00a0%"
     assert percent_range(math.nan, math.nan) == "–"
     assert [number(v) for v in (0, 1234.5, 0.4536, -2, 1e-9, math.nan, None)] == [
         "0", "1,234", "0.454", "-2.00", "1.00e-09", "–", "–",
@@ -174,7 +185,7 @@ def test_every_number_has_one_name_and_one_sentence():
     verdicts = ("REAL", "CHANCE", "LIKE_LABEL", "NOT_ABOVE", "TOO_FEW", "NOT_TESTED")
     other = {
         getattr(wording, name)
-        for name in (*verdicts, "WHOLE_LABEL", "CELL", "DASH", "HOW", "ORDER")
+        for name in (*verdicts, "WHOLE_LABEL", "CELL", "DASH", "PERCENT", "HOW", "ORDER")
     }
     assert set(names) - other == set(wording.MEANS)
     assert len(set(names)) == len(names)
@@ -189,7 +200,7 @@ def test_what_is_said_agrees_with_the_constants():
     assert f"{wording.SHUFFLES} shuffles" in wording.MEANS[wording.P]
     assert "≤ .01 is the least" in wording.MEANS[wording.P]
     for name in (wording.ERROR, wording.LOSS):
-        assert f"95 % interval, from {FEWEST} members" in wording.MEANS[name]
+        assert f"95\u00a0% interval, from {FEWEST} members" in wording.MEANS[name]
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_what_a_repair_says(bundle: Bundle) -> None:
     assert own[BEFORE, 0.0] < 0.3 and own[TARGETED, 1.0] > own[REFIT, 0.0]
     lines = strength_lines(kept, 0.5)
     assert lines["what"].tolist()[:3] == [BEFORE, REFIT, TARGETED]
-    assert lines[GROUP].str.fullmatch(r"[\d.]+ % \([\d.]+ to [\d.]+ %\)").all()
+    assert lines[GROUP].str.fullmatch(r"[\d.]+\s% \([\d.]+ to [\d.]+\s%\)").all()
     words = gain_words(kept, 1.0)
     line = gains[(gains["strength"] == 1) & (gains["part"] == GROUP)].iloc[0]
     assert words["refit"].startswith(f"{100 * line['gain']:+.1f} points (")

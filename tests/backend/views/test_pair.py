@@ -40,8 +40,8 @@ def test_numbers_of_both_and_their_difference(bundle: Bundle) -> None:
     assert table.loc["members"].tolist() == ["40", "60", ""]
     assert table.loc["members of both"].tolist() == ["10", "10", ""]
     assert table.loc["examples measured"].tolist() == ["40", "60", ""]
-    assert table.loc["error rate", "first"].startswith("50 % (")
-    assert table.loc["error rate", "second"].startswith("0 % (0 to ")
+    assert table.loc["error rate", "first"].startswith("50\u00a0% (")
+    assert table.loc["error rate", "second"].startswith("0\u00a0% (0 to ")
     assert table.loc["error rate", "difference"].startswith("+50.0 points (")
     assert table.loc["mean loss", "difference"].startswith("+0.950 (")
     assert table.loc["mean loss", "second"].startswith("0.100")

@@ -52,7 +52,7 @@ def test_the_cut_says_what_stands_above_it() -> None:
         "audit_weights": np.zeros(0),
     }
     ranked = Ranked(SimpleNamespace(n=10), arrays, {"cut": 1}, told, 4)  # type: ignore[arg-type]
-    assert ranked.precision_words(1) == ("100 %", "every member of the cut was answered")
+    assert ranked.precision_words(1) == ("100\u00a0%", "every member of the cut was answered")
     assert ranked.precision_words(4)[1] == "no random example above the cut is answered yet"
     for cut, seen in (
         (4, [([3, 4], [2, 3]), ([5, 6], [4, 5])]),

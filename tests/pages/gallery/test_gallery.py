@@ -297,7 +297,7 @@ def test_an_open_example_says_all_that_is_known(digest: str, store: Store) -> No
     at.run()
     shown = data_of(at, "errorscope_example")
     assert (shown["id"], shown["place"]) == ("2", "3 of 60")
-    assert dict(shown["facts"])["percentile"] == "higher than 99 % of all losses"
+    assert dict(shown["facts"])["percentile"] == "higher than 99\u00a0% of all losses"
     assert [bar["text"] for bar in shown["bars"]] == ["0.333"] * 3
     assert shown["groups"] == [["highest losses", "member 3 of 60"]]
     [event] = shown["events"]

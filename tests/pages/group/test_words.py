@@ -143,8 +143,8 @@ def test_a_marked_word_shows_its_members_and_tags_them(bundle: Bundle, store: St
     assert token in ("please", "refund")
     components = len(at.get("bidi_component"))
     mark(at, 0)
-    assert f"“{token}”** · 40 of 40 members (100 %" in said(at)
-    assert "40 of 200 examples (20 %" in said(at)
+    assert f"“{token}”** · 40 of 40 members (100\u00a0%" in said(at)
+    assert "40 of 200 examples (20\u00a0%" in said(at)
     assert len(at.get("bidi_component")) > components
     store.tag(bundle.digest, [str(bundle.ids[199])], "refunds", author="Bob")
     mark(at, 0)

@@ -11,12 +11,12 @@ from pages.components.shared import tables, text
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (0.0321, "3.2 %"),
-        (0.8267, "82.7 %"),
-        (1.0, "100.0 %"),
-        (0.0, "0.0 %"),
-        (0.0004, "0.04 %"),
-        (-0.034, "-3.4 %"),
+        (0.0321, "3.2\u00a0%"),
+        (0.8267, "82.7\u00a0%"),
+        (1.0, "100.0\u00a0%"),
+        (0.0, "0.0\u00a0%"),
+        (0.0004, "0.04\u00a0%"),
+        (-0.034, "-3.4\u00a0%"),
         (float("nan"), "–"),
         (None, "–"),
     ],
@@ -48,4 +48,4 @@ def test_shares_are_written_and_stay_numbers_where_that_takes_no_time(
     assert isinstance(shown, pd.DataFrame) != styled
     if styled:
         assert shown.data["error"].tolist() == [0.1234] * rows
-        assert "12.3 %" in shown.to_string() and "50.0 %" not in shown.to_string()
+        assert "12.3\u00a0%" in shown.to_string() and "50.0\u00a0%" not in shown.to_string()

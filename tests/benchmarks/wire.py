@@ -356,6 +356,8 @@ class Client:
             self.faults.append(f"{message.type}: {message.message}"[:300])
         if kind in ("alert", "markdown", "text", "heading"):
             self.texts.append(getattr(message, "body", "") or getattr(message, "title", ""))
+        if kind == "progress":
+            self.texts.append(message.text)
         if "id" in message.DESCRIPTOR.fields_by_name and message.id:
             for same in [one for one in self.widgets if _key_of(one) == _key_of(message.id) != ""]:
                 del self.widgets[same]  # the same widget with other options has another id

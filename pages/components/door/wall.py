@@ -61,6 +61,8 @@ class Wall:
         host = Headers(scope=scope).get("host", "")
         send = _noted(send, scope["path"])
         refusal = self._refusal(scope, host)
+        if scope["type"] == "websocket":
+            send = _heard(send)
         if refusal is not None and scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         elif refusal is not None:
@@ -95,6 +97,27 @@ def _noted(send: Send, path: str) -> Send:
         await send(message)
 
     return noted
+
+
+def _heard(send: Send) -> Send:
+    """``send`` of a channel that says when its browser went while it was being let in.
+
+    Uvicorn drops the accept of a connection that is just closing, and then holds what is sent to be
+    a mistake of the program.
+    """
+    accepted = False
+
+    async def heard(message: Message) -> None:
+        nonlocal accepted
+        try:
+            await send(message)
+        except RuntimeError as error:
+            if not accepted:
+                raise
+            raise OSError("the browser has closed the channel") from error
+        accepted = accepted or message["type"] == "websocket.accept"
+
+    return heard
 
 
 def _dressed(send: Send, host: str) -> Send:

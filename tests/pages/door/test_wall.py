@@ -7,6 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn import Config
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
 
 from pages.components.door.wall import Wall
 
@@ -79,3 +85,52 @@ def test_health_is_asked_on_this_machine_whatever_the_server_is_called(
 ) -> None:
     monkeypatch.setenv("ERRORSCOPE_HOSTS", "lab.example")
     assert answer(host, "/health")[0] == status
+
+
+OPENING = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+async def leave_early() -> list[Exception]:
+    """A browser goes just before its channel is accepted; what the program hears when it sends."""
+    made: list[WebSocketsSansIOProtocol] = []
+    heard: list[Exception] = []
+    ended = asyncio.Event()
+
+    async def endpoint(channel: WebSocket) -> None:
+        while not made[0].transport.is_closing():
+            await asyncio.sleep(0)  # to the moment between the end of the line and its being told
+        await channel.accept()
+        try:
+            await channel.send_bytes(b"a page")
+        except Exception as error:
+            heard.append(error)
+        ended.set()
+
+    app = Wall(Starlette(routes=[WebSocketRoute("/", endpoint)]))
+    config = Config(app, ws="websockets-sansio", lifespan="off")
+    config.load()
+
+    def connected() -> WebSocketsSansIOProtocol:
+        made.append(WebSocketsSansIOProtocol(config, ServerState(), {}))
+        return made[-1]
+
+    server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", 0)
+    async with server:
+        _, browser = await asyncio.open_connection(*server.sockets[0].getsockname())
+        browser.write(OPENING)
+        await browser.drain()
+        browser.close()
+        await asyncio.wait_for(ended.wait(), 30)
+    return heard
+
+
+def test_a_browser_that_goes_while_it_is_let_in_is_a_lost_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ERRORSCOPE_HOSTS", "*")
+    with ThreadPoolExecutor(1) as apart:
+        (heard,) = apart.submit(lambda: asyncio.run(leave_early())).result()
+    assert isinstance(heard, WebSocketDisconnect)

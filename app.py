@@ -95,7 +95,7 @@ else:
         lifespan=told,
         middleware=[
             Middleware(wall.Wall),
-            Middleware(door.Door, store=services.shared_store),
+            Middleware(door.Door, store=services.shared_store, may_fetch=services.may_fetch),
             Middleware(leaving.Leaving),
         ],
     )

@@ -302,9 +302,14 @@ def test_what_is_not_shared_is_not_told_until_its_owner_shares_it(site, browser:
             rita.goto(f"{site.server.url}/spotlights?bundle={site.secret[:12]}")
         example = f"{fetched.value.url.rpartition('/blob/')[0]}/item/{site.secret}/3.json"
         assert contexts[1].request.get(example).status == 200
+        rita.goto(f"{site.server.url}/spotlights?bundle={site.secret[:12]}&view=Table")
+        with rita.expect_download() as got:  # made for her of what is shared with her
+            rita.get_by_role("button", name=re.compile("Download these")).first.click()
+        assert contexts[1].request.get(got.value.url).status == 200
         olga.get_by_role("button", name="Take away").click()  # where she shared it, still open
         expect(olga.get_by_role("button", name="Shared with nobody")).to_be_visible()
         assert contexts[1].request.get(example).status == 403
+        assert contexts[1].request.get(got.value.url).status == 404
         told = subprocess.run(
             [sys.executable, "-m", "backend", "log", "--json", "--home", str(site.server.home)],
             cwd=PROJECT, capture_output=True, text=True, check=True,

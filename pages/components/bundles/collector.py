@@ -6,6 +6,7 @@ import streamlit as st
 
 from backend.bundle import SAVED
 from backend.collect import FILE_NAME, SNIPPET, standalone
+from pages.components.shared.downloads import HANDED
 
 
 def show_saving() -> None:
@@ -49,4 +50,6 @@ def offer_collector() -> None:
 
 
 def _file() -> bytes:
-    return standalone().encode()
+    content = standalone().encode()
+    HANDED.note("", content, "")
+    return content

@@ -10,6 +10,7 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.statistics import wilson_interval
 from backend.populations import ExampleVotes, PopulationPair
+from pages.components.gallery import media
 from pages.components.shared import charts, palette, text
 
 
@@ -17,11 +18,11 @@ def show_votes(bundle: Bundle, held: PopulationPair, row: int) -> None:
     """One example: what it is, what both populations say, and which models changed."""
     names = held.ensemble.names
     votes = held.votes(row)
-    image = bundle.image(row) if bundle.has_images else None
     words = st.container()
-    if image:
+    if bundle.has_images and bundle.image(row):
         picture, words = st.columns([1, 2], vertical_alignment="center")
-        picture.image(image, width=96)
+        with picture:
+            media.show_picture(bundle, row, width=96)
     with words:
         st.text(str(bundle.ids[row]))
         if held.ensemble.labels is not None:

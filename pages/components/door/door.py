@@ -28,7 +28,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from uvicorn.protocols.http import h11_impl
 from websockets import http11
 
-from backend.access import EVERYBODY, NOBODY
+from backend.access import EVERYBODY, NOBODY, Person
 from backend.core.errors import BackendError
 from backend.store import SignIn, Store
 from pages.components.door import identity
@@ -90,11 +90,19 @@ class Door:
         What lies behind.
     store : callable
         Gives the store that knows the sign-ins.
+    may_fetch : callable
+        Whether a person may now have a file, by name, that one of their pages was given.
     """
 
-    def __init__(self, app: ASGIApp, store: Callable[[], Store]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        store: Callable[[], Store],
+        may_fetch: Callable[[Person, str], bool],
+    ) -> None:
         self._app = app
         self._store = store
+        self._allowed = may_fetch
         self._seen: dict[str, tuple[float, bool]] = {}
         self._files: dict[str, OrderedDict[bytes, None]] = {}
         """Key of a person -> names of the files that their pages were given."""
@@ -142,7 +150,8 @@ class Door:
         elif said is None or found is None or not await self._holds(found):
             await _refuse(scope, receive, send, self._sign_in_page(scope, found is not None))
         else:
-            scope = {**scope, WHO: found.key, PERSON: identity.person_in(said)}
+            person = identity.person_in(said)
+            scope = {**scope, WHO: found.key, PERSON: person}
             if scope["type"] == "websocket":
                 channel = _Watched(
                     receive,
@@ -152,7 +161,7 @@ class Door:
                     lambda names: self._give(found.key, names),
                 )
                 await self._app(scope, channel.receive, channel.send)
-            elif not self._may_fetch(found.key, path):
+            elif not await self._may_fetch(person, path):
                 gone = PlainTextResponse("This file was not given to you.", status_code=404)
                 await _refuse(scope, receive, send, gone)
             else:
@@ -167,12 +176,17 @@ class Door:
         while len(held) > _MOST_KEPT:
             held.popitem(last=False)
 
-    def _may_fetch(self, key: str, path: str) -> bool:
-        """Whether an address is no file of Streamlit's, whose names follow content, or was given."""
+    async def _may_fetch(self, person: Person, path: str) -> bool:
+        """Whether an address is no file of Streamlit's, whose names follow content, or one that may be had.
+
+        It was given to this person, who may still look at what it is of.
+        """
+        if not path.startswith("/media/"):
+            return True
         named = _FILES.match(path.encode())
-        if named is None:
-            return not path.startswith("/media/")
-        return named[1] in self._files.get(key, ())
+        if named is None or named[1] not in self._files.get(person.key, ()):
+            return False
+        return await anyio.to_thread.run_sync(self._allowed, person, named[1].decode())
 
     async def _holds(self, sign_in: SignIn) -> bool:
         """Whether the store lets this sign-in hold; asked again after a moment."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio.to_thread
+import streamlit as st
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -132,6 +133,18 @@ def item_url(digest: str) -> str:
     held = TICKETS.of_session(_TICKET)
     held.leave[digest] = {digest}
     return f"{ROOT}/{held.key}/item/{digest}"
+
+
+def show_picture(bundle: Bundle, row: int, *, width: int) -> None:
+    """The picture of an example that has one, so many pixels wide where there is room.
+
+    Fetched from the routes below, which ask at every fetch: what ``st.image`` shows goes by an address
+    of Streamlit's, which knows nothing of bundles.
+    """
+    st.html(
+        f'<img class="picture" src="{item_url(bundle.digest)}/{row}/full" width="{width}" '
+        'alt="The picture of this example">'
+    )
 
 
 # --- the routes -----------------------------------------------------------------------------------

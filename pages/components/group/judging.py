@@ -10,15 +10,15 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
+from pages.components.gallery import media
 from pages.components.shared import allowed, frame, keys, services, text
 
 
 def show_example(bundle: Bundle, row: int, *, key: str) -> None:
     """The picture or text of an example, else its columns; nothing of what a model said."""
     with st.container(height=330, key=key):
-        image = bundle.image(row) if bundle.has_images else None
-        if image:
-            st.image(image, width=290)
+        if bundle.has_images and bundle.image(row):
+            media.show_picture(bundle, row, width=290)
         elif bundle.has_text:
             st.text(str(bundle.examples["text"].iloc[row]))
         else:

@@ -39,8 +39,9 @@ from backend.store.authors import LOCAL, key_of
 from backend.tasks import default_options
 from pages.components.door import identity
 from pages.components.shared import keys
+from pages.components.shared.downloads import HANDED
 
-Made = TypeVar("Made")
+Made = TypeVar("Made", str, bytes)
 
 # --- guarded ---------------------------------------------------------------------------------------
 
@@ -75,6 +76,12 @@ def bundle_for(person: Person, digest: str, layer: str = "") -> Bundle:
 def may_look(person: Person, digest: str) -> bool:
     """Whether a person who asks by a route may look at a bundle now."""
     return gate().right(person, digest) >= Right.LOOK
+
+
+def may_fetch(person: Person, name: str) -> bool:
+    """Whether a person may have the file of this name now, which a page of theirs was given."""
+    of = HANDED.bundles(person.key, name)
+    return of is not None and any(not one or may_look(person, one) for one in of)
 
 
 def bundles() -> list[BundleInfo]:
@@ -204,6 +211,7 @@ def handed(digest: str, what: str, make: Callable[[Store], Made]) -> Callable[[]
         gate().check(whose, Right.LOOK, of)
         content = make(own)
         shared_store().note(of, "exported", author=author, what=what)
+        HANDED.note(whose.key, content, of)
         return content
 
     return made

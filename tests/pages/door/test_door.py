@@ -37,7 +37,7 @@ def site(monkeypatch: pytest.MonkeyPatch, address: str, said: str | None) -> Tes
     def no_store() -> door.Store:
         raise AssertionError("without sign-in the store is not asked")
 
-    return TestClient(door.Door(app, no_store))
+    return TestClient(door.Door(app, no_store, lambda person, name: False))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -14,16 +15,22 @@ import numpy as np
 import pytest
 import streamlit as st
 from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocket
+from streamlit import runtime
+from streamlit.runtime import media_file_manager
+from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 from streamlit.testing.v1 import AppTest
+from streamlit.web.server.starlette.starlette_routes import create_media_routes
 
 from backend.access import NOBODY, Person, Right
 from backend.bundle import Bundle, import_bundle, write_bundle
 from backend.jobs import Job
-from backend.store import Author
-from pages.components.bundles import streamed
+from backend.store import Author, SignIn, Store
+from pages.components.bundles import collector, streamed
 from pages.components.door import identity
-from pages.components.door.door import PERSON, WHO
+from pages.components.door.door import PERSON, WHO, Door
 from pages.components.gallery import media
 from pages.components.shared import services
 from tests.bundles import picture, planted
@@ -159,6 +166,71 @@ def test_what_a_session_was_handed_is_fetched_only_while_the_bundle_is_shared(
     assert {client.get(url).status_code for url in urls} == {200}
 
 
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> media_file_manager.MediaFileManager:
+    """What Streamlit keeps of files that pages give to browsers."""
+    manager = media_file_manager.MediaFileManager(MemoryMediaFileStorage("/media"))
+    held = SimpleNamespace(media_file_mgr=manager)
+    monkeypatch.setattr(runtime, "get_instance", lambda: held)
+    return manager
+
+
+def test_a_download_is_fetched_only_by_whom_it_was_made_for_while_the_bundle_is_shared(
+    secret: Bundle, monkeypatch: pytest.MonkeyPatch, files: media_file_manager.MediaFileManager
+) -> None:
+    """Through the door, with Streamlit's own route behind it."""
+    share(secret, "look")
+
+    def click(make: Callable[[], str | bytes]) -> str:
+        button = files.add_deferred(make, "text/csv", "1.0", file_name="a.csv")
+        return files.execute_deferred(button)
+
+    def made_for(who: str, content: str) -> Callable[[], str]:
+        enter(monkeypatch, PEOPLE[who])
+        return services.handed(secret.digest, "something", lambda store: content)
+
+    urls = {
+        "of a bundle": click(made_for("member", "id,tag")),
+        "the collector": click(collector._file),
+        "made for somebody else": click(made_for("reader", "id,loss")),
+        "an icon": files.add(b"GIF8", "image/gif", "2.0"),
+        "made otherwise": click(lambda: "what no page asked for"),
+    }
+
+    async def give(channel: WebSocket) -> None:
+        await channel.accept()
+        for url in urls.values():  # as answers to clicks pass through the member's channel
+            await channel.send_bytes(b"..." + url.encode() + b"...")
+        await channel.close()
+
+    storage = cast(MemoryMediaFileStorage, files._storage)
+    inner = Starlette(routes=[*create_media_routes(storage, ""), WebSocketRoute("/channel", give)])
+    monkeypatch.setattr(identity, "origin", lambda: "http://testserver")
+    monkeypatch.setattr(identity, "claims_in", lambda cookies: cookies)
+    monkeypatch.setattr(identity, "person_in", lambda said: PEOPLE[said["who"]])
+    monkeypatch.setattr(
+        identity,
+        "of_claims",
+        lambda said: SignIn("s", PEOPLE[said["who"]].key, said["who"], time.time()),
+    )
+    holding = SimpleNamespace(holds=lambda sign_in, longest_s: True)
+    site = Door(inner, cast(Callable[[], Store], lambda: holding), services.may_fetch)
+    member, reader = (TestClient(site, cookies={"who": who}) for who in ("member", "reader"))
+
+    def fetched(client: TestClient) -> list[str]:
+        return [what for what, url in urls.items() if client.get(url).status_code == 200]
+
+    assert fetched(member) == []
+    with member.websocket_connect("/channel") as channel:
+        for _ in urls:
+            channel.receive_bytes()
+    assert fetched(member) == ["of a bundle", "the collector", "an icon"] and fetched(reader) == []
+    share(secret, "private")
+    assert fetched(member) == ["the collector", "an icon"]
+    share(secret, "look")
+    assert fetched(member) == ["of a bundle", "the collector", "an icon"]
+
+
 @pytest.mark.parametrize("page", app.PAGES)
 def test_a_link_to_what_one_may_not_see_tells_nothing_of_it(
     secret: Bundle, monkeypatch: pytest.MonkeyPatch, page: str
@@ -289,7 +361,17 @@ def test_every_download_is_made_and_written_down_by_the_same_door() -> None:
             for node in nodes_of(path)
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "st.download_button"
         ]
+        place = path.relative_to(PROJECT).as_posix()
+        called = [
+            node.func
+            for node in nodes_of(path)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        ]
+        # What these show goes by an address of Streamlit's, which asks nobody; a bundle has pictures.
+        shown = {
+            one.attr for one in called if ast.unparse(one.value).rpartition(".")[2] != "bundle"
+        }
+        assert not {"image", "audio", "video", "pdf", "pyplot", "logo"} & shown, place
         for button in buttons:
             told = ast.unparse(button)
-            place = path.relative_to(PROJECT).as_posix()
             assert ("services.handed(" in told) is (place not in free), f"{place}: {told[:80]}"

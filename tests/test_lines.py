@@ -21,11 +21,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from backend.bundle import import_bundle, read_bundle
 from backend.cli.main import main
-from backend.collect import SNIPPET
+from backend.collect import OF_ARRAYS, SNIPPET
 from backend.core import statistics
 from backend.slices import METHODS
 
@@ -544,7 +545,7 @@ def test_the_readme_names_every_setting_and_no_other():
 def test_the_readmes_lines_for_ones_own_data_and_model_run(tmp_path, monkeypatch):
     monkeypatch.setenv("ERRORSCOPE_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    own_data, own_model = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    own_data, own_model, of_arrays = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     rng = np.random.default_rng(0)
     labels = np.arange(40) % 3
     embeddings, losses = rng.normal(size=(40, 5)).astype(np.float32), rng.random(40)
@@ -563,6 +564,13 @@ def test_the_readmes_lines_for_ones_own_data_and_model_run(tmp_path, monkeypatch
     kept = import_bundle("bundle.npz", name="my model")
     assert (kept.name, kept.n, kept.d) == ("my model", 40, 4)
     np.testing.assert_allclose(kept.embeddings, model[:2](inputs).detach(), rtol=1e-6)
+    assert of_arrays == OF_ARRAYS
+    fitted = LogisticRegression().fit(embeddings, labels)
+    of = {"hidden": np.tanh, "scores": fitted.predict_proba, "fitted": fitted}
+    exec(of_arrays, {**of, "X_test": embeddings, "y_test": labels})
+    sklearn, function = read_bundle("sklearn.npz"), read_bundle("function.npz")
+    assert sklearn.accuracy == function.accuracy == fitted.score(embeddings, labels)
+    np.testing.assert_allclose(function.embeddings, np.tanh(embeddings))
     monkeypatch.delitem(sys.modules, "collector")
 
 

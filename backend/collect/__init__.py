@@ -7,11 +7,12 @@ that ``standalone`` can hand all of them out as one file.
 from backend.collect.collecting import collect
 from backend.collect.errors import CollectError
 from backend.collect.gathering import Collected
-from backend.collect.standalone import FILE_NAME, SNIPPET, standalone
+from backend.collect.standalone import FILE_NAME, OF_ARRAYS, SNIPPET, standalone
 from backend.collect.training import Confidence, Indexed
 
 __all__ = [
     "FILE_NAME",
+    "OF_ARRAYS",
     "SNIPPET",
     "CollectError",
     "Collected",

@@ -71,11 +71,11 @@ def collect(
         ``"logits"`` or a tuple that starts with them will do. It is run in evaluation mode and left
         as it was. A function gives, for the inputs of a batch, a dictionary with ``embeddings`` and
         ``logits``, ``probabilities`` or ``predictions``.
-    loader : iterable, or a tuple of two arrays
+    loader : iterable, or a tuple of two arrays or lists
         Batches ``(inputs, labels)``, or dictionaries with a label under ``labels``, ``label``,
         ``targets``, ``target`` or ``y`` and the rest passed to the model: one entry by position,
-        several by name. Two arrays ``(X, y)`` are cut into batches. It may have no length, but
-        has to end.
+        several by name. Two arrays or lists ``(X, y)`` are cut into batches. It may have no length,
+        but has to end.
     out : path-like
         ``.npz``, ``.zip``, or without a suffix a new folder. It is there when it is whole; a process
         that is killed leaves a folder ``.collect-...`` beside it, which may be removed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -144,7 +145,9 @@ class Estimator:
                 hidden = shape(hidden @ weights + bias)
             return np.asarray(hidden)
         if hasattr(self.last, "apply"):
-            leaves = np.asarray(self.last.apply(features))
+            with warnings.catch_warnings():  # trees of an ensemble were fitted without the names
+                warnings.filterwarnings("ignore", "X has feature names", UserWarning)
+                leaves = np.asarray(self.last.apply(features))
             leaves = leaves.reshape(len(leaves), -1).astype(np.int64)
             self._say(
                 f"embeddings: the leaves of {name} that an example falls into ({leaves.shape[1]} "

@@ -316,14 +316,25 @@ class Gathering:
 
 def batches_of(loader: Any, batch_size: int) -> tuple[Iterator[Any], int | None]:
     """Batches of a loader, or of two arrays, and how many, where that is known."""
-    if isinstance(loader, tuple) and len(loader) == 2 and is_array(loader[0]):
-        n = loader[0].shape[0]
+    if is_pair(loader):
+        n = loader[0].shape[0] if is_array(loader[0]) else len(loader[0])
         if n != len(loader[1]):
             raise CollectError(f"inputs and labels must be equally many: {n} and {len(loader[1])}.")
         return rows_of(loader, batch_size), -(-n // batch_size)
     if not isinstance(loader, Iterable):
         raise CollectError(f"loader must give batches: got a {type(loader).__name__}.")
     return iter(loader), length_of(loader)
+
+
+def is_pair(loader: Any) -> bool:
+    """Whether it is inputs and labels as arrays or lists, and not two batches."""
+    if not isinstance(loader, (tuple, list)) or len(loader) != 2:
+        return False
+    inputs, labels = loader
+    if is_array(inputs):
+        return True
+    flat = np.ndim(labels) == 1 if is_array(labels) else isinstance(labels, list) and bool(labels)
+    return isinstance(inputs, list) and flat and all(np.ndim(one) == 0 for one in labels[:1])
 
 
 def is_array(value: Any) -> bool:

@@ -33,6 +33,19 @@ loader = DataLoader(held_out, batch_size=256)
 print(collect(model, loader, out="bundle.npz", classes=names))
 """
 """What to write beside the training code, once the file lies there."""
+OF_ARRAYS = """\
+from collector import collect
+
+collect(fitted, (X_test, y_test), out="sklearn.npz")
+
+
+def answers(x):
+    return {"embeddings": hidden(x), "probabilities": scores(x)}
+
+
+collect(answers, (X_test, y_test), out="function.npz")
+"""
+"""The same for a fitted scikit-learn model, and for a function of arrays."""
 
 HEAD = '''"""Collects a bundle for Errorscope from a model and a loader, beside your training code.
 

@@ -26,6 +26,7 @@ from pages.components.training_data.questions import TrainingQuestion, choose_qu
 from pages.components.training_data.removal import show_removal
 from pages.components.training_data.retraining import show_retraining
 from pages.components.training_data.tagged import show_tagged
+from pages.components.training_data.unfitted import show_unfitted
 
 NEEDS = (
     "This bundle says nothing of the examples its model was trained on. It needs `train/embeddings` and "
@@ -80,6 +81,11 @@ def show_found(bundle: Bundle, training: Training, result: Entry, asked: Trainin
         "Subpopulations": lambda: subpopulations_tab(training, result),
         "Removal": lambda: show_removal(bundle, training, result, asked, chosen_split(training)),
         **({} if asked.kind == "rows" else {"Groups": lambda: show_groups(result)}),
+        **(
+            {}
+            if training.losses is None
+            else {"Highest loss": lambda: show_unfitted(bundle, training)}
+        ),
         "Tagged": lambda: show_tagged(bundle, training, result["scores"], asked),
         "Retraining": lambda: show_retraining(bundle),
     }

@@ -98,8 +98,8 @@ kept for Python alone."""
 TOGETHER = ("train_features", "target_features", "train_residuals")
 """Fields of attribution that score training examples together, and do nothing apart."""
 
-SHOWN_OF_TRAINING = ("embeddings", "labels", "predictions", "probabilities", "logits", "classes")
-"""Fields of the training part that its scores are made of, beside columns that describe it."""
+SHOWN_OF_TRAINING = ("embeddings", "labels", "predictions", "probabilities", "logits", "classes", "losses")  # fmt: skip
+"""Fields of the training part that its scores are made of, and its losses, beside columns that describe it."""
 
 
 SAVED = """import numpy as np

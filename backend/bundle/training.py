@@ -76,6 +76,18 @@ class Training:
         return pd.Index(self.ids)
 
     @cached_property
+    def losses(self) -> NDArray[np.float64] | None:
+        """Losses (n,) of the model on what it was trained on, as given; None without."""
+        values = self.fields.get("losses")
+        return None if values is None or values.ndim != 1 else np.asarray(values, np.float64)
+
+    def least_fitted(self, most: int) -> NDArray[np.int64]:
+        """Rows of the highest losses, at most so many, the highest first, ties by row; (0,) without losses."""
+        if self.losses is None:
+            return np.zeros(0, np.int64)
+        return np.argsort(-self.losses, kind="stable")[:most].astype(np.int64)
+
+    @cached_property
     def texts(self) -> NDArray[np.str_] | None:
         """Texts (n,), where there are any."""
         return self._column("text")

@@ -249,7 +249,7 @@ def test_missing_parts_say_what_they_switch_off(tmp_path: Path) -> None:
                     "heat": np.zeros((8, 3)),
                 }
             },
-            ["train/losses", "train/heat"],
+            ["train/heat"],
         ),
         (
             {

@@ -7,9 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    RandomForestRegressor,
+)
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -288,6 +293,18 @@ def test_other_estimators_are_read(model: Any) -> None:
     assert bundle.embeddings.shape == (90, 3 if regression else LEAF_DIMENSIONS)
 
 
+@pytest.mark.parametrize("n", [2, 90])
+def test_lists_and_tables_are_cut_into_batches_as_arrays_are(n: int) -> None:
+    texts, labels = TEXTS[:n].tolist(), CODES[:n].tolist()
+    words = make_pipeline(TfidfVectorizer(analyzer="char"), LogisticRegression()).fit(TEXTS, CODES)
+    of_lists = collect(words, (texts, labels), batch_size=40)
+    assert of_lists.digest == collect(words, (TEXTS[:n], CODES[:n]), batch_size=40).digest
+    table = pd.DataFrame(X, columns=list("abcde")).sample(frac=1, random_state=0)
+    trees = GradientBoostingRegressor(n_estimators=2).fit(table, AMOUNTS)
+    kept = collect(trees, [table, pd.Series(AMOUNTS)], examples=table)  # no warning of names
+    assert kept.examples["a"].tolist() == table["a"].tolist()
+
+
 def test_class_names_that_are_numbers_are_not_taken_for_positions() -> None:
     bundle = collect(LogisticRegression().fit(X, CODES + 1), (X, CODES + 1))
     assert bundle.classes == ("1", "2", "3") and bundle.label_codes.tolist() == CODES.tolist()
@@ -496,8 +513,10 @@ def test_every_form_holds_the_same(tmp_path: Any, suffix: str) -> None:
     assert same.digest == bundle.digest
     training = training_of(bundle)
     assert training is not None and training.ids[:2].tolist() == ["t0", "t1"]
+    worst = training.least_fitted(3)
+    assert worst.tolist() == np.argsort(-bundle.train["losses"], kind="stable")[:3].tolist()
     assert training.texts is not None and training.texts.tolist() == TEXTS[:50].tolist()
-    assert {*training.columns} == {"age"} and bundle.unused() == ["train/losses"]
+    assert {*training.columns} == {"age"} and bundle.unused() == []
     assert (np.asarray(Image.open(BytesIO(training.thumbnail(7) or b""))) == pixels[7]).all()
 
 

@@ -196,6 +196,22 @@ def test_training_examples_are_tagged_by_key_and_bar_undone_and_taken_away(
         export_training(training, store)
 
 
+def test_the_training_examples_of_highest_loss_are_shown(home: Path, tmp_path: Path) -> None:
+    given = fields()
+    given["train"]["losses"] = np.arange(N_TRAIN) % 500  # ties by row
+    bundle = imported(tmp_path, **given)
+    assert "train/losses" not in bundle.unused()
+    at = opened(bundle, training_part="Highest loss")
+    assert f"The 48 training examples of highest loss of {N_TRAIN}" in said(at)
+    [tiles] = [
+        one["items"]
+        for one in given_to(at, "errorscope_gallery")
+        if one["label"].startswith("Highest")
+    ]
+    assert [one["id"] for one in tiles[:2]] == ["t499", "t498"]
+    assert tiles[0]["weight"] == "loss 499"
+
+
 def test_an_open_example_shows_the_training_examples_behind_it(home: Path, marked: Bundle) -> None:
     at = AppTest.from_file(APP, default_timeout=60)
     at.query_params["bundle"] = marked.digest[:12]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from backend.bundle import SAVED
-from backend.collect import FILE_NAME, SNIPPET, standalone
+from backend.collect import FILE_NAME, OF_ARRAYS, SNIPPET, standalone
 from pages.components.shared.downloads import HANDED
 
 
@@ -26,7 +26,7 @@ def offer_collector() -> None:
     st.markdown("**Or from your own model**")
     st.caption(
         f"Put `{FILE_NAME}` beside your training code: it needs numpy, and torch for torch models, and "
-        "nothing of Errorscope. scikit-learn models and plain functions are taken as well."
+        "nothing of Errorscope. Models of scikit-learn and functions that give arrays are taken as well."
     )
     st.download_button(
         f"Download {FILE_NAME}",
@@ -39,6 +39,8 @@ def offer_collector() -> None:
     )
     with st.expander("What to write, from a model", icon=":material/code:"):
         st.code(SNIPPET, language="python", wrap_lines=True)
+        st.caption("Of a scikit-learn model, or a function that gives arrays:")
+        st.code(OF_ARRAYS, language="python", wrap_lines=True)
         st.caption("Or, for a function of yours that returns (model, loader):")
         st.code(
             f"python {FILE_NAME} train:evaluated --out bundle.npz", language="sh", wrap_lines=True

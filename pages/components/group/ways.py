@@ -17,7 +17,7 @@ from backend.views import (
 )
 from pages.components.gallery import cards, gallery
 from pages.components.group import columns, pair, tagging, words
-from pages.components.shared import keys, tables
+from pages.components.shared import charts, keys, tables
 from pages.components.shared.choice import Choice
 
 REGION_VIEWS = ("What differs", "Breakdown", "Is it real?", "Other methods")
@@ -81,7 +81,8 @@ def show_table(bundle: Bundle, choice: Choice) -> list[str]:
         on_select="rerun",
         selection_mode="multi-row",
         key=f"table_{choice.key}",
-        height=420,
+        height=charts.table_height(len(shown)),
+        row_height=charts.TABLE_ROW,
         column_order=list(dict.fromkeys([*first, *ANSWERS, *own.values(), *frame])),
         column_config=tables.number_columns(shown)
         | full

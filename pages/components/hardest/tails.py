@@ -280,8 +280,8 @@ def show_separation(tails: LongTails) -> None:
     for subset, chance in dict(zip(table["subset"], table["prevalence"], strict=True)).items():
         figure.add_hline(
             y=chance, line={"dash": "dot", "width": 1, "color": palette.text_colour()},
-            annotation={"text": f"prevalence of {text.chart(subset)}", "font": {"size": 11}},
-            annotation_position="top left",
+            annotation={"text": f"prevalence, {text.chart(subset)}", "font": {"size": 11}},
+            annotation_position="top right",
         )  # fmt: skip
     figure.update_layout(
         xaxis={"title": "epoch", "zeroline": False, "range": [0, tails.n_epochs + 0.5]},

@@ -63,7 +63,7 @@ def show_deciles(ranked: RankedBy, worth: ScoreWorth) -> None:
     st.markdown(f"**Error by decile of {text.plain(ranked.score.title)}**" if rates else
                 f"**Mean loss by decile of {text.plain(ranked.score.title)}**")  # fmt: skip
     charts.show_chart(
-        figure, table, key="difficulty_deciles", height=HEIGHT, margin={"t": 18},
+        figure, table, key="difficulty_deciles", height=HEIGHT, margin={"t": 18, "r": 32},
         alt=f"{title} by decile of {ranked.score.title}.",
         config=charts.percent_columns("error", "error_low", "error_high"),
     )  # fmt: skip
@@ -100,7 +100,7 @@ def show_left_out(table: pd.DataFrame, ranked: RankedBy) -> None:
     )
     st.markdown(f"**Accuracy without the hardest by {text.plain(ranked.score.title)}**")
     charts.show_chart(
-        figure, table, key="difficulty_left_out", height=HEIGHT, margin={"t": 18},
+        figure, table, key="difficulty_left_out", height=HEIGHT, margin={"t": 18, "r": 32},
         alt=f"Accuracy without the hardest by {ranked.score.title}.",
         config=charts.percent_columns("share", "accuracy", "low", "high", "rise"),
     )  # fmt: skip
@@ -113,5 +113,5 @@ def show_left_out(table: pd.DataFrame, ranked: RankedBy) -> None:
 def _line_of_all(figure: go.Figure, value: float) -> None:
     figure.add_hline(y=value, line={"dash": "dot", "width": 1, "color": palette.text_colour()})
     figure.add_annotation(
-        x=1, xref="paper", xanchor="right", y=value, yshift=9, text="all", showarrow=False
+        x=1, xref="paper", xanchor="left", y=value, xshift=4, text="all", showarrow=False
     )

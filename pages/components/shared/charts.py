@@ -24,6 +24,8 @@ LETTER = 6
 """Pixels that a letter of the words beside a chart takes."""
 TABLE_HEIGHT = 388
 """Pixels a table is high at most; longer ones scroll."""
+TABLE_ROW = 35
+"""Pixels of a row of a table."""
 
 _tools = st.components.v2.component(
     "errorscope_chart_tools",
@@ -46,12 +48,13 @@ def show_chart(
 ) -> None:
     """Draw a figure; below it its table behind a button, and copies as PNG and SVG.
 
-    ``config`` are column settings of the table; ``on_select`` is called when a point is clicked.
+    ``config`` are column settings of the table; ``on_select`` is called when a point is clicked. A
+    figure has a legend where its layout asks for one.
     """
     figure.update_layout(
         height=height,
         margin={"l": 0, "r": figure.layout.margin.r or 8, "t": 8, "b": 0, **(margin or {})},
-        showlegend=False,
+        showlegend=bool(figure.layout.showlegend),
         hoverlabel={"align": "left"},
         dragmode=False,
     )
@@ -96,13 +99,18 @@ def show_table(
         shown,
         hide_index=True,
         key=key,
-        height=min(35 * (len(table) + 1) + 3, TABLE_HEIGHT),
-        row_height=35,
+        height=table_height(len(table)),
+        row_height=TABLE_ROW,
         placeholder=text.DASH,
         column_config=settings,
         lazy=False,
         **chosen,
     )
+
+
+def table_height(rows: int) -> int:
+    """Pixels of a table of so many rows, which ends with its last one."""
+    return min(TABLE_ROW * (rows + 1) + 3, TABLE_HEIGHT)
 
 
 def percent_columns(*names: str, **named: str) -> dict[str, Any]:

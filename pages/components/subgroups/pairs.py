@@ -66,6 +66,8 @@ def show_pairs(bundle: Bundle, asked: Asked) -> None:
         key="pairs_table",
         config={
             **charts.percent_columns("flips", "low", "high"),
+            "n_pairs": st.column_config.NumberColumn("pairs"),
+            "n_flips": st.column_config.NumberColumn("flipped"),
             "p": st.column_config.NumberColumn(format="%.3g", help="McNemar's exact two-sided p."),
             "change": st.column_config.NumberColumn(
                 format="%+.3f", help="Mean probability of the positive class: second less first."

@@ -89,7 +89,11 @@ def show_rates(curves: pd.DataFrame, quality: pd.DataFrame, threshold: float) ->
         }
     )
     shares = [NAMES[one] for one in CURVES] + ["prevalence", "calibration error"]
-    charts.show_table(table, key="threshold_table", config=charts.percent_columns(*shares))
+    areas = ("AUC", "AUC low", "AUC high", "average precision")
+    config = {one: st.column_config.NumberColumn(format="%.3f") for one in areas}
+    charts.show_table(
+        table, key="threshold_table", config={**config, **charts.percent_columns(*shares)}
+    )
 
 
 def show_curves(curves: pd.DataFrame, attribute: str, rate: str, threshold: float) -> None:
@@ -115,7 +119,7 @@ def show_curves(curves: pd.DataFrame, attribute: str, rate: str, threshold: floa
     )
     shown = curves[["group", "threshold", rate]]
     charts.show_chart(
-        figure, shown, key="threshold_curves", height=330,
+        figure, shown, key="threshold_curves", height=360, margin={"t": 36},
         alt=f"{NAMES[rate]} of each group against the threshold.",
         config=charts.percent_columns(rate),
     )  # fmt: skip

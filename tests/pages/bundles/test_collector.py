@@ -6,7 +6,7 @@ import ast
 
 from streamlit.testing.v1 import AppTest
 
-from backend.collect import SNIPPET, standalone
+from backend.collect import OF_ARRAYS, SNIPPET, standalone
 from pages.components.bundles import collector
 
 PAGE = "from pages.components.bundles.collector import offer_collector\noffer_collector()"
@@ -17,6 +17,7 @@ def test_the_collector_is_handed_out_with_lines_that_call_it() -> None:
     assert not at.exception
     assert [code.value.strip() for code in at.code] == [
         SNIPPET.strip(),
+        OF_ARRAYS.strip(),
         "python collector.py train:evaluated --out bundle.npz",
     ]
     (button,) = at.get("download_button")

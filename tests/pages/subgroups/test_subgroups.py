@@ -259,6 +259,12 @@ def test_one_slider_gives_the_rates_of_every_group(paired: str) -> None:
         name = group.removesuffix(" †")
         assert shown.loc[group, "TPR"] == pytest.approx(rates.loc[name, "tpr"], nan_ok=True)
         assert shown.loc[group, "AUC"] == pytest.approx(quality.loc[name, "auc"], nan_ok=True)
+    [curves] = [
+        chart
+        for chart in (json.loads(one.proto.spec) for one in at.get("plotly_chart"))
+        if chart["layout"].get("showlegend")
+    ]
+    assert [line["name"] for line in curves["data"]][:2] == ["all", "tone=dark"]
 
 
 def test_versions_of_one_example_are_compared(paired: str) -> None:

@@ -14,6 +14,9 @@ paper's objective, strength .5; ``--recipe sgd`` for its own way there) from the
 * *random*: as many of the same images as they are;
 * *up-weighted*: no new image, but the pool's own examples of the class in its first context, of which
   half refits (the heldout failures are never among them);
+* *variations*: drawn from a Gaussian around the seed failures in the latent space of a VAE that has learnt
+  that half (``--vae-steps``, 0 for none), with the embeddings that it decodes, five for each seed failure;
+* *network*: the same, with the embeddings that the network has for the decoded pictures;
 * nothing: the plain refit.
 
 Without ``--model`` there is no image-text model here. A second network, taught to tell contexts on other images, stands in
@@ -30,9 +33,10 @@ import argparse
 import time
 
 import numpy as np
+import pandas as pd
 import torch
 
-from backend.core.statistics import mean_interval, wilson_interval
+from backend.core.statistics import wilson_interval
 from backend.demo.images import DATA, encode_png, read_split
 from backend.demo.networks import Network, Recipe, ask_network, train_network
 from backend.imagetext import MODELS, open_model
@@ -43,10 +47,10 @@ from backend.repair import (
     pick_contexts,
     repair_group,
     split_failures,
-    sweep_heads,
 )
 from backend.repair.head import RECIPES
 from backend.tasks.named import sentence
+from tests.benchmarks.repair_arms import heads_of, made_by_vae, print_table
 
 CONTEXTS = ("striped ground", "dark", "white ground", "turned", "half hidden", "noisy")
 SENTENCES = {
@@ -176,7 +180,7 @@ def one_seed(world: World, seed: int) -> dict:
     return {
         "own": own, "labels": labels, "x": x, "pool": pool, "test": test, "split": split,
         "contexts": contexts, "picked": picked, "weighed": weighed, "lines": lines, "images": images,
-        "predictions": predictions,
+        "predictions": predictions, "half": half, "raw": told.embeddings,
     }  # fmt: skip
 
 
@@ -247,7 +251,11 @@ def named_by(name: str, ones: list[dict]) -> None:
 
 def right_contexts(world: World, ones: list[dict]) -> None:
     """Are the contexts that were picked those that were planted?"""
-    hits = {"picked, first": [], "picked, among three": [], "in words, first": []}
+    hits: dict[str, list[bool]] = {
+        "picked, first": [],
+        "picked, among three": [],
+        "in words, first": [],
+    }
     for one in ones:
         table, lines = one["picked"].table, one["lines"]
         for label, context in enumerate(one["own"]):
@@ -269,71 +277,49 @@ def print_hits(hits: dict[str, list[bool]], chances: tuple[float, ...]) -> None:
         )
 
 
-def repaired(world: World, ones: list[dict], options: dict, sweep: bool) -> None:
-    """What each set repairs, means over seeds with Student's t."""
-    strengths, ks = ((0.1, 0.5, 2.0), (1, 3, None)) if sweep else ((0.5,), (None,))
-    tables = []
-    train = (world.train_x - world.center) / world.spread
-    for seed, one in enumerate(ones):
-        pool, split = one["pool"], one["split"]
-        x, y = one["x"], one["labels"]
-        contexts = one["contexts"][one["test"]]
-        plain = contexts == PLAIN
-        other = ~plain & (contexts != one["own"][y[one["test"]]])
-        measured = {
-            "seed failures": (x[pool][split.seed], y[pool][split.seed]),
-            "heldout failures": (x[pool][split.heldout], y[pool][split.heldout]),
-            "test": (x[one["test"]], y[one["test"]]),
-            "test, no context": (x[one["test"]][plain], y[one["test"]][plain]),
-            "test, another's context": (x[one["test"]][other], y[one["test"]][other]),
-        }
-        before = (one["predictions"] == y)[one["test"]]
-        found = sweep_heads(
-            train, world.train_y, made(world, one, seed), measured, strengths=strengths, ks=ks,
-            seeds=(seed,), **options,
+def repaired(world: World, one: dict, seed: int, asked: argparse.Namespace) -> pd.DataFrame:
+    """What each set repairs with one seed."""
+    pool, split = one["pool"], one["split"]
+    x, y = one["x"], one["labels"]
+    contexts = one["contexts"][one["test"]]
+    plain = contexts == PLAIN
+    other = ~plain & (contexts != one["own"][y[one["test"]]])
+    measured = {
+        "seed failures": (x[pool][split.seed], y[pool][split.seed]),
+        "heldout failures": (x[pool][split.heldout], y[pool][split.heldout]),
+        "test": (x[one["test"]], y[one["test"]]),
+        "test, no context": (x[one["test"]][plain], y[one["test"]][plain]),
+        "test, another's context": (x[one["test"]][other], y[one["test"]][other]),
+    }
+    before = (one["predictions"] == y)[one["test"]]
+    arms = made(world, one, seed)
+    said = f"{len(split.seed)} seed failures, {len(split.heldout)} heldout"
+    if asked.vae_steps:
+        rows = np.flatnonzero(one["half"])
+        by_vae, fit = made_by_vae(
+            as_shown(one["images"][rows]), one["raw"][rows], y[rows],
+            np.flatnonzero(np.isin(rows, split.seed)), n_classes=len(NAMES), per_row=PER_FAILURE,
+            steps=asked.vae_steps, seed=seed, scale=lambda raw: (raw - world.center) / world.spread,
+            encode=lambda shown: world.scaled(shown[:, 2:30, 2:30].mean(3) / 255),
         )  # fmt: skip
-        found["before"] = found["measured"].map(
-            {
-                "test": before.mean(),
-                "test, no context": before[plain].mean(),
-                "test, another's context": before[other].mean(),
-            }
-        )
-        tables.append(found.assign(seed=seed))
-        print(
-            f"seed {seed}: {len(split.seed)} seed failures, {len(split.heldout)} heldout",
-            flush=True,
-        )
-    keys = list(
-        dict.fromkeys(zip(*(tables[0][name] for name in ("set", "strength", "k")), strict=True))
-    )
-    columns = (
-        "seed failures", "heldout failures", "test", "test, no context", "test, another's context",
+        arms |= by_vae
+        said += f", {fit}"
+    strengths, ks = ((0.1, 0.5, 2.0), (1, 3, None)) if asked.sweep else ((0.5,), (None,))
+    return heads_of(
+        ((world.train_x - world.center) / world.spread, world.train_y), arms, measured,
+        {
+            "test": before.mean(),
+            "test, no context": before[plain].mean(),
+            "test, another's context": before[other].mean(),
+        },
+        seed, said, strengths=strengths, ks=ks, recipe=asked.recipe,
     )  # fmt: skip
-    print("\n| refitted with | strength | contexts | images | " + " | ".join(columns) + " |")
-    print("| --- " * (4 + len(columns)) + "|")
-    for name, strength, k in keys:
-        cells, sizes = [], []
-        for what in columns:
-            values = []
-            for table in tables:
-                same = table["k"].isna() if k is None or k != k else table["k"] == k
-                line = table[
-                    (table["set"] == name) & (table["strength"] == strength) & same
-                    & (table["measured"] == what)
-                ]  # fmt: skip
-                values.append(line["accuracy"].item())
-                sizes.append(line["n_debug"].item())
-            mean = mean_interval(values)
-            cells.append(f"{mean.value:.1%} ({mean.low:.1%} to {mean.high:.1%})")
-        told = "all" if k is None or k != k else f"{k:g}"
-        print(
-            f"| {name} | {strength:g} | {told} | {np.mean(sizes):.0f} | " + " | ".join(cells) + " |"
-        )
-    for what in columns[2:]:
-        values = [table[table["measured"] == what]["before"].iloc[0] for table in tables]
-        mean = mean_interval(values)
-        print(f"before, {what}: {mean.value:.1%} ({mean.low:.1%} to {mean.high:.1%})")
+
+
+def as_shown(images: np.ndarray) -> np.ndarray:
+    """Images (n, 28, 28) as the VAE reads them: uint8 of shape (n, 32, 32, 3), black around."""
+    grey = np.clip(255 * np.pad(images, ((0, 0), (2, 2), (2, 2))), 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=3)
 
 
 def times() -> None:
@@ -356,6 +342,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--recipe", choices=RECIPES, default="full")
+    parser.add_argument("--vae-steps", type=int, default=300)
     parser.add_argument("--times", action="store_true")
     parser.add_argument(
         "--model", choices=[name for name, row in MODELS.items() if row.reads == "pictures"]
@@ -371,7 +358,7 @@ def main() -> None:
         named_by(asked.model, ones)
         return
     right_contexts(world, ones)
-    repaired(world, ones, {"recipe": asked.recipe}, asked.sweep)
+    print_table([repaired(world, one, seed, asked) for seed, one in enumerate(ones)])
     print(f"{time.process_time() - began:.0f} CPU seconds")
 
 

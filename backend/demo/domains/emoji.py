@@ -88,7 +88,7 @@ def build(
         raise InputError(f"the archives must hold two kinds of {FEWEST} emoji or more each.")
     drawings = drawings[drawings["kind"].isin(classes)].reset_index(drop=True)
     truth = np.array([classes.index(kind) for kind in drawings["kind"]])
-    inputs = torch.from_numpy(np.stack([_pixels(one) for one in drawings["image"]]))
+    inputs = torch.from_numpy(np.stack([_pixels(one) for one in drawings["image"]])).double()
     yellow = (drawings["tone"] == "").to_numpy(copy=True)
     moved, labels = _copies(inputs[yellow], torch.from_numpy(truth[yellow]), seed)
     network = train_plan(
@@ -106,9 +106,9 @@ def build(
     examples = drawings[~yellow].reset_index(drop=True)
     small = np.stack([_pixels(one, 32) for one in drawings["image"][yellow]]).transpose(0, 2, 3, 1)
     arrays = {
-        "embeddings": answers.embeddings,
+        "embeddings": answers.embeddings.astype(np.float32),
         **judged(answers.logits, truth[~yellow], said, classes, np.float32),
-        "train/embeddings": own.embeddings,
+        "train/embeddings": own.embeddings.astype(np.float32),
         "train/images": (small * 255).astype(np.uint8),
         **{
             f"train/{name}": values
@@ -211,4 +211,6 @@ def _network(classes: int) -> Embedder:
         nn.Flatten(), nn.Dropout(0.3), nn.Linear(32 * (SIDE // 8) ** 2, 32), nn.ReLU(),
     )  # fmt: skip
     network = Embedder(body, 32, classes)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # In single precision the kernels of another processor round otherwise, and ten passes later that
+    # is another network; in double what is written in single precision has the same bits.
+    return network.to(torch.double, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -94,6 +94,9 @@ class Reader:
     def redoable(self, bundle: Any, author: Who = "local") -> Event | None:
         return self._read(bundle, lambda: self._store.redoable(bundle, author), lambda: None)
 
+    def people(self, bundle: Any) -> dict[str, str]:
+        return self._read(bundle, lambda: self._store.people(bundle), dict)
+
     def last_seq(self, bundle: Any) -> int:
         return self._read(bundle, lambda: self._store.last_seq(bundle), int)
 

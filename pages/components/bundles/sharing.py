@@ -27,7 +27,8 @@ def standing(info: BundleInfo) -> str:
     what = RIGHTS["tag" if services.may(Right.TAG, info.digest) else "look"]
     if not info.owner.startswith("@"):
         return f"nobody's: all who sign in {what}"
-    return f"another's: you {what}"
+    owner = services.known().people(info.digest).get(info.owner, "another person")
+    return f"of {text.shorten(owner, 40)}: you {what}"
 
 
 def show_sharing(bundle: Bundle) -> None:

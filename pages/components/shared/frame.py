@@ -74,7 +74,14 @@ def _chosen_bundle() -> Bundle | None:
             icon=":material/link_off:",
         )
         del st.query_params[keys.BUNDLE]
+        if link.chosen(keys.BUNDLE) == asked:
+            link.put(keys.BUNDLE, None)
     names = {key: imported[digest] for key, digest in short.items()}
+    if link.chosen(keys.BUNDLE) not in (None, *short):
+        link.put(keys.BUNDLE, None)
+        shared = ", or no longer shared with you" if identity.present() else ""
+        notice.notify(f"The bundle that was open is no longer here{shared}.", ":material/link_off:")
+        notice.show()
     twins = {name for name, times in Counter(names.values()).items() if times > 1}
     with st.container(key="bundle_bar"):
         picker, facts, person = st.columns([2.4, 6, 1.2], vertical_alignment="center")

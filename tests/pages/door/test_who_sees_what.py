@@ -32,7 +32,7 @@ from pages.components.bundles import collector, streamed
 from pages.components.door import identity
 from pages.components.door.door import PERSON, WHO, Door
 from pages.components.gallery import media
-from pages.components.shared import services
+from pages.components.shared import notice, services
 from tests.bundles import picture, planted
 from tests.pages.running import APP, texts
 
@@ -303,6 +303,32 @@ def test_an_owner_shares_removes_and_takes_back_and_an_admin_overrules(
     at.button(key="past_overrule").click().run()
     assert not at.exception and store.tag_counts(digest) == {}
     assert store.history(digest)[0].author == "Adm"
+
+
+def test_a_bundle_that_is_no_longer_shared_is_closed_and_that_is_said(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is one that is open to all, of the test before."""
+    path = write_bundle(home.parent / "lent.npz", embeddings=np.eye(3), losses=np.ones(3))
+    digest = import_bundle(path, home, owner="@o", name="the lent bundle").digest
+    services.shared_store().note(digest, "imported", author=Author("Olga", "@o"))
+    services.shared_store().share(digest, "@r", "look", author=Author("Olga", "@o"))
+    enter(monkeypatch, PEOPLE["reader"])
+    at = AppTest.from_file(APP, default_timeout=60)
+    at.query_params["bundle"] = digest[:12]
+    at = at.switch_page("pages/bundles.py").run()
+    tables = [frame.value for frame in at.dataframe if "access" in frame.value]
+    assert "of Olga: you look" in list(tables[0]["access"])
+    services.shared_store().share(digest, "@r", "none", author=Author("Olga", "@o"))
+    at.query_params.clear()
+    at.switch_page("pages/flagged.py").run()
+    assert not at.exception and "the lent bundle" not in texts(at)
+    told = [toast.value for toast in at.toast]
+    assert told == ["The bundle that was open is no longer here, or no longer shared with you."]
+    for _ in range(2):
+        monkeypatch.setattr(notice, "AGAIN_S", 0)
+        at.run()
+        assert not at.toast and not at.warning
 
 
 UNGUARDED = {

@@ -25,8 +25,6 @@ from pages.components.shared.waiting import RUNNING, show_progress
 ARRAYS = ("embeddings", "losses", "labels", "predictions", "probabilities", "logits", "targets")
 NAME = "bundle_name"
 """Widget key: what the next import is called."""
-LONGEST_FILE = 40
-"""Characters of a file's name beside how far its import is."""
 
 
 def page() -> None:
@@ -190,8 +188,7 @@ def show_import() -> None:
     if job is None or path is None:
         return
     if job.state in RUNNING:
-        file = text.shorten(path.name, LONGEST_FILE)
-        doing = "Making the demo" if job.task == "demo" else f"Importing {file}"
+        doing = "Making the demo" if job.task == "demo" else "Importing"
         show_progress(job, what=doing, key="import")
     elif job.state == "done":
         digest = job.result().meta["digest"]

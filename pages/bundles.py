@@ -25,6 +25,8 @@ from pages.components.shared.waiting import RUNNING, show_progress
 ARRAYS = ("embeddings", "losses", "labels", "predictions", "probabilities", "logits", "targets")
 NAME = "bundle_name"
 """Widget key: what the next import is called."""
+LONGEST_FILE = 40
+"""Characters of a file's name beside how far its import is."""
 
 
 def page() -> None:
@@ -188,7 +190,8 @@ def show_import() -> None:
     if job is None or path is None:
         return
     if job.state in RUNNING:
-        doing = "Making the demo" if job.task == "demo" else "Importing"
+        file = text.shorten(path.name, LONGEST_FILE)
+        doing = "Making the demo" if job.task == "demo" else f"Importing {file}"
         show_progress(job, what=doing, key="import")
     elif job.state == "done":
         digest = job.result().meta["digest"]

@@ -15,6 +15,7 @@ import jinja2
 import numpy as np
 
 from backend.core.wording import PERCENT, effect_cells, effect_names, effect_words
+from backend.describe.words import SMOOTHING
 from backend.report.contents import ReportContents
 from backend.report.picture import HEIGHT, WIDTH, data_uri, hue, map_picture, place
 
@@ -112,5 +113,6 @@ def _environment() -> jinja2.Environment:
         "hue": hue,
         "effect_cells": effect_cells,
         "effect_words": effect_words,
+        "smoothing": SMOOTHING,
     }
     return made

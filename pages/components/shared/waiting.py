@@ -17,19 +17,20 @@ def show_progress(job: Job, *, what: str, key: str) -> bool:
     """Show a job until it ends; True when its result is there.
 
     While it runs only this part of the page polls; the end reruns the page once. A job that
-    failed or was cancelled shows why, and a way to start it again.
+    failed or was cancelled shows why, and a way to start it again. ``what`` may hold names from data.
     """
+    said = text.plain(what)
     if job.state == "done":
         return True
     if job.state in RUNNING and not job.left(services.watcher()):
         st.fragment(_poll, run_every=_pace(job))(job.key, what, key)
         return False
     if job.state in RUNNING:
-        st.info(f"{what}: you stopped waiting. It goes on for somebody else.")
+        st.info(f"{said}: you stopped waiting. It goes on for somebody else.")
     elif job.state == "cancelled":
-        st.info(f"{what}: cancelled. What was found before is kept.", icon=":material/cancel:")
+        st.info(f"{said}: cancelled. What was found before is kept.", icon=":material/cancel:")
     else:
-        st.error(f"{what}: {text.plain(job.error or '', limit=2000)}", icon=":material/error:")
+        st.error(f"{said}: {text.plain(job.error or '', limit=2000)}", icon=":material/error:")
         if job.detail:
             with st.expander("Details"):
                 st.code(job.detail, language=None)

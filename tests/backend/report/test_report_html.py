@@ -260,6 +260,9 @@ def test_it_says_what_was_found(folder, store):
     assert "400 examples" in said
     assert bundle.digest in said
     assert "Winter is hard" in said
+    top = first.tokens.iloc[0]
+    assert top["ratio"] == pytest.approx((top["group_share"] + 0.005) / (top["base_share"] + 0.005))
+    assert "Ratio: one share plus 0.5 % over the other plus 0.5 %" in said.replace("\u00a0", " ")
     assert first.claim["sentence"] in said
     assert "39 searches on shuffled losses, 2 on resampled examples; level 0.05" in said
     steady, lift = first.claim["stability"], first.claim["held_out_lift"]

@@ -23,6 +23,7 @@ LEAST_P = 2 / (SHUFFLES + 1)
 """The smallest p they can give: both directions are searched, and the smaller p counts twice."""
 
 DASH = "–"
+MINUS = "\N{MINUS SIGN}"
 PERCENT = "\N{NO-BREAK SPACE}%"
 """Behind a share: no line ends between a number and its sign."""
 
@@ -158,6 +159,22 @@ def percent_range(low: float, high: float) -> str:
     if not (math.isfinite(low) and math.isfinite(high)):
         return DASH
     return f"{_percent(low)} to {_percent(high)}{PERCENT}"
+
+
+def points_words(change: float, low: float, high: float) -> str:
+    """A change of a share with its interval: +14.2 points (7.4 to 21.0), without one where it is undefined.
+
+    Parameters
+    ----------
+    change, low, high : float
+        As fractions; a dash stands for a change that is not finite.
+    """
+    if not math.isfinite(change):
+        return DASH
+    words = f"{100 * change:+z.1f} points"
+    if math.isfinite(low) and math.isfinite(high):
+        words += f" ({100 * low:z.1f} to {100 * high:z.1f})"
+    return words.replace("-", MINUS)
 
 
 def rate_words(effect: Effect) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from backend.core.errors import InputError
 from backend.core.progress import Progress, share_of
-from backend.core.wording import DASH, percent, percent_range
+from backend.core.wording import DASH, percent, percent_range, points_words
 from backend.retraining.factory import SETTING, configured
 from backend.retraining.recipes import MOST_SEEDS, RECIPES, SEEDS
 from backend.retraining.stored import RetrainingResult
@@ -79,11 +79,7 @@ def _share(line: dict[str, float], name: str) -> str:
 
 
 def _points(line: dict[str, float]) -> str:
-    value, low, high = (100 * line[f"gain{end}"] for end in ("", "_low", "_high"))
-    if not np.isfinite(value):
-        return DASH
-    ends = f" ({low:+.1f} to {high:+.1f})" if np.isfinite(low) else ""
-    return f"{value:+.1f}{ends} points".replace("-", "\u2212")
+    return points_words(line["gain"], line["gain_low"], line["gain_high"])
 
 
 def _check(options: Options) -> None:

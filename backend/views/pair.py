@@ -82,7 +82,7 @@ def pair_table(groups: tuple[Rows, Rows], effects: tuple[Effect, Effect]) -> pd.
             _with(wording.percent(share), wording.percent_range(low, high))
             for share, low, high in ends
         ]
-        told.append((wording.ERROR, cells[0], cells[1], _points(*difference(*ends))))
+        told.append((wording.ERROR, cells[0], cells[1], wording.points_words(*difference(*ends))))
     ends = [(one.loss, one.loss_low, one.loss_high) for one in effects]
     cells = [_with(wording.number(loss), _range(low, high)) for loss, low, high in ends]
     gap, low, high = difference(*ends)
@@ -119,13 +119,3 @@ def _range(low: float, high: float) -> str:
 def _signed(value: Any) -> str:
     said = wording.number(value)
     return f"+{said}" if math.isfinite(value) and value > 0 else said
-
-
-def _points(gap: float, low: float, high: float) -> str:
-    """A difference of shares in percentage points."""
-    if not math.isfinite(gap):
-        return wording.DASH
-    said = f"{100 * gap:+.1f} points"
-    return _with(
-        said, f"{100 * low:.1f} to {100 * high:.1f}" if math.isfinite(low) else wording.DASH
-    )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backend.core.wording import DASH, percent, percent_range
+from backend.core.wording import DASH, percent, percent_range, points_words
 
 if TYPE_CHECKING:
     from backend.cache import Entry
@@ -98,10 +98,6 @@ def gain_words(kept: Entry, strength: float) -> dict[str, str]:
 
 def _points(line: pd.Series) -> str:
     """A change of accuracy: +14.2 points (7.4 to 21.0)."""
-    if not np.isfinite(line["gain"]):
-        return DASH
-    words = f"{100 * line['gain']:+.1f} points".replace("-", "\u2212")
-    if not np.isfinite(line["low"]):
-        return f"{words} (too few to give an interval)"
-    low, high = (f"{100 * line[end]:.1f}".replace("-", "\u2212") for end in ("low", "high"))
-    return f"{words} ({low} to {high})"
+    words = points_words(line["gain"], line["low"], line["high"])
+    few = np.isfinite(line["gain"]) and not np.isfinite(line["low"])
+    return f"{words} (too few to give an interval)" if few else words

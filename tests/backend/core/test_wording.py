@@ -18,6 +18,7 @@ from backend.core.wording import (
     p_value,
     percent,
     percent_range,
+    points_words,
     rate_words,
     times,
     verdict,
@@ -169,6 +170,12 @@ def test_percentages(share, words):
 
 def test_ranges_and_numbers():
     assert percent_range(0.578, 0.749) == "58 to 75\u00a0%"
+    assert points_words(0.142, 0.074, 0.2101) == "+14.2 points (7.4 to 21.0)"
+    assert (
+        points_words(-0.031, -0.05, -1e-9) == "\N{MINUS SIGN}3.1 points (\N{MINUS SIGN}5.0 to 0.0)"
+    )
+    assert points_words(-1e-9, math.nan, math.nan) == "+0.0 points"
+    assert points_words(math.nan, 0.0, 0.0) == "–"
     assert percent_range(0.004, 1) == "0.4 to 100\u00a0%"
     assert percent_range(math.nan, math.nan) == "–"
     assert [number(v) for v in (0, 1234.5, 0.4536, -2, 1e-9, math.nan, None)] == [
@@ -185,7 +192,7 @@ def test_every_number_has_one_name_and_one_sentence():
     verdicts = ("REAL", "CHANCE", "LIKE_LABEL", "NOT_ABOVE", "TOO_FEW", "NOT_TESTED")
     other = {
         getattr(wording, name)
-        for name in (*verdicts, "WHOLE_LABEL", "CELL", "DASH", "PERCENT", "HOW", "ORDER")
+        for name in (*verdicts, "WHOLE_LABEL", "CELL", "DASH", "MINUS", "PERCENT", "HOW", "ORDER")
     }
     assert set(names) - other == set(wording.MEANS)
     assert len(set(names)) == len(names)

@@ -153,7 +153,7 @@ def test_overlap_names_the_pair_that_shares_most():
     # A region shares all of itself with itself: no number stands there.
     assert np.isnan(table["1"][0]) and table["1"][1] == 30.0
     assert table["region"].tolist()[1] == "2 shirts"
-    assert "Most shared: 30 % of region 1 is in region 2." in app.caption[0].value
+    assert "Most shared: 30\u00a0% of region 1 is in region 2." in app.caption[0].value
 
 
 def test_overlap_says_when_nothing_is_shared_and_is_silent_about_one_region():

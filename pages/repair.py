@@ -66,7 +66,12 @@ def page() -> None:
 def show_repair(bundle: Bundle) -> None:
     left, right = st.columns([5, 7], gap="medium")
     with left:
-        asked = choose(bundle)
+        asked = choose(
+            bundle,
+            label="What is to count more",
+            help="Examples of this group get more weight when the last layer is refitted. Nothing is "
+            "generated and no label changes.",
+        )
         if asked is None:
             return
         show_asked(bundle, asked)

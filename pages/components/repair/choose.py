@@ -45,17 +45,16 @@ class GroupAsked:
     options: dict[str, Any]
 
 
-def choose(bundle: Bundle) -> GroupAsked | None:
+def choose(bundle: Bundle, *, label: str, help: str) -> GroupAsked | None:
     """The group that is chosen; None while there is none, with a sentence that says why."""
     offered = [one for one in SOURCES if one != THIS or mend.this_group(bundle) is not None]
     source = st.segmented_control(
-        "What is to count more",
+        label,
         offered,
         required=True,
         format_func=SOURCES.__getitem__,
         **link.bound(keys.REPAIR_SOURCE, offered),
-        help="Examples of this group get more weight when the last layer is refitted. Nothing is "
-        "generated and no label changes.",
+        help=help,
     )
     chosen: dict[str, Callable[[Bundle], Choice | None]] = {
         REGION: _region,

@@ -34,7 +34,11 @@ def show_make(bundle: Bundle) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Variations of a group", anchor=False)
-        asked = choose(bundle)
+        asked = choose(
+            bundle,
+            label="Make examples like those of",
+            help="Its members that are not kept aside are varied; the others measure what that brings.",
+        )
         if asked is not None:
             _variations(bundle, asked)
     with right:
@@ -43,12 +47,17 @@ def show_make(bundle: Bundle) -> None:
 
 
 def _variations(bundle: Bundle, asked: GroupAsked) -> None:
-    what = "pictures with their embeddings" if bundle.has_images else "embeddings"
+    pictures = bundle.has_images
     st.caption(
-        f"A small network learns here what the bundle's {what} look like, which takes a minute or a few; a "
-        "Gaussian around the group's members in its latent space is decoded. What comes out is blurred, "
-        "and its embeddings are the network's guess of what your model would say. Examples kept aside have "
-        "no part in it: they measure what it brings."
+        "A small network, a variational autoencoder, first learns on this server what the bundle's "
+        f"{'pictures and their embeddings' if pictures else 'embeddings'} look like, which takes a minute or "
+        "a few. Around where it places the group's members new points are drawn and turned back into "
+        + (
+            "examples: their pictures are blurred, their embeddings what the network guesses that your model would say."
+            if pictures
+            else "embeddings, without anything to look at or to read."
+        )
+        + " Examples kept aside have no part in it: they measure what it brings."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         per = st.number_input(
@@ -140,10 +149,12 @@ def _use(digest: str) -> None:
 
 def _prompts(bundle: Bundle) -> None:
     held: Any = services.remembered(bundle).get("named")
+    reads = reads_of(bundle) or "pictures"
     st.caption(
-        "Take them to any generator. Then collect embeddings of what it made, by the collector and the very "
-        "model that is examined, import these with the pictures and their labels on the *Bundles* page, and "
-        "choose that bundle under *Settings*, *What counts more*."
+        f"Lines that ask a generator of your choice for {reads} of a class in a context where it fails. "
+        "Collect embeddings of what it makes, by the collector and the very model that is examined, import "
+        f"them with the {reads} and their labels on the *Bundles* page, and choose that bundle under *Repair*, "
+        "*Settings*, *What counts more*."
     )
     if not held:
         st.info(
@@ -168,7 +179,6 @@ def _prompts(bundle: Bundle) -> None:
             "Counted", COUNTING, required=True, format_func=PER.__getitem__, label_visibility="collapsed",
             default=COUNTING[0], key=keys.REPAIR_PROMPTS_PER, persist_state="session",
         )  # fmt: skip
-    reads = reads_of(bundle) or "pictures"
     table = prompt_lines(
         job.result().meta["lines"], reads=reads, examples=int(number), per=per or COUNTING[0]
     )

@@ -39,23 +39,20 @@ def show_retraining(bundle: Bundle) -> None:
         return
     names = list(found)
     chosen: str | None = names[0]
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        if len(names) > 1:
-            chosen = st.selectbox(
-                "Result", names, width=280, **link.bound(keys.TRAINING_RESULT, names)
-            )
+    if len(names) > 1:
+        chosen = st.selectbox("Result", names, width=280, **link.bound(keys.TRAINING_RESULT, names))
+    result = found[chosen or names[0]]
+    _tell(result)
+    if len(result.curve):
         offered = list(MEASURES)
         measure = st.segmented_control(
-            "Accuracy",
+            "The curve shows",
             offered,
             required=True,
             format_func=MEASURES.__getitem__,
             help=MEASURES_HELP,
             **link.bound(keys.TRAINING_MEASURE, offered),
         )
-    result = found[chosen or names[0]]
-    _tell(result)
-    if len(result.curve):
         _show_curve(result, str(measure or offered[0]))
     charts.show_table(
         readable_table(result),

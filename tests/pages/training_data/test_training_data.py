@@ -135,14 +135,15 @@ def test_the_number_to_remove_is_searched_for_and_taken(marked: Bundle) -> None:
 
 
 def test_what_retraining_bought_is_shown(home: Path, marked: Bundle, monkeypatch: Any) -> None:
-    retrain(
-        problem(),
-        place_of(problem(), marked.digest, candidates=KS),
-        recipes=["d3m", "random"],
-        seeds=2,
-        candidates=KS,
-        made_from=marked.digest,
-    )
+    def retrained(*recipes: str) -> None:
+        folder = place_of(problem(), marked.digest, candidates=KS)
+        retrain(problem(), folder, recipes=recipes, seeds=2, candidates=KS, made_from=marked.digest)
+
+    retrained("reweighting")
+    at = opened(marked, training_part="Retraining")
+    assert "balanced by reweighting" in table_with(at, "group labels seen")["recipe"].tolist()
+    assert "The curve shows" not in {one.label for one in at.segmented_control}  # there is none
+    retrained("d3m", "random")
     monkeypatch.setenv("ERRORSCOPE_RETRAIN", f"{small.__module__}:small")
     at = opened(marked, training_part="Retraining", measured_by="balanced")
     words = said(at)
@@ -153,8 +154,11 @@ def test_what_retraining_bought_is_shown(home: Path, marked: Bundle, monkeypatch
         "nothing removed",
         "D3M",
         "random removed",
+        "balanced by reweighting",
     ]
     assert "● D3M · ◇ random removed" in words
+    assert "The curve shows" in {one.label for one in at.segmented_control}
+    assert table["change"][1].count(" points (") == 1 and table["change"][0] == "–"
     curve = table_with(at, "balanced_low")
     assert set(curve["left out"]) == {0, 10, 40} and curve["balanced"].between(0, 1).all()
     at = ended(at.button(key="retraining_start").click().run())

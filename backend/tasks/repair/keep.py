@@ -143,7 +143,7 @@ def _check_repaired(options: Options) -> None:
 
 
 REPAIRED = Task(
-    "backend.tasks.repair:run_repaired",
+    "backend.tasks.repair.keep:run_repaired",
     version=2,
     defaults={
         "of": "",

@@ -212,7 +212,7 @@ def _check_repair(options: Options) -> None:
 
 
 TASK = Task(
-    "backend.tasks.repair:run_repair",
+    "backend.tasks.repair.measure:run_repair",
     version=3,
     defaults={
         "members": [],

@@ -26,11 +26,10 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from backend.core.statistics import wilson_interval
 from backend.demo.compact import Embedder, Plan, ask, train_plan
-from backend.demo.domains.emoji import FEWEST, STYLES, TONES, read_style
+from backend.demo.domains.emoji import FEWEST, STYLES, TONES, read_style, untaught
 from backend.imagetext.pixels import squares
 from backend.repair import DebugSet, pick_contexts, split_failures
 from tests.benchmarks.repair_arms import heads_of, made_by_vae, print_table
@@ -43,13 +42,7 @@ COPIES = 4
 
 def network(classes: int) -> Embedder:
     """That of the demo at 32 pixels, in single precision."""
-    body = nn.Sequential(
-        nn.Conv2d(3, 16, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
-        nn.Conv2d(16, 32, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
-        nn.Conv2d(32, 32, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
-        nn.Flatten(), nn.Dropout(0.3), nn.Linear(32 * (SIDE // 8) ** 2, 32), nn.ReLU(),
-    )  # fmt: skip
-    return Embedder(body, 32, classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return untaught(classes, SIDE).float()
 
 
 def tensor(images: np.ndarray) -> torch.Tensor:

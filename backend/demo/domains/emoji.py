@@ -92,7 +92,7 @@ def build(
     yellow = (drawings["tone"] == "").to_numpy(copy=True)
     moved, labels = _copies(inputs[yellow], torch.from_numpy(truth[yellow]), seed)
     network = train_plan(
-        partial(_network, len(classes)),
+        partial(untaught, len(classes)),
         moved,
         labels,
         Plan(seed, epochs),
@@ -203,12 +203,13 @@ def _copies(images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     return torch.cat(found), labels.repeat(COPIES)
 
 
-def _network(classes: int) -> Embedder:
+def untaught(classes: int, side: int = SIDE) -> Embedder:
+    """The network of the demo before it has learnt anything, for drawings of so many pixels a side."""
     body = nn.Sequential(
         nn.Conv2d(3, 16, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
         nn.Conv2d(16, 32, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
         nn.Conv2d(32, 32, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
-        nn.Flatten(), nn.Dropout(0.3), nn.Linear(32 * (SIDE // 8) ** 2, 32), nn.ReLU(),
+        nn.Flatten(), nn.Dropout(0.3), nn.Linear(32 * (side // 8) ** 2, 32), nn.ReLU(),
     )  # fmt: skip
     network = Embedder(body, 32, classes)
     # In single precision the kernels of another processor round otherwise, and ten passes later that

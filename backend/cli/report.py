@@ -20,6 +20,7 @@ import pandas as pd
 from backend.bundle import Bundle, owner_of
 from backend.core.errors import BackendError, InputError
 from backend.core.home import is_full
+from backend.core.wording import one_line
 from backend.store import Store
 
 LONGEST = 60
@@ -84,7 +85,7 @@ def shown(value: Any, *, longest: int = LONGEST) -> str:
         return f"{value:,}"
     if isinstance(value, (float, np.floating)):
         return f"{value:.4g}"
-    text = printable(" ".join(str(value).split()))
+    text = printable(one_line(value))
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

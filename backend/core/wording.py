@@ -6,6 +6,7 @@ One name and one definition for each number, one line where chance ends, one way
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ DASH = "–"
 MINUS = "\N{MINUS SIGN}"
 PERCENT = "\N{NO-BREAK SPACE}%"
 """Behind a share: no line ends between a number and its sign."""
+_SPACES = re.compile(r"[^\S\N{NO-BREAK SPACE}]+")
 
 # Verdicts
 REAL = "real"
@@ -146,6 +148,11 @@ def p_value(p: float | None, least: float | None = LEAST_P) -> str:
     if p < 0.001:
         return "< .001"
     return f"{p:.3f}".lstrip("0") if p < 0.9995 else "1"
+
+
+def one_line(text: object) -> str:
+    """Text in one line, with one space wherever there was white space; what may not be parted stays so."""
+    return _SPACES.sub(" ", str(text)).strip()
 
 
 def percent(share: float | None) -> str:

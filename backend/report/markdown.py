@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from backend.core.wording import effect_cells, effect_names
+from backend.core.wording import effect_cells, effect_names, one_line
 from backend.report.contents import ReportContents
 from backend.report.html import clean, interval, number, percent
 from backend.store import KnownRegion
@@ -23,7 +23,7 @@ def escape(value: Any) -> str:
     >>> escape("[x](javascript:alert) <b>")
     '\\[x\\]\\(javascript&#58;alert\\) &lt;b&gt;'
     """
-    text = " ".join(clean(value).split())
+    text = one_line(clean(value))
     marked = _MARKS.sub(r"\\\1", text)
     # After the marks: the sign # of an entity must stay as it is.
     return "".join(_ENTITIES.get(sign, sign) for sign in marked)

@@ -107,7 +107,7 @@ def size(n_bytes: float) -> str:
 
 def shorten(text: object, limit: int) -> str:
     """One line of at most ``limit`` characters, for places that take plain text."""
-    line = " ".join(str(text).split())
+    line = wording.one_line(text)
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

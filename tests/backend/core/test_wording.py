@@ -176,6 +176,7 @@ def test_ranges_and_numbers():
     )
     assert points_words(-1e-9, math.nan, math.nan) == "+0.0 points"
     assert points_words(math.nan, 0.0, 0.0) == "–"
+    assert wording.one_line(f" {percent(0.2)}\n\tof\u2028all ") == "20\u00a0% of all"
     assert percent_range(0.004, 1) == "0.4 to 100\u00a0%"
     assert percent_range(math.nan, math.nan) == "–"
     assert [number(v) for v in (0, 1234.5, 0.4536, -2, 1e-9, math.nan, None)] == [

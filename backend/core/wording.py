@@ -168,6 +168,13 @@ def percent_range(low: float, high: float) -> str:
     return f"{_percent(low)} to {_percent(high)}{PERCENT}"
 
 
+def points(change: float | None) -> str:
+    """A change of a share, or a difference of two: +14.2 points; a dash where it is undefined."""
+    if change is None or not math.isfinite(change):
+        return DASH
+    return f"{100 * change:+z.1f} points".replace("-", MINUS)
+
+
 def points_words(change: float, low: float, high: float) -> str:
     """A change of a share with its interval: +14.2 points (7.4 to 21.0), without one where it is undefined.
 
@@ -176,9 +183,9 @@ def points_words(change: float, low: float, high: float) -> str:
     change, low, high : float
         As fractions; a dash stands for a change that is not finite.
     """
-    if not math.isfinite(change):
+    words = points(change)
+    if words == DASH:
         return DASH
-    words = f"{100 * change:+z.1f} points"
     if math.isfinite(low) and math.isfinite(high):
         words += f" ({100 * low:z.1f} to {100 * high:z.1f})"
     return words.replace("-", MINUS)

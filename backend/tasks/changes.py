@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backend.before_after import MEANS
-from backend.core.wording import DASH, number, p_value, percent
+from backend.core.wording import DASH, number, p_value, percent, points_words
 
 if TYPE_CHECKING:
     from backend.bundle import Bundle
@@ -78,13 +78,15 @@ def group_words(line: Mapping[str, Any]) -> str:
 
 def change_words(line: Mapping[str, Any], what: str, *, errors: bool) -> str:
     """One difference of a line with its interval: points of error rates, or losses as they are."""
-    value, low, high = (line[f"{what}_{one}"] for one in ("change", "low", "high"))
-    if value is None or not np.isfinite(value):
+    ends = (line[f"{what}_{one}"] for one in ("change", "low", "high"))
+    value, low, high = (np.nan if end is None else float(end) for end in ends)
+    if errors:
+        return points_words(value, low, high)
+    if not np.isfinite(value):
         return DASH
-    said = f"{100 * value:+.1f} points" if errors else f"{value:+.3g}"
-    if low is not None and np.isfinite(low):
-        ends = [f"{100 * end:.1f}" if errors else f"{end:.3g}" for end in (low, high)]
-        said += f" ({ends[0]} to {ends[1]})"
+    said = f"{value:+.3g}"
+    if np.isfinite(low):
+        said += f" ({low:.3g} to {high:.3g})"
     return said.replace("-", "\u2212")
 
 

@@ -15,7 +15,7 @@ from backend.cache import Entry
 from backend.core import wording
 from backend.core.groups import by_loss, sharp_group
 from backend.tasks.changes import change_table, control_words, group_rows, group_words
-from pages.components.shared import charts, keys, link, palette, text
+from pages.components.shared import charts, keys, link, palette, tables, text
 from pages.components.shared.choice import Choice
 
 TABLE = "changes"
@@ -30,8 +30,8 @@ DRAWN = 16
 def show_table(kept: Entry) -> None:
     """One line per group, the surest to be worse first; a click chooses one."""
     table, what = change_table(kept), _what(kept)
-    percent, plain = "percent", "%.3g"
-    shape = percent if what == "error" else plain
+    errors = what == "error"
+    shape, change = ("percent", tables.POINTS) if errors else ("%.3g", "%+.3g")
     frame = pd.DataFrame(
         {
             "group": [group_words(line) for line in table.to_dict("records")],
@@ -45,7 +45,7 @@ def show_table(kept: Entry) -> None:
             wording.MEMBERS: table["members"],
         }
     )
-    if what == "error":
+    if errors:
         frame["fails newly"], frame["repaired"] = table["failed"], table["repaired"]
     if "control_change" in table:
         frame["control"] = table["control_change"]
@@ -59,11 +59,13 @@ def show_table(kept: Entry) -> None:
     told: dict[str, Any] = {
         name: number(format=shape, help=about)
         for name, about in (
-            (
-                "before",
-                f"{'Error rate' if what == 'error' else 'Mean loss'} of the measured members.",
-            ),
+            ("before", f"{'Error rate' if errors else 'Mean loss'} of the measured members."),
             ("after", "The same in this run."),
+        )
+    }
+    told |= {
+        name: number(format=change, help=about)
+        for name, about in (
             ("change", "After less before, on the same examples; above 0 is worse."),
             ("from", f"Lower end of the {interval}."),
             ("to", f"Upper end of the {interval}."),
@@ -118,21 +120,24 @@ def show_chart(kept: Entry) -> None:
     hues = {WORSE: palette.accent(), BETTER: palette.HUES[1]}
     signs = {WORSE: "triangle-up", BETTER: "triangle-down"}
     places = list(range(len(held)))
+    errors = what == "error"
+    unit, form = (100, "+.3~g") if errors else (1, "+.3g")
+    said = "%{x} points" if errors else "%{x}"
+    columns = [f"{what}_{one}" for one in ("change", "low", "high")]
+    change, low, high = (unit * held[one] for one in columns)
     figure = go.Figure()
     if "control_change" in held:
         figure.add_scatter(
-            x=held["control_change"],
+            x=unit * held["control_change"],
             y=places,
             mode="markers",
             marker={"symbol": "diamond-open", "size": 9, "color": palette.text_colour()},
-            hovertemplate="control: %{x}<extra></extra>",
+            hovertemplate=f"control: {said}<extra></extra>",
         )
     figure.add_scatter(
-        x=held[f"{what}_change"],
+        x=change,
         y=places,
-        error_x=charts.error_bars(
-            held[f"{what}_change"], held[f"{what}_low"], held[f"{what}_high"]
-        ),
+        error_x=charts.error_bars(change, low, high),
         mode="markers",
         marker={
             "size": 9,
@@ -140,20 +145,20 @@ def show_chart(kept: Entry) -> None:
             "symbol": [signs.get(one, "circle") for one in held["verdict"]],
         },
         customdata=held[["verdict"]],
-        hovertemplate="%{x}: %{customdata[0]}<extra></extra>",
+        hovertemplate=f"{said}: %{{customdata[0]}}<extra></extra>",
     )
     charts.zero_line(figure)
-    title = "change of the error rate" if what == "error" else "change of the mean loss"
+    title = "change of the error rate, points" if errors else "change of the mean loss"
     figure.update_layout(
-        yaxis=charts.rows_axis(names),
-        xaxis={"title": title, "tickformat": "+.0%" if what == "error" else "+.3g"},
+        yaxis=charts.rows_axis(names), xaxis={"title": title, "tickformat": form}
     )
     charts.show_chart(
         figure,
-        held[["kind", "name", "verdict", f"{what}_change", f"{what}_low", f"{what}_high"]],
+        held[["kind", "name", "verdict", *columns]],
         key="changes_chart",
         alt="Change of each group with its interval, the surest to be worse on top.",
         height=charts.ROW_HEIGHT * len(held) + 60,
+        config=charts.points_columns(*columns) if errors else None,
     )
     st.caption(
         "▲ worse · ▼ better · ● neither"

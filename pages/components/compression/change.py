@@ -70,7 +70,9 @@ def classes_config() -> dict[str, object]:
     return {
         "label": "class",
         **charts.percent_columns(
-            baseline_recall="baseline recall", compressed_recall="compressed recall",
+            baseline_recall="baseline recall", compressed_recall="compressed recall"
+        ),
+        **charts.points_columns(
             change="change", normalized_change="change beyond the average",
             normalized_low="low", normalized_high="high",
         ),

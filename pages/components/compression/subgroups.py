@@ -109,8 +109,8 @@ def show_subgroups(bundle: Bundle, held: PopulationPair) -> None:
 def subgroups_config() -> dict[str, object]:
     return {
         "n_positive": st.column_config.NumberColumn("n positive", format="localized"),
-        **charts.percent_columns("baseline", "compressed", "difference"),
-        **charts.percent_columns(difference_low="low", difference_high="high"),
+        **charts.percent_columns("baseline", "compressed"),
+        **charts.points_columns("difference", difference_low="low", difference_high="high"),
         "difference_percent": st.column_config.NumberColumn(
             "difference, % of baseline", format="%+.1f"
         ),

@@ -56,7 +56,8 @@ def show_training(bundle: Bundle, table: pd.DataFrame, chosen: list[str], title:
     charts.show_chart(
         figure, shown, key="training_share", height=320,
         alt="Change of the rate against the share of the training set, one point per group.",
-        config=charts.percent_columns(
-            "train_share", "baseline", "compressed", "difference", "difference_low", "difference_high"
-        ),
+        config={
+            **charts.percent_columns("train_share", "baseline", "compressed"),
+            **charts.points_columns("difference", "difference_low", "difference_high"),
+        },
     )  # fmt: skip

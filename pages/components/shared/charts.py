@@ -122,6 +122,15 @@ def percent_columns(*names: str, **named: str) -> dict[str, Any]:
     }
 
 
+def points_columns(*names: str, **named: str) -> dict[str, Any]:
+    """The same of columns that hold differences of fractions, shown in percentage points."""
+    plain = {name: name for name in names}
+    return {
+        name: st.column_config.NumberColumn(title, format=tables.POINTS)
+        for name, title in {**plain, **named}.items()
+    }
+
+
 def error_bars(
     value: Any, low: Any, high: Any, *, colour: str | None = None, width: float = 1.5
 ) -> dict[str, Any]:

@@ -16,6 +16,11 @@ LONGEST = 120
 """Characters of a word or value that a cell shows."""
 STYLED = 6000
 """Cells of a table whose shares are written one by one."""
+POINTS = "points"
+"""Format of a column of differences of shares, which are no percent of anything."""
+PLAIN_POINTS = "%+.3f"
+"""What such differences are written as where their cells are not written one by one."""
+WRITERS = {"percent": text.share, POINTS: text.points}
 EXACT = 2**53
 """Whole numbers from here on are not all told apart by a browser, which is given their text instead."""
 
@@ -54,24 +59,32 @@ def number_columns(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def written(frame: pd.DataFrame, settings: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """A frame and its settings with shares in percent with one decimal; the cells stay numbers.
+    """A frame and its settings with shares in percent with one decimal, and differences of them in
+    points; the cells stay numbers.
 
-    Bars keep the two decimals of their own, which a styled frame does not reach; so do tables of
-    more than ``STYLED`` cells, each of which takes time.
+    Bars keep the two decimals of their own, which a styled frame does not reach; so do shares of
+    tables of more than ``STYLED`` cells, each of which takes time, and differences are fractions there.
     """
     shares = {
         name: kept
         for name, kept in settings.items()
         if name in frame and isinstance(kept, dict)  # a column may have no more than a label
         if kept.get("type_config", {}).get("type") == "number"
-        if kept["type_config"].get("format") == "percent" and frame.size <= STYLED
+        if kept["type_config"].get("format") in WRITERS
     }
+    formats = {name: kept["type_config"]["format"] for name, kept in shares.items()}
+    styled = bool(shares) and frame.size <= STYLED
+    left = dict.fromkeys(formats) if styled else {**formats, **_without_points(formats)}
     plain = {
-        name: {**kept, "type_config": {**kept["type_config"], "format": None}}
+        name: {**kept, "type_config": {**kept["type_config"], "format": left[name]}}
         for name, kept in shares.items()
     }
-    shown = frame.style.format(dict.fromkeys(shares, text.share)) if shares else frame
-    return shown, {**settings, **plain}
+    cells = {name: WRITERS[one] for name, one in formats.items()}
+    return frame.style.format(cells) if styled else frame, {**settings, **plain}
+
+
+def _without_points(formats: Mapping[str, str]) -> dict[str, str]:
+    return {name: PLAIN_POINTS for name, one in formats.items() if one == POINTS}
 
 
 def ratio_table(

@@ -8,7 +8,7 @@ from html import escape
 
 from backend.core import wording
 from backend.core.plural import counted
-from backend.core.wording import DASH, number, times
+from backend.core.wording import DASH, number, points, times
 
 __all__ = [
     "DASH",
@@ -22,6 +22,7 @@ __all__ = [
     "p_value",
     "percent",
     "plain",
+    "points",
     "sentence",
     "share",
     "shorten",

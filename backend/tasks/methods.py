@@ -386,7 +386,7 @@ def _check_george(given: Any) -> None:
 
 TASK = Task(
     "backend.tasks.methods:run_methods",
-    version=8,
+    version=9,
     defaults={
         "methods": [
             "regions",

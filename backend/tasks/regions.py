@@ -247,7 +247,7 @@ def _check_regions(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.regions:run_regions",
-    version=16,
+    version=17,
     defaults={
         "n_regions": LISTED,
         "sizes": None,

@@ -8,6 +8,7 @@ from scipy import stats
 
 from backend.core.effects import FEWEST, Effect, measure_effect
 from backend.core.errors import InputError
+from backend.core.least_mean import least_mean
 from backend.core.statistics import wilson_interval
 
 PARTS = ("loss", "error")
@@ -180,6 +181,29 @@ def test_a_lone_outlier_among_many_others_does_not_blow_the_interval_up():
     plain = everything(losses, np.arange(12))
     losses[-1] = 1000.0
     assert ends(everything(losses, np.arange(12)))[1] < plain.loss_high + 10 * 1000 / 4900
+
+
+def test_two_low_losses_among_eleven_do_not_open_the_interval_down_to_the_least_loss_there_is():
+    losses = [0.405, 0.644, 3.45, 3.778, 3.903, 3.903, 3.903, 3.903, 3.903, 4.503, 4.587]
+    others = np.r_[1e-7, np.random.default_rng(9).exponential(0.7, 500)]
+    low, high = ends(everything(np.r_[losses, others], np.arange(11)))
+    share = stats.binomtest(9, 11).proportion_ci(method="exact").low
+    # As if the two were 0 and all high ones the least of these: lower than the truth can well be.
+    assert share * 3.45 - 0.2 < low < np.mean(losses) < high < 4.587
+    # Had nobody else a lower loss, how low one can be would not be known.
+    alone = ends(everything(losses, np.arange(11)))
+    assert alone == pytest.approx((0.405, high))
+
+
+def test_the_least_mean_is_the_exact_bound_for_losses_of_two_values_and_falls_with_what_can_be():
+    hits = np.r_[np.zeros(3), np.ones(15)]
+    exact = stats.binomtest(15, 18).proportion_ci(method="exact").low
+    assert least_mean(hits, 0.0, 0.025) == pytest.approx(exact, abs=0.02)
+    values = np.random.default_rng(10).gamma(2, size=20)
+    far, near = (least_mean(values, least, 0.025) for least in (-5.0, 0.0))
+    assert far < near < values.mean()
+    assert near == least_mean(values[::-1], 0.0, 0.025)  # the order is of no account
+    assert least_mean(np.ones(401), 0.0, 0.025) == -np.inf
 
 
 DRAWS = {

@@ -104,6 +104,22 @@ def number(value: float | None) -> str:
     return f"{value:,.{max(0, 2 - math.floor(math.log10(size)))}f}"
 
 
+def span(low: str, high: str) -> str:
+    """Two written numbers as one range: 4.1–6.8; a word between them where one is negative: −0.107 to −0.0273.
+
+    Ranges of a column's numbers and intervals in tables are written by it; in sentences a word stands
+    between all ends.
+    """
+    ends = [f"{MINUS}{end[1:]}" if end.startswith("-") else end for end in (low, high)]
+    return (" to " if any(end.startswith(MINUS) for end in ends) else DASH).join(ends)
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """An interval of numbers, three significant digits each; a dash where it is undefined."""
+    written = number(low), number(high)
+    return DASH if DASH in written else span(*written)
+
+
 def telling_digits(values: Any, *, digits: int = 3, most: int = 15) -> int:
     """Significant digits that show how numbers of one column differ.
 
@@ -119,6 +135,30 @@ def telling_digits(values: Any, *, digits: int = 3, most: int = 15) -> int:
         return digits
     more = math.floor(math.log10(size)) - math.floor(math.log10(span))
     return min(most, digits + max(0, more))
+
+
+def told_apart(values: Iterable[float]) -> list[str]:
+    """Different numbers as short texts that differ, too: three significant digits, or as many as that takes.
+
+    Whole numbers are whole; the minus is a sign of its own.
+    """
+    numbers = list(values)
+    texts: list[str] = []
+    for digits in range(3, 18):
+        texts = [_plain(number, digits) for number in numbers]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
+
+
+def _plain(value: float, digits: int) -> str:
+    if value == round(value) and abs(value) < 1e15:
+        text = str(round(value))
+    elif 1e-4 <= abs(value) < 1e15:
+        text = np.format_float_positional(value, digits, fractional=False, trim="-")
+    else:
+        text = f"{value:.{digits}g}"
+    return text.replace("-", MINUS) if value < 0 else text
 
 
 def times(ratio: float | None) -> str:
@@ -173,6 +213,13 @@ def points(change: float | None) -> str:
     if change is None or not math.isfinite(change):
         return DASH
     return f"{100 * change:+z.1f} points".replace("-", MINUS)
+
+
+def points_apart(difference: float | None) -> str:
+    """How far two shares are apart, without a sign: 14.2 points; a dash where it is undefined."""
+    if difference is None:
+        return DASH
+    return points(abs(difference)).removeprefix("+")
 
 
 def points_words(change: float, low: float, high: float) -> str:

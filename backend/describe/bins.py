@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from backend.core.arrays import as_numpy
 from backend.core.errors import InputError
+from backend.core.wording import span, told_apart
 from backend.describe.shares import UNKNOWN
 
 
 def bin_column(values: Any, *, bins: int = 4) -> NDArray[np.object_]:
-    """A numeric column as readable categories: ``"0.12–0.34"``, missing ``"unknown"``.
+    """A numeric column as readable categories: ``"0.12–0.34"``, ``"−5 to 2"``, missing ``"unknown"``.
 
     Borders are quantiles, so that bins are about equally full; where many examples share one value
     fewer bins result. A bin holds its lower border and not its upper one, except the last. A column
@@ -59,32 +60,13 @@ def bins_of(
     distinct = np.unique(known)
     if len(distinct) <= bins:
         codes[present] = np.searchsorted(distinct, known)
-        return codes, _texts(distinct), np.column_stack([distinct, distinct])
+        return codes, told_apart(distinct), np.column_stack([distinct, distinct])
     # "higher" makes every border a value that occurs, so that no bin is empty.
     edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1), method="higher"))
     codes[present] = np.minimum(np.searchsorted(edges, known, side="right"), len(edges) - 1) - 1
-    texts = _texts(edges)
-    labels = [f"{low}–{high}" for low, high in pairwise(texts)]
+    texts = told_apart(edges)
+    labels = [span(low, high) for low, high in pairwise(texts)]
     return codes, labels, np.column_stack([edges[:-1], edges[1:]])
-
-
-def _texts(numbers: NDArray[np.float64]) -> list[str]:
-    """Numbers as short texts that differ where the numbers do."""
-    for digits in range(3, 18):
-        texts = [_plain(number, digits) for number in numbers]
-        if len(set(texts)) == len(texts):
-            break
-    return texts
-
-
-def _plain(number: float, digits: int) -> str:
-    if number == round(number) and abs(number) < 1e15:
-        text = str(round(number))
-    elif 1e-4 <= abs(number) < 1e15:
-        text = np.format_float_positional(number, digits, fractional=False, trim="-")
-    else:
-        text = f"{number:.{digits}g}"
-    return text.replace("-", "−") if number < 0 else text
 
 
 def numbers_of(values: Any) -> NDArray[np.float64]:

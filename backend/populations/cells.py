@@ -98,8 +98,9 @@ def _levels(name: str, values: Any, n: int) -> tuple[NDArray[np.int64], list[str
     return lookup[codes].astype(np.int64), texts
 
 
-_RANGE = re.compile(r"([−-]?[\d.]+(?:e[+−-]?\d+)?)(?:–[−-]?[\d.]+(?:e[+−-]?\d+)?)?")
-"""A number, or a range as numeric columns are cut into: 0.12–0.34, −5–2."""
+_NUMBER = r"[−-]?[\d.]+(?:e[+−-]?\d+)?"
+_RANGE = re.compile(rf"({_NUMBER})((?:–| to ){_NUMBER})?")
+"""A number, or a range as numeric columns are cut into: 0.12–0.34, −5 to 2."""
 
 
 def level_order(found: Sequence[Any]) -> list[int]:
@@ -109,22 +110,22 @@ def level_order(found: Sequence[Any]) -> list[int]:
     numbers beside names, which have no order of their own, as text.
     """
     places = range(len(found))
-    begins = [_begin(value) for value in found if str(value) != UNKNOWN]
-    if any("–" in str(value) for value in found) and None not in begins:
+    read = [_RANGE.fullmatch(str(value)) for value in found]
+    begins = [match and _begin(match) for match in read]
+    known = [one for one, value in zip(begins, found, strict=True) if str(value) != UNKNOWN]
+    if any(match and match.group(2) for match in read) and None not in known:
         # A missing value that stands as "unknown" comes last.
-        ends = [_begin(value) for value in found]
-        return sorted(places, key=lambda code: (ends[code] is None, ends[code] or 0.0))
+        return sorted(places, key=lambda code: (begins[code] is None, begins[code] or 0.0))
     try:
         return sorted(places, key=lambda code: found[code])
     except TypeError:
         return sorted(places, key=lambda code: str(found[code]))
 
 
-def _begin(value: Any) -> float | None:
-    """Where a range begins, or the number; None for other text."""
-    match = _RANGE.fullmatch(str(value))
+def _begin(match: re.Match[str]) -> float | None:
+    """Where a range begins, or the number; None for what only looks like one."""
     try:
-        return float(match.group(1).replace("−", "-")) if match else None
+        return float(match.group(1).replace("−", "-"))
     except ValueError:
         return None
 

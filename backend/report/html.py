@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from backend.core.wording import PERCENT, effect_cells, effect_names, effect_words
+from backend.core.wording import PERCENT, effect_cells, effect_names, effect_words, span
 from backend.describe.words import SMOOTHING
 from backend.report.contents import ReportContents
 from backend.report.picture import HEIGHT, WIDTH, data_uri, hue, map_picture, place
@@ -73,10 +73,10 @@ def percent(value: Any) -> str:
 
 
 def interval(low: Any, high: Any) -> str:
-    """A range with an en dash; a minus sign in it is kept apart by "to"."""
+    """A range as ``wording.span`` writes it; a dash where it is undefined."""
     if low is None or high is None or not (np.isfinite(low) and np.isfinite(high)):
         return "–"
-    return f"{number(low)} to {number(high)}" if low < 0 else f"{number(low)}–{number(high)}"
+    return span(number(low), number(high))
 
 
 def clean(value: Any) -> str:

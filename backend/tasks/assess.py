@@ -70,7 +70,7 @@ def _check_assess(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.assess:run_assess",
-    version=5,
+    version=6,
     defaults={
         **SEARCH_OPTIONS,
         "n_permutations": 199,

@@ -91,7 +91,7 @@ TASKS: dict[str, Task] = {
     "methods": methods.TASK,
     "report": Task(
         "backend.tasks.report:run_report",
-        version=7,
+        version=8,
         defaults={
             "regions": None,
             "spotlights": None,
@@ -128,7 +128,7 @@ TASKS: dict[str, Task] = {
     "contexts": contexts.TASK,
     "before_after": Task(
         "backend.tasks.before_after:run_before_after",
-        version=1,
+        version=2,
         defaults={"before": "", "control": "", "log": 0},
         check=_check_before_after,
     ),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.statistics import Interval
+from backend.core.wording import span
 
 Verdict = Literal["real", "not distinguishable from chance", "too small to tell"]
 
@@ -196,4 +197,4 @@ def _number(value: float) -> str:
 def _bounds(interval: Interval) -> str:
     if not np.isfinite(interval.low):
         return ""
-    return f" ({_number(interval.low)}–{_number(interval.high)})"
+    return f" ({span(_number(interval.low), _number(interval.high))})"

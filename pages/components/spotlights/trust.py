@@ -31,7 +31,7 @@ SEARCHED = "_searched"
 CHARTS = 12
 """Regions that get a line and a chart of their own; all are in the table."""
 LEGEND = (
-    "Charts, all on one scale: multiples of the base loss (dotted). Dot: held-out × base, with 95 % "
+    "Charts, all on one scale: multiples of the base loss (dotted). Dot: held-out × base, with 95\u00a0% "
     "interval. Diamond: weighted × base, over all examples, which also chose the region. Grey: the best "
     "region of each search on shuffled losses."
 )
@@ -279,17 +279,15 @@ def _row(choice: Choice, region: Mapping[str, Any]) -> dict[str, Any]:
         wording.EFFECTIVE: choice.group.effective_size,
         wording.WEIGHTED_RATIO: _found(choice),
         wording.HELD_OUT_RATIO: lift.get("value"),
-        "95 % interval": _range(lift),
+        "95\u00a0% interval": _range(lift),
         "p": region["p_value"],
         "p, held out": region["p_claim"],
         "p, whole search": region["search_p"],
         "p, adjusted": region["p_adjusted"],
         "stability": steady.get("value"),
-        "stability, 95 %": _range(steady),
+        "stability, 95\u00a0%": _range(steady),
     }
 
 
 def _range(interval: Mapping[str, Any]) -> str:
-    if interval.get("low") is None:
-        return text.DASH
-    return f"{text.number(interval['low'])}–{text.number(interval['high'])}"
+    return wording.interval(interval.get("low"), interval.get("high"))

@@ -13,6 +13,7 @@ from backend.core.wording import (
     effect_words,
     explained_words,
     inner_words,
+    interval,
     is_real,
     number,
     p_value,
@@ -21,6 +22,7 @@ from backend.core.wording import (
     points_words,
     rate_words,
     times,
+    told_apart,
     verdict,
     wrong_words,
 )
@@ -227,3 +229,32 @@ def test_what_is_said_agrees_with_the_constants():
 )
 def test_a_column_has_the_digits_in_which_its_numbers_differ(values, digits):
     assert wording.telling_digits(values) == digits
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (4.1, 6.8, "4.10–6.80"),
+        (-0.107, -0.0273, "\N{MINUS SIGN}0.107 to \N{MINUS SIGN}0.0273"),
+        (-0.107, 0.25, "\N{MINUS SIGN}0.107 to 0.250"),
+        (0, 12_345, "0–12,345"),
+        (math.nan, 1.0, "–"),
+        (None, None, "–"),
+    ],
+)
+def test_a_range_with_a_negative_end_has_a_word_between_its_ends(low, high, said):
+    assert interval(low, high) == said
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([1 / 3, 2 / 3, 1.0, 4 / 3], ["0.333", "0.667", "1", "1.33"]),
+        ([-0.5, 1e-7, 0.0], ["\N{MINUS SIGN}0.5", "1e-07", "0"]),
+        ([118.234, 118.236], ["118.23", "118.24"]),
+        ([0.1, 0.1 + 2**-54], ["0.1", "0.1000000000000001"]),
+        ([], []),
+    ],
+)
+def test_numbers_have_the_digits_that_tell_them_apart(values, said):
+    assert told_apart(values) == said

@@ -1,5 +1,7 @@
 """Attribute tables: by hand, against slow twins, bins, and the ranking of columns."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -97,6 +99,11 @@ def test_bins_are_quarters_with_readable_borders():
     assert bins[99] == "0.76–1"
 
 
+def test_bins_below_zero_have_a_word_between_their_borders():
+    values = np.linspace(-2, 2, 101)
+    assert bin_labels(values) == ["−2 to −1", "−1 to 0", "0–1", "1–2"]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_every_value_lies_in_its_bin_and_no_bin_is_empty(seed):
     rng = np.random.default_rng(seed)
@@ -107,7 +114,7 @@ def test_every_value_lies_in_its_bin_and_no_bin_is_empty(seed):
     assert (bins[:5] == "unknown").all()
     assert set(bins[5:]) == set(labels)
     for label in labels:
-        low, high = (float(text.replace("−", "-")) for text in label.split("–"))
+        low, high = (float(text.replace("−", "-")) for text in re.split("–| to ", label))
         own = values[bins == label]
         assert own.min() == low
         assert own.max() <= high if label == labels[-1] else own.max() < high

@@ -330,7 +330,7 @@ def test_numbers_have_three_digits(value, said):
 def test_shares_and_ranges():
     assert (percent(0.1234), percent(None)) == ("12.3\u00a0%", "–")
     assert interval(0.1, 0.25) == "0.1–0.25"
-    assert interval(-0.1, 0.25) == "-0.1 to 0.25"
+    assert interval(-0.1, 0.25) == "\N{MINUS SIGN}0.1 to 0.25"
     assert interval(None, 1) == "–"
 
 

@@ -220,14 +220,26 @@ def test_one_table_holds_the_rates_of_every_classifier(mode: str) -> None:
     ("values", "expected"),
     [
         (["10–20", "5–10", "20–100"], ["5–10", "10–20", "20–100"]),
-        (["0–5", "−5–0", "unknown", "5–12"], ["−5–0", "0–5", "5–12", "unknown"]),
+        (["0–5", "−5 to 0", "unknown", "5–12"], ["−5 to 0", "0–5", "5–12", "unknown"]),
+        (["−3 to −1", "−1 to 2", "−9 to −3"], ["−9 to −3", "−3 to −1", "−1 to 2"]),
+        (["now to then", "5–12"], ["5–12", "now to then"]),
         (["1e+20–2e+20", "3–1e+20"], ["3–1e+20", "1e+20–2e+20"]),
         (["b–c", "a–b"], ["a–b", "b–c"]),
         (["10", "9"], ["10", "9"]),
         ([10, 9, 2], [2, 9, 10]),
         ([1, "b", "a"], [1, "a", "b"]),
     ],
-    ids=["ranges", "negative", "exponents", "text with dashes", "text", "numbers", "mixed"],
+    ids=[
+        "ranges",
+        "a negative one",
+        "negative ones",
+        "words",
+        "exponents",
+        "text with dashes",
+        "text",
+        "numbers",
+        "mixed",
+    ],
 )
 def test_values_are_listed_in_their_order(values: list[Any], expected: list[Any]) -> None:
     assert [values[at] for at in level_order(values)] == expected

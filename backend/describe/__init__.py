@@ -16,7 +16,13 @@ from backend.describe.naming import name_groups, name_regions
 from backend.describe.phrases import describe_facts, describe_group
 from backend.describe.summaries import WeightedSummary, summary_table, weighted_summary
 from backend.describe.tokens import token_table, tokenize, tokens_of
-from backend.describe.values import Holders, count_told_apart, holders_in, value_table
+from backend.describe.values import (
+    Holders,
+    count_told_apart,
+    holders_in,
+    short_fractions,
+    value_table,
+)
 from backend.describe.words import Compared, WordIndex, index_words
 
 __all__ = [
@@ -46,6 +52,7 @@ __all__ = [
     "name_groups",
     "name_regions",
     "read_columns",
+    "short_fractions",
     "summary_table",
     "text_cues",
     "token_table",

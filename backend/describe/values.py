@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from backend.core.arrays import check_choice, check_vector
 from backend.core.errors import InputError
+from backend.core.wording import told_apart
 from backend.describe.attributes import AttributeComparison
 from backend.describe.words import LEVEL
 
@@ -114,3 +116,29 @@ def holders_in(group: Any, rows: Any, losses: Any) -> Holders:
 
 def _mean(values: NDArray[np.float64]) -> float:
     return float(values.mean()) if len(values) else float("nan")
+
+
+def short_fractions(table: pd.DataFrame, what: str) -> dict[str, str]:
+    """How the fractions among the values of columns are shown: in the digits that tell them apart.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As ``value_table`` or one column's own; only the values that are floats are looked at.
+    what : str
+        The column of ``table`` that holds the values.
+
+    Returns
+    -------
+    {str: str}
+        A value as text, every digit -> as it is shown. A value of two columns gets the digits of the
+        one that needs more.
+    """
+    found: dict[str, str] = {}
+    columns = table["column"] if "column" in table else pd.Series("", index=table.index)
+    for _, values in table[what].groupby(columns.to_numpy()):
+        own = {float(one) for one in values if isinstance(one, float) and math.isfinite(one)}
+        for value, said in zip(sorted(own), told_apart(sorted(own)), strict=True):
+            if len(said) > len(found.get(str(value), "")):
+                found[str(value)] = said
+    return found

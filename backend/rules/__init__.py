@@ -19,7 +19,7 @@ from backend.rules.here import left_to_worker
 from backend.rules.kept import Budget
 from backend.rules.parser import parse
 from backend.rules.pieces import keep_pieces
-from backend.rules.syntax import Rule, RuleError, to_text
+from backend.rules.syntax import Rule, RuleError, for_the_eye, to_text
 from backend.rules.values import KnownValues, RuleProblem, nearest_names, problem_of
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "complete",
     "evaluate",
     "example_rules",
+    "for_the_eye",
     "keep_pieces",
     "left_to_worker",
     "nearest_names",

@@ -14,6 +14,8 @@ MAX_DEPTH = 40
 """Parentheses and ``not`` inside one another."""
 MAX_ITEMS = 500
 """Values of one list."""
+LONG_NUMBER = 8
+"""Characters of a number; a longer fraction is rounded where it is shown."""
 MAX_TOP = 100_000
 """Neighbours of one ``near``."""
 
@@ -208,6 +210,18 @@ def value_text(value: Value) -> str:
 
 def _quoted(text: str, mark: str) -> str:
     return mark + text.replace(mark, 2 * mark) + mark
+
+
+def for_the_eye(rule: str) -> str:
+    """A rule as it is shown: long fractions in four significant digits. What counts is the rule itself."""
+    try:
+        tokens = read_tokens(rule)
+    except RuleError:
+        return rule
+    for token in reversed(tokens):
+        if token.kind == "number" and len(token.text) > LONG_NUMBER and "." in token.text:
+            rule = f"{rule[: token.at]}{float(token.text):.4g}{rule[token.end :]}"
+    return rule
 
 
 # --- words and signs ------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ def _check_contexts(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.contexts:run_contexts",
-    version=2,
+    version=3,
     defaults={"most": 5, "seed": 0, "layer": ""},
     check=_check_contexts,
 )

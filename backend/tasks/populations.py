@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from backend.core.arrays import check_choice
 from backend.core.errors import InputError
 from backend.core.progress import Progress
+from backend.core.wording import MINUS, told_apart
 from backend.tasks.checks import needs_bundle
 from backend.tasks.task import Arrays, Meta, Options, Task, WritePart
 
@@ -45,7 +47,16 @@ def category_column(bundle: Bundle, name: str) -> NDArray[Any]:
         raise InputError(f"there is no column {name!r} in this bundle.")
     column = bundle.examples[name]
     cut = column.dtype.kind in "iuf" and column.nunique() > MOST_NUMBERS
-    return bin_column(column) if cut else column.to_numpy(dtype=object)
+    return bin_column(column) if cut else _readable(column, column).to_numpy(dtype=object)
+
+
+def _readable(values: pd.Series, known: pd.Series) -> pd.Series:
+    """Fractions in the digits that tell those of ``known`` apart, still numbers; other columns as they are."""
+    if known.dtype.kind != "f" or values.dtype.kind != "f":
+        return values
+    found = [one for one in known.dropna().unique().tolist() if math.isfinite(one)]
+    said = [float(text.replace(MINUS, "-")) for text in told_apart(found)]
+    return values.astype(np.float64).replace(dict(zip(found, said, strict=True)))
 
 
 def training_columns(bundle: Bundle, names: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -60,7 +71,7 @@ def training_columns(bundle: Bundle, names: Sequence[str]) -> dict[str, NDArray[
             continue
         if held.dtype.kind in "iuf" and held.nunique() > MOST_NUMBERS:
             continue
-        found[name] = np.asarray(own)
+        found[name] = _readable(pd.Series(own), held).to_numpy()
     return found
 
 
@@ -186,7 +197,7 @@ def _check_populations(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.populations:run_populations",
-    version=6,
+    version=7,
     defaults={"what": "compare", "options": {}},
     check=_check_populations,
 )

@@ -126,7 +126,7 @@ def show_row(
     return holders.show_holders(
         bundle,
         choice,
-        what=f"{one.name}: {one.column.levels[code]}",
+        what=f"{one.name}: {text.cell(str(one.column.levels[code]))}",
         row=one.table.iloc[row],
         rows=one.column.presence.holders(code),
         rule=rule_of(bundle, one.column, code),

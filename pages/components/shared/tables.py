@@ -10,17 +10,18 @@ import streamlit as st
 
 from backend.core import wording
 from backend.core.groups import SMALL
+from backend.describe import short_fractions
 from pages.components.shared import text
 
 LONGEST = 120
 """Characters of a word or value that a cell shows."""
 STYLED = 6000
 """Cells of a table whose shares are written one by one."""
-POINTS = "points"
-"""Format of a column of differences of shares, which are no percent of anything."""
-PLAIN_POINTS = "%+.3f"
+POINTS, APART = "points", "points apart"
+"""Formats of columns of differences of shares, which are no percent of anything: with and without a sign."""
+PLAIN = {POINTS: "%+.3f", APART: "%.3f"}
 """What such differences are written as where their cells are not written one by one."""
-WRITERS = {"percent": text.share, POINTS: text.points}
+WRITERS = {"percent": text.share, POINTS: text.points, APART: text.points_apart}
 EXACT = 2**53
 """Whole numbers from here on are not all told apart by a browser, which is given their text instead."""
 
@@ -74,17 +75,13 @@ def written(frame: pd.DataFrame, settings: Mapping[str, Any]) -> tuple[Any, dict
     }
     formats = {name: kept["type_config"]["format"] for name, kept in shares.items()}
     styled = bool(shares) and frame.size <= STYLED
-    left = dict.fromkeys(formats) if styled else {**formats, **_without_points(formats)}
+    left = {name: None if styled else PLAIN.get(one, one) for name, one in formats.items()}
     plain = {
         name: {**kept, "type_config": {**kept["type_config"], "format": left[name]}}
         for name, kept in shares.items()
     }
     cells = {name: WRITERS[one] for name, one in formats.items()}
     return frame.style.format(cells) if styled else frame, {**settings, **plain}
-
-
-def _without_points(formats: Mapping[str, str]) -> dict[str, str]:
-    return {name: PLAIN_POINTS for name, one in formats.items() if one == POINTS}
 
 
 def ratio_table(
@@ -113,13 +110,14 @@ def ratio_table(
         **short,
         small=[f"under {SMALL}" if small else "" for small in table["small"]],
     )
+    eyes = short_fractions(table, what)
     order = ["column", what] if "column" in table else [what]
     order += ["ratio", "group_share", "base_share", "group_count", "count"]
     order += ["mean_loss"] if "mean_loss" in table and table["mean_loss"].notna().any() else []
     order += ["p_adjusted", "p"] + (["small"] if table["small"].any() else [])
     most = float(table[["group_share", "base_share"]].to_numpy().max()) or 1.0
     event = st.dataframe(
-        shown[order],
+        shown[order].style.format({what: lambda one: eyes.get(one, one)}) if eyes else shown[order],
         hide_index=True,
         placeholder=text.DASH,
         key=key,

@@ -8,7 +8,7 @@ from html import escape
 
 from backend.core import wording
 from backend.core.plural import counted
-from backend.core.wording import DASH, number, points, times
+from backend.core.wording import DASH, number, points, points_apart, times
 
 __all__ = [
     "DASH",
@@ -23,6 +23,7 @@ __all__ = [
     "percent",
     "plain",
     "points",
+    "points_apart",
     "sentence",
     "share",
     "shorten",

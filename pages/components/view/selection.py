@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from backend.bundle import Bundle
 from backend.core.content import content_key
 from backend.core.errors import HomeError
-from backend.rules import Budget
+from backend.rules import Budget, for_the_eye
 from backend.rules.here import HERE_S
 from backend.views import (
     Drawn,
@@ -191,7 +191,10 @@ def _chips(bundle: Bundle, view: View) -> None:
 
 
 def _chip(bundle: Bundle, at: int, one: Filter) -> None:
-    words = text.plain(one.what.words(), limit=60)
+    exact = one.what.words()
+    shown = for_the_eye(exact) if isinstance(one.what, Query) else exact
+    words = text.plain(shown, limit=60)
+    whole = f"{text.plain(exact, limit=400)}  \n" if shown != exact else ""
     with st.container(horizontal=True, gap=None, width="content", key=f"chip_{at}"):
         st.button(
             words if one.on else f"~~{words}~~",
@@ -200,7 +203,7 @@ def _chip(bundle: Bundle, at: int, one: Filter) -> None:
             type="secondary" if one.on else "tertiary",
             on_click=_change,
             args=(bundle, lambda view: view.switched(at, on=not one.on)),
-            help="Switch this filter off." if one.on else "Switch this filter on.",
+            help=f"{whole}Switch this filter {'off' if one.on else 'on'}.",
         )
         st.button(
             "Remove",

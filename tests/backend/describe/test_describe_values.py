@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 
 from backend.core.errors import InputError
-from backend.describe import attribute_tables, count_told_apart, holders_in, value_table
+from backend.describe import (
+    attribute_tables,
+    count_told_apart,
+    holders_in,
+    short_fractions,
+    value_table,
+)
 
 N = 120
 LOSSES = np.linspace(0, 2, N)
@@ -70,3 +76,17 @@ def test_holders_by_hand() -> None:
     nothing = holders_in([0, 1], [3], losses)
     assert nothing.share == 0 and np.isnan(nothing.mean_loss) and nothing.mean_loss_of_all == 4.0
     assert holders_in([], [3], losses).share == 0
+
+
+def test_fractions_among_values_are_shown_short_and_told_apart() -> None:
+    table = pd.DataFrame(
+        {
+            "column": ["third", "third", "third", "fine", "fine", "name"],
+            "value": pd.Series([1 / 3, 2 / 3, 1.0, 1 / 3, 0.3334, "0.123456789"], dtype=object),
+        }
+    )
+    said = {"0.3333333333333333": "0.3333", "0.6666666666666666": "0.667", "1.0": "1"}
+    assert short_fractions(table, "value") == {**said, "0.3334": "0.3334"}
+    own = short_fractions(table.iloc[:3].drop(columns="column"), "value")
+    assert own == {**said, "0.3333333333333333": "0.333"}
+    assert short_fractions(pd.DataFrame({"value": ["a", "b"]}), "value") == {}

@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from backend.bundle import read_bundle, write_bundle
 from backend.core.errors import InputError
 from backend.describe import tokenize
-from backend.rules import Budget, columns_of, complete, evaluate, kept, parse, pieces, to_text
+from backend.rules import (
+    Budget,
+    columns_of,
+    complete,
+    evaluate,
+    for_the_eye,
+    kept,
+    parse,
+    pieces,
+    to_text,
+)
 from backend.rules.syntax import (
     FIELDS,
     KEYWORDS,
@@ -450,3 +460,18 @@ def test_rules_beyond_their_budget_are_refused_before_they_are_worked_out(bundle
     evaluate('near "e1" top 3', fresh, budget=budget)  # known by now
     with pytest.raises(RuleError, match=r"72 and 36 are left\. Name fewer"):
         evaluate('near "e2", "e3" top 3', fresh, budget=budget)
+
+
+@pytest.mark.parametrize(
+    ("rule", "shown"),
+    [
+        ("third = 0.3333333333333333", "third = 0.3333"),
+        ("a between -0.1234567 and 12.5 or b in (1.23456789, 2)",
+         "a between -0.1235 and 12.5 or b in (1.235, 2)"),
+        ('id = "0.3333333333333333"', 'id = "0.3333333333333333"'),
+        ("`0.123456789` > 1234567890123", "`0.123456789` > 1234567890123"),
+        ("third = 0.3333333333333333 §", "third = 0.3333333333333333 §"),
+    ],
+)  # fmt: skip
+def test_long_fractions_of_a_rule_are_rounded_where_it_is_shown(rule: str, shown: str) -> None:
+    assert for_the_eye(rule) == shown

@@ -22,6 +22,7 @@ from backend.tasks import (
     grouping_columns,
     run_populations,
 )
+from backend.tasks.populations import training_columns
 
 PAIR = {"baseline": "baseline", "compressed": "pruned"}
 AUDIT = {
@@ -117,3 +118,23 @@ def test_columns_that_make_no_groups_are_left_out_with_the_reason(tmp_path: Path
     assert labelled.usable == (TRUE_CLASS, "size", "place")
     assert labelled.first == (TRUE_CLASS, "place", "size")
     assert category_column(bundle, TRUE_CLASS).tolist() == ["0", "1"] * 40
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_few_fractions_make_groups_of_short_names_in_both_sets(tmp_path: Path, kind: type) -> None:
+    third = (np.arange(1, 41) % 4 / 3).astype(kind)
+    bundle = read_bundle(
+        write_bundle(
+            tmp_path / "b",
+            embeddings=np.eye(40),
+            losses=np.arange(40.0),
+            examples=pd.DataFrame({"third": third}),
+            train={"embeddings": np.eye(3, 40), "third": np.array([1, 2, 7], kind) / kind(3)},
+        )
+    )
+    named = category_column(bundle, "third")
+    assert sorted({str(one) for one in named.tolist()}) == ["0.0", "0.333", "0.667", "1.0"]
+    assert [str(one) for one in training_columns(bundle, ["third"])["third"][:2]] == [
+        "0.333",
+        "0.667",
+    ]

@@ -37,18 +37,22 @@ def test_a_share_has_one_decimal_and_a_small_one_is_no_zero(value: float, words:
 )
 def test_a_difference_of_shares_is_in_points(value: float, words: str) -> None:
     assert text.points(value) == words
+    assert text.points_apart(value) == words.lstrip("+\N{MINUS SIGN}")
 
 
 @pytest.mark.parametrize(("rows", "styled"), [(3, True), (tables.STYLED, False)])
 def test_shares_are_written_and_stay_numbers_where_that_takes_no_time(
     rows: int, styled: bool
 ) -> None:
-    frame = pd.DataFrame({"error": np.full(rows, 0.1234), "bar": 0.5, "n": 7, "change": -0.0567})
+    frame = pd.DataFrame(
+        {"error": np.full(rows, 0.1234), "bar": 0.5, "n": 7, "change": -0.0567, "gap": 0.102}
+    )
     settings = {
         "error": st.column_config.NumberColumn(format="percent", help="of all"),
         "bar": st.column_config.ProgressColumn(format="percent"),
         "n": st.column_config.NumberColumn(format="localized"),
         **charts.points_columns("change"),
+        "gap": st.column_config.NumberColumn(format=tables.APART),
         "elsewhere": st.column_config.NumberColumn(format="percent"),
     }
     shown, told = tables.written(frame, settings)
@@ -58,6 +62,7 @@ def test_shares_are_written_and_stay_numbers_where_that_takes_no_time(
         "bar": "percent",
         "n": "localized",
         "change": None if styled else "%+.3f",
+        "gap": None if styled else "%.3f",
         "elsewhere": "percent",
     }
     assert told["error"]["help"] == "of all"
@@ -65,4 +70,5 @@ def test_shares_are_written_and_stay_numbers_where_that_takes_no_time(
     if styled:
         assert shown.data["error"].tolist() == [0.1234] * rows
         assert "\N{MINUS SIGN}5.7 points" in shown.to_string()
+        assert " 10.2 points" in shown.to_string()
         assert "12.3\u00a0%" in shown.to_string() and "50.0\u00a0%" not in shown.to_string()

@@ -13,7 +13,7 @@ from pages.components.shared import populations, text
 
 HOW = (
     "Top-1 accuracy and recall are means over the models of a population, compressed less baseline; "
-    "95 % intervals are Welch's over models and say what other seeds would do on the same examples. "
+    "95\u00a0% intervals are Welch's over models and say what other seeds would do on the same examples. "
     "Who pays most is the class whose recall falls farthest behind the change of accuracy (Hooker et "
     "al. 2019, arXiv:1911.05248); its p-value is adjusted for the number of classes after Benjamini "
     "and Hochberg 1995."
@@ -45,17 +45,12 @@ def show_payers(bundle: Bundle, held: PopulationPair) -> None:
 COLUMNS = ("change", "low", "high")
 
 
-def points(value: float) -> str:
-    """A difference of fractions in percentage points, without its sign."""
-    return f"{abs(100 * value):.1f} points"
-
-
 def between(found: Interval) -> str:
     """The interval in points, what is lost counted as positive; empty where there is none."""
     if not math.isfinite(found.low):
         return ""
     low, high = (round(-100 * end, 1) + 0.0 for end in (found.high, found.low))
-    return f"95 % interval {low:.1f} to {high:.1f}".replace("-", "−")
+    return f"95\u00a0% interval {low:.1f} to {high:.1f}".replace("-", "−")
 
 
 def overall_words(name: str, change: Interval) -> str:
@@ -69,11 +64,11 @@ def overall_words(name: str, change: Interval) -> str:
         verb = "lower" if change.value < 0 else "higher"
         return (
             f"{told} costs no accuracy that could be told from chance: it is "
-            f"{points(change.value)} {verb}{inside}, losses counted as positive."
+            f"{text.points_apart(change.value)} {verb}{inside}, losses counted as positive."
         )
     if change.value > 0:
-        return f"{told} gains **{points(change.value)}** of accuracy overall{inside}."
-    return f"{told} costs **{points(change.value)}** of accuracy overall{inside}."
+        return f"{told} gains **{text.points_apart(change.value)}** of accuracy overall{inside}."
+    return f"{told} costs **{text.points_apart(change.value)}** of accuracy overall{inside}."
 
 
 def payer_words(payer: Payer) -> str:
@@ -81,17 +76,17 @@ def payer_words(payer: Payer) -> str:
     name = text.plain(payer.label, limit=40)
     does = "falls" if payer.change < 0 else "rises"
     interval = between(payer.beyond)
-    more = f"{points(payer.beyond.value)} behind the average"
+    more = f"{text.points_apart(payer.beyond.value)} behind the average"
     if not payer.n_tested:
         return (
-            f"By the numbers class **{name}** pays most: its recall {does} by {points(payer.change)}, "
+            f"By the numbers class **{name}** pays most: its recall {does} by {text.points_apart(payer.change)}, "
             f"{more} (n {text.count(payer.n)}); without several models that differ this cannot be tested."
         )
     tested = f"{text.count(payer.n_tested)} classes"
     if not payer.significant:
         return (
             f"No class pays more than the average once {tested} are accounted for; farthest behind is "
-            f"{name}, whose recall {does} by {points(payer.change)}, {more} ({interval or 'no interval'}, "
+            f"{name}, whose recall {does} by {text.points_apart(payer.change)}, {more} ({interval or 'no interval'}, "
             f"adjusted p {text.p_value(payer.p_adjusted)}, n {text.count(payer.n)})."
         )
     others = (
@@ -100,6 +95,6 @@ def payer_words(payer: Payer) -> str:
         else f"it is the only one of {tested} that pays more than the average after adjustment"
     )
     return (
-        f"Class **{name}** pays most: its recall {does} by **{points(payer.change)}**, {more} "
+        f"Class **{name}** pays most: its recall {does} by **{text.points_apart(payer.change)}**, {more} "
         f"({interval}, adjusted p {text.p_value(payer.p_adjusted)}, n {text.count(payer.n)}); {others}."
     )

@@ -10,7 +10,7 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.groups import by_loss, sharp_group
 from backend.populations.places import group_at, out_of, worst_first
-from pages.components.shared import charts, keys, palette, populations, text
+from pages.components.shared import charts, keys, palette, populations, tables, text
 from pages.components.shared.choice import Choice
 from pages.components.subgroups.controls import RATES, Asked
 from pages.components.subgroups.heat import (
@@ -32,7 +32,7 @@ def show_gaps(gaps: pd.DataFrame, metric: str, min_n: int) -> None:
         st.markdown(
             f"Worst: **{text.plain(row['worst_group'], limit=70)}**, {RATES[metric]} "
             f"**{text.percent(row['worst'])}**. Best: {text.plain(row['best_group'], limit=70)}, "
-            f"{text.percent(row['best'])}. Gap {text.percent(row['gap'])}"
+            f"{text.percent(row['best'])}. Gap {text.points_apart(row['gap'])}"
             + (f", {text.times(row['ratio'])}." if np.isfinite(row["ratio"]) else ".")
         )
     # The others are complements of these: their gaps are the same.
@@ -44,7 +44,8 @@ def show_gaps(gaps: pd.DataFrame, metric: str, min_n: int) -> None:
         ],
         key="audit_gaps",
         config={
-            **charts.percent_columns("worst", "best", "gap"),
+            **charts.percent_columns("worst", "best"),
+            "gap": st.column_config.NumberColumn(format=tables.APART),
             "ratio": st.column_config.NumberColumn(format="%.2f", help="Worst / best."),
         },
     )  # fmt: skip
@@ -163,7 +164,7 @@ def show_all(table: pd.DataFrame, asked: Asked) -> None:
     )
     st.caption(
         f"A click on a line or a cell opens the group below. {one}– is undefined: nobody to be wrong about. "
-        "Intervals are Wilson's at 95 %; of mean losses Student's t. Combinations nobody belongs to "
+        "Intervals are Wilson's at 95\u00a0%; of mean losses Student's t. Combinations nobody belongs to "
         "are listed with n 0."
     )
 

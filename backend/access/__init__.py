@@ -4,6 +4,7 @@ Pages, routes, jobs and downloads ask here. What they are handed (``GuardedStore
 ``pages.components.shared.services`` gives) asks by itself, so that nobody has to remember to.
 """
 
+from backend.access.addresses import shared_words
 from backend.access.gate import Gate, Right
 from backend.access.guarded import GuardedStore
 from backend.access.people import EVERYBODY, NOBODY, ROLES, Person, person_of
@@ -17,4 +18,5 @@ __all__ = [
     "Person",
     "Right",
     "person_of",
+    "shared_words",
 ]

@@ -9,6 +9,7 @@ from backend.store.links import RunLink
 from backend.store.log import Event, clean_author, clean_tag
 from backend.store.questions import GivenAnswer, Question
 from backend.store.reader import Reader
+from backend.store.sharing import grantee_of
 from backend.store.sign_ins import SignIn
 from backend.store.store import Store
 from backend.store.views import SavedView
@@ -31,5 +32,6 @@ __all__ = [
     "author_of",
     "clean_author",
     "clean_tag",
+    "grantee_of",
     "move_database",
 ]

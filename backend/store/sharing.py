@@ -22,7 +22,10 @@ from backend.store.log import RIGHTS, Event, clean_name
 EVERYBODY = "*"
 """Stands for all who sign in."""
 
-_MAIL = re.compile(r"[^@\s]{1,100}@[^@\s]{1,200}")
+_LOCAL = r"[^@\s.,;:<>()\[\]\\\"]+"
+_LABEL = r"\w(?:[\w-]*\w)?"
+_MAIL = re.compile(rf"(?=.{{1,100}}@.{{1,200}}$){_LOCAL}(?:\.{_LOCAL})*@{_LABEL}(?:\.{_LABEL})*")
+"""An address as people write it: no signs of lists, no dot without something on both its sides."""
 
 
 def grantee_of(named: str) -> str:
@@ -44,7 +47,7 @@ def grantee_of(named: str) -> str:
     if not _MAIL.fullmatch(text):
         raise InputError(
             "a bundle is shared by mail address, as the provider of the sign-in knows it, or by key, "
-            f"which begins with @: got {text[:80]!r}."
+            f"which begins with @: {text[:80]!r} looks like neither."
         )
     return f"mail:{text.casefold()}"
 
@@ -67,7 +70,10 @@ class Sharing(LogKeeper):
         InputError
             If nobody can be called so.
         """
-        digest, grantee = digest_of(bundle), grantee_of(named)
+        digest = digest_of(bundle)
+        # What was granted can be taken away, whatever an address may look like by now.
+        held = right == "none" and named in self.grants(digest)
+        grantee = named if held else grantee_of(named)
         check_choice("right", right, RIGHTS)
         payload = {"with": grantee, "right": right}
         values = self._values("sharing", digest, author, payload=payload)

@@ -8,7 +8,7 @@ from functools import partial
 
 import streamlit as st
 
-from backend.access import Right
+from backend.access import Right, shared_words
 from backend.bundle import Bundle, BundleInfo, RemovedBundle
 from backend.core.errors import BackendError
 from backend.core.plural import counted
@@ -60,7 +60,8 @@ def show_sharing(bundle: Bundle) -> None:
                 key=WHOM,
                 max_chars=320,
                 placeholder="ada@example.org",
-                help="A mail address as the provider of the sign-in verified it, or a key, which begins with @.",
+                help="A mail address as the provider of the sign-in verified it, or a key, which begins with @. "
+                "Somebody of this name may sign in later; whether they have is not told.",
             )
             st.segmented_control(
                 "What they may do",
@@ -103,7 +104,10 @@ def _share(digest: str, named: str, right: str) -> None:
     except BackendError as error:
         notify(text.plain(error, limit=400), ":material/error:")
         return
-    notify(f"{text.plain(text.sentence(event.summary), limit=200)}.", ":material/group:")
+    own = services.person().mail
+    told = "" if right == "none" else shared_words(str(event.payload["with"]), own=own)
+    words = f"{text.plain(text.sentence(event.summary), limit=360)}. {text.plain(told, limit=700)}"
+    notify(words.strip(), ":material/group:")
 
 
 def show_removed() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backend.core.errors import InputError
-from backend.store import Author, SignIn, Store
+from backend.store import Author, SignIn, Store, grantee_of
 
 ADA, BOB, ROOT = Author("Ada", "@a1"), Author("Bob", "@b1"), Author("Root", "@r1")
 D, OTHER = "d" * 64, "e" * 64
@@ -30,9 +30,15 @@ def test_what_is_shared_is_the_most_that_was_granted_and_an_event(store):
     assert [event.summary for event in store.history(D)] == [
         "no longer shares it with @b1", "lets @b1 look and tag", "lets bob@example.org look",
     ]  # fmt: skip
-    for wrong in ("", "bob", "@", "a b@c", "@a b", "x@y@z"):
+    for wrong in (
+        "", "bob", "@", "a b@c", "@a b", "x@y@z", "bob@example,org", "bob@example..org", "bob@example.",
+        ".bob@example.org", "bob.@example.org", "bob@-example.org", "bob;ada@example.org", "<bob@example.org>",
+        "a@" + "b" * 201,
+    ):  # fmt: skip
         with pytest.raises(InputError, match="shared"):
             store.share(D, wrong, "look", author=ADA)
+    assert grantee_of("Bob.O'Neil+x@mail.exämple-1.org") == "mail:bob.o'neil+x@mail.exämple-1.org"
+    assert grantee_of("bob@localhost") == "mail:bob@localhost"
     with pytest.raises(InputError, match="right must be"):
         store.share(D, "@b1", "own", author=ADA)
 

@@ -72,13 +72,6 @@ def choose(bundle: Bundle, *, label: str, help: str) -> GroupAsked | None:
     )
 
 
-def ask_for_rule(rule: str) -> None:
-    """Choose the examples of this rule. A callback."""
-    st.session_state[keys.REPAIR_RULE] = rule
-    link.put(keys.REPAIR_SOURCE, RULE)
-    st.session_state[keys.REPAIR_PART] = REPAIR
-
-
 def _used(bundle: Bundle, choice: Choice) -> NDArray[np.bool_] | None:
     """Rows whose losses had a say in who is a member."""
     if choice.source.get("worst"):

@@ -13,9 +13,8 @@ from backend.repair.contrast import LEVEL
 from backend.rules import evaluate
 from backend.tasks.encoded import reads_of
 from pages.components.group.panel import show_group
-from pages.components.repair.choose import ask_for_rule
 from pages.components.repair.named import show_named
-from pages.components.shared import charts, keys, link, services, text, twin
+from pages.components.shared import chapters, charts, keys, link, services, text, twin
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import show_progress
 
@@ -52,7 +51,7 @@ def show_words(bundle: Bundle) -> None:
     job = services.ask("contexts", bundle.digest)
     if not show_progress(job, what="Comparing words and values", key="contexts"):
         return
-    services.remember(bundle, "words", options={}, about="")
+    chapters.remember(bundle, "words", options={}, about="")
     meta = job.result().meta
     lines = meta["contexts"]
     if not meta["looked_at"]:
@@ -101,13 +100,6 @@ def _show_chosen(bundle: Bundle, lines: list[dict[str, Any]]) -> None:
     st.markdown(
         f"{text.percent(line['wrong_share'])} of {text.count(line['n_wrong'])} held-out failures have it, "
         f"{text.percent(line['right_share'])} of right examples: **{text.plain(line['verdict'])}**.{near}"
-    )
-    st.button(
-        "What would a repair buy?",
-        key="repair_context",
-        icon=":material/build:",
-        on_click=ask_for_rule,
-        args=(line["rule"],),
     )
     show_group(bundle, choice, [choice])
 

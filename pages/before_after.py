@@ -11,7 +11,7 @@ from backend.tasks.linked import before_after_options, controls_of
 from pages.components.before_after import changes, links
 from pages.components.group import tagging
 from pages.components.group.panel import show_group
-from pages.components.shared import frame, keys, link, services, text
+from pages.components.shared import chapters, frame, keys, link, services, text
 from pages.components.shared.waiting import show_progress
 
 
@@ -87,9 +87,9 @@ def show_changes(bundle: Bundle, before: str, control: str | None) -> None:
     if not show_progress(job, what="Comparing the two runs", key="before_after"):
         return
     kept = job.result()
-    services.remember(bundle, "before_after", options=options, about=kept.meta["before"])
+    chapters.remember(bundle, "before_after", options=options, about=kept.meta["before"])
     older = services.bundle_of(before)
-    services.remember(older, "after", options=options, about=bundle.name, of=bundle.digest)
+    chapters.remember(older, "after", options=options, about=bundle.name, of=bundle.digest)
     st.markdown(text.plain(kept.meta["sentence"], limit=600))
     left, right = st.columns([8, 5], gap="medium")
     with left:

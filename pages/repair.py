@@ -25,7 +25,7 @@ from pages.components.repair import gained, linked
 from pages.components.repair.choose import IN_WORDS, MAKE, REPAIR, GroupAsked, choose
 from pages.components.repair.make import show_make
 from pages.components.repair.words import show_in_words
-from pages.components.shared import frame, keys, link, populations, services, text
+from pages.components.shared import chapters, frame, keys, link, populations, services, text
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import show_progress
 
@@ -90,7 +90,7 @@ def show_repair(bundle: Bundle) -> None:
         if not show_progress(job, what="Refitting the last layer", key="repair"):
             return
         about = counting(options, asked.choice.name)
-        services.remember(bundle, "repair", options=options, about=about, strength=strength)
+        chapters.remember(bundle, "repair", options=options, about=about, strength=strength)
         gained.show_sweep(job.result(), strength, counting(options))
     with left:
         gained.show_verdict(job.result(), strength, counting(options))

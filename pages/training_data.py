@@ -14,7 +14,7 @@ from backend.core.errors import BackendError
 from backend.tasks.attribution import METHODS, attributable
 from backend.tasks.chapters import agreement_words, mostly_chance
 from pages.components.group import tagging
-from pages.components.shared import frame, keys, populations, services, text, waiting
+from pages.components.shared import chapters, frame, keys, populations, services, text, waiting
 from pages.components.training_data.groups import (
     chosen_split,
     show_extremes,
@@ -59,7 +59,7 @@ def page() -> None:
             return
         job = services.ask("attribution", bundle.digest, **asked.options)
         if waiting.show_progress(job, what="Scoring the training examples", key="attribution"):
-            services.remember(bundle, "cause", options=asked.options, about=asked.name)
+            chapters.remember(bundle, "cause", options=asked.options, about=asked.name)
             show_found(bundle, held.training, job.result(), asked)
     except BackendError as error:
         st.error(text.plain(error, limit=600))

@@ -12,7 +12,7 @@ from backend.cache import Entry
 from backend.core.errors import BackendError
 from backend.store import Store
 from backend.tasks.chapters import CHAPTERS
-from pages.components.shared import services, text, waiting
+from pages.components.shared import chapters, services, text, waiting
 from pages.components.spotlights import methods, trust
 
 ASKED = "_report_asked"
@@ -68,7 +68,7 @@ def show_report(bundle: Bundle) -> None:
 
 def _choose_chapters(bundle: Bundle) -> None:
     """Which results of other pages are chapters: of those that were on screen in this session."""
-    there = [name for name in CHAPTERS if name in services.remembered(bundle)]
+    there = [name for name in CHAPTERS if name in chapters.remembered(bundle)]
     if not there:
         st.caption(
             "Chapters on the cause, on words and on a repair: open *Training data* or *Repair* first. What "
@@ -99,7 +99,7 @@ def _words(task: str, search: dict[str, Any]) -> str:
 
 
 def _ask(bundle: Bundle, task: str, search: dict[str, Any]) -> None:
-    held = services.remembered(bundle)
+    held = chapters.remembered(bundle)
     told = [name for name in st.session_state.get(TOLD) or () if name in held]
     digest, compared = bundle.digest, methods.asked_of(bundle, task, search)
     options = {

@@ -19,7 +19,7 @@ from backend.tasks.encoded import reads_of
 from backend.tasks.made import MOST_DRAWN, MOST_MADE, MOST_PER_ROW
 from backend.tasks.report import file_name
 from pages.components.repair.choose import REPAIR, GroupAsked, choose
-from pages.components.shared import allowed, charts, frame, keys, link, services, text
+from pages.components.shared import allowed, chapters, charts, frame, keys, link, services, text
 from pages.components.shared.waiting import show_progress
 
 JOB = "_made_job"
@@ -148,7 +148,7 @@ def _use(digest: str) -> None:
 
 
 def _prompts(bundle: Bundle) -> None:
-    held: Any = services.remembered(bundle).get("named")
+    held: Any = chapters.remembered(bundle).get("named")
     reads = reads_of(bundle) or "pictures"
     st.caption(
         f"Lines that ask a generator of your choice for {reads} of a class in a context where it fails. "

@@ -18,7 +18,7 @@ from backend.tasks.encoded import MOST_EXAMPLES
 from backend.tasks.named import context_members, context_source
 from pages.components.group.panel import show_group
 from pages.components.repair.candidates import choose_candidates
-from pages.components.shared import charts, services, text, twin
+from pages.components.shared import chapters, charts, services, text, twin
 from pages.components.shared.choice import Choice
 from pages.components.shared.waiting import show_progress
 
@@ -53,7 +53,7 @@ def show_named(bundle: Bundle) -> None:
         return
     job = services.ask("named", bundle.digest, **options)
     if show_progress(job, what="Naming the failures", key="named"):
-        services.remember(bundle, "named", options=options, about="")
+        chapters.remember(bundle, "named", options=options, about="")
         _show_found(bundle, job.result())
 
 

@@ -63,6 +63,7 @@ REPAIR_OWN = "repair_own"
 RUN_BEFORE = "before"
 RUN_CONTROL = "control"
 CHANGED = "changed"
+SHOWN = "shown"
 
 # widgets of one session
 AUTHOR = "author"

@@ -333,21 +333,6 @@ def watcher() -> str:
     return str(st.session_state[keys.WATCHER])
 
 
-def remember(bundle: Bundle, chapter: str, **asked: object) -> None:
-    """Keep for the report what a page shows now: options of its result, what it is about."""
-    held = st.session_state.get(keys.CHAPTERS, {})
-    own = held.get(bundle.digest, {})
-    st.session_state[keys.CHAPTERS] = {**held, bundle.digest: {**own, chapter: asked}}
-
-
-def remembered(bundle: Bundle) -> dict[str, dict[str, object]]:
-    """What pages of this session showed of a bundle last, by chapter of the report."""
-    found: dict[str, dict[str, object]] = st.session_state.get(keys.CHAPTERS, {}).get(
-        bundle.digest, {}
-    )
-    return found
-
-
 def ask(task: str, digest: str, **options: object) -> Job:
     """Start a task, or join the one that already computes the same, or reopen its result.
 

@@ -101,8 +101,15 @@ class RepairCall:
             )
         return measures
 
-    def sizes(self, measures: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-        counted = ~measures & self.inside
+    def sizes(
+        self, measures: NDArray[np.bool_], *, beside: bool = True
+    ) -> tuple[int, int, int, int]:
+        """Rows that refit, members among them, members measured, and rows of the balanced set.
+
+        With a training part no member refits but those ``beside`` it, which are none where something
+        else counts in the group's place.
+        """
+        counted = ~measures & self.inside & (beside or self.train is None)
         n_refit = (
             int((~measures).sum())
             if self.train is None

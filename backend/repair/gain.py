@@ -184,7 +184,7 @@ def repair_group(
     for seed in range(seeds):
         measures = asked.split(f"{key} {seed}")
         if seed == 0:
-            sizes = asked.sizes(measures)
+            sizes = asked.sizes(measures, beside=debug is None)
 
         step = share_of(progress, seed / seeds, (seed + 1) / seeds)
         with threadpool_limits(1, user_api="blas"):

@@ -213,7 +213,7 @@ def _check_repair(options: Options) -> None:
 
 TASK = Task(
     "backend.tasks.repair.measure:run_repair",
-    version=3,
+    version=4,
     defaults={
         "members": [],
         "aside": False,

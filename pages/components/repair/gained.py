@@ -56,9 +56,9 @@ def show_verdict(result: Entry, strength: float, counts: str) -> None:
     sizes = result.meta["sizes"]
     notes = [
         "The last layer alone is refitted; your model is not touched. "
-        f"{text.count(sizes['refit'])} examples refit, {text.count(sizes['counted'])} of them of the "
-        f"group; {text.counted(sizes['measured'], 'member')} measured in each split, never one that "
-        "refitted. Intervals of changes are over examples, of shares over splits, at 95 %."
+        f"{text.counted(sizes['refit'], 'example')} refit{_members(sizes['counted'])}; "
+        f"{text.counted(sizes['measured'], 'member')} measured in each split, never one that "
+        "refitted. Intervals of changes are over examples, of shares over splits, at 95\u00a0%."
     ]
     made = result.meta["made"]
     if made is not None:
@@ -82,6 +82,11 @@ def show_verdict(result: Entry, strength: float, counts: str) -> None:
     if unsettled:
         notes.append(f"Some heads ended {text.plain(', '.join(unsettled))}.")
     st.caption(" ".join(notes))
+
+
+def _members(n: int) -> str:
+    """How many members of the group refit: none with a training part where something else counts more."""
+    return f", {text.counted(n, 'member')} of the group among them" if n else ""
 
 
 def _shares(result: Entry, strength: float, part: str) -> dict[str, str]:
@@ -131,7 +136,7 @@ def show_sweep(result: Entry, strength: float, counts: str) -> None:
     )
     told = [text.plain(name, limit=120) for name in names]
     st.caption(
-        f"● {told[0]} · ◇ {told[1]} · ■ {told[2]}. Bars: 95 % over splits. "
+        f"● {told[0]} · ◇ {told[1]} · ■ {told[2]}. Bars: 95\u00a0% over splits. "
         "All strengths are measured on the same examples, so the best of them looks better than it is."
     )
 

@@ -169,6 +169,8 @@ def test_the_training_part_and_a_sample_of_a_large_bundle(
     assert has_training_part(bundle)
     kept = repaired(bundle, night, train=True)
     assert kept.meta["sizes"]["refit"] == N // 2 + kept.meta["sizes"]["counted"]
+    varied = repaired(bundle, night, train=True, debug=repair.VARIATIONS).meta["sizes"]
+    assert (varied["refit"], varied["counted"]) == (N // 2, 0), "no member refits beside these"
     monkeypatch.setattr(repair.measure, "MOST_ROWS", 500)
     sampled = repaired(bundle, night)
     assert sampled.meta["sizes"]["rows"] == 500

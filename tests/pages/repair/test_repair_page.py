@@ -58,7 +58,7 @@ def test_words_lead_to_a_repair(digest: str) -> None:
     lines = at.dataframe[0].value
     assert {"label", "context", "verdict"} <= set(lines.columns)
     assert lines["context"].str.contains("night").any()
-    at = ended(at.button(key="repair_context").click().run())
+    at = ended(at.button(key="repair_this").click().run())
     assert at.text_input(key="repair_rule").value.count("night") == 1
     told = texts(at)
     assert "The group gains" in told and "points (" in told
@@ -213,6 +213,7 @@ def test_made_examples_count_in_place_of_the_group(digest: str) -> None:
     told = texts(at)
     assert f"{made.n} examples of the other bundle count more" in told
     assert "Only examples kept aside measure" in told
+    assert "of the group among them; " in told and "of them of" not in told
     arms = [one.value for one in at.dataframe if "what" in one.value.columns][-1]
     assert arms["what"].str.fullmatch("“.*, variations of time.*” counts more").any()
     assert "the group counts more" not in set(arms["what"])

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from backend.access import Right
-from backend.bundle import Bundle, BundleInfo
+from backend.bundle import TIMED_FROM, Bundle, BundleInfo
 from backend.bundle.removed import grace_days
 from backend.core.errors import BackendError
 from backend.jobs import Job
@@ -18,7 +18,7 @@ from pages.components.bundles import arrived, demos, mapping, past, sharing, upl
 from pages.components.bundles.collector import offer_collector, show_saving
 from pages.components.bundles.streamed import streamed_upload
 from pages.components.group import tagging
-from pages.components.shared import frame, keys, link, services, tables, text, tour
+from pages.components.shared import frame, keys, link, services, tables, text, tour, waiting
 from pages.components.shared.notice import notify
 from pages.components.shared.waiting import RUNNING, show_progress
 
@@ -30,7 +30,7 @@ LONGEST_FILE = 40
 
 
 def page() -> None:
-    bundle = frame.choose_bundle()
+    bundle = frame.choose_bundle(with_tour=False)
     st.header(
         "What did the model produce?",
         anchor=False,
@@ -192,7 +192,8 @@ def show_import() -> None:
     if job.state in RUNNING:
         file = text.shorten(path.name, LONGEST_FILE)
         doing = "Making the demo" if job.task == "demo" else f"Importing {file}"
-        show_progress(job, what=doing, key="import")
+        from_here = TIMED_FROM if job.task == "import" else waiting.TIMED_FROM
+        show_progress(job, what=doing, key="import", timed_from=from_here)
     elif job.state == "done":
         digest = job.result().meta["digest"]
         services.imported(digest)
@@ -283,6 +284,7 @@ def show_summary(bundle: Bundle) -> None:
     sharing.show_sharing(bundle)
     if services.may(Right.OWN, bundle.digest):
         arrived.rename(bundle)
+    tour.show_tour(bundle, frame.who())
     tour.offer_again(bundle, frame.who())
     if links.show_links(bundle):
         links.show_way(bundle)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from backend.bundle.bundle import Bundle, BundleInfo
 from backend.bundle.entry import FoundField
 from backend.bundle.home import (
+    TIMED_FROM,
     bundle_stamp,
     delete_bundle,
     import_bundle,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SAVED",
+    "TIMED_FROM",
     "UNCHANGED",
     "Bundle",
     "BundleInfo",

@@ -50,6 +50,9 @@ STAGING = ".import-"
 TRASH = ".trash-"
 LOCK = ".lock"
 """Whoever holds this file of a folder works in it."""
+TIMED_FROM = 0.2
+"""Fraction of an import from which its pace says how long it takes: what is read and checked before comes
+in two steps, each as long as the files ask for."""
 NO_BUNDLE = "Choose one of the imported bundles, or import it."
 
 PathLike = str | os.PathLike[str]
@@ -224,7 +227,7 @@ def import_bundle(
                 contents,
                 _shown(name) or _name_of(path),
                 column,
-                Share(told, 0.2, 1.0),
+                Share(told, TIMED_FROM, 1.0),
                 owner,
                 lambda content: _place(bundles, content, owner),
             )

@@ -34,18 +34,22 @@ def count_run() -> None:
     st.session_state[keys.RUN] = st.session_state.get(keys.RUN, 0) + 1
 
 
-def choose_bundle() -> Bundle | None:
+def choose_bundle(*, with_tour: bool = True) -> Bundle | None:
     """The open bundle, chosen in the bar above the page; None while there is nothing to open yet.
 
     Where it has several layers one of them is chosen there too, and the bundle comes at that layer.
     A fresh installation imports the demo bundle by itself. Whatever stands here is one block, so
-    that what is below keeps its place, and with it files that are just being uploaded.
+    that what is below keeps its place, and with it files that are just being uploaded. Where files are
+    uploaded the tour of a demo stands elsewhere, ``with_tour=False``: it would come up above them.
     """
     with st.container():
         st.html('<a class="skip" href="#examples">Skip to the examples</a>')
         palette.follow_theme()
         notice.show()
-        return _chosen_bundle()
+        bundle = _chosen_bundle()
+        if bundle is not None and with_tour:
+            tour.show_tour(bundle, who())
+        return bundle
 
 
 def _chosen_bundle() -> Bundle | None:
@@ -108,7 +112,6 @@ def _chosen_bundle() -> Bundle | None:
         with person.popover(_author_label(), icon=":material/person:", width="stretch"):
             _show_person()
     trouble.show_trouble(bundle.digest)
-    tour.show_tour(bundle, who())
     return bundle
 
 

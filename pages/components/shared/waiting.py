@@ -11,24 +11,28 @@ from pages.components.shared.notice import notify
 
 RUNNING = ("queued", "running")
 POLL_S, SLOWEST_POLL_S = 0.5, 3.0
+TIMED_FROM = 0.02
+"""What must be done of most work before its pace says how long it takes."""
 
 
-def show_progress(job: Job, *, what: str, key: str) -> bool:
+def show_progress(job: Job, *, what: str, key: str, timed_from: float = TIMED_FROM) -> bool:
     """Show a job until it ends; True when its result is there.
 
     While it runs only this part of the page polls; the end reruns the page once. A job that
-    failed or was cancelled shows why, and a way to start it again. ``what`` may hold names from data.
+    failed or was cancelled shows why, and a way to start it again. ``what`` may hold names from data;
+    ``timed_from`` is the fraction from which on the time left is said.
     """
     said = text.plain(what)
     if job.state == "done":
         return True
     if job.state in RUNNING and not job.left(services.watcher()):
-        st.fragment(_poll, run_every=_pace(job))(job.key, what, key)
+        st.fragment(_poll, run_every=_pace(job))(job.key, what, key, timed_from)
         return False
     if job.state in RUNNING:
         st.info(f"{said}: you stopped waiting. It goes on for somebody else.")
     elif job.state == "cancelled":
-        st.info(f"{said}: cancelled. What was found before is kept.", icon=":material/cancel:")
+        kept = " What was found before is kept." if job.partial() else ""
+        st.info(f"{said}: cancelled.{kept}", icon=":material/cancel:")
     else:
         st.error(f"{said}: {text.plain(job.error or '', limit=2000)}", icon=":material/error:")
         if job.detail:
@@ -56,7 +60,15 @@ def _pace(job: Job) -> float:
     return min(SLOWEST_POLL_S, max(POLL_S, len(job.waiting) / 10))
 
 
-def _poll(job_key: str, what: str, key: str) -> None:
+def _line(job: Job, what: str, timed_from: float) -> str:
+    """What is being done, and how long still where the pace so far says that."""
+    line, left = f"{what}: {job.message or 'waiting for a worker'}", job.eta_s
+    if left and job.fraction > timed_from:
+        line += f", {'' if left < 1 else 'about '}{text.duration(left)} left"
+    return line
+
+
+def _poll(job_key: str, what: str, key: str, timed_from: float) -> None:
     job = services.job(job_key)
     if job is None or job.state not in RUNNING or job.left(services.watcher()):
         st.rerun()
@@ -68,9 +80,7 @@ def _poll(job_key: str, what: str, key: str) -> None:
         st.session_state[seen] = parts
         st.rerun()
     st.session_state[seen] = parts
-    line = f"{what}: {job.message or 'waiting for a worker'}"
-    if job.eta_s is not None and job.fraction > 0.02:
-        line += f", {'' if job.eta_s < 1 else 'about '}{text.duration(job.eta_s)} left"
+    line = _line(job, what, timed_from)
     with st.container(key=f"job_{job.id}"):  # the same name wherever the same job is watched
         bar, stop = st.columns([6, 1], vertical_alignment="center")
     bar.progress(min(1.0, max(0.0, job.fraction)), text=text.plain(line, limit=160))

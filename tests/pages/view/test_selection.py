@@ -295,3 +295,33 @@ def test_the_more_wait_for_a_job_the_less_often_each_looks() -> None:
         job: Any = SimpleNamespace(waiting=[str(k) for k in range(n)])
         assert waiting._pace(job) == pace
         assert pace < SILENCE_S
+
+
+@pytest.mark.parametrize(
+    ("fraction", "left", "said"),
+    [
+        (0.1, 30.0, ""),
+        (0.2, 30.0, ""),
+        (0.21, 30.0, ", about 30 s left"),
+        (0.9, 0.4, ", under 1 s left"),
+        (0.9, 0.0, ""),
+        (0.9, None, ""),
+    ],
+)
+def test_the_time_left_is_said_from_where_the_pace_tells_it(
+    fraction: float, left: float | None, said: str
+) -> None:
+    job: Any = SimpleNamespace(message="Keeping losses", fraction=fraction, eta_s=left)
+    assert waiting._line(job, "Importing a.npz", 0.2) == f"Importing a.npz: Keeping losses{said}"
+
+
+@pytest.mark.parametrize(("parts", "kept"), [([], False), (["a region"], True)])
+def test_of_cancelled_work_only_what_was_found_is_said_to_be_kept(
+    parts: list[str], kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(waiting.st, "info", lambda words, **_: told.append(words))
+    monkeypatch.setattr(waiting.st, "button", lambda *_, **__: False)
+    job: Any = SimpleNamespace(state="cancelled", partial=lambda: parts)
+    assert not waiting.show_progress(job, what="Searching", key="fit")
+    assert ("What was found before is kept" in told[0]) is kept

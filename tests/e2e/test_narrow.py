@@ -1,0 +1,72 @@
+"""What is on the screen of a phone, and what stays where it is: on the demo bundle."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from backend.views import Filter, Query, View, encode
+from tests.e2e.conftest import Server, expect, new_context, settled
+
+WIDTH = 390
+RULES = [f"loss > 0.0{n}" for n in (1, 2, 3)] + [
+    "label != Bag",
+    "label != Trouser",
+    "prediction != Sneaker",
+]
+SIX = encode(View(filters=tuple(Filter(Query(rule)) for rule in RULES)))
+
+
+@pytest.fixture
+def narrow(browser: Browser) -> Iterator[Page]:
+    context = new_context(browser)
+    page = context.new_page()
+    page.set_viewport_size({"width": WIDTH, "height": 844})
+    yield page
+    context.close()
+
+
+@pytest.mark.parametrize("filters", ["", SIX], ids=["no filter", "six filters"])
+@pytest.mark.parametrize("name", ["spotlights", "hardest"])
+def test_every_button_of_the_bar_is_on_the_screen(
+    narrow: Page, demo_server: Server, name: str, filters: str
+) -> None:
+    narrow.goto(
+        f"{demo_server.url}/{name}?state={filters}" if filters else f"{demo_server.url}/{name}"
+    )
+    bar = narrow.locator(".st-key-acting_bar")
+    chips = bar.locator("[class*=st-key-chip_switch_]")
+    expect(chips).to_have_count(len(RULES) if filters else 0)
+    settled(narrow)
+    tops = set()
+    for word in ("Filter", "Views", "Undo", "Redo", "History"):
+        button = bar.get_by_role("button", name=re.compile(rf"\b{word}\b")).first
+        box = button.bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= WIDTH, word
+        tops.add(round((box["y"] + box["height"] / 2) / 10))
+    assert len(tops) == 1, "they stand in one line"
+    if filters:
+        first = chips.first.bounding_box()
+        assert first is not None and first["x"] + first["width"] <= WIDTH
+    assert narrow.evaluate("document.documentElement.scrollWidth") == WIDTH
+
+
+def test_a_far_tab_that_the_address_names_is_on_the_screen(
+    narrow: Page, demo_server: Server
+) -> None:
+    narrow.goto(f"{demo_server.url}/flagged?sheet=History")
+    tab = narrow.get_by_role("tab", name="History")
+    expect(tab).to_have_attribute("aria-selected", "true")
+    expect(tab).to_be_in_viewport(ratio=1)
+
+
+def test_the_tour_comes_up_below_where_files_are_added(narrow: Page, demo_server: Server) -> None:
+    narrow.goto(f"{demo_server.url}/bundles")
+    tour, chooser = narrow.locator(".st-key-tour"), narrow.get_by_test_id("stFileUploader")
+    expect(tour).to_be_visible()
+    settled(narrow)
+    above, below = chooser.bounding_box(), tour.bounding_box()
+    assert above is not None and below is not None and above["y"] < below["y"]

@@ -115,7 +115,11 @@ def _name_images(entry: UploadEntry, contents: Contents, n: int | None, faults: 
 
 
 def _images_by_name(contents: Contents, upload: Upload) -> str:
-    """Files under images/ when no column names them: matched by id, else in their natural order."""
+    """Files under images/ when no column is called image: by id, by a column of names, in order.
+
+    A column counts if it names a file in every row: pictures in their natural order would go to rows
+    that say themselves that theirs is another.
+    """
     names = {member.name for member in upload.files.values()}
     files = sorted(
         (
@@ -129,16 +133,15 @@ def _images_by_name(contents: Contents, upload: Upload) -> str:
     if not files or contents.examples.empty:
         return "images"
     ids = [composed(one) for one in contents.examples["id"].tolist()]
-    files_of = {}
-    for name in reversed(files):
-        inner = composed(name.partition("/")[2])
-        for key in (inner.rpartition("/")[2], inner, inner.rpartition(".")[0].rpartition("/")[2]):
-            files_of[key] = name
-        files_of[inner.rpartition(".")[0]] = name
+    files_of = _called(files)
     made = any(note.startswith(MADE_IDS) for note in contents.notes)
     found = [files_of.get(one, "") for one in ids]
     unused = len(files) - len(set(found) - {""})
-    if any(found) and not (made and unused):
+    column = _naming(contents.examples, files_of) if made or "" in found else ""
+    if column:
+        found = [files_of[composed(one)] for one in contents.examples[column].tolist()]
+        contents.notes.append(f"images: those that column '{column}' names.")
+    elif any(found) and not (made and unused):
         said = "images: matched with ids by file name."
         if "" in found:
             said = (
@@ -165,6 +168,33 @@ def _images_by_name(contents: Contents, upload: Upload) -> str:
     _set_image_names(contents, found)
     contents.media = MemberImages(found, upload.files, upload.file)
     return "images"
+
+
+def _called(files: list[str]) -> dict[str, str]:
+    """Files by what a row may call them: with and without folders, with and without an ending."""
+    files_of = {}
+    for name in reversed(files):
+        inner = composed(name.partition("/")[2])
+        for path in (composed(name), inner, inner.rpartition("/")[2]):
+            files_of[path] = name
+            files_of[path.rpartition(".")[0]] = name
+    files_of.pop("", None)
+    return files_of
+
+
+def _naming(examples: pd.DataFrame, files_of: dict[str, str]) -> str:
+    """The first column of text in which every row is called like a file; or ''.
+
+    Half of the files or more are named: a column of a few words may be called like some by chance.
+    """
+    for column in examples.columns.drop("id"):
+        values = examples[column]
+        if not pd.api.types.is_string_dtype(values) or values.isna().any():
+            continue
+        names = {composed(one) for one in values.unique().tolist()}
+        if names <= files_of.keys() and 2 * len(names) >= len(set(files_of.values())):
+            return str(column)
+    return ""
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -17,7 +17,7 @@ def show_saving() -> None:
             "Only `embeddings` and something to make a loss from are needed: `losses`, labels with predictions or "
             "probabilities, or `targets` with predictions. Any `examples/…` is a column to filter and compare by. "
             "Text as `np.array(texts, dtype=str)`: arrays of Python objects are refused. Pictures: a folder or "
-            ".zip of `.npy` files with `examples.csv` and `images/`."
+            ".zip of `.npy` files with `images/` and `examples.csv`, whose column `image` names the file of each row."
         )
 
 

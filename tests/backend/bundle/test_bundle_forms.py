@@ -310,6 +310,27 @@ def test_images_in_the_order_of_their_names(tmp_path: Path) -> None:
     assert any("order of their file names" in note for note in bundle.notes)
 
 
+@pytest.mark.parametrize("named", ["{}.png", "{}", "images/{}.png"])
+def test_a_column_that_names_every_picture_goes_before_their_order(
+    named: str, tmp_path: Path
+) -> None:
+    root = csv_folder(tmp_path / "run")
+    (root / "images").mkdir()
+    own = [3, 0, 4, 1, 2]  # the file of each row
+    for k in range(N):
+        (root / "images" / f"p{k}.png").write_bytes(picture(k))
+    table = pd.read_csv(root / "metadata.csv", dtype=str, keep_default_na=False)
+    table.insert(1, "photo", [named.format(f"p{k}") for k in own])
+    table.to_csv(root / "metadata.csv", index=False)
+    bundle = read_bundle(root)
+    assert [bundle.image(row) for row in range(N)] == [picture(k) for k in own]
+    assert "images: those that column 'photo' names." in bundle.notes
+    table["photo"] = ["p0.png", "p0.png", "", "p1.png", "p2.png"]  # names no picture in one row
+    table.to_csv(root / "metadata.csv", index=False)
+    bundle = read_bundle(root)
+    assert [bundle.image(row) for row in range(N)] == [picture(k) for k in range(N)]
+
+
 def test_matrices_and_names_as_csv(tmp_path: Path) -> None:
     root = tmp_path / "run"
     root.mkdir()

@@ -87,7 +87,7 @@ def choose_share(bundle: Bundle, ranked: RankedBy) -> Choice:
         0.1, 20.0, SHARE, 0.1,
         key=keys.QUANTILE,
         bind="query-params",
-        help=f"{SHARE:g} % means: strictly above the {1 - SHARE / 100:g} quantile of the score. Where "
+        help=f"{SHARE:g}\u00a0% means: strictly above the {1 - SHARE / 100:g} quantile of the score. Where "
         "nothing is strictly above it (0/1 losses), as many of the largest as the share asks for, ties "
         "drawn by seed.",
     )  # fmt: skip

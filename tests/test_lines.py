@@ -440,11 +440,22 @@ def sentences(path: Path) -> Iterator[str]:
             yield said
 
 
+LOOSE_SIGN = re.compile(r"(?:\d|^) %%?(?![\w({])")
+"""A number, or the end of one that is filled in, and a sign that could begin the next line."""
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=place)
+def test_no_line_ends_between_a_number_and_its_sign(path):
+    loose = [said for said in sentences(path) if LOOSE_SIGN.search(said)]
+    assert not loose, "a no-break space stands before the sign, as wording.PERCENT has it"
+
+
 def numbers_in(path: Path) -> set[str]:
     """Numbers that the sentences of a file spell out, but for years and ends of scales."""
     found = set()
     for sentence in sentences(path):
-        for digits, percent in NUMBER.findall(NO_CHOICE.sub(" ", sentence)):
+        plain = sentence.replace("\N{NO-BREAK SPACE}", " ")
+        for digits, percent in NUMBER.findall(NO_CHOICE.sub(" ", plain)):
             if percent or digits not in ENDS_OF_SCALES:
                 found.add(digits + percent)
     return found

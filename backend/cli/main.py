@@ -309,7 +309,7 @@ def _fit(add: Adder, add_map: Mapper) -> None:
         "--size",
         type=float,
         metavar="SHARE",
-        help="regions of this share of all examples only, as in 0.02 (default: .5, 1, 2 and 5 %%)",
+        help="regions of this share of all examples only, as in 0.02 (default: .5, 1, 2 and 5\u00a0%%)",
     )
     regions.add_argument(
         "--views",

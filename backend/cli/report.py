@@ -201,7 +201,7 @@ class StderrProgress:
         self._last = ""
 
     def __call__(self, fraction: float, message: str) -> None:
-        line = f"{100 * fraction:3.0f} %  {message}"
+        line = f"{100 * fraction:3.0f}\u00a0%  {message}"
         if self._tty:
             sys.stderr.write(f"\r{line:<70}" + ("\n" if fraction >= 1 else ""))
         elif message != self._last:

@@ -134,7 +134,7 @@ def told(found: RetrainingResult) -> str:
     about = (
         f"{found.name}: {counted(facts['n_train'], 'training example')}, of the held-out ones "
         f"{facts['n_validation']:,} choose and {facts['n_report']:,} report, "
-        f"{counted(len(facts['groups']), 'group')}. Intervals are over seeds, at 95 %."
+        f"{counted(len(facts['groups']), 'group')}. Intervals are over seeds, at 95\u00a0%."
     )
     left_out = [f"{RECIPES[name].title}: {why}." for name, why in facts["skipped"].items()]
     return "\n".join([about, "", aligned(lines, header), *left_out])

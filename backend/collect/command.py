@@ -108,7 +108,7 @@ def collect_made(
 
 def line(fraction: float, message: str) -> None:
     """Progress in one line of the terminal."""
-    sys.stderr.write(f"\r{100 * fraction:3.0f} %  {message[:60]:<60}")
+    sys.stderr.write(f"\r{100 * fraction:3.0f}\u00a0%  {message[:60]:<60}")
     sys.stderr.flush()
 
 

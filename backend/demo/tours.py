@@ -55,7 +55,7 @@ COMPRESSION = (
     ),
     TourStep(
         "compression",
-        "Who pays for it, class by class, with intervals. Choose another way of compression above: pruned by 90 %, "
+        "Who pays for it, class by class, with intervals. Choose another way of compression above: pruned by 90\u00a0%, "
         "shirts lose most.",
         {"part": "Classes", "intervention": "pruned-90"},
     ),

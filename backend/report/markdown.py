@@ -60,7 +60,7 @@ def model_card_section(contents: ReportContents, *, level: int = 2) -> str:
         else:
             header = ["#", "What its members share", "Members", "Weighted loss", "Weighted × base"]
             header += (
-                ["Held-out × base", "95 % interval", "p", "p, adjusted", "Verdict"]
+                ["Held-out × base", "95\u00a0% interval", "p", "p, adjusted", "Verdict"]
                 if claimed
                 else []
             )
@@ -123,7 +123,7 @@ def _measured(contents: ReportContents, measured: tuple[str, str], claimed: bool
             below.append(f"{region.number}\\. {escape(region.claim['sentence'])}")
         rows.append(cells)
     quote = (
-        "The numbers from Kept aside on are the ones to quote, with their 95 % interval: they are "
+        "The numbers from Kept aside on are the ones to quote, with their 95\u00a0% interval: they are "
         "of examples that had no part in finding the region."
     )
     explained = str(contents.assessed.get("explained") or "")

@@ -329,7 +329,7 @@ def _untested(verdict: str, reason: str, table: pd.DataFrame, common: dict[str, 
 def _reason(verdict: str, found: Difference, level: float, null: str) -> str:
     than = "others of the same label" if null == "same label" else "the others"
     side = "higher" if found.difference >= 0 else "lower"
-    share = f"{100 * (1 - level):g} % interval {found.low:.3g} to {found.high:.3g}"
+    share = f"{100 * (1 - level):g}\u00a0% interval {found.low:.3g} to {found.high:.3g}"
     told = f"The mean loss is {abs(found.difference):.3g} {side} than that of {than} ({share})."
     if verdict == CONTRADICTED:
         return f"{told} The hypothesis says the opposite."

@@ -267,7 +267,7 @@ def _repair(bundle: Bundle, made: Entry, asked: Mapping[str, Any]) -> Chapter:
     return Chapter(
         "Repair: the last layer refitted",
         tuple(told),
-        (("Right, with 95 % intervals over splits", strength_lines(made, strength, counts)),),
+        (("Right, with 95\u00a0% intervals over splits", strength_lines(made, strength, counts)),),
     )
 
 

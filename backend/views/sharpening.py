@@ -136,7 +136,7 @@ class Ranked:
             found = f"at least {least:,}" if least else "–"
             return found, f"{FEWEST - drawn} more answers about random examples until an estimate"
         low, high = round(self.meta["low"]), round(self.meta["high"])
-        return f"about {round(self.meta['expected']):,}", f"95 % interval {low:,} to {high:,}"
+        return f"about {round(self.meta['expected']):,}", f"95\u00a0% interval {low:,} to {high:,}"
 
     def precision_words(self, cut: int) -> tuple[str, str]:
         """The precision of a cut: the share, and what it stands on."""

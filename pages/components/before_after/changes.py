@@ -55,7 +55,7 @@ def show_table(kept: Entry) -> None:
     frame["in the other run"] = table["nearest"]
     frame["shared"] = table["shared"]
     number = st.column_config.NumberColumn
-    interval = "95 % interval of the change, for paired answers (Tango 1998)"
+    interval = "95\u00a0% interval of the change, for paired answers (Tango 1998)"
     told: dict[str, Any] = {
         name: number(format=shape, help=about)
         for name, about in (
@@ -149,9 +149,7 @@ def show_chart(kept: Entry) -> None:
     )
     charts.zero_line(figure)
     title = "change of the error rate, points" if errors else "change of the mean loss"
-    figure.update_layout(
-        yaxis=charts.rows_axis(names), xaxis={"title": title, "tickformat": form}
-    )
+    figure.update_layout(yaxis=charts.rows_axis(names), xaxis={"title": title, "tickformat": form})
     charts.show_chart(
         figure,
         held[["kind", "name", "verdict", *columns]],
@@ -163,7 +161,7 @@ def show_chart(kept: Entry) -> None:
     st.caption(
         "▲ worse · ▼ better · ● neither"
         + (" · ◇ what the control changed" if "control_change" in held else "")
-        + ". Bars: 95 %. To the right more fails than before."
+        + ". Bars: 95\u00a0%. To the right more fails than before."
     )
 
 

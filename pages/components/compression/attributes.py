@@ -57,7 +57,7 @@ def show_representation(bundle: Bundle, held: PopulationPair, share: float, tie:
         config=representation_config(held.word),
     )
     st.caption(
-        "Lines are Wilson 95 % intervals. p is Fisher's exact test of being changed against having "
+        "Lines are Wilson 95\u00a0% intervals. p is Fisher's exact test of being changed against having "
         "the value; adjusted by Benjamini and Hochberg over all values counted. ◆ marks an adjusted "
         f"p below {text.level(LEVEL)}. Small groups have wide intervals."
     )
@@ -108,7 +108,7 @@ def representation_figure(table: pd.DataFrame) -> go.Figure:
             ]
             for name, row in zip(names, table.itertuples(), strict=True)
         ],
-        hovertemplate="%{customdata[0]}<br>%{x:.1f} %, ×%{customdata[1]} the data<br>"
+        hovertemplate="%{customdata[0]}<br>%{x:.1f}\u00a0%, ×%{customdata[1]} the data<br>"
         "n %{customdata[3]}, adjusted p %{customdata[2]}<extra></extra>",
     )
     charts.write_margin(

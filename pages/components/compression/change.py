@@ -57,7 +57,7 @@ def show_classes(bundle: Bundle, held: PopulationPair) -> None:
     )
     caption = (
         "Recall of a class, less the mean top-1 accuracy of its population; compressed less baseline. "
-        "Lines are Welch 95 % intervals over models; ◆ marks an adjusted p (Benjamini and Hochberg) "
+        "Lines are Welch 95\u00a0% intervals over models; ◆ marks an adjusted p (Benjamini and Hochberg) "
         f"below {text.level(LEVEL)}, ◇ an unadjusted one (Hooker et al. 2019 do not adjust)."
     )
     if absent:

@@ -47,7 +47,7 @@ def show_levels(bundle: Bundle, baseline: str, found: Answer) -> None:
             )  # fmt: skip
     st.caption(
         "The level is the number in a population's name, or the one given by hand; the baseline is level 0, except of kinds that "
-        f"count bits ({', '.join(BITS[:3])}). Lines are 95 % intervals: Wilson's of the share of PIEs, "
+        f"count bits ({', '.join(BITS[:3])}). Lines are 95\u00a0% intervals: Wilson's of the share of PIEs, "
         "Student's t over models of accuracies. Classes: those that change more or less than the average "
         f"at a p below {text.level(LEVEL)}, unadjusted as in the source (Hooker et al. 2019)."
     )

@@ -13,7 +13,7 @@ from pages.components.shared import charts, palette, text
 
 SUBSETS = {"pie": "on PIE", "non-pie": "on all others", "all": "on all examples"}
 HOW = (
-    "Lines are 95 % intervals: Wilson's for the share of examples, Student's t over models for "
+    "Lines are 95\u00a0% intervals: Wilson's for the share of examples, Student's t over models for "
     "accuracies. Mean top-1 over the models of a population."
 )
 
@@ -109,7 +109,7 @@ def counts_figure(counts: pd.DataFrame, names: list[str]) -> go.Figure:
             width=0.5,
             marker={"color": palette.context_colour(), "line": {"width": 0}},
             error_x=charts.error_bars(share, 100 * counts["low"], 100 * counts["high"]),
-            hovertemplate="%{x:.2f} %<extra></extra>",
+            hovertemplate="%{x:.2f}\u00a0%<extra></extra>",
         )
     )
     top = float(100 * counts["high"].max())
@@ -168,7 +168,7 @@ def accuracy_figure(accuracy: pd.DataFrame, order: list[str]) -> go.Figure:
                     [side, text.chart(name), text.count(int(n))]
                     for name, n in zip(order, rows["n"], strict=True)
                 ],
-                hovertemplate="%{customdata[1]}, %{customdata[0]}: %{x:.1f} %"
+                hovertemplate="%{customdata[1]}, %{customdata[0]}: %{x:.1f}\u00a0%"
                 "<br>n %{customdata[2]}<extra></extra>",
                 row=1,
                 col=column,

@@ -124,7 +124,7 @@ def show_result(answers: list[dict[str, Any]]) -> None:
         config=charts.percent_columns("share", "low", "high"),
     )  # fmt: skip
     st.caption(
-        "Lines are Wilson 95 % intervals. Answers of several people to one example all count."
+        "Lines are Wilson 95\u00a0% intervals. Answers of several people to one example all count."
     )
 
 
@@ -143,7 +143,7 @@ def result_figure(table: pd.DataFrame) -> go.Figure:
             marker={"symbol": symbol, "size": 11, "color": colour, "line": {"width": 2}},
             error_x=charts.error_bars(value, low, high, colour=colour),
             customdata=rows[["count", "n"]].to_numpy(),
-            hovertemplate=f"{kind}: %{{x:.0f}} %, %{{customdata[0]}} of %{{customdata[1]}}<extra></extra>",
+            hovertemplate=f"{kind}: %{{x:.0f}}\u00a0%, %{{customdata[0]}} of %{{customdata[1]}}<extra></extra>",
         )
     figure.update_layout(
         xaxis={"title": "% of the reviewed", "range": [-2, 102], "zeroline": False},

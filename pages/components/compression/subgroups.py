@@ -10,7 +10,7 @@ import streamlit as st
 from backend.bundle import Bundle
 from backend.core.groups import SMALL
 from backend.populations import PopulationPair
-from pages.components.compression.training import show_training
+from pages.components.compression.training import relative_words, show_training
 from pages.components.shared import charts, palette, populations, text
 
 METRICS = {"error": "Error", "fpr": "False positive rate", "fnr": "False negative rate"}
@@ -93,7 +93,7 @@ def show_subgroups(bundle: Bundle, held: PopulationPair) -> None:
         config=subgroups_config(),
     )
     st.caption(
-        "Rates are averaged over models first. Lines are Welch 95 % intervals over models: they say "
+        "Rates are averaged over models first. Lines are Welch 95\u00a0% intervals over models: they say "
         "what other seeds would do on the same examples, not what other examples would. The "
         "percentage is the difference in percent of the baseline rate (Hooker et al. 2020, table 3); "
         f"it is undefined where the baseline never errs. † under {SMALL} examples."
@@ -148,8 +148,7 @@ def subgroups_figure(table: pd.DataFrame) -> go.Figure:
     charts.write_margin(
         figure,
         [
-            f"{f'{row.difference_percent:+.1f} %' if np.isfinite(row.difference_percent) else text.DASH}"
-            f" · n {text.count(row.n)}"
+            f"{relative_words(row.difference_percent)} · n {text.count(row.n)}"
             for row in table.itertuples()
         ],
     )

@@ -18,6 +18,11 @@ NEEDED = (
 )
 
 
+def relative_words(percent: float) -> str:
+    """A difference in percent of the baseline, with its sign; a dash where the baseline never errs."""
+    return f"{percent:+.1f}\u00a0%" if np.isfinite(percent) else text.DASH
+
+
 def show_training(bundle: Bundle, table: pd.DataFrame, chosen: list[str], title: str) -> None:
     """One point per group: the difference of the rate against its share of the training set."""
     held = training_columns(bundle, chosen)
@@ -40,11 +45,11 @@ def show_training(bundle: Bundle, table: pd.DataFrame, chosen: list[str], title:
             error_y=charts.error_bars(value, low, high, width=1),
             customdata=[
                 [text.chart(row.group),
-                 f"{row.difference_percent:+.1f} %" if np.isfinite(row.difference_percent) else text.DASH]
+                 relative_words(row.difference_percent)]
                 for row in shown.itertuples()
             ],
             hovertemplate="%{customdata[0]}: %{y:+.2f} points, %{customdata[1]} of baseline<br>"
-            "%{x:.2g} % of the training set<extra></extra>",
+            "%{x:.2g}\u00a0% of the training set<extra></extra>",
         )
     )  # fmt: skip
     figure.add_hline(y=0, line={"dash": "dot", "width": 1, "color": palette.text_colour()})

@@ -63,7 +63,7 @@ def votes_figure(table: pd.DataFrame, held: PopulationPair) -> go.Figure:
             orientation="h",
             marker={"color": colour, "line": {"width": 0}},
             error_x=charts.error_bars(share, 100 * low, 100 * high, width=1),
-            hovertemplate=f"{side}: %{{x:.0f}} % of {m} models<extra></extra>",
+            hovertemplate=f"{side}: %{{x:.0f}}\u00a0% of {m} models<extra></extra>",
         )
     figure.update_layout(
         xaxis={

@@ -187,7 +187,7 @@ def _summary(bundle: Bundle) -> None:
     if summary.n:
         line += (
             f": **{text.percent(summary.share)}** ({text.percent(summary.low)} to "
-            f"{text.percent(summary.high)}; guessing gives 50 %)"
+            f"{text.percent(summary.high)}; guessing gives 50\u00a0%)"
         )
     if summary.cannot_tell:
         line += f" · {text.count(summary.cannot_tell)} could not tell"
@@ -195,6 +195,6 @@ def _summary(bundle: Bundle) -> None:
         line += f" · {text.count(summary.taken_back)} taken back after the truth was shown"
     st.markdown(
         line,
-        help="Answers of everybody who checked this bundle, with the 95 % interval of Wilson 1927. "
-        "While it holds 50 % the group cannot be told from a random one by eye.",
+        help="Answers of everybody who checked this bundle, with the 95\u00a0% interval of Wilson 1927. "
+        "While it holds 50\u00a0% the group cannot be told from a random one by eye.",
     )

@@ -423,8 +423,10 @@ def _settings() -> dict[str, Any]:
             "verdict", help="Supported only where the adjusted p is small enough, too."
         ),
         "difference": number(format="%.3g", help="Mean loss of matching minus other examples."),
-        "low": number(format="%.3g", help="Lower end of the 95 % interval of the difference."),
-        "high": number(format="%.3g", help="Upper end of the 95 % interval of the difference."),
+        "low": number(format="%.3g", help="Lower end of the 95\u00a0% interval of the difference."),
+        "high": number(
+            format="%.3g", help="Upper end of the 95\u00a0% interval of the difference."
+        ),
         "n": number(format="localized", help="Examples the test was made on."),
         "n_matching": number("matching", format="localized"),
         "p": number(format="%.3g"),

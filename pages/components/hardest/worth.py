@@ -68,7 +68,7 @@ def show_deciles(ranked: RankedBy, worth: ScoreWorth) -> None:
         config=charts.percent_columns("error", "error_low", "error_high"),
     )  # fmt: skip
     st.caption(
-        "With 95 % intervals, Wilson's of error rates and Student's t of mean losses. Equal scores "
+        "With 95\u00a0% intervals, Wilson's of error rates and Student's t of mean losses. Equal scores "
         "are never parted, so deciles may be fewer."
     )
 
@@ -90,7 +90,7 @@ def show_left_out(table: pd.DataFrame, ranked: RankedBy) -> None:
             line={"color": palette.accent()}, marker={"size": 9},
             error_y=charts.error_bars(accuracy, low, high),
             customdata=table["n"],
-            hovertemplate="without the hardest %{x:.3g} %: %{y:.1f} %, %{customdata} left<extra></extra>",
+            hovertemplate="without the hardest %{x:.3g}\u00a0%: %{y:.1f}\u00a0%, %{customdata} left<extra></extra>",
         )
     )  # fmt: skip
     _line_of_all(figure, float(accuracy[0]))
@@ -105,7 +105,7 @@ def show_left_out(table: pd.DataFrame, ranked: RankedBy) -> None:
         config=charts.percent_columns("share", "accuracy", "low", "high", "rise"),
     )  # fmt: skip
     st.caption(
-        "The dotted line is where leaving out at random stays. Lines are Wilson 95 % intervals; "
+        "The dotted line is where leaving out at random stays. Lines are Wilson 95\u00a0% intervals; "
         "of equal scores those left out are drawn."
     )
 

@@ -21,7 +21,7 @@ from pages.components.shared import keys, link, text
 
 SIZE_HELP = (
     "Smallest total weight a region may have. Smaller regions reach a higher loss; larger ones are "
-    "surer to be real. d'Eon et al. 2021 (arXiv:2107.00758) looked at 0.1 to 10 % and took "
+    "surer to be real. d'Eon et al. 2021 (arXiv:2107.00758) looked at 0.1 to 10\u00a0% and took "
     f"{text.percent(USUAL_SIZE, digits=0)} for pictures and "
     f"{text.percent(USUAL_SIZE_WITHOUT_PICTURES, digits=0)} for texts and tables: so do we where nothing "
     "is chosen."

@@ -29,7 +29,7 @@ def show(choices: Sequence[Choice]) -> None:
     table.insert(0, "region", [_name(region) for region in regions])
     st.dataframe(
         table.style.map(_shade, subset=numbers).format(
-            "{:.0f} %", subset=numbers, na_rep=text.DASH
+            "{:.0f}\u00a0%", subset=numbers, na_rep=text.DASH
         ),
         hide_index=True,
         placeholder=text.DASH,

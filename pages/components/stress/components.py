@@ -127,7 +127,7 @@ def explained_figure(explained: NDArray[np.float64], chosen: int) -> go.Figure:
             textposition="outside",
             marker={"color": colours, "line": {"width": 0}},
             cliponaxis=False,
-            hovertemplate="%{x}: %{y:.1f} %<extra></extra>",
+            hovertemplate="%{x}: %{y:.1f}\u00a0%<extra></extra>",
         )
     )
     figure.update_layout(yaxis={"title": "%", "rangemode": "tozero"}, margin={"t": 20})
@@ -212,7 +212,7 @@ def means_figure(table: pd.DataFrame) -> go.Figure:
     charts.zero_line(figure)
     figure.update_layout(
         xaxis={
-            "title": "mean loading, 95 % Student's t",
+            "title": "mean loading, 95\u00a0% Student's t",
             "zeroline": False,
             "exponentformat": "power",
         },

@@ -66,7 +66,7 @@ def show_external(bundle: Bundle, source: str, held: Stressed) -> None:
             f"({text.number(row['spearman_low'])} to {text.number(row['spearman_high'])})."
         )
     st.caption(
-        "Pearson over examples with Fisher's 95 % interval (D'Amour et al. 2020: gendered correlations of "
+        "Pearson over examples with Fisher's 95\u00a0% interval (D'Amour et al. 2020: gendered correlations of "
         "fine-tunings that differ by seed alone). Models that look alike on held-out data may differ here."
     )
 
@@ -95,7 +95,7 @@ def external_figure(table: pd.DataFrame) -> go.Figure:
     )  # fmt: skip
     charts.zero_line(figure)
     figure.update_layout(
-        xaxis={"title": "Pearson's r, 95 % Fisher", "zeroline": False},
+        xaxis={"title": "Pearson's r, 95\u00a0% Fisher", "zeroline": False},
         yaxis=charts.rows_axis(list(table["model"])),
     )
     return figure

@@ -59,7 +59,7 @@ def show_levels(bundle: Bundle, source: str) -> None:
         margin={"r": 170, "t": 10},
     )  # fmt: skip
     st.caption(
-        "Mean over the models of a population with Student's t 95 % interval over models, of accuracies cut off at 0 and 1; one model has "
+        "Mean over the models of a population with Student's t 95\u00a0% interval over models, of accuracies cut off at 0 and 1; one model has "
         "none. Populations stand in order of the number in their name, the baseline first."
     )
 

@@ -55,7 +55,7 @@ def show_spread(held: Stressed, report: StressReport) -> None:
         )  # fmt: skip
     charts.show_table(table, key="stress_table")
     said = (
-        "Boxes span one standard deviation around the mean. Correlations: Spearman with Fisher's 95 % "
+        "Boxes span one standard deviation around the mean. Correlations: Spearman with Fisher's 95\u00a0% "
         "interval, which needs four models and is undefined at 1 and -1. Regret: the best model's value "
         "less that of the model that is best on held-out data."
     )
@@ -166,7 +166,11 @@ def predictability_figure(report: StressReport, names: list[str]) -> go.Figure:
             figure.add_annotation(x=0, y=at, text=text.DASH, showarrow=False)
     charts.zero_line(figure)
     figure.update_layout(
-        xaxis={"title": "Spearman's rho, 95 % Fisher", "range": [-1.05, 1.05], "zeroline": False},
+        xaxis={
+            "title": "Spearman's rho, 95\u00a0% Fisher",
+            "range": [-1.05, 1.05],
+            "zeroline": False,
+        },
         # The same lines as the chart beside it, whose first one is the held-out metric itself.
         yaxis={**charts.rows_axis(["", *names], limit=30), "showticklabels": True},
     )
@@ -234,7 +238,7 @@ def show_disagreement(held: Stressed) -> None:
                 "color": [palette.text_colour()] + [palette.accent()] * (len(table) - 1),
             },
             error_x=charts.error_bars(value, low, high),
-            hovertemplate="%{x:.1f} %<extra></extra>",
+            hovertemplate="%{x:.1f}\u00a0%<extra></extra>",
         )
     )
     charts.zero_line(figure, float(value[0]))

@@ -99,7 +99,7 @@ def show_heat(
         interval = ""
         if np.isfinite(low[at]):
             ends = (value_text(metric, end[at]) for end in (low, high))
-            interval = f", 95 %: {' to '.join(ends)}"
+            interval = f", 95\u00a0%: {' to '.join(ends)}"
         hover[at] = (
             f"{text.chart(rows[at[0]])}, {text.chart(columns[at[1]])}<br>{RATES[metric]} {said}"
             f"{interval}<br>out of {text.count(int(count[at]))}, {text.counted(int(n[at]), 'example')}"

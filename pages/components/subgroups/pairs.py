@@ -45,7 +45,7 @@ def show_pairs(bundle: Bundle, asked: Asked) -> None:
             x=value, y=np.arange(len(head)), mode="markers",
             marker={"size": 11, "color": palette.accent()},
             error_x=charts.error_bars(value, low, high),
-            hovertemplate="%{x:.1f} % of the pairs<extra></extra>",
+            hovertemplate="%{x:.1f}\u00a0% of the pairs<extra></extra>",
         )
     )  # fmt: skip
     names = [
@@ -77,6 +77,6 @@ def show_pairs(bundle: Bundle, asked: Asked) -> None:
     st.caption(
         f"Flips count any change of the answer. Only first and only second are pairs in which one version "
         f"alone is called {text.plain(positive, limit=40)}; p asks whether both are equally likely "
-        "(McNemar 1947, exact), adjusted over the rows by Benjamini and Hochberg. Intervals are 95 %: "
+        "(McNemar 1947, exact), adjusted over the rows by Benjamini and Hochberg. Intervals are 95\u00a0%: "
         "Wilson's of shares, Student's t of the change."
     )

@@ -61,7 +61,7 @@ def show_thresholds(bundle: Bundle, asked: Asked) -> None:
         show_curves(curves, str(of or asked.attributes[0]), str(rate), threshold)
     show_rates(curves, quality, threshold)
     st.caption(
-        f"AUC with DeLong's 95 % interval. Average precision stands beside prevalence, what a random "
+        f"AUC with DeLong's 95\u00a0% interval. Average precision stands beside prevalence, what a random "
         f"ranking gets. Calibration error: over {CALIBRATION_BINS} bins of the probability, how far the "
         "share of positives is from the mean probability (Guo et al. 2017). † fewer than "
         f"{text.counted(asked.min_n, 'example')}."
@@ -108,7 +108,7 @@ def show_curves(curves: pd.DataFrame, attribute: str, rate: str, threshold: floa
             name=text.chart(text.shorten(line.group, 40)),
             line={"color": colour, "width": 3 if everybody else 1.6,
                   "dash": "dot" if everybody else "solid"},
-            hovertemplate=f"{text.chart(line.group)}<br>from %{{x:.2f}}: %{{y:.1f}} %<extra></extra>",
+            hovertemplate=f"{text.chart(line.group)}<br>from %{{x:.2f}}: %{{y:.1f}}\u00a0%<extra></extra>",
         )  # fmt: skip
     figure.add_vline(x=threshold, line={"color": palette.accent()})
     figure.update_layout(

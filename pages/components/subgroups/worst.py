@@ -59,7 +59,7 @@ def show_worst_group(bundle: Bundle, asked: Asked) -> None:
             f"Groups are true classes within {', '.join(map(text.plain, within)) or 'everything'}. "
             f"Those under {text.counted(asked.min_n, 'example')} are marked † and cannot be the worst "
             "while others are there. The lowest of many is low by chance, too: the second line chooses "
-            "the group on half of the examples and measures it on the other half. Intervals are 95 %."
+            "the group on half of the examples and measures it on the other half. Intervals are 95\u00a0%."
             + (" A tag that was put on for its errors is low by choice." if tags else "")
         )
     with right:
@@ -87,7 +87,7 @@ def show_groups(groups: pd.DataFrame) -> None:
                 "symbol": np.where(head["small"], "circle-open", "circle"),
             },
             error_x=charts.error_bars(value, low, high),
-            hovertemplate="%{x:.1f} %<extra></extra>",
+            hovertemplate="%{x:.1f}\u00a0%<extra></extra>",
         )
     )  # fmt: skip
     names = [

@@ -98,7 +98,7 @@ def _tell(result: RetrainingResult) -> None:
         f"{text.plain(result.name)}: {text.counted(facts['n_train'], 'training example')}.{planted} For each seed "
         f"{text.count(facts['n_validation'])} held-out examples chose what a recipe leaves open and "
         f"{text.count(facts['n_report'])} others, which had no part, are measured here, in "
-        f"{text.counted(len(facts['groups']), 'group')}. Intervals: 95 % over seeds. What is finished while "
+        f"{text.counted(len(facts['groups']), 'group')}. Intervals: 95\u00a0% over seeds. What is finished while "
         "you look comes by itself."
     )
 

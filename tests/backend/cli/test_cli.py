@@ -376,7 +376,7 @@ def test_as_a_process_it_answers_on_the_output_and_reports_on_the_error_stream(u
     command += ["--home", str(tmp_path / "home")]
     ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert json.loads(ended.stdout)["n"] == N
-    assert "100 %" in ended.stderr
+    assert "100\u00a0%" in ended.stderr
 
 
 def test_as_a_process_it_reads_what_is_shipped_within_its_memory(tmp_path):

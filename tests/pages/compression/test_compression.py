@@ -207,7 +207,7 @@ def test_one_sentence_says_who_pays(digest: str) -> None:
     said = next(one for one in at.markdown if "of accuracy overall" in one.value)
     plain = said.value.replace("\\", "")
     assert f"pruned-90 costs **{-100 * overall.value:.1f} points** of accuracy overall" in plain
-    assert f"95 % interval {-100 * overall.high:.1f} to {-100 * overall.low:.1f}" in plain
+    assert f"95\u00a0% interval {-100 * overall.high:.1f} to {-100 * overall.low:.1f}" in plain
     assert f"{-100 * payer.beyond.value:.1f} points behind the average" in plain
     assert "arXiv:1911.05248" in said.help
     # Rates do not depend on the class here, so nobody may be said to pay.
@@ -217,14 +217,14 @@ def test_one_sentence_says_who_pays(digest: str) -> None:
 def test_the_sentence_is_honest_where_nothing_can_be_told() -> None:
     flat = Interval(-0.002, -0.008, 0.004)
     assert "no accuracy that could be told from chance" in overall_words("int8", flat)
-    assert "95 % interval −0.4 to 0.8" in overall_words("int8", flat)
+    assert "95\u00a0% interval −0.4 to 0.8" in overall_words("int8", flat)
     assert "leaves the accuracy as it is" in overall_words("int8", Interval(0.0, 0.0, 0.0))
     assert "gains **1.0 points**" in overall_words("int8", Interval(0.01, 0.005, 0.015))
     assert "no interval" in overall_words("int8", Interval(-0.01, np.nan, np.nan))
     payer = Payer("Shirt", 1000, -0.041, Interval(-0.034, -0.047, -0.021), 0.003, 10, 1)
     sure = payer_words(payer)
     assert "Class **Shirt** pays most: its recall falls by **4.1 points**, 3.4 points" in sure
-    assert "95 % interval 2.1 to 4.7" in sure and "only one of 10 classes" in sure
+    assert "95\u00a0% interval 2.1 to 4.7" in sure and "only one of 10 classes" in sure
     unsure = payer_words(replace(payer, p_adjusted=0.21, n_paying=0))
     assert unsure.startswith("No class pays more than the average once 10 classes")
     untested = payer_words(replace(payer, p_adjusted=np.nan, n_tested=0, n_paying=0))

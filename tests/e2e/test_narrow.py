@@ -51,6 +51,9 @@ def test_every_button_of_the_bar_is_on_the_screen(
     if filters:
         first = chips.first.bounding_box()
         assert first is not None and first["x"] + first["width"] <= WIDTH
+    for button in narrow.locator(".st-key-group_acts button:visible").all():
+        box = button.bounding_box()
+        assert box is not None and box["x"] + box["width"] <= WIDTH, button.inner_text()
     assert narrow.evaluate("document.documentElement.scrollWidth") == WIDTH
 
 

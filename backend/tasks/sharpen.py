@@ -47,7 +47,7 @@ def run_sharpen(
     key, cache = key_of("components", bundle.digest, wanted, COMPONENTS.version), Cache()
     held = cache.read(key) or cache.write(key, *run_components(bundle, wanted, progress, part))
     parts = tuple(held[f"part_{place}"] for place in range(len(held.arrays)))
-    progress(0.5, "ranking all examples")
+    progress(0.5, "by the answers so far")
     told = Tally(
         np.array(options["answered"], np.int64),
         np.array(options["answers"], bool),

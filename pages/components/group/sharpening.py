@@ -31,11 +31,13 @@ from pages.components.gallery.tiles import items_of, mount
 from pages.components.group import cut, history
 from pages.components.shared import allowed, frame, keys, notice, services, text
 from pages.components.shared.choice import Choice
-from pages.components.shared.waiting import show_progress
+from pages.components.shared.waiting import RUNNING, show_progress
 
 GALLERY = "gallery_answers"
 SEED = 0
 NEW, OTHERS = "New examples", "Answered by others"
+ROOM = 1200
+"""Pixels that a round and its cut fill, kept free while all are ranked: the page stays where it is."""
 SAID = {"yes": "belongs", "no": "does not belong", "skip": "skipped"}
 
 START_HELP = (
@@ -198,6 +200,8 @@ def _ranked(bundle: Bundle, question: Question, used: list[GivenAnswer]) -> Rank
     )
     job = services.submit("sharpen", bundle.digest, options)
     if not show_progress(job, what="Ranking all examples", key="sharpen"):
+        if job.state in RUNNING:
+            st.skeleton(height=ROOM)
         return None
     result = job.result()
     return Ranked(bundle, result.arrays, result.meta, told, start_size(asked, question.ids))

@@ -17,7 +17,7 @@ from backend.report.hypothesis import (
     keep_hypothesis,
 )
 from backend.report.markdown import model_card_section
-from backend.report.origin import Origins
+from backend.report.origin import Origins, chosen_by_rate
 from backend.report.suggest import Suggestion, set_aside, suggest_hypothesis
 from backend.report.verdict import Verdict, plan_hypothesis, test_hypothesis
 from backend.rules import Rule, RuleError, columns_of, complete, evaluate, parse, to_text
@@ -34,6 +34,7 @@ __all__ = [
     "Verdict",
     "answer_blind_check",
     "blind_summary",
+    "chosen_by_rate",
     "columns_of",
     "complete",
     "delete_hypothesis",

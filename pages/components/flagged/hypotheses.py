@@ -16,6 +16,7 @@ from backend.core.errors import BackendError
 from backend.report import (
     Origins,
     RuleError,
+    chosen_by_rate,
     complete,
     delete_hypothesis,
     hypotheses,
@@ -256,6 +257,8 @@ def _seen(bundle: Bundle) -> str:
         "looked at its members, for what no loss has found a random half. Where a rule says tagged, "
         "what found that tag is set aside as well.",
     )
+    if chosen == GROUP and origin and (note := chosen_by_rate(origin["source"])):
+        st.caption(note)
     return str(chosen or NOTHING)
 
 

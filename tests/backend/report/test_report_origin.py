@@ -502,3 +502,12 @@ def test_long_ids_leave_room_for_fewer_of_them(folder, store):
 def test_an_empty_group_has_no_rule(bundle, origins):
     nothing = np.zeros(0, dtype=np.int64)
     assert report.suggest_hypothesis(bundle, region(bundle), nothing, origins).rule == ""
+
+
+def test_a_group_out_of_a_table_of_rates_is_said_to_have_been_rated_whole():
+    subgroup = {"kind": "subgroup", "group": "width=1", "attributes": ["width"]}
+    assert "times the number of groups" in report.chosen_by_rate(subgroup)
+    picked = {"kind": "picked", "from": subgroup}
+    assert report.chosen_by_rate(picked) == report.chosen_by_rate(subgroup)
+    for other in (None, {"kind": "lasso"}, {"kind": "rule", "rule": "width = 1"}):
+        assert report.chosen_by_rate(other) == ""

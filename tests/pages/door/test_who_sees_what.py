@@ -285,6 +285,7 @@ def test_an_owner_shares_removes_and_takes_back_and_an_admin_overrules(
     at.text_input(key="share_with").set_value("rea@example.org")
     next(one for one in at.button if one.label == "Share").click().run()
     assert store.grants(digest) == {"mail:rea@example.org": "look"}
+    assert any("look at its spelling" in toast.value for toast in at.toast)
     at.button(key="remove_bundle").click().run()
     assert services.gate().right(PEOPLE["member"], digest) == Right.NONE
     at.button(key=f"restore_{digest[:12]}").click().run()

@@ -45,7 +45,7 @@ class GroupOutcome:
     label : callable, or None
         The part that says label and wrong answers.
     error : str
-        "12 too low"; empty where it is not said.
+        "too low by 12"; empty where it is not said.
     bare : bool
         Whether nothing, or nothing but the label, is said.
     mistaken : bool
@@ -79,7 +79,7 @@ class Mistakes:
 def outcome_of(
     answers: Classified | None, errors: Floats | None, reference: Reference, bound: Sequence[str]
 ) -> GroupOutcome:
-    """Label, wrong answers and error of a group: "Shirt taken for Coat", "neg, wrong", "12 too low".
+    """Label, wrong answers and error of a group: "Shirt taken for Coat", "neg, wrong", "too low by 12".
 
     ``errors`` (n,) are target minus prediction; ``bound`` are the labels that a region was looked for in, as texts.
     """
@@ -193,7 +193,7 @@ def _error(errors: Floats | None, reference: Reference) -> str:
         side = np.sign(own) == np.sign(middle)
         elsewhere = np.sign(others) == np.sign(middle)
         if side.mean() >= PLAINLY and _more(side, elsewhere, reference):
-            return f"{size_of(middle)} too {'low' if middle > 0 else 'high'}"
+            return f"too {'low' if middle > 0 else 'high'} by {size_of(middle)}"
     off = float(np.nanmedian(np.abs(own)))
     if off >= FURTHER * usual and _more(np.abs(own) > usual, np.abs(others) > usual, reference):
         return f"off by {size_of(off)}"

@@ -242,7 +242,9 @@ def test_a_bundle_of_numbers_says_errors(tmp_path):
         targets=targets,
         predictions=predictions,
     )
-    assert name_regions(read_bundle(tmp_path / "numbers.zip"), [np.arange(60)]) == ["12 too high"]
+    assert name_regions(read_bundle(tmp_path / "numbers.zip"), [np.arange(60)]) == [
+        "too high by 12"
+    ]
 
 
 def test_a_long_list_of_a_large_bundle_takes_no_time():

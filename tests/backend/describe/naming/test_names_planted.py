@@ -283,13 +283,13 @@ def test_recommendations_are_named_by_genre_prediction_and_error():
     given = rated()
     low, high = np.flatnonzero(given.pop("low")), np.flatnonzero(given.pop("high"))
     said = name_groups([low, high], **given)
-    assert said[0] == "genre Drama, predicted 3.1 to 3.6, 1.9 too high"
-    assert said[1].endswith("1.2 too low")
+    assert said[0] == "genre Drama, predicted 3.1 to 3.6, too high by 1.9"
+    assert said[1].endswith("too low by 1.2")
     assert not {"unknown", "user", "item", "title", "genre"} & set(said[1].split())
 
 
 @pytest.mark.parametrize(
-    ("error", "said"), [(12.0, "12 too low"), (-12.0, "12 too high"), (0.0, "")]
+    ("error", "said"), [(12.0, "too low by 12"), (-12.0, "too high by 12"), (0.0, "")]
 )
 def test_the_sign_of_an_error_is_target_minus_prediction(error, said):
     random = np.random.default_rng(2)
@@ -319,7 +319,9 @@ def test_ranges_are_in_the_units_of_the_data():
     (name,) = name_groups([np.flatnonzero(members)], **given)
     range_said, error = name.split(", ")
     first, last = range_said.removeprefix("predicted ").split(" to ")
-    assert (float(first), float(last)) == pytest.approx((30, 45), abs=4) and error == "12 too low"
+    assert (float(first), float(last)) == pytest.approx(
+        (30, 45), abs=4
+    ) and error == "too low by 12"
 
 
 def test_targets_alone_are_said():

@@ -84,7 +84,7 @@ def pair_table(groups: tuple[Rows, Rows], effects: tuple[Effect, Effect]) -> pd.
         ]
         told.append((wording.ERROR, cells[0], cells[1], wording.points_words(*difference(*ends))))
     ends = [(one.loss, one.loss_low, one.loss_high) for one in effects]
-    cells = [_with(wording.number(loss), _range(low, high)) for loss, low, high in ends]
+    cells = [_with(_minus(wording.number(loss)), _range(low, high)) for loss, low, high in ends]
     gap, low, high = difference(*ends)
     told.append((wording.MEAN, cells[0], cells[1], _with(_signed(gap), _range(low, high))))
     return pd.DataFrame(told, columns=["of", "first", "second", "difference"])
@@ -113,9 +113,13 @@ def _with(value: str, interval: str) -> str:
 def _range(low: float, high: float) -> str:
     if not (math.isfinite(low) and math.isfinite(high)):
         return wording.DASH
-    return f"{wording.number(low)} to {wording.number(high)}"
+    return f"{_minus(wording.number(low))} to {_minus(wording.number(high))}"
 
 
 def _signed(value: Any) -> str:
-    said = wording.number(value)
+    said = _minus(wording.number(value))
     return f"+{said}" if math.isfinite(value) and value > 0 else said
+
+
+def _minus(said: str) -> str:
+    return said.replace("-", wording.MINUS, 1) if said.startswith("-") else said

@@ -45,6 +45,8 @@ def test_numbers_of_both_and_their_difference(bundle: Bundle) -> None:
     assert table.loc["error rate", "difference"].startswith("+50.0 points (")
     assert table.loc["mean loss", "difference"].startswith("+0.950 (")
     assert table.loc["mean loss", "second"].startswith("0.100")
+    turned = pair_table((B, A), effects[::-1]).set_index("of").loc["mean loss", "difference"]
+    assert turned.startswith("\N{MINUS SIGN}0.950 (\N{MINUS SIGN}") and "-" not in turned
 
 
 def test_rows_that_made_a_group_do_not_measure_it(bundle: Bundle) -> None:

@@ -81,7 +81,8 @@ def show(bundle: Bundle, known: Sequence[KnownRegion]) -> None:
     ):
         st.caption(
             "Searched on after these. Not listed is what holds half of one of them, or lies in one by half, "
-            "so other regions may have gone with it; p is about what was left."
+            "so other regions may have gone with it; p is about what was left. This is another search, in "
+            "which regions have names of their own: those you gave come back with what is taken back."
         )
         for one in known:
             words, back = st.columns([5, 2], vertical_alignment="center")

@@ -164,6 +164,7 @@ def start_import(path: Path, name: str, columns: dict[str, str] | None = None) -
     """Import in a worker; the page follows it. An upload that failed before is not kept any longer."""
     st.session_state.pop(keys.IMPORT_PROBLEM, None)
     st.session_state.pop(demos.OPENING, None)
+    st.session_state.pop(arrived.ARRIVED, None)
     before = st.session_state.get(keys.UPLOAD_PATH)
     if before != path:
         uploads.discard(before)
@@ -217,8 +218,9 @@ def forget_import() -> None:
 
 def show_faults(job: Job, path: Path) -> None:
     """Why an import was refused, line by line, and the ways on."""
+    were, them = ("were", "them") if path.is_dir() else ("was", "it")
     st.error(
-        f"{text.plain(path.name, limit=120)} was not imported. The next import leaves it out: choose "
+        f"{text.plain(path.name, limit=120)} {were} not imported. The next import leaves {them} out: choose "
         "all files of the bundle again once they are repaired.",
         icon=":material/error:",
     )

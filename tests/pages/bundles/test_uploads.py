@@ -177,3 +177,17 @@ def test_a_failed_file_is_named_and_left_out_of_the_next_import(home):
     names = {info.name for info in list_bundles()}
     assert "sound run" in names and not any("spoiled" in name for name in names)
     assert set((home / "uploads").glob("*")) == before
+
+
+def test_beside_a_refused_upload_nothing_says_imported_and_several_files_are_several(home):
+    at = AppTest.from_file(APP, default_timeout=60)
+    at.switch_page("pages/bundles.py").run()
+    at.file_uploader[0].upload("sound run.npz", saved(**SOUND)).run()
+    at.button(key="import").click().run()
+    ended(at)
+    assert any("is imported and open" in one.value for one in at.markdown)
+    at.file_uploader[0].upload("embeddings.npy", b"none").upload("losses.csv", b"loss\n1\n").run()
+    at.button(key="import").click().run()
+    ended(at)
+    assert "were not imported. The next import leaves them out" in at.error[0].value
+    assert not any("is imported and open" in one.value for one in at.markdown)

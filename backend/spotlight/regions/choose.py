@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.core.strongest import largest
+from backend.core.threads import side_by_side
 from backend.spotlight.regions.known import repeats
 from backend.spotlight.regions.pool import Judged
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.views import Ground
 
 # Numbers of rankings that are held at once.
-_BLOCK = 2**24
+_BLOCK = 2**23
 # A candidate that holds this share of a failing label repeats it.
 _REPEATS = 0.8
 # Which places of the list go to regions bound to labels, when there are labels.
@@ -227,9 +229,13 @@ def _best(
             taken[scope] = taken.get(scope, 0) + 1
             if taken[scope] <= settings.keep:
                 by_number.setdefault(number, []).append(at)
-        for done, (number, ats) in enumerate(sorted(by_number.items())):
-            tick((done / len(by_number) + (not bound)) / 2)
-            picks[bound] += _with_members(ground, pool[number], ats, settings)
+        tasks = [
+            partial(_with_members, ground, pool[number], ats, settings)
+            for number, ats in sorted(by_number.items())
+        ]
+        for done, found in enumerate(side_by_side(tasks, ground.points.device)):
+            tick((done / len(tasks) + (not bound)) / 2)
+            picks[bound] += found
         picks[bound].sort(key=lambda pick: -pick.score)
     return picks
 

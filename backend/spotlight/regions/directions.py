@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backend.core.strongest import largest
+from backend.spotlight.regions.moments import column_sums
 from backend.spotlight.regions.pool import Judged, JudgedLosses, base_of, counted_in, filled_up
 from backend.spotlight.regions.scopes import Scope
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.space import ReadyRows
 from backend.spotlight.regions.views import FIRST, SECOND, Ground
 
-# Rows that are read at once.
-_ROWS = 2**14
 # Fewer rows than this tell no direction.
 _FEWEST = 20
 # Losses of no more variance than this, in that of all, are equal.
@@ -187,10 +187,9 @@ def _sums(
     scatter = torch.zeros((d, d), dtype=torch.float64, device=rows.device)
     toward = torch.zeros((d, len(losses)), dtype=torch.float64, device=rows.device)
     total = torch.zeros(d, dtype=torch.float64, device=rows.device)
-    for start in range(0, len(places), _ROWS):
-        block = rows.taken(places[start : start + _ROWS])
+    for start, block in rows.taken(places):
         scatter += block.T @ block
-        total += block.sum(0, dtype=torch.float64)
+        total += column_sums(block)
         toward += block.T @ targets[start : start + len(block)].to(block.dtype)
     sums = [
         _Sums(
@@ -248,13 +247,10 @@ def _judge(
     held_out: list[NDArray[np.int64]] = []
     spread = along.std(dim=1).clamp_min(1e-12)
     for number, line in enumerate(along[:, ground.at(theirs)] / spread[:, None]):
-        most = min(max(settings.around * int(counts.max()), int(inside.max())), len(theirs))
-        heights, top = line.topk(most)
         for at, (count, members) in enumerate(zip(counts.tolist(), inside.tolist(), strict=True)):
-            first = top[:count]
-            held_out.append(scope.rows[theirs[np.sort(top[:members].cpu().numpy())]])
+            held_out.append(scope.rows[theirs[largest(line, members)]])
             # The draft of a round region adds two such lines, each of variance 1.
-            judged.write(number * len(sizes) + at, losses[first], 2.0 * heights, count, settings)
+            judged.write(number * len(sizes) + at, losses, 2.0 * line, count, settings)
     scores = judged.scores(
         base_of(ground, scope, half, losses, settings),
         np.tile(cores / m, len(along)),

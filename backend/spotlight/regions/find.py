@@ -25,7 +25,13 @@ from backend.spotlight.regions.result import Regions
 from backend.spotlight.regions.scopes import make_scopes
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.shuffled import claim
-from backend.spotlight.regions.space import Space, make_spaces, read_rows, stored_anyhow
+from backend.spotlight.regions.space import (
+    Space,
+    make_spaces,
+    read_rows,
+    spread_over,
+    stored_anyhow,
+)
 from backend.spotlight.regions.views import ASIDE, FIRST, SECOND, Ground
 from backend.spotlight.regions.whole import Whole, failing_labels
 
@@ -185,8 +191,10 @@ def run(asked: RegionCall, settings: Settings) -> Regions:
     standard, mean, spread = standardised(clipped)
     if spread == 0:
         return nothing_found(asked, aside, "All losses are equal: no region is worse than another.")
-    answers = _answers(asked, seen) if any(v.startswith("o") for v in settings.views) else None
-    spaces = make_spaces(rows, settings.components, answers)
+    telling = spread_over(order, settings.axes_rows)
+    beside = any(name.startswith("o") for name in settings.views)
+    answers = _answers(asked, telling, seen[telling]) if beside else None
+    spaces = make_spaces(rows, order, settings.components, telling, answers)
     ground, own, whole = _ground(
         asked, spaces, order, aside, set_aside, standard, (mean, spread), settings
     )
@@ -255,20 +263,22 @@ def _dealt_aside(asked: RegionCall, order: NDArray[np.int64]) -> NDArray[np.bool
     return aside
 
 
-def _answers(asked: RegionCall, seen: NDArray[np.bool_]) -> NDArray[np.float64] | None:
-    """What the model gave out, centered over the rows that are seen, (n, c); other rows are 0.
+def _answers(
+    asked: RegionCall, rows: NDArray[np.int64], seen: NDArray[np.bool_]
+) -> NDArray[np.float64] | None:
+    """What the model gave out for (k,) rows, centered over those that are seen, (k, c); others are 0.
 
     Log-probabilities without their mean, else predicted classes or numbers.
     """
     if asked.probabilities is not None:
-        given = np.log(np.clip(asked.probabilities, 1e-6, None))
+        given = np.log(np.clip(asked.probabilities[rows], 1e-6, None))
         given -= given.mean(axis=1, keepdims=True)
     elif asked.answers is not None:
         names = asked.answer_names
-        if len(names) <= min(_MOST_ANSWERS, max(2, len(seen) // 10)):
-            given = np.eye(len(names))[asked.answers]
+        if len(names) <= min(_MOST_ANSWERS, max(2, len(asked.losses) // 10)):
+            given = np.eye(len(names))[asked.answers[rows]]
         elif names.dtype.kind in "biuf":
-            given = names[asked.answers].astype(np.float64)[:, None]
+            given = names[asked.answers[rows]].astype(np.float64)[:, None]
             given /= max(float(np.abs(given).max()), 1e-300)
         else:
             return None
@@ -291,7 +301,6 @@ def _ground(
 ) -> tuple[Ground, dict[int, torch.Tensor], list[Whole]]:
     """What all searches share, in its own order; losses inside labels that fail; and these labels."""
     n = len(order)
-    at = torch.from_numpy(order).to(asked.device)
     losses = np.full(n, np.nan)
     losses[~aside] = standard
     losses = losses[order]
@@ -308,10 +317,9 @@ def _ground(
     if wrong is not None and asked.answers is not None:
         missed = wrong[order]
         pairs = codes * len(asked.answer_names) + asked.answers[order]
-    points = [replace(space, points=space.points[at]) for space in spaces if space is not None]
     ground = Ground(
-        tuple(points),
-        torch.from_numpy(losses).to(asked.device, points[0].points.dtype),
+        tuple(space for space in spaces if space is not None),
+        torch.from_numpy(losses).to(asked.device, spaces[0].points.dtype),
         side,
         codes,
         pairs,

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.core.strongest import largest
+from backend.core.strongest import first_and_next, largest
 from backend.core.threads import side_by_side
 from backend.spotlight.regions.climb import Balls
 from backend.spotlight.regions.ranking import Ranker, kernel_of_all, ranked
@@ -101,25 +101,32 @@ def find_balls(
     tick: Callable[[float], None],
 ) -> list[Judged]:
     """Round candidates of all scopes, in every view, found on either half."""
+    device = ground.points.device
+    made = [
+        partial(_rankers, ground, scope, settings, own)
+        for scope, own in zip(scopes, generator.spawn(len(scopes)), strict=True)
+    ]
+    rankers = [ranker for some in side_by_side(made, device) for ranker in some]
+    looks = [(ranker, half) for ranker in rankers for half in HALVES]
+    tasks = [
+        partial(_look, ground, ranker, half, settings, own)
+        for (ranker, half), own in zip(looks, generator.spawn(len(looks)), strict=True)
+    ]
+    ends = np.cumsum([len(ranker.view.drawn) for ranker, _ in looks])
     pool: list[Judged] = []
-    total = sum(len(scope.rows) for scope in scopes)
-    done = 0
-    for scope in scopes:
-        rankers = [
-            Ranker.of(ground, view, HALVES, settings)
-            for view in views_of(ground, scope, settings, generator)
-        ]
-        looks = [(ranker, half) for ranker in rankers for half in HALVES]
-        tasks = [
-            partial(_look, ground, ranker, half, settings, own)
-            for (ranker, half), own in zip(looks, generator.spawn(len(looks)), strict=True)
-        ]
-        for number, found in enumerate(side_by_side(tasks, ground.points.device)):
-            tick((done + len(scope.rows) * number / len(tasks)) / total)
-            if found is not None:
-                pool.append(found)
-        done += len(scope.rows)
+    for end, found in zip(ends, side_by_side(tasks, device), strict=True):
+        tick(end / ends[-1])
+        if found is not None:
+            pool.append(found)
     return pool
+
+
+def _rankers(
+    ground: Ground, scope: Scope, settings: Settings, generator: np.random.Generator
+) -> list[Ranker]:
+    """The scope in each of its views."""
+    views = views_of(ground, scope, settings, generator)
+    return [Ranker.of(ground, view, HALVES, settings) for view in views]
 
 
 def _look(
@@ -137,33 +144,27 @@ def judge(ground: Ground, last: Ranker, half: int, balls: Balls, settings: Setti
     """
     view = last.view
     rows = view.scope.rows
-    side = view.sides(ground)
-    parts = [np.flatnonzero(side == one) for one in (half, 1 - half)]
-    used = np.concatenate(parts)
-    ranker = Ranker.of(ground, view, (half,), settings, ground.at(used))
-    theirs = torch.arange(len(parts[0]), len(used), device=view.points.device)
-    losses = view.losses[ground.at(parts[1])].double()
+    ranker = Ranker.of(ground, view, (half,), settings, (half, 1 - half))
+    finding = int((view.sides(ground) == half).sum())
+    judging = view.positions(ground, (1 - half,))
+    losses = view.losses[judging].double()
+    there_rows = rows[view.drawn[judging.cpu().numpy()]]
     # Sizes are counted in the rows that were searched, which may be a sample of the half.
-    searched = min(len(parts[0]), settings.search_rows)
+    searched = min(finding, settings.search_rows)
     cores = balls.sizes.cpu().numpy() * (len(rows) / searched)
     sizes = filled_up(cores, len(rows), settings.most_filled, settings)
-    there = len(parts[1]) / len(rows)
+    there = len(losses) / len(rows)
     base = base_of(ground, view.scope, half, losses, settings)
     levels = JudgedLosses.empty(len(balls))
     held_out: list[NDArray[np.int64]] = []
     counts, inside = (counted_in(some, there, len(losses)) for some in (cores, sizes))
-    step = max(1, _BLOCK // len(used))
+    step = max(1, _BLOCK // (finding + len(losses)))
     for start in range(0, len(balls), step):
         at = torch.arange(start, min(start + step, len(balls)), device=view.points.device)
         ranks = ranker.rank(balls[at])
-        most = min(settings.around * int(counts[start : start + step].max()), len(losses))
-        heights, draft = ranks.draft[:, theirs].topk(most)
-        final = ranks.final[:, theirs]
-        for line, number in enumerate(at.tolist()):
-            count = int(counts[number])
-            top = largest(final[line], int(inside[number]))
-            held_out.append(rows[view.drawn[parts[1][top]]])
-            levels.write(number, losses[draft[line, :count]], heights[line], count, settings)
+        for number, draft, final in zip(at.tolist(), ranks.draft, ranks.final, strict=True):
+            held_out.append(there_rows[largest(final[finding:], int(inside[number]))])
+            levels.write(number, losses, draft[finding:], int(counts[number]), settings)
     scores = levels.scores(base, cores / len(ground.side), counts, settings)
     return JudgedBalls(view.scope, half, sizes, tuple(held_out), scores, balls, last)
 
@@ -208,11 +209,19 @@ class JudgedLosses:
     def write(
         self, number: int, losses: Tensor, heights: Tensor, count: int, settings: Settings
     ) -> None:
-        """Losses of the first ``count`` rows; heights of the ranking from the top, descending."""
-        if len(losses):
-            self.means[number] = float(losses.mean())
-            self.errors[number] = float(losses.std(correction=0)) / math.sqrt(len(losses))
-        self.gaps[number] = _gap(heights[: settings.around * count].double(), count)
+        """What (m,) losses say of the ``count`` rows that (m,) heights rank first."""
+        if not len(losses):
+            return
+        first, after = first_and_next(heights, count, min(settings.around * count, len(losses)))
+        own = losses[torch.from_numpy(first).to(losses.device)]
+        self.means[number] = float(own.mean())
+        self.errors[number] = float(own.std(correction=0)) / math.sqrt(count)
+        if len(after):
+            above, below = (
+                heights[torch.from_numpy(rows).to(heights.device)].double().mean()
+                for rows in (first, after)
+            )
+            self.gaps[number] = max(0.0, float(above - below))
 
     def scores(
         self,
@@ -229,10 +238,3 @@ class JudgedLosses:
         scores = np.where(scores > 0, scores * factors, scores)
         scores[counts < settings.min_held_out] = -np.inf
         return scores
-
-
-def _gap(levels: Tensor, count: int) -> float:
-    """Mean of the first ``count`` numbers above the mean of the others; 0 without others."""
-    if len(levels) <= count:
-        return 0.0
-    return max(0.0, float(levels[:count].mean() - levels[count:].mean()))

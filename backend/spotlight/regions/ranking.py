@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from backend.core.strongest import kth_largest
 from backend.spotlight.regions.climb import Balls, squared_distances
+from backend.spotlight.regions.moments import Sums, sum_of
 from backend.spotlight.regions.settings import Settings
-from backend.spotlight.regions.views import Ground, ScopeView
+from backend.spotlight.regions.views import PARTS, Ground, ScopeView
 
 # With fewer rows of low loss, a candidate is told from all rows of its scope.
 _FEWEST = 20
-
+# Deviations up to this are of lines that are constant.
+_CONSTANT = 1e-12
 
 Level = tuple[Tensor, Tensor]
-"""(k, 1) means and deviations that make lines comparable."""
+"""(k, 1) means and deviations that make lines comparable; infinite where a line is constant."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,30 @@ class Told:
     slopes: Tensor | None = None
     along: Level | None = None
 
-    def scores(self, plain: Tensor, apart: Tensor) -> Tensor:
-        """(k, b) of (b, q) rows at these (k, b) squared distances; higher first."""
-        scores = (
-            torch.zeros_like(apart) if self.near is None else _levelled(apart, self.near).neg_()
-        )
+    def along_slopes(self, plain: Tensor, ball: Tensor) -> Tensor:
+        """(k, b) scores of (b, q) rows that have these by their distance; higher first."""
+        if self.slopes is None or self.along is None:
+            return ball
+        mean, spread = self.along
+        return torch.addmm(ball - mean / spread, self.slopes / spread, plain.T)
+
+    def scores(self, view: ScopeView, plain: Tensor, squares: Tensor) -> Tensor:
+        """(k, b) of (b, q) rows that are not turned, with (b,) squared lengths turned.
+
+        A score is linear in a row and its squared length: no distance is needed by itself.
+        """
+        k, q = len(self.balls), plain.shape[1]
+        slopes, constant = plain.new_zeros((k, q)), plain.new_zeros((k, 1))
         if self.slopes is not None and self.along is not None:
-            scores.add_(_levelled(self.slopes @ plain.T, self.along))
-        return scores
+            mean, spread = self.along
+            slopes, constant = slopes + self.slopes / spread, constant - mean / spread
+        if self.near is None:
+            return torch.addmm(constant, slopes, plain.T)
+        mean, spread = self.near
+        turned, lengths = _turned_back(view, self.balls)
+        slopes = slopes + 2.0 * turned / spread
+        constant = constant + (mean - lengths) / spread
+        return torch.addmm(constant, slopes, plain.T).addr_(-1.0 / spread[:, 0], squares)
 
 
 @dataclass(frozen=True)
@@ -63,19 +79,43 @@ class Ranks:
 
 
 @dataclass(frozen=True)
+class Moments:
+    """(q,) mean and (q, q) covariance of rows, and the inverse of that with a ridge."""
+
+    mean: Tensor
+    covariance: Tensor
+    inverse: Tensor
+
+    @classmethod
+    def of(cls, sums: Sums, ridge: float) -> Moments:
+        """``ridge`` is the share of the covariance that is alike along all axes."""
+        mean, covariance = sums.moments()
+        level = ridge * covariance.diagonal().mean().clamp_min(1e-12)
+        eye = torch.eye(len(covariance), dtype=torch.float64, device=covariance.device)
+        return cls(mean, covariance, torch.linalg.inv((1 - ridge) * covariance + level * eye))
+
+    def level(self, slopes: Tensor) -> Level:
+        """Of the rows along (k, q) slopes."""
+        exact = slopes.double()
+        spread = (exact @ self.covariance * exact).sum(1, keepdim=True).clamp_min(0.0).sqrt()
+        mean = exact @ self.mean[:, None]
+        return mean.to(slopes.dtype), _apart(spread).to(slopes.dtype)
+
+
+@dataclass(frozen=True)
 class Ranker:
     """Rankings of the rows of one view.
 
-    ``scope`` and ``low`` are the mean and the inverse covariance, with a ridge, of all rows that it
-    reads, and of those of low loss where losses may be looked at.
+    ``scope`` and ``low`` are of all rows that it reads, and of those of low loss where losses may be
+    looked at.
     """
 
     view: ScopeView
     plain: Tensor
     points: Tensor
     squares: Tensor
-    scope: tuple[Tensor, Tensor]
-    low: tuple[Tensor, Tensor]
+    scope: Moments
+    low: Moments
     settings: Settings
 
     @classmethod
@@ -85,26 +125,27 @@ class Ranker:
         view: ScopeView,
         halves: tuple[int, ...],
         settings: Settings,
-        which: Tensor | None = None,
+        parts: tuple[int, ...] = PARTS,
     ) -> Ranker:
-        """A ranker of the rows at these positions in the view; of all by default.
+        """A ranker of the rows of the view that are in these parts, part by part; or of all as they are.
 
         ``halves``: where losses are looked at. Only the one that found the candidates while the
         other judges them; both for the members in the end.
         """
-        plain, points, squares, losses = view.plain, view.points, view.squares, view.losses
-        mine = torch.from_numpy(np.isin(view.sides(ground), halves)).to(plain.device)
-        if which is not None:
-            plain, points, squares = plain[which], points[which], squares[which]
-            losses, mine = losses[which], mine[which]
-        low = plain[mine & (losses <= 0)]
+        plain, points, squares = view.plain, view.points, view.squares
+        if parts != PARTS:
+            which = view.positions(ground, parts)
+            plain, points = plain.index_select(0, which), points.index_select(0, which)
+            squares = squares[which]
+        scope = sum_of([sums[part] for sums in (view.high, view.low) for part in parts])
+        low = sum_of([view.low[half] for half in halves])
         return cls(
             view,
             plain,
             points,
             squares,
-            _moments(plain, settings.ridge),
-            _moments(low if len(low) >= _FEWEST else plain, settings.ridge),
+            Moments.of(scope, settings.ridge),
+            Moments.of(low if low.count >= _FEWEST else scope, settings.ridge),
             settings,
         )
 
@@ -119,27 +160,26 @@ class Ranker:
         """
         apart = squared_distances(balls.centers, self.points, self.squares)
         weights = balls.kernel(apart)
-        near: Level | None = _level(apart)
+        near = _level(apart)
+        ball = apart.sub_(near[0]).div_(-near[1])
         told = Told(balls, near)
         if self.settings.ranking == "kernel":
-            ball = told.scores(self.plain, apart)
             return Ranks(ball, ball, weights, told)
         if self.settings.ranking == "linear":
-            told = Told(balls, None)
+            told, ball = Told(balls, None), torch.zeros_like(ball)
         told = self._telling(told, weights, self.scope)
-        draft = final = told.scores(self.plain, apart)
+        draft = final = told.along_slopes(self.plain, ball)
         for _ in range(self.settings.tellings):
             told = self._telling(told, self._first(final, weights), self.low)
-            final = told.scores(self.plain, apart)
+            final = told.along_slopes(self.plain, ball)
         return Ranks(draft, final, weights, told)
 
-    def _telling(self, told: Told, inside: Tensor, others: tuple[Tensor, Tensor]) -> Told:
-        """Discriminants of rows with these (k, s) weights from others of these moments."""
-        mean, inverse = others
+    def _telling(self, told: Told, inside: Tensor, others: Moments) -> Told:
+        """Discriminants of rows with these (k, s) weights from others."""
         mass = inside.sum(1, keepdim=True).double().clamp_min(1e-30)
-        toward = (inside @ self.plain).double() / mass - mean
-        slopes = (toward @ inverse).to(self.plain.dtype)
-        return replace(told, slopes=slopes, along=_level(slopes @ self.plain.T))
+        toward = (inside @ self.plain).double() / mass - others.mean
+        slopes = (toward @ others.inverse).to(self.plain.dtype)
+        return replace(told, slopes=slopes, along=self.scope.level(slopes))
 
     def _first(self, scores: Tensor, weights: Tensor) -> Tensor:
         """(k, m) ones for the rows that rank first, as many as the weights add up to."""
@@ -151,42 +191,35 @@ class Ranker:
 
 def ranked(view: ScopeView, told: Told) -> Tensor:
     """(k, m) scores of all rows of the scope of a view."""
-    return _of_all(view, told.balls, told.scores)
+    parts = [told.scores(view, rows, view.all_squares[which]) for which, rows in view.blocks()]
+    return torch.cat(parts, dim=1)
 
 
 def kernel_of_all(view: ScopeView, balls: Balls) -> Tensor:
     """(k, m) Gaussian kernel of all rows of the scope of a view."""
-    return _of_all(view, balls, lambda _, apart: balls.kernel(apart))
-
-
-def _of_all(view: ScopeView, balls: Balls, made: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """(k, m) of what is ``made`` of rows that are not turned and their squared distances."""
-    # A row is turned or the center is: the angle between them is the same.
-    turned = (balls.centers @ view.turn.T).to(view.plain.dtype)
-    lengths = balls.centers.to(view.plain.dtype).square().sum(1, keepdim=True)
+    turned, lengths = _turned_back(view, balls)
     parts = []
     for which, rows in view.blocks():
         apart = torch.addmm(view.all_squares[which][None], turned, rows.T, alpha=-2.0)
-        parts.append(made(rows, apart.add_(lengths).clamp_min_(0.0)))
+        parts.append(balls.kernel(apart.add_(lengths).clamp_min_(0.0)))
     return torch.cat(parts, dim=1)
 
 
-def _moments(rows: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """Mean, and inverse of the covariance; ``ridge`` is its share that is alike along all axes."""
-    mean = rows.mean(0, dtype=torch.float64)
-    apart = rows - mean.to(rows.dtype)
-    scatter = (apart.T @ apart).double() / len(rows)
-    level = ridge * scatter.diagonal().mean().clamp_min(1e-12)
-    eye = torch.eye(len(scatter), dtype=torch.float64, device=rows.device)
-    return mean, torch.linalg.inv((1 - ridge) * scatter + level * eye)
+def _turned_back(view: ScopeView, balls: Balls) -> tuple[Tensor, Tensor]:
+    """(k, q) what rows are multiplied with that are not turned, and (k, 1) squared lengths.
+
+    A row is turned or the center is: the angle between them is the same.
+    """
+    centers = balls.centers
+    turned = (centers @ view.turn.T).to(view.plain.dtype)
+    return turned, centers.to(view.plain.dtype).square().sum(1, keepdim=True)
 
 
 def _level(lines: Tensor) -> Level:
     mean = lines.mean(1, keepdim=True)
-    return mean, (lines - mean).square_().mean(1, keepdim=True).sqrt_().clamp_min_(1e-12)
+    return mean, _apart((lines - mean).square_().mean(1, keepdim=True).sqrt_())
 
 
-def _levelled(lines: Tensor, level: Level) -> Tensor:
-    """Lines in which the rows of the level have mean 0 and variance 1; constant ones become 0."""
-    mean, spread = level
-    return (lines - mean).div_(spread)
+def _apart(spread: Tensor) -> Tensor:
+    """Deviations to divide by: what is constant becomes 0."""
+    return torch.where(spread > _CONSTANT, spread, torch.inf)

@@ -98,6 +98,8 @@ class Settings:
         Shuffles of held-out losses behind a p-value.
     turned : int
         Strata of more rows are not shuffled: they lie in one random order that is turned.
+    axes_rows : int
+        Rows that tell the axes of the spaces, of more than these at most twice as many.
     search_rows, judge_rows, direction_rows : int
         Rows of one half that a search, a judgement, and the fit of a direction read at most. Where
         to look takes few rows; how bad it is there takes more, and a direction in all dimensions
@@ -144,6 +146,7 @@ class Settings:
     ridge: float = 0.2
     shuffles: int = SHUFFLES
     turned: int = 2**13
+    axes_rows: int = 2**17
     search_rows: int = 2**13
     judge_rows: int = 2**15
     direction_rows: int = 2**15

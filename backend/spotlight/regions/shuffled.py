@@ -120,7 +120,8 @@ class _Cells:
                     generator.shuffle(line[start:stop])
                 else:
                     turn = int(generator.integers(stop - start))
-                    line[start:stop] = np.roll(out[0, start:stop], turn)
+                    line[start : start + turn] = out[0, stop - turn : stop]
+                    line[start + turn : stop] = out[0, start : stop - turn]
         return torch.from_numpy(out).to(self.device, self.dtype).T.contiguous()
 
     def compare(self, judged: Judged, shuffled: Tensor) -> tuple[NDArray[np.float64], Tensor]:

@@ -11,11 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.spotlight.solver.origin import center_and_scale, read_blocks
+from backend.spotlight.solver.origin import center_and_scale, copied, read_blocks
 
 # Rows farther out than this many median lengths are drawn in to there: one broken row would
 # otherwise own the first axis and the covariance.
 _FAR = 16.0
+# Rows here and there in the embeddings that are read at once.
+_ROWS = 2**14
 # Up to this many numbers the search runs in float64: it costs little and loses nothing.
 _EXACT_NUMBERS = 2**18
 # Ridge of the regression of the outputs on the embedding, in mean variances; directions that move
@@ -80,16 +82,18 @@ class ReadyRows:
         for start, block in read_blocks(self.values, self.tick):
             yield start, self._ready(block, self.shrink[start : start + len(block)])
 
-    def taken(self, rows: NDArray[np.int64]) -> Tensor:
-        """(k, d) numbers of these rows."""
-        self.tick()
-        block = torch.from_numpy(np.array(self.values[rows], dtype=np.float64))
-        return self._ready(block, self.shrink[torch.from_numpy(rows)])
+    def taken(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, Tensor]]:
+        """Place of the first and (b, d) numbers of these (k,) rows, ascending, in blocks."""
+        for start in range(0, len(rows), _ROWS):
+            self.tick()
+            some = rows[start : start + _ROWS]
+            yield start, self._ready(copied(self.values[some]), self.shrink[torch.from_numpy(some)])
 
     def _ready(self, block: Tensor, shrink: Tensor) -> Tensor:
-        apart = block.to(self.device).double()
-        apart.sub_(torch.from_numpy(self.shift).to(self.device)).div_(self.scale)
-        apart *= shrink[:, None].to(self.device)
+        wide = torch.float64 if block.element_size() > 4 else self.dtype
+        apart = block.to(self.device, wide)
+        apart.sub_(torch.from_numpy(self.shift).to(apart)).div_(self.scale)
+        apart.mul_(shrink[:, None].to(apart))
         return apart.to(self.dtype)
 
 
@@ -99,6 +103,8 @@ def read_rows(
     """The embeddings made ready to be read."""
     n, d = values.shape
     shift, scale = center_and_scale(values, tick)
+    if values.dtype.itemsize <= 4:  # then differences of float32 lose nothing
+        shift = shift.astype(np.float32).astype(np.float64)
     origin = torch.from_numpy(shift).to(device)
     squares = torch.empty(n, dtype=torch.float64)
     for start, block in read_blocks(values, tick):
@@ -111,17 +117,25 @@ def read_rows(
 
 
 def make_spaces(
-    rows: ReadyRows, components: int, answers: NDArray[np.float64] | None
+    rows: ReadyRows,
+    order: NDArray[np.int64],
+    components: int,
+    telling: NDArray[np.int64],
+    answers: NDArray[np.float64] | None,
 ) -> tuple[Space, Space | None]:
     """The first principal components, and those of what is left beside the model's own answer.
 
     Parameters
     ----------
     rows : ReadyRows
+    order : int array of shape (n,)
+        Rows of the embeddings in the order in which the points of the spaces are wanted.
     components : int
         Axes that are kept, where there are more.
-    answers : float64 array of shape (n, c), optional
-        What the model gave out, centered; rows of zeros are not looked at. The directions of the
+    telling : int array of shape (k,)
+        Rows that the axes are told by, ascending.
+    answers : float64 array of shape (k, c), optional
+        What the model gave out there, centered; rows of zeros are not looked at. The directions of the
         embedding that tell it (a ridge regression) are projected away in the second space: what is
         found there is about content rather than about the answer.
 
@@ -138,7 +152,7 @@ def make_spaces(
         toward = None
         if answers is not None:
             toward = torch.zeros((d, answers.shape[1]), dtype=torch.float64, device=rows.device)
-        for start, block in rows.blocks():
+        for start, block in rows.taken(telling):
             scatter += block.T @ block
             if answers is not None and toward is not None:
                 told = torch.from_numpy(answers[start : start + len(block)]).to(block)
@@ -151,10 +165,12 @@ def make_spaces(
     points = [torch.empty((n, q), dtype=rows.dtype, device=rows.device) for q in widths]
     together = axes if others is None else torch.cat([axes, others], dim=1)
     plain = d <= components and others is None
+    places = torch.empty(n, dtype=torch.int64, device=rows.device)
+    places[torch.from_numpy(order).to(rows.device)] = torch.arange(n, device=rows.device)
     for start, block in rows.blocks():
         placed = block if plain else block @ together.to(block.dtype)
         for part, out in zip(placed.split(widths, dim=1), points, strict=True):
-            out[start : start + len(block)] = part
+            out.index_copy_(0, places[start : start + len(block)], part)
     spaces = [
         Space(part, rows.shift, rows.reach, rows.scale, along.cpu().numpy())
         for part, along in zip(points, [axes] if others is None else [axes, others], strict=True)
@@ -179,6 +195,11 @@ def _beside(scatter: Tensor, toward: Tensor, components: int) -> Tensor | None:
         return None
     rest = eye - told @ told.T
     return _leading(rest @ scatter @ rest, min(components, d - told.shape[1]))
+
+
+def spread_over(order: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Every row, or at least ``most`` of more, evenly along the order; ascending."""
+    return np.sort(order[:: max(1, len(order) // most)])
 
 
 def stored_anyhow(rows: ReadyRows) -> NDArray[np.int64]:

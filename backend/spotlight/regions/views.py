@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.spotlight.regions.climb import Balls, climb
+from backend.spotlight.regions.moments import Sums, column_sums, sum_of
 from backend.spotlight.regions.scopes import Scope
 from backend.spotlight.regions.seeding import loss_centers
 from backend.spotlight.regions.settings import Settings
@@ -20,6 +21,7 @@ from backend.spotlight.regions.space import Space
 FIRST, SECOND, ASIDE = 0, 1, 2
 """Where a row is: on one of two halves that find and judge each other, or kept aside."""
 HALVES = (FIRST, SECOND)
+PARTS = (FIRST, SECOND, ASIDE)
 
 # Rows of a scope that are ranked at once.
 _BLOCK = 2**15
@@ -96,6 +98,9 @@ class ScopeView:
         From the space of all rows to where regions are round.
     points, squares, losses : tensors of shape (s, q), (s,) and (s,)
         Of the rows drawn; losses cut as the scope cuts them.
+    high, low : tuples of Sums
+        Of the rows drawn before they are turned, one for each of ``PARTS``: with losses above 0, the
+        mean of all rows, or not known; and at most 0.
     """
 
     scope: Scope
@@ -107,6 +112,8 @@ class ScopeView:
     points: Tensor
     squares: Tensor
     losses: Tensor
+    high: tuple[Sums, ...]
+    low: tuple[Sums, ...]
 
     @property
     def whole(self) -> bool:
@@ -117,6 +124,11 @@ class ScopeView:
         """(s,) where each row drawn is."""
         return ground.side[self.scope.rows[self.drawn]]
 
+    def positions(self, ground: Ground, parts: tuple[int, ...]) -> Tensor:
+        """Of the rows drawn those in these parts, one part after the other."""
+        sides = self.sides(ground)
+        return ground.at(np.concatenate([np.flatnonzero(sides == part) for part in parts]))
+
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """All rows of the scope before they are turned, (b, q) at a time, and their positions."""
         points = self.space.points
@@ -125,7 +137,8 @@ class ScopeView:
             if len(self.scope.rows) == len(points):
                 yield which, points[which]
             else:
-                yield which, points[torch.from_numpy(self.scope.rows[which]).to(points.device)]
+                at = torch.from_numpy(self.scope.rows[which]).to(points.device)
+                yield which, points.index_select(0, at)
 
     @cached_property
     def all_squares(self) -> Tensor:
@@ -142,19 +155,22 @@ def views_of(
     rows = ground.at(scope.rows[drawn])
     losses = ground.losses[rows] if scope.losses is None else scope.losses[ground.at(drawn)]
     views = []
+    told: dict[int, tuple[tuple[Sums, ...], tuple[Sums, ...]]] = {}
     beside = len(ground.spaces) > 1
     for name in settings.views if beside else settings.views_without:
         if name.startswith("o") and not beside:
             continue
-        space = ground.spaces[1 if name.startswith("o") else 0]
-        plain = space.points[rows]
+        at = 1 if name.startswith("o") else 0
+        space = ground.spaces[at]
+        plain = space.points.index_select(0, rows)
+        if at not in told:
+            told[at] = _by_loss(plain, losses, ground.side[scope.rows[drawn]])
+        high, low = told[at]
         q = plain.shape[1]
         turn = torch.eye(q, dtype=torch.float64, device=plain.device)
         seen = plain
         if name.endswith("w"):
-            center = plain.mean(0, dtype=torch.float64)
-            apart = plain - center.to(plain.dtype)
-            lengths, axes = torch.linalg.eigh((apart.T @ apart).double() / len(plain))
+            lengths, axes = torch.linalg.eigh(sum_of(high + low).moments()[1])
             mean = lengths.mean()
             if float(mean) <= 0:
                 continue
@@ -162,8 +178,27 @@ def views_of(
             turn = (axes * (keep * lengths + (1 - keep) * mean).rsqrt()) @ axes.T
             seen = plain @ turn.to(plain.dtype)
         squares = seen.square().sum(1)
-        views.append(ScopeView(scope, name, space, drawn, plain, turn, seen, squares, losses))
+        views.append(
+            ScopeView(scope, name, space, drawn, plain, turn, seen, squares, losses, high, low)
+        )
     return views
+
+
+def _by_loss(
+    plain: Tensor, losses: Tensor, sides: NDArray[np.int8]
+) -> tuple[tuple[Sums, ...], tuple[Sums, ...]]:
+    """Sums of the rows of each part, with high losses and with low ones."""
+    center = column_sums(plain) / len(plain)
+    side = torch.from_numpy(sides).to(plain.device)
+    low = losses <= 0
+    high_sums, low_sums = (
+        tuple(
+            Sums.of(plain.index_select(0, ((side == part) & kind).nonzero()[:, 0]), center)
+            for part in PARTS
+        )
+        for kind in (~low, low)
+    )
+    return high_sums, low_sums
 
 
 def _drawn(sides: NDArray[np.int8], most: int, generator: np.random.Generator) -> NDArray[np.int64]:
@@ -191,7 +226,8 @@ def search(
     if len(mine) > settings.search_rows:
         mine = np.sort(generator.choice(mine, settings.search_rows, replace=False))
     rows = ground.at(mine)
-    points, squares, losses = view.points[rows], view.squares[rows], view.losses[rows]
+    points = view.points.index_select(0, rows)
+    squares, losses = view.squares[rows], view.losses[rows]
     sizes = _sizes(len(ground.side), len(view.scope.rows), settings)
     inside = sizes * (len(mine) / len(view.scope.rows))
     if len(mine) < 8 or inside.max() >= len(mine) or float(losses.double().std()) <= 1e-9:
@@ -199,9 +235,7 @@ def search(
     wanted = torch.from_numpy(np.repeat(inside, settings.starts)).to(points.device)
     rounds = []
     for _ in range(settings.rounds):
-        starts = [
-            loss_centers(points, losses, settings.starts, generator) for _ in range(len(inside))
-        ]
+        starts = loss_centers(points, losses, settings.starts, len(inside), generator)
         wanted = torch.cat(
             [wanted.new_full((len(s),), size) for s, size in zip(starts, inside, strict=True)]
         )

@@ -34,10 +34,15 @@ def read_blocks(
         if lend:
             yield start, lent(values[start : start + step])
             continue
-        block = np.array(values[start : start + step])
-        if block.dtype.itemsize > 8:  # torch has no longer floats
-            block = block.astype(np.float64)
-        yield start, torch.from_numpy(block)
+        yield start, copied(values[start : start + step])
+
+
+def copied(rows: NDArray[Any]) -> torch.Tensor:
+    """A copy of rows in their own float width."""
+    block = np.array(rows)
+    if block.dtype.itemsize > 8:  # torch has no longer floats
+        block = block.astype(np.float64)
+    return torch.from_numpy(block)
 
 
 def center_and_scale(

@@ -1,21 +1,30 @@
-"""The largest numbers without sorting, against sorting."""
+"""The largest of many numbers: the same as a full sort says, ties in no order."""
+
+from __future__ import annotations
 
 import numpy as np
 import torch
 
-from backend.core.strongest import kth_largest, largest
+from backend.core.strongest import first_and_next, kth_largest, largest
 
 
-def test_counts_of_one_and_of_all_and_ties_agree_with_sorting() -> None:
+def test_selections_hold_what_a_full_sort_holds() -> None:
     random = np.random.default_rng(0)
-    lines = random.normal(size=(5, 40)).astype(np.float32)
-    lines[3] = np.round(lines[3])
-    lines[4] = 2.0
-    for counts in ([1, 40, 7, 13, 5], [40, 1, 39, 2, 40]):
-        found = kth_largest(torch.from_numpy(lines), torch.tensor(counts)).numpy()
-        ordered = -np.sort(-lines, axis=1)
-        np.testing.assert_array_equal(found, ordered[np.arange(5), np.array(counts) - 1])
-        for line, count in zip(lines, counts, strict=True):
-            at = largest(torch.from_numpy(line), count)
-            assert len(set(at.tolist())) == count and (np.diff(at) > 0).all()
-            np.testing.assert_array_equal(np.sort(line[at]), np.sort(line)[len(line) - count :])
+    for _ in range(200):
+        m = int(random.integers(1, 40))
+        values = random.integers(0, 6, m).astype(np.float32)  # most numbers are tied
+        falling = np.sort(values)[::-1]
+        both = int(random.integers(1, m + 1))
+        count = int(random.integers(1, both + 1))
+        line = torch.from_numpy(values)
+
+        top = largest(line, count)
+        assert len(top) == count and (np.diff(top) > 0).all()
+        assert np.array_equal(np.sort(values[top])[::-1], falling[:count])
+
+        first, after = first_and_next(line, count, both)
+        assert np.array_equal(np.sort(values[first])[::-1], falling[:count])
+        assert np.array_equal(np.sort(values[after])[::-1], falling[count:both])
+        assert len(np.union1d(first, after)) == both
+
+        assert kth_largest(line[None], torch.tensor([count]))[0] == falling[count - 1]

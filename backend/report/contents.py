@@ -196,8 +196,9 @@ def gather(
 
 
 def _options(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What the search was asked for; of regions that were set aside before, how many."""
-    options = dict(meta.get("options") or {})
+    """What the search was asked for and not left open; of regions set aside before it, how many."""
+    asked = (meta.get("options") or {}).items()
+    options = {name: value for name, value in asked if value is not None and value != ""}
     if options.get("known"):
         options["known"] = f"{counted(len(options['known']), 'region')} set aside"
     return options

@@ -417,6 +417,7 @@ def test_the_task_writes_of_regions_too(folder, home, monkeypatch):
     untested = " ".join("".join(read(arrays["html"].tobytes()).text).split())
     assert " ".join(effect_words(Effect.from_dict(told[0]["effect"])).split()) in untested
     assert ": real" not in untested and "Verdict" not in untested
+    assert "regions 2, seed 0, views all" in said  # no name of code, nothing left open
     assert re.search(r"regions \d", said) and not re.search(r"spotlights \d", said)
     with pytest.raises(InputError, match="of regions or of spotlights"):
         complete_options("report", {"regions": {}, "spotlights": {}})

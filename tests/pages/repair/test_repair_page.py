@@ -64,7 +64,7 @@ def test_words_lead_to_a_repair(digest: str) -> None:
     assert "The group gains" in told and "points (" in told
     arms = [one.value for one in at.dataframe if "what" in one.value.columns][-1]
     assert arms["what"].tolist()[:2] == ["before", "plain refit"]
-    assert "never one that refitted" in told
+    assert "of the group among them; " in told and "never one that refitted" in told
 
 
 def test_a_tag_and_the_worst_class(digest: str) -> None:
@@ -213,7 +213,7 @@ def test_made_examples_count_in_place_of_the_group(digest: str) -> None:
     told = texts(at)
     assert f"{made.n} examples of the other bundle count more" in told
     assert "Only examples kept aside measure" in told
-    assert "of the group among them; " in told and "of them of" not in told
+    assert " examples refit; " in told, "with a training part no member refits beside these"
     arms = [one.value for one in at.dataframe if "what" in one.value.columns][-1]
     assert arms["what"].str.fullmatch("“.*, variations of time.*” counts more").any()
     assert "the group counts more" not in set(arms["what"])

@@ -15,7 +15,15 @@ from tests import postgres
 # Tests work on small arrays, beside browsers and workers: threads would mostly wait for one another.
 # Read when torch and numpy load, so it is set before; workers and servers inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+PLACES = {"e2e": 0, "pages": 1}
+"""Folder -> its place in a run; all others come after these."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first: else one of them would go on alone at the end."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: PLACES.get(item.path.relative_to(here).parts[0], len(PLACES)))
 
 
 @pytest.fixture(autouse=True)

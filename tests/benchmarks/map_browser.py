@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from playwright.sync_api import Browser, Page, Response, WebSocket, expect, sync_playwright
 
-from tests.e2e.conftest import Server, settled, start_server
+from tests.e2e.acts import settled
+from tests.e2e.conftest import Server, start_server
 
 STEPS = ("first paint", "recoloured", "selected")
 

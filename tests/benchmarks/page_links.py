@@ -26,7 +26,8 @@ from playwright.sync_api import Error, Page, expect, sync_playwright
 
 from backend.bundle import import_bundle
 from tests.bundles import npz, planted
-from tests.e2e.conftest import Server, settled, start_server
+from tests.e2e.acts import settled
+from tests.e2e.conftest import Server, start_server
 
 HEADINGS = {
     "spotlights": "Where does the model fail together?",

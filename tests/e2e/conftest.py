@@ -12,19 +12,19 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.error import URLError
 
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
-from playwright.sync_api import expect as expect_once
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from backend.bundle import import_bundle
+from tests.bundles import npz
+from tests.e2e.acts import LONGEST_MS, WATCH
 
 PROJECT = Path(__file__).parents[2]
 START_S = 180
 """A machine on which much else goes on takes long to import it all."""
-LONGEST_MS = 120_000
-OFTEN_MS = 2_000
-"""Who may wait no longer than this is asked ten times a second by Playwright, others twice."""
 
 
 @dataclass
@@ -40,30 +40,6 @@ class Server:
         """End it at once, as a power cut would."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(timeout=30)
-
-
-class Expected:
-    """What Playwright can assert of a page or a place on it, waited for as long as a busy machine needs."""
-
-    def __init__(self, shown: Locator | Page):
-        self._once = expect_once(shown)
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        holds = getattr(self._once, name)
-
-        def often(*args: Any, **options: Any) -> None:
-            until = time.monotonic() + LONGEST_MS / 1000
-            while True:
-                try:
-                    return holds(*args, timeout=OFTEN_MS, **options)
-                except AssertionError:
-                    if time.monotonic() > until:
-                        raise
-
-        return often
-
-
-expect = Expected
 
 
 def free_port() -> int:
@@ -104,6 +80,14 @@ def start_server(home: Path, *, script: str = "app.py", **environment: str) -> S
     raise RuntimeError(f"the server did not answer within {START_S} s:\n{log.read_text()}")
 
 
+def small_bundle(home: Path) -> str:
+    """Import one, which is open where none is named: an empty home opens the demo. Its digest."""
+    home.mkdir(parents=True, exist_ok=True)
+    path = home.parent / "small.npz"
+    path.write_bytes(npz(embeddings=np.eye(8, 3), losses=np.arange(8.0)))
+    return import_bundle(path, home=home).digest
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start servers; every one is ended with the test."""
@@ -124,9 +108,11 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture(scope="session")
-def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server with the demo bundle, shared by tests that only look or use their own bundle."""
-    server = start_server(tmp_path_factory.mktemp("demo") / "home")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all files whose tests only look, or use a bundle of their own."""
+    folder = tmp_path_factory.mktemp("shared")
+    small_bundle(folder / "home")
+    server = start_server(folder / "home")
     yield server
     server.process.terminate()
     try:
@@ -153,6 +139,7 @@ def new_context(browser: Browser) -> BrowserContext:
     """Somebody's browser, who waits as long as a busy machine needs."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
     context.set_default_timeout(LONGEST_MS)
+    context.add_init_script(WATCH)
     return context
 
 
@@ -175,8 +162,3 @@ def page(context: BrowserContext, tmp_path: Path) -> Iterator[Page]:
     yield page
     page.screenshot(path=tmp_path / "last.png")
     assert not errors, errors
-
-
-def settled(page: Page) -> None:
-    """Wait until the app has run to its end."""
-    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_visible()

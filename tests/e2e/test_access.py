@@ -5,7 +5,6 @@ axe-core (Deque, MPL 2.0) lies beside this file as published, 4.14.1.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import re
@@ -14,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Locator, Page
-from playwright.sync_api import TimeoutError as TooLate
+from playwright.sync_api import Browser, Page
 
-from backend.bundle import import_bundle
+from backend.bundle import import_bundle, write_bundle
 from backend.store import Store
-from tests.bundles import npz, planted
-from tests.e2e.conftest import Server, expect, new_context, settled
+from tests.bundles import npz, picture, planted
+from tests.e2e.acts import dismiss, expect, finished, press, settled, tab_to, type_tag, unfold
+from tests.e2e.conftest import Server, new_context
 from tests.pages.population_bundles import fields
 
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
@@ -31,6 +31,7 @@ THEIRS = {
 """Rule -> selector -> why: what Streamlit draws itself and gives no way to change."""
 OF_COLOUR = ["color-contrast", "link-in-text-block"]
 """What a theme can change: all else is one page in both, and looked at once."""
+IS_DARK = "matchMedia('(prefers-color-scheme: dark)').matches"
 STYLED = (
     "[...document.querySelectorAll('style')].some((one) => one.textContent.includes('bundle_bar'))"
 )
@@ -61,32 +62,40 @@ async ([theirs, rules]) => {
 
 
 def findings(page: Page) -> list[str]:
-    """Serious and critical findings of axe-core that are ours, in the light and the dark theme."""
+    """Serious and critical findings of axe-core that are ours, in the light and the dark theme.
+
+    It begins with the theme the page has and leaves the other: what comes next is found in either.
+    """
     told = []
     page.wait_for_function(STYLED)
-    # What comes next expects the light one.
-    for theme, rules in (("dark", OF_COLOUR), ("light", None)):
+    themes = ("dark", "light") if page.evaluate(IS_DARK) else ("light", "dark")
+    for theme in themes:
         page.emulate_media(color_scheme=theme)
         expect(page.get_by_test_id("stApp")).to_have_css("color-scheme", theme)
         settled(page)
         theirs = {rule: list(those) for rule, those in THEIRS.items()}
-        found = page.evaluate(FIND, [theirs, rules])
+        found = page.evaluate(FIND, [theirs, OF_COLOUR if theme == "dark" else None])
         told += [f"{theme}: {one}" for one in found]
     return told
 
 
 @pytest.fixture(scope="module")
-def digests(demo_server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Of a bundle with populations and texts; of one with tags too."""
-    made = {}
+def digests(shared_server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of a bundle with pictures; of one with populations and texts; of one with tags too."""
+    path = tmp_path_factory.mktemp("pictured") / "bundle"
+    given = planted(300, 6, seed=2)
+    given.pop("planted")
+    columns = pd.DataFrame({"place": ["near", "far", "far"] * 100, "size": np.arange(300.0)})
+    write_bundle(path, **given, images=[picture(at) for at in range(300)], examples=columns)
+    made = {"pictured": import_bundle(path, home=shared_server.home).digest}
     for name, seed in (("plain", 0), ("tagged", 1)):
         path = tmp_path_factory.mktemp(name) / f"{name}.npz"
         given = fields(400, models=5, seed=seed)
         words = [f"a {place} one" for place in given["examples/place"]]
         given |= {f"msp/{one}": epochs(seed, 400) for one in ("none", "targeted")}
         path.write_bytes(npz(**given, **{"examples/text": words}))
-        made[name] = import_bundle(path, home=demo_server.home).digest
-    with closing(Store(home=demo_server.home)) as store:
+        made[name] = import_bundle(path, home=shared_server.home).digest
+    with closing(Store(home=shared_server.home)) as store:
         store.tag(made["tagged"], [str(at) for at in range(40)], "far ones", author="Ada")
     return made
 
@@ -105,8 +114,10 @@ def looked(browser: Browser) -> Any:
     context.close()
 
 
-def test_the_main_page_and_its_views(looked: Page, demo_server: Server) -> None:
-    looked.goto(f"{demo_server.url}/spotlights")
+def test_the_main_page_and_its_views(
+    looked: Page, shared_server: Server, digests: dict[str, str]
+) -> None:
+    looked.goto(f"{shared_server.url}/spotlights?bundle={digests['pictured'][:12]}&view=Members")
     expect(looked.locator(".map[data-drawn]")).to_be_visible()
     tiles = looked.locator(".st-key-gallery .tile")
     expect(tiles.first).to_be_visible()
@@ -117,32 +128,19 @@ def test_the_main_page_and_its_views(looked: Page, demo_server: Server) -> None:
         expect(looked.locator(shows).first).to_be_visible()
         told[name] = findings(looked)
     views.get_by_text("Members", exact=True).click()
-    tiles.first.focus()
-    looked.keyboard.press("Enter")
+    expect(tiles.first).to_be_visible()
+    sheet = looked.get_by_role("dialog")
+    press(looked, tiles.first, "Enter", sheet)
     expect(looked.locator(".st-key-gallery_near .tile")).to_have_count(10)
     told["Example"] = findings(looked)
-    closed(looked)
+    dismiss(looked, sheet)
     for name in POPOVERS:
         bar = looked.locator(".st-key-view_bar")
-        bar.get_by_test_id("stPopoverButton").filter(has_text=name).first.click()
-        expect(looked.get_by_test_id("stPopoverBody")).to_be_visible()
+        folded = bar.get_by_test_id("stPopoverButton").filter(has_text=name).first
+        body = unfold(looked, folded)
         told[name] = findings(looked)
-        looked.keyboard.press("Escape")
+        dismiss(looked, body)
     assert not any(told.values()), listed(told)
-
-
-def closed(page: Page) -> None:
-    """Close the sheet; a key that comes while it is drawn anew goes nowhere, and is pressed again."""
-    sheet = page.get_by_role("dialog")
-    for _ in range(5):
-        settled(page)
-        page.keyboard.press("Escape")
-        with contextlib.suppress(TooLate):
-            sheet.wait_for(state="hidden", timeout=5_000)
-        settled(page)
-        if not sheet.count():
-            return
-    raise AssertionError("the sheet stays open")
 
 
 VIEWS = {
@@ -155,27 +153,19 @@ VIEWS = {
     "Other methods": ".st-key-ask_methods",
 }
 POPOVERS = ("Filter", "Views")
-PAGES = {
-    "hardest": ("",),
-    "bundles": ("",),
-    "compression": (
-        "&part=Overview", "&part=Examples", "&part=Attributes", "&part=Classes", "&part=Subgroups",
-        "&part=Review", "&part=Levels",
-    ),
-    "subgroups": (
-        "", "&audit=target", "&audit_part=One table", "&audit_part=Worst group",
-        "&audit_part=Thresholds",
-    ),
-    "stress": (
-        "&stress_part=Spread", "&stress_part=Between tests", "&stress_part=Disagreement",
-        "&stress_part=Components", "&stress_part=Compression levels", "&stress_part=Failure overlap",
-        "&stress_part=Outside number",
-    ),
-    "repair": ("&repair=worst", "&repair_part=In words", "&repair_part=Make examples"),
-    "training_data": ("", "&about=pseudo", "&about=groups&training_part=Removal"),
-    "before_after": ("",),
-    "flagged": ("",),
-}  # fmt: skip
+ALL = ("",)
+PAGES: dict[str, dict[str, tuple[str, ...]]] = {
+    "hardest": {"": ALL},
+    "bundles": {"": ()},
+    "compression": {"": ALL},
+    "subgroups": {"": ("One table", "Worst group", "Thresholds"), "&audit=target": ()},
+    "stress": {"": ALL},
+    "repair": {"&repair=worst": (), "&repair_part=In words": ("Make examples",)},
+    "training_data": {"": (), "&about=pseudo": (), "&about=groups&training_part=Removal": ()},
+    "before_after": {"": ()},
+    "flagged": {"": ALL},
+}
+"""Page -> what its address says -> tabs that are looked at beside the one which is open then."""
 
 
 def listed(told: dict[str, list[str]]) -> str:
@@ -184,81 +174,59 @@ def listed(told: dict[str, list[str]]) -> str:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_other_pages(
-    looked: Page, demo_server: Server, digests: dict[str, str], name: str
+    looked: Page, shared_server: Server, digests: dict[str, str], name: str
 ) -> None:
     told = {}
     digest = digests["tagged" if name == "flagged" else "plain"]
-    for more in PAGES[name]:
-        looked.goto(f"{demo_server.url}/{name}?bundle={digest[:12]}{more}")
+    for more, wanted in PAGES[name].items():
+        looked.goto(f"{shared_server.url}/{name}?bundle={digest[:12]}{more}")
         expect(looked.locator(".stMainBlockContainer h2").first).to_be_visible()
-        expect(looked.locator("[class*=st-key-cancel_]")).to_have_count(0)
+        finished(looked)
         told[more] = findings(looked)
-        for tab in looked.get_by_role("tab").all():
-            if PAGES[name] == ("",):
-                tab.click()
-                told[tab.inner_text()] = findings(looked)
+        for tab in looked.get_by_role("tab", selected=False).all_inner_texts():
+            if wanted is ALL or tab in wanted:
+                one = looked.get_by_role("tab", name=tab, exact=True)
+                one.click()
+                expect(one).to_have_attribute("aria-selected", "true")
+                finished(looked)
+                told[f"{more} {tab}"] = findings(looked)
     assert not any(told.values()), listed(told)
 
 
 # --- without a mouse ------------------------------------------------------------------------------
 
 
-HELD = """(node) => {
-  let active = document.activeElement;
-  while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
-  return node === active || node.contains(active);
-}"""
-
-
-def reach(page: Page, there: Locator, *, key: str = "Tab", most: int = 80) -> None:
-    """Press Tab until the focus is there."""
-    for _ in range(most):
-        page.keyboard.press(key)
-        if there.count() and there.first.evaluate(HELD):
-            return
-    raise AssertionError(f"{most} times {key} did not lead to {there}")
-
-
 def test_a_region_is_chosen_tagged_and_taken_along_by_keys_alone(
-    page: Page, demo_server: Server, tmp_path: Path
+    page: Page, shared_server: Server, tmp_path: Path
 ) -> None:
     given = planted(400, 2, seed=11)
     given.pop("planted")
     (tmp_path / "run.npz").write_bytes(npz(**given))
-    digest = import_bundle(tmp_path / "run.npz", home=demo_server.home).digest
-    page.goto(f"{demo_server.url}/spotlights?bundle={digest[:12]}&search=spotlights")
+    digest = import_bundle(tmp_path / "run.npz", home=shared_server.home).digest
+    page.goto(f"{shared_server.url}/spotlights?bundle={digest[:12]}&search=spotlights")
     regions = page.locator(".st-key-group_list [role=radiogroup]")
     options = regions.get_by_role("radio")
     expect(options).to_have_count(7)
     expect(page.locator(".st-key-gallery .tile").first).to_be_visible()
-    settled(page)
-    reach(page, regions)
+    tab_to(page, regions)
     page.keyboard.press("ArrowDown")
     expect(options.nth(1)).to_be_checked()
     button = page.get_by_role("button", name=re.compile("Tag group 2"))
     expect(button).to_be_visible()
     settled(page)
     members = int(re.sub(r"\D", "", button.inner_text().rpartition("·")[2]))
-    name = page.locator(".st-key-tag_name input")
-    reach(page, name)
-    page.keyboard.type("by keys")
-    expect(page.get_by_role("option").filter(has_text="by keys")).to_be_visible()
-    page.keyboard.press("Enter")
-    expect(name).to_have_attribute("aria-expanded", "false")
-    settled(page)
-    reach(page, button)
+    type_tag(page, "by keys", by_keys=True)
+    tab_to(page, button)
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("stToast").filter(has_text="“by keys”").first).to_be_visible()
-    settled(page)
-    with closing(Store(home=demo_server.home)) as store:
+    with closing(Store(home=shared_server.home)) as store:
         tags = store.tags(digest)
     assert set(tags["tag"]) == {"by keys"} and len(tags) == members
 
-    reach(page, page.get_by_role("link", name="Flagged"), key="Shift+Tab")
+    tab_to(page, page.get_by_role("link", name="Flagged"), key="Shift+Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_text("rows: one per example and tag")).to_be_visible()
-    settled(page)
-    reach(page, page.get_by_role("button", name="Download tagged"))
+    tab_to(page, page.get_by_role("button", name="Download tagged"))
     with page.expect_download() as caught:
         page.keyboard.press("Space")
     rows = list(csv.DictReader(io.StringIO(Path(caught.value.path()).read_text("utf-8-sig"))))

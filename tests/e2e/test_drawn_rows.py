@@ -16,7 +16,8 @@ from backend.bundle import import_bundle
 from backend.store import Store
 from backend.views import Query, View, encode
 from tests.bundles import npz, planted
-from tests.e2e.conftest import Server, expect, settled
+from tests.e2e.acts import choose, expect, finished, settled, type_tag
+from tests.e2e.conftest import Server
 
 N = 400
 PAD = 14  # pixels left free around the map, as in camera.js
@@ -72,7 +73,7 @@ CASES: tuple[tuple[str, Any, str, str, Any], ...] = (
 
 
 @pytest.fixture(scope="module")
-def rows(demo_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Rows:
+def rows(shared_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Rows:
     fields = planted(N, 2, seed=7, share=0.1)
     fields.pop("planted")
     width = np.round(np.random.default_rng(1).normal(size=N), 2)
@@ -80,7 +81,7 @@ def rows(demo_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Rows:
     path = tmp_path_factory.mktemp("bundle") / "run.npz"
     path.write_bytes(npz(**fields, **{"examples/id": ids, "examples/width": width}))
     return Rows(
-        import_bundle(path, home=demo_server.home).digest,
+        import_bundle(path, home=shared_server.home).digest,
         fields["embeddings"].astype(np.float64),
         fields["losses"],
         NAMES[fields["labels"]],
@@ -137,18 +138,17 @@ def drawn_shape(rng: np.random.Generator, points: np.ndarray, size: tuple[float,
             return kind, corners
 
 
-def link(demo_server: Server, rows: Rows, rule: str, **more: str) -> str:
+def link(shared_server: Server, rows: Rows, rule: str, **more: str) -> str:
     state = {"state": encode(View().filtered(Query(rule)))} if rule else {}
     asked = {"bundle": rows.digest[:12], "view": "Members", **state, **more}
-    return f"{demo_server.url}/spotlights?" + urlencode(asked)
+    return f"{shared_server.url}/spotlights?" + urlencode(asked)
 
 
 def opened(page: Page, address: str) -> None:
     page.goto(address)
     expect(page.locator(".map[data-drawn]")).to_be_visible()
     expect(page.locator(".st-key-gallery .tile").first).to_be_visible()
-    expect(page.get_by_text("Searching regions")).to_have_count(0)
-    settled(page)
+    finished(page)
 
 
 def draw(page: Page, shape: Shape, held: str | None) -> None:
@@ -189,14 +189,16 @@ def holds(page: Page, shown: np.ndarray, wanted: np.ndarray, order: np.ndarray) 
 
 
 def choose_order(page: Page, order: str) -> None:
-    page.locator(".st-key-gallery_order input").click()
-    page.get_by_role("option", name=order, exact=True).click()
-    settled(page)
+    choose(
+        page,
+        page.locator(".st-key-gallery_order input"),
+        page.get_by_role("option", name=order, exact=True),
+    )
 
 
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{one[2]}" for one in CASES])
 def test_five_shapes_hold_the_rows_of_a_plain_computation(
-    page: Page, demo_server: Server, rows: Rows, case: int
+    page: Page, shared_server: Server, rows: Rows, case: int
 ) -> None:
     rule, passing, colour, ordered_by, key = CASES[case]
     rng = np.random.default_rng(100 + case)
@@ -205,7 +207,7 @@ def test_five_shapes_hold_the_rows_of_a_plain_computation(
     # Within a selection ties stay in the order of the losses.
     by_loss = np.argsort(-rows.losses, kind="stable")
     order = by_loss[np.argsort(values[by_loss], kind="stable")]
-    opened(page, link(demo_server, rows, rule, colour=colour))
+    opened(page, link(shared_server, rows, rule, colour=colour))
     overlay = page.locator(".overlay").bounding_box()
     assert overlay is not None
     size = (overlay["width"], overlay["height"])
@@ -226,20 +228,19 @@ def test_five_shapes_hold_the_rows_of_a_plain_computation(
             choose_order(page, ordered_by)
         holds(page, shown, wanted & shown, order)
     name = f"drawn {case}"
-    page.locator(".st-key-tag_name input").fill(name)
-    page.get_by_role("option").filter(has_text=name).first.click()
+    type_tag(page, name)
     page.get_by_role("button", name=re.compile("Tag group S")).click()
     expect(page.get_by_test_id("stToast").filter(has_text=f"“{name}”").first).to_be_visible()
-    with closing(Store(home=demo_server.home)) as store:
+    with closing(Store(home=shared_server.home)) as store:
         tags = store.tags(rows.digest)
     tagged = sorted(tags.loc[tags["tag"] == name, "id"])
     assert tagged == [f"item-{row:03d}" for row in np.flatnonzero(wanted & shown)]
 
 
 def test_a_link_shows_the_same_rows_to_somebody_else(
-    browser: Browser, page: Page, demo_server: Server, rows: Rows
+    browser: Browser, page: Page, shared_server: Server, rows: Rows
 ) -> None:
-    opened(page, link(demo_server, rows, "width >= -0.5", colour="label"))
+    opened(page, link(shared_server, rows, "width >= -0.5", colour="label"))
     size = page.locator(".overlay").bounding_box()
     assert size is not None
     points = rows.pixels(size["width"], size["height"])

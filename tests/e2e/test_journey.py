@@ -18,7 +18,8 @@ from backend.bundle import import_bundle, list_bundles
 from backend.core.parts import kept_aside
 from backend.store import Store
 from tests.bundles import npz, planted
-from tests.e2e.conftest import Server, expect, new_context, settled, start_server
+from tests.e2e.acts import expect, finished, settled, type_tag, unfold
+from tests.e2e.conftest import Server, new_context, small_bundle, start_server
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,10 @@ def upload(page: Page, server: Server, name: str, content: bytes) -> None:
     page.get_by_test_id("stFileUploader").locator("input[type=file]").set_input_files(
         {"name": name, "mimeType": "application/octet-stream", "buffer": content}
     )
-    page.get_by_role("button", name="Import", exact=True).click()
+    take = page.get_by_role("button", name="Import", exact=True)
+    expect(take).to_be_enabled()
+    settled(page)
+    take.click()
 
 
 def imported(page: Page) -> None:
@@ -64,19 +68,14 @@ def imported(page: Page) -> None:
 
 def tag(page: Page, name: str, button: str) -> None:
     """Type a tag's name and press the button that sets it; wait until it is acknowledged."""
-    box = page.locator(".st-key-tag_name input")
-    box.click()
-    box.fill(name)
-    page.get_by_role("option").filter(has_text=name).first.click()
-    expect(box).to_have_attribute("aria-expanded", "false")
-    # The list fades out above the button; a click that it catches scrolls the page.
-    expect(page.get_by_test_id("stSelectboxVirtualDropdown")).to_have_count(0)
+    type_tag(page, name)
     page.get_by_role("button", name=re.compile(f"^(sell )?{button}")).click()
     expect(page.get_by_test_id("stToast").filter(has_text=f"“{name}”").first).to_be_visible()
 
 
 def draw_box(page: Page, fractions: tuple[float, float, float, float]) -> None:
     """Drag a box over this part of the map: left, top, right, bottom in shares of its size."""
+    finished(page)
     page.locator("[data-tool=box]").click()
     area = page.locator(".overlay").bounding_box()
     assert area is not None
@@ -91,13 +90,15 @@ def open_spotlights(page: Page) -> None:
     """The main page with the published method's five regions, and what they stand beside."""
     page.get_by_role("link", name="Spotlights").click()
     expect(page.get_by_role("radio").first).to_be_attached()
+    settled(page)
     page.locator(".st-key-search").get_by_text("Spotlights", exact=True).click()
     expect(page.locator(".st-key-group_list [data-testid=stRadioOption]")).to_have_count(7)
     expect(page).to_have_url(re.compile("search=spotlights"))
-    settled(page)
+    finished(page)
 
 
 def download(page: Page, button: str) -> bytes:
+    settled(page)
     with page.expect_download() as caught:
         page.get_by_role("button", name=re.compile(button)).click()
     return Path(caught.value.path()).read_bytes()
@@ -107,6 +108,8 @@ def test_upload_look_tag_draw_undo_and_export(page: Page, server: Server) -> Non
     fields, content = bundle_bytes()
     upload(page, server, "my run.npz", content)
     imported(page)
+    # The first page of a fresh installation opens the demo by itself.
+    assert {info.name for info in list_bundles(server.home)} == {"fashion-mnist test", "my run"}
 
     open_spotlights(page)
     expect(page.locator(".map[data-drawn]")).to_be_visible()
@@ -116,6 +119,7 @@ def test_upload_look_tag_draw_undo_and_export(page: Page, server: Server) -> Non
     expect(page.get_by_role("button", name=re.compile("Tag group S"))).to_be_visible()
     tag(page, "=drawn", "Tag group S")
     tag(page, "mistake", "Tag group S")
+    settled(page)
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_test_id("stToast").filter(has_text="undid").first).to_be_visible()
 
@@ -130,31 +134,33 @@ def test_upload_look_tag_draw_undo_and_export(page: Page, server: Server) -> Non
 
 
 def test_tags_are_carried_to_a_file_that_is_imported_anew_and_taken_back_in_one_step(
-    page: Page, demo_server: Server
+    page: Page, shared_server: Server
 ) -> None:
     fields, content = bundle_bytes()
-    upload(page, demo_server, "measured.npz", content)
+    upload(page, shared_server, "measured.npz", content)
     imported(page)
     again = {key: value for key, value in fields.items() if key not in ("ids", "remarks")}
     columns = {"examples/id": fields["ids"]}
-    with closing(Store(home=demo_server.home)) as store:
-        old = next(i for i in list_bundles(demo_server.home) if i.name == "measured")
+    with closing(Store(home=shared_server.home)) as store:
+        old = next(i for i in list_bundles(shared_server.home) if i.name == "measured")
         store.tag(old.digest, ["item-001", "item-002"], "blurred", author="Ada")
         store.tag(old.digest, ["item-002"], "angle", author="Ada")
         again["losses"] = again["losses"] + 1
-        upload(page, demo_server, "measured anew.npz", npz(**again, **columns))
+        upload(page, shared_server, "measured anew.npz", npz(**again, **columns))
         imported(page)
-        new = next(i for i in list_bundles(demo_server.home) if i.name == "measured anew")
+        new = next(i for i in list_bundles(shared_server.home) if i.name == "measured anew")
         box = page.locator(".st-key-arrived")
         expect(box).to_contain_text("600 of these examples and 2 tags: angle, blurred")
         assert store.tag_counts(new.digest) == {}
         carry = box.get_by_role("button", name=re.compile("Carry its tags over"))
+        settled(page)
         expect(carry).to_have_count(1)  # that of the run before may still stand beside it
         carry.click()
         expect(page.get_by_test_id("stToast").filter(has_text="Carried over 3")).to_be_visible()
         assert store.tag_counts(new.digest) == {"angle": 1, "blurred": 2}
         box.get_by_role("link", name=re.compile("See where it fails together")).click()
         expect(page.get_by_text("Where does the model fail together?")).to_be_visible()
+        settled(page)
         page.get_by_role("button", name="Undo").click()
         expect(page.get_by_test_id("stToast").filter(has_text="undid").first).to_be_visible()
         assert store.tag_counts(new.digest) == {}
@@ -208,6 +214,7 @@ def test_acknowledged_tags_survive_a_killed_server(
     page: Page, serve: Callable[..., Server], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
+    small_bundle(home)
     server = serve(home)
     _, content = bundle_bytes()
     upload(page, server, "run.npz", content)
@@ -224,36 +231,36 @@ def test_acknowledged_tags_survive_a_killed_server(
         expect(page.get_by_role("button", name=re.compile(name)).first).to_be_visible()
 
 
-def test_a_refused_upload_says_why_and_leaves_nothing(page: Page, demo_server: Server) -> None:
-    before = {info.digest for info in list_bundles(demo_server.home)}
+def test_a_refused_upload_says_why_and_leaves_nothing(page: Page, shared_server: Server) -> None:
+    before = {info.digest for info in list_bundles(shared_server.home)}
     fields = planted(50, 3)
     fields.pop("planted")
     fields["losses"][7] = np.nan
-    upload(page, demo_server, "bad.npz", npz(**fields))
+    upload(page, shared_server, "bad.npz", npz(**fields))
     expect(page.get_by_text("bad.npz was not imported.")).to_be_visible()
     expect(page.get_by_text(re.compile("bad.npz, losses, row 7: 1 of 50 values"))).to_be_visible()
+    settled(page)
     page.get_by_role("button", name="Remove this upload").click()
     expect(page.get_by_text("bad.npz was not imported.")).to_have_count(0)
-    after = {info.n for info in list_bundles(demo_server.home) if info.digest not in before}
-    assert after <= {10_000}  # at most the demo, which the first page opens by itself
-    assert list((demo_server.home / "uploads").iterdir()) == []
+    assert {info.digest for info in list_bundles(shared_server.home)} == before
+    assert list((shared_server.home / "uploads").iterdir()) == []
     for scheme in ("dark", "light"):  # what the server colours follows the reader at once
         page.emulate_media(color_scheme=scheme)
         expect(page.locator("html")).to_have_css("color-scheme", scheme)
 
 
 def test_a_region_set_aside_makes_room_for_everybody_and_is_taken_back(
-    browser: Browser, page: Page, demo_server: Server
+    browser: Browser, page: Page, shared_server: Server
 ) -> None:
     random = np.random.default_rng(21)
     embeddings, losses = random.normal(size=(900, 6)), random.exponential(0.2, 900)
     for rows, axes, more in ((slice(0, 50), slice(0, 2), 2.0), (slice(50, 100), slice(3, 5), 1.5)):
         embeddings[rows, axes] += 4
         losses[rows] += more
-    upload(page, demo_server, "two-failures.npz", npz(embeddings=embeddings, losses=losses))
+    upload(page, shared_server, "two-failures.npz", npz(embeddings=embeddings, losses=losses))
     imported(page)
-    digest = next(one for one in list_bundles(demo_server.home) if one.n == 900).digest
-    address = f"{demo_server.url}/spotlights?bundle={digest[:12]}&regions=1"
+    digest = next(one for one in list_bundles(shared_server.home) if one.n == 900).digest
+    address = f"{shared_server.url}/spotlights?bundle={digest[:12]}&regions=1"
 
     def held(seen: Page) -> Locator:
         return seen.locator(".st-key-set_aside_list")
@@ -262,8 +269,9 @@ def test_a_region_set_aside_makes_room_for_everybody_and_is_taken_back(
     offered = page.get_by_role("button", name="Set 1 aside")
     expect(offered).to_be_visible()
     named = page.locator(".st-key-group_list [data-testid=stRadioOption]").first
+    finished(page)
     before = named.inner_text()
-    offered.click()
+    unfold(page, offered)
     page.get_by_label("Or in your own word").fill("camera 3")
     page.get_by_label("Note").fill("mended in May")
     page.get_by_role("button", name="Set aside", exact=True).click()
@@ -271,6 +279,7 @@ def test_a_region_set_aside_makes_room_for_everybody_and_is_taken_back(
     expect(held(page)).to_contain_text("camera 3: mended in May")
     expect(held(page)).to_contain_text("local")
     expect(offered).to_be_visible()
+    finished(page)
     assert named.inner_text() != before  # the other failure has its place
 
     with closing(new_context(browser)) as context:
@@ -278,13 +287,15 @@ def test_a_region_set_aside_makes_room_for_everybody_and_is_taken_back(
         other.goto(address)
         expect(held(other)).to_contain_text("camera 3")
         expect(other.get_by_test_id("stRadioOption").first).to_have_text(named.inner_text())
+        finished(page)
         held(page).get_by_role("button", name="Take back").click()
         expect(held(page)).to_have_count(0)
         expect(named).to_have_text(before)
         expect(held(other)).to_have_count(0)  # nobody reloads
+        finished(page)
         page.keyboard.press("Control+z")
         expect(held(other)).to_contain_text("camera 3")
-    store = Store(home=demo_server.home)
+    store = Store(home=shared_server.home)
     (one,) = store.known_regions(digest)
     store.close()
     assert {int(name) for name in one.ids} & set(range(100)) and one.reason == "camera 3"
@@ -295,6 +306,7 @@ def test_a_large_upload_is_streamed_to_disk(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/bundles")
     settled(page)
     page.get_by_text("Larger than that: stream it to disk").click()
+    settled(page)
     page.get_by_label("Large files of one bundle").set_input_files(
         {"name": "../../big run.npz", "mimeType": "application/octet-stream", "buffer": content}
     )

@@ -19,7 +19,19 @@ from backend.bundle import import_bundle, open_bundle
 from backend.export import read_export
 from backend.store import Event, Store
 from tests.bundles import npz, planted
-from tests.e2e.conftest import PROJECT, Server, expect, settled, start_server
+from tests.e2e.acts import (
+    again,
+    dismiss,
+    expect,
+    finished,
+    is_unfolded,
+    press,
+    settled,
+    tab_to,
+    type_tag,
+    unfold,
+)
+from tests.e2e.conftest import PROJECT, Server, start_server
 
 N = 600
 HARDEST = 120  # what the page shows at 20 %
@@ -58,17 +70,14 @@ def opened(page: Page, server: Server, digest: str) -> Locator:
     page.goto(f"{server.url}/hardest?bundle={digest[:12]}&quantile=20.0")
     tiles = page.locator(".st-key-gallery .tile")
     expect(tiles).to_have_count(48)
-    settled(page)
+    finished(page)
     return tiles
 
 
 def name_key_one(page: Page, name: str) -> None:
     """Type a tag's name into the tag box: it takes the first free digit."""
-    box = page.locator(".st-key-tag_name input")
-    box.fill(name)
-    page.get_by_role("option").filter(has_text=name).first.click()
+    type_tag(page, name)
     expect(page.locator(".st-key-gallery_keys .key").filter(has_text=name)).to_be_visible()
-    settled(page)  # a run that still goes on draws the tiles anew, and takes the focus from them
 
 
 def saved(page: Page) -> None:
@@ -155,11 +164,10 @@ def test_arrows_move_space_picks_shift_extends(page: Page, server: Server) -> No
 def test_the_sheet_opens_and_closes_and_focus_comes_back(page: Page, server: Server) -> None:
     digest, _ = prepared(server.home, 0)
     tiles = opened(page, server, digest)
-    tiles.nth(3).focus()
-    page.keyboard.press("?")
-    expect(page.get_by_role("dialog", name="Keys")).to_contain_text("tag and go on")
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
+    sheet = page.get_by_role("dialog", name="Keys")
+    press(page, tiles.nth(3), "?", sheet)
+    expect(sheet).to_contain_text("tag and go on")
+    dismiss(page, sheet)
     expect(tiles.nth(3)).to_be_focused()
 
 
@@ -168,9 +176,8 @@ def test_a_free_digit_asks_for_a_name_and_the_tag_box_leads_back(
 ) -> None:
     digest, ids = prepared(server.home, 9)
     tiles = opened(page, server, digest)
-    tiles.nth(2).focus()
-    page.keyboard.press("4")
     namer = page.get_by_role("dialog", name="Name the tag of key 4")
+    press(page, tiles.nth(2), "4", namer)
     expect(namer).to_contain_text("Key 4 has no tag yet")
     page.keyboard.type("blurred 4u?")
     page.keyboard.press("Enter")
@@ -224,9 +231,8 @@ def test_one_example_is_walked_through_and_tagged(page: Page, server: Server) ->
     digest, ids = prepared(server.home, 3)
     tiles = opened(page, server, digest)
     name_key_one(page, "seen whole")
-    tiles.nth(1).focus()
-    page.keyboard.press("Enter")
     item = page.get_by_role("dialog", name="Example")
+    press(page, tiles.nth(1), "Enter", item)
     expect(item.locator(".place")).to_have_text("2 of 120")
     expect(item.locator(".st-key-gallery_near .tile")).to_have_count(10)
     for _ in range(3):
@@ -239,8 +245,7 @@ def test_one_example_is_walked_through_and_tagged(page: Page, server: Server) ->
     page.keyboard.press("ArrowLeft")
     expect(item.locator(".tag")).to_have_text("seen whole")
     expect(item.locator(".events li")).to_have_count(1)
-    page.keyboard.press("Escape")
-    expect(item).to_have_count(0)
+    dismiss(page, item)
     expect(tiles.nth(3).locator(".tag")).to_have_text("seen whole")
     tiles.nth(3).focus()
     page.keyboard.press("u")
@@ -252,34 +257,20 @@ def test_one_example_is_walked_through_and_tagged(page: Page, server: Server) ->
     ]
 
 
-def tab_to(page: Page, wanted: Locator, *, keys: int = 90) -> None:
-    """Press Tab until the focus is there: no mouse, and no focus that a person could not set."""
-    expect(wanted).to_be_visible()
-    here = "e => e === document.activeElement || e.contains(document.activeElement)"
-    for _ in range(keys):
-        page.keyboard.press("Tab")
-        if wanted.evaluate(here):
-            return
-    raise AssertionError(f"{keys} times Tab do not lead to {wanted}")
-
-
 def choose_by_key(page: Page, browse: Locator, path: Path) -> None:
-    """Choose a file with Tab and Enter; again for as long as the page runs once more in between.
+    """Choose a file with Tab and Enter.
 
     A page that runs takes the focus away, or puts a button there which hears nothing yet.
     """
     choosers: list[FileChooser] = []
     page.on("filechooser", lambda chooser: choosers.append(chooser))
-    for _ in range(20):
-        settled(page)
+
+    def act() -> None:
         tab_to(page, browse)
         page.keyboard.press("Enter")
-        for _ in range(30):
-            page.wait_for_timeout(100)
-            if choosers:
-                choosers[0].set_files(path)
-                return
-    raise AssertionError("Enter opens no file chooser")
+
+    again(page, act, lambda: bool(choosers), "Enter opens a file chooser")
+    choosers[0].set_files(path)
 
 
 def test_a_region_is_sharpened_by_keys_and_its_export_replayed_elsewhere(
@@ -296,17 +287,12 @@ def test_a_region_is_sharpened_by_keys_and_its_export_replayed_elsewhere(
     choose_by_key(page, browse, tmp_path / "bundle-8.npz")
     take = page.get_by_role("button", name="Import", exact=True)
     expect(take).to_be_enabled()
-    settled(page)
     tab_to(page, take)
     page.keyboard.press("Enter")
-    onward = page.get_by_role("link", name="See where it fails together")
-    expect(onward).to_be_visible()
-    settled(page)
-    tab_to(page, onward)
+    tab_to(page, page.get_by_role("link", name="See where it fails together"))
     page.keyboard.press("Enter")
     button = page.get_by_role("button", name="Sharpen")
     expect(button).to_be_enabled()
-    settled(page)
     tab_to(page, page.locator(".st-key-group_list input").first)
     page.keyboard.press("ArrowDown")
     settled(page)
@@ -331,33 +317,28 @@ def test_a_region_is_sharpened_by_keys_and_its_export_replayed_elsewhere(
         expect(focused).to_have_count(1)
     numbers = page.locator(".st-key-sharpen_numbers")
     expect(numbers).to_contain_text("30 answered examples")
+    finished(page)
     page.keyboard.press("u")
     expect(numbers).to_contain_text("29 answered examples")
     expect(focused).to_have_count(1)
+    finished(page)
     page.keyboard.press("Shift+U")
     expect(numbers).to_contain_text("30 answered examples")
-    settled(page)
     tab_to(page, page.locator(".st-key-sharpen_result input[type=number]"))
     page.keyboard.press("Control+a")
     page.keyboard.type("100")
     page.keyboard.press("Enter")
     keep = page.get_by_role("button", name="Tag the first 100")
     expect(keep).to_be_visible()
-    settled(page)
     tab_to(page, page.locator(".st-key-sharpen_tag input"))
     page.keyboard.type("sharp")
     page.keyboard.press("Enter")
-    settled(page)
     tab_to(page, keep)
     page.keyboard.press("Enter")
     expect(page.get_by_text("Tagged 100 examples")).to_be_visible()
-    flagged = page.get_by_role("link", name="Flagged")
-    tab_to(page, flagged)
+    tab_to(page, page.get_by_role("link", name="Flagged"))
     page.keyboard.press("Enter")
-    both = page.get_by_role("button", name="Download both")
-    expect(both).to_be_visible()
-    settled(page)
-    tab_to(page, both)
+    tab_to(page, page.get_by_role("button", name="Download both"))
     with page.expect_download() as download:
         page.keyboard.press("Enter")
     with zipfile.ZipFile(download.value.path()) as archive:
@@ -386,7 +367,7 @@ def test_a_region_is_sharpened_by_keys_and_its_export_replayed_elsewhere(
 
 
 def test_two_browsers_see_the_union(context: BrowserContext, page: Page, server: Server) -> None:
-    digest, _ = prepared(server.home, 4)
+    digest, ids = prepared(server.home, 4)
     other = context.new_page()
     for one, name in ((page, "mine"), (other, "theirs")):
         opened(one, server, digest)
@@ -399,8 +380,21 @@ def test_two_browsers_see_the_union(context: BrowserContext, page: Page, server:
         saved(one)
         tags = one.locator(".st-key-gallery .tile").nth(11).locator(".tag")
         expect(tags).to_have_text(["mine", "theirs"])
+    # A list that is open stays so while others tag, wherever their tag stands in it.
+    box, first = page.locator(".st-key-tag_name input"), page.locator(".st-key-gallery .tile").first
+    again(
+        page,
+        lambda: box.fill("half a na"),
+        lambda: is_unfolded(box),
+        "the list of tags opens",
+    )
     with closing(Store(home=server.home)) as store:
         assert store.tag_counts(digest) == {"mine": 12, "theirs": 12}
+        store.tag(digest, ids[:1], "another", author="Bob")
+    expect(first.locator(".tag")).to_have_text(["another", "mine", "theirs"])
+    settled(page)
+    expect(box).to_have_attribute("aria-expanded", "true")
+    expect(box).to_have_value("half a na")
 
 
 def test_hostile_texts_stay_text_and_fetch_nothing(page: Page, server: Server) -> None:
@@ -425,15 +419,13 @@ def test_hostile_texts_stay_text_and_fetch_nothing(page: Page, server: Server) -
     worst = ids.tolist().index(worst_first[0])
     expect(tiles.first.locator(".text")).to_have_text(str(texts[worst]))
     assert page.locator(".st-key-gallery .tile img").count() == 0
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("Enter")
     item = page.get_by_role("dialog", name="Example")
+    press(page, tiles.first, "Enter", item)
     expect(item.locator(".whole")).to_have_text(str(texts[worst]))
     expect(item.locator(".top .id")).to_have_text(str(ids[worst]))
     expect(item.locator(".events li")).to_have_count(1)
-    page.keyboard.press("Escape")
-    expect(item).to_have_count(0)
-    page.get_by_role("button", name="History").click()
+    dismiss(page, item)
+    unfold(page, page.get_by_role("button", name="History"))
     expect(page.get_by_text("tagged 1 example").first).to_be_visible()
     assert log_of(server.home, digest)[0].ids == (str(ids[worst]),)
     assert foreign == []
@@ -448,10 +440,12 @@ def test_a_page_of_tiles_is_bounded_while_paging(page: Page, server: Server) -> 
             page.keyboard.press(to)
             expect(page.locator(".st-key-gallery_controls")).to_contain_text(text)
         expect(tiles).to_have_count(HARDEST - 96)
+        settled(page)
         page.locator(".st-key-gallery_keys .pager input").fill("1")
         page.keyboard.press("Enter")
         expect(page.locator(".st-key-gallery_controls")).to_contain_text("1–48 of 120")
         expect(tiles).to_have_count(48)
+        settled(page)
         tiles.first.focus()
 
 
@@ -459,10 +453,9 @@ def test_a_rule_is_written_and_added_by_keys_alone(page: Page, server: Server) -
     tones = np.array(["light", "dark", "medium brown"] * (N // 3))
     digest, _ = prepared(server.home, 77, **{"examples/skin tone": tones})
     page.goto(f"{server.url}/hardest?bundle={digest[:12]}")
-    settled(page)
-    page.get_by_role("button", name="Filter").first.focus()
-    page.keyboard.press("Enter")
     box = page.get_by_role("combobox", name="Or a rule")
+    press(page, page.get_by_role("button", name="Filter").first, "Enter", box)
+    finished(page)
     offered = page.locator(".st-key-filter_rule [role=option]")
     expect(box).to_be_focused()
     page.keyboard.type("sk")

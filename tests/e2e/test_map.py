@@ -17,7 +17,8 @@ from playwright.sync_api import Browser, Page, Response, Route
 from backend.bundle import import_bundle, write_bundle
 from backend.map.geometry import rows_in_polygon
 from tests.bundles import picture
-from tests.e2e.conftest import Server, expect, settled, start_server
+from tests.e2e.acts import choose, expect, settled
+from tests.e2e.conftest import Server, start_server
 from tests.e2e.map_app import lattice
 
 N = 400
@@ -106,6 +107,14 @@ def opened(page: Page, server: Server) -> Any:
         return Map(page)
 
     return go
+
+
+def choose_colour(page: Page, name: str) -> None:
+    choose(
+        page,
+        page.get_by_role("combobox", name="Colour"),
+        page.get_by_role("option", name=name, exact=True),
+    )
 
 
 def box_rows(x0: float, x1: float, y0: float, y1: float) -> set[int]:
@@ -263,8 +272,7 @@ def test_a_recolouring_sends_one_byte_a_point_and_a_view_sends_nothing(
 
     page.on("response", count)
     before = chart.get_attribute("data-showing") or ""
-    page.get_by_label("Colour").click()
-    page.get_by_role("option", name="loss").click()
+    choose_colour(page, "loss")
     expect(chart).not_to_have_attribute("data-showing", before)
     after = chart.get_attribute("data-showing") or ""
     assert after.split()[0] == before.split()[0]  # the same geometry
@@ -374,8 +382,7 @@ def test_bytes_the_server_no_longer_keeps_are_asked_for_again(page: Page, server
     refused.clear()
     page.route(re.compile("/content/.*/blob/"), refuse_once)  # then a plane of bytes
     showing = page.locator(".map").get_attribute("data-showing") or ""
-    page.get_by_label("Colour").click()
-    page.get_by_role("option", name="loss").click()
+    choose_colour(page, "loss")
     expect(page.locator(".scale .title")).to_have_text("loss")
     expect(page.locator(".map")).not_to_have_attribute("data-showing", showing)
     assert len(refused) == 1

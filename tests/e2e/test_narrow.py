@@ -8,8 +8,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
+from backend.bundle import import_bundle
+from backend.demo import DEMOS, demo_path
 from backend.views import Filter, Query, View, encode
-from tests.e2e.conftest import Server, expect, new_context, settled
+from tests.e2e.acts import expect, finished, settled
+from tests.e2e.conftest import Server, new_context
 
 WIDTH = 390
 BUTTONS = ["Filter", "Views", "Undo", "Redo", "History"]
@@ -29,6 +32,13 @@ PLACES = """bar => [...bar.querySelectorAll("button")].filter((one) => one.offse
 SIX = encode(View(filters=tuple(Filter(Query(rule)) for rule in RULES)))
 
 
+@pytest.fixture(scope="module")
+def demo(shared_server: Server) -> str:
+    """What the address says of the demo."""
+    name = DEMOS["fashion"].title
+    return f"bundle={import_bundle(demo_path(), home=shared_server.home, name=name).digest[:12]}"
+
+
 @pytest.fixture
 def narrow(browser: Browser) -> Iterator[Page]:
     context = new_context(browser)
@@ -41,11 +51,9 @@ def narrow(browser: Browser) -> Iterator[Page]:
 @pytest.mark.parametrize("filters", ["", SIX], ids=["no filter", "six filters"])
 @pytest.mark.parametrize("name", ["spotlights", "hardest"])
 def test_every_button_of_the_bar_is_on_the_screen(
-    narrow: Page, demo_server: Server, name: str, filters: str
+    narrow: Page, shared_server: Server, demo: str, name: str, filters: str
 ) -> None:
-    narrow.goto(
-        f"{demo_server.url}/{name}?state={filters}" if filters else f"{demo_server.url}/{name}"
-    )
+    narrow.goto(f"{shared_server.url}/{name}?{demo}" + (f"&state={filters}" if filters else ""))
     bar = narrow.locator(".st-key-acting_bar")
     chips = bar.locator("[class*=st-key-chip_switch_]")
     expect(chips).to_have_count(len(RULES) if filters else 0)
@@ -53,7 +61,7 @@ def test_every_button_of_the_bar_is_on_the_screen(
     expect(acts.get_by_role("button", name=re.compile("Tag first"))).to_be_visible()
     for word in BUTTONS:
         expect(bar.get_by_role("button", name=re.compile(rf"\b{word}\b")).first).to_be_visible()
-    settled(narrow)
+    finished(narrow)
     own = bar.evaluate(f"bar => ({PLACES})(bar).filter((one) => !one.chip)")  # all at one moment
     assert [one["word"] for one in own] == BUTTONS
     middles = [one["middle"] for one in own]
@@ -67,16 +75,18 @@ def test_every_button_of_the_bar_is_on_the_screen(
 
 
 def test_a_far_tab_that_the_address_names_is_on_the_screen(
-    narrow: Page, demo_server: Server
+    narrow: Page, shared_server: Server, demo: str
 ) -> None:
-    narrow.goto(f"{demo_server.url}/flagged?sheet=History")
+    narrow.goto(f"{shared_server.url}/flagged?{demo}&sheet=History")
     tab = narrow.get_by_role("tab", name="History")
     expect(tab).to_have_attribute("aria-selected", "true")
     expect(tab).to_be_in_viewport(ratio=1)
 
 
-def test_the_tour_comes_up_below_where_files_are_added(narrow: Page, demo_server: Server) -> None:
-    narrow.goto(f"{demo_server.url}/bundles")
+def test_the_tour_comes_up_below_where_files_are_added(
+    narrow: Page, shared_server: Server, demo: str
+) -> None:
+    narrow.goto(f"{shared_server.url}/bundles?{demo}")
     tour, chooser = narrow.locator(".st-key-tour"), narrow.get_by_test_id("stFileUploader")
     expect(tour).to_be_visible()
     settled(narrow)

@@ -14,7 +14,8 @@ from playwright.sync_api import Page
 from torch import nn
 
 from backend.bundle import import_bundle, list_bundles, write_bundle
-from tests.e2e.conftest import Server, expect, start_server
+from tests.e2e.acts import choose, dismiss, expect, finished, unfold
+from tests.e2e.conftest import Server, start_server
 
 N = 900
 HIDDEN = 24
@@ -123,6 +124,7 @@ def first_region(page: Page, server: Server, digest: str) -> None:
     page.goto(f"{server.url}/spotlights?bundle={digest[:12]}")
     expect(page.locator(".st-key-group_list [data-testid=stRadioOption]").first).to_be_visible()
     expect(page.locator(".map[data-drawn]")).to_be_visible()
+    finished(page)
 
 
 def to_repair(page: Page, word: str) -> None:
@@ -130,32 +132,40 @@ def to_repair(page: Page, word: str) -> None:
     page.get_by_role("button", name="Repair this").click()
     expect(page.get_by_text("The group you came from")).to_be_visible()
     told(page, "The last layer alone is refitted")
+    finished(page)
     page.get_by_role("tab", name="In words").click()
     assert "more frequent among failures" in told(page, "held-out failures have it")
+    finished(page)
     page.get_by_role("button", name="Repair this").click()
     expect(page.get_by_role("textbox", name="Rule")).to_have_value(re.compile(word))
     told(page, "The last layer alone is refitted")
+    finished(page)
 
 
 def to_what_got_worse(page: Page) -> str:
     """Keep the repaired answers, and follow the link to what changed; the sentence that stands there."""
+    finished(page)
     page.get_by_role("button", name="Keep the repaired answers").click()
     page.get_by_role("link", name="What got worse").click()
     sentence = told(page, "fail newly, .* are repaired")
     expect(page.get_by_role("button", name="Links · 1")).to_be_visible()
+    finished(page)
     return sentence
 
 
 def report(page: Page, name: str, folder: Path) -> str:
     """Make the report of the examined bundle, open it from disk, and give what it says."""
-    page.get_by_role("combobox", name="Bundle").click()
-    page.get_by_role("option", name=name, exact=True).click()
-    expect(page.get_by_role("combobox", name="Bundle")).to_have_value(name)
+    bundle = page.get_by_role("combobox", name="Bundle")
+    choose(page, bundle, page.get_by_role("option", name=name, exact=True))
     page.get_by_role("link", name="Flagged").click()
     page.get_by_role("tab", name="Report").click()
+    finished(page)
     page.get_by_role("button", name="Make the report").click()
+    ready = page.get_by_role("button", name=re.compile("Download report"))
+    expect(ready).to_be_visible()
+    finished(page)
     with page.expect_download() as caught:
-        page.get_by_role("button", name=re.compile("Download report")).click()
+        ready.click()
     path = folder / caught.value.suggested_filename
     caught.value.save_as(path)
     page.goto(path.as_uri())
@@ -180,25 +190,31 @@ def test_pictures_from_a_region_to_a_repair_with_made_examples(
     to_repair(page, "snow")
 
     page.get_by_role("tab", name="Make examples").click()
+    finished(page)
     each = page.get_by_role("spinbutton", name="Variations of each member")
     each.fill("1")
     each.press("Enter")
+    finished(page)
     page.get_by_role("button", name=re.compile("Make variations of ground")).click()
     told(page, "Making variations: learning what examples look like, step [1-9]")
     page.locator(".st-key-cancel_made button").click()
     told(page, "Making variations: cancelled")
     assert not any("variations" in one.name for one in list_bundles(server.home))
+    finished(page)
     page.get_by_role("button", name="Start again").click()
     made = told(page, "examples made from .* members")
     (bundle,) = (one for one in list_bundles(server.home) if "variations" in one.name)
     assert made.startswith(f"{bundle.n} examples made from {bundle.n} members")
+    finished(page)
     page.get_by_role("button", name="Repair with them").click()
     assert f"{bundle.n} examples of the other bundle count more" in told(page, "last layer alone")
 
-    page.get_by_role("button", name="Settings").click()
-    page.get_by_role("combobox", name=re.compile("What counts more")).click()
-    page.get_by_role("option", name="the group itself").click()
-    page.keyboard.press("Escape")
+    finished(page)
+    settings = unfold(page, page.get_by_role("button", name="Settings"))
+    more = page.get_by_role("combobox", name=re.compile("What counts more"))
+    choose(page, more, page.get_by_role("option", name="the group itself"))
+    finished(page)
+    dismiss(page, settings)
     expect(page.get_by_text("examples of the other bundle count more")).to_have_count(0)
     gain = told(page, "Against the plain refit")
     sentence = to_what_got_worse(page)
@@ -219,11 +235,23 @@ def test_reviews_from_a_region_to_the_report_on_disk(
     first_region(page, server, digest)
     page.get_by_role("link", name="Training data").click()
     told(page, "rank the training examples with a correlation of")
+    finished(page)
     page.get_by_role("link", name="Spotlights").click()
     expect(page.locator(".map[data-drawn]")).to_be_visible()
+    finished(page)
     to_repair(page, "game|quest")
     gain = told(page, "Against the plain refit")
     sentence = to_what_got_worse(page)
+    links = unfold(page, page.get_by_role("button", name="Links · 1"))
+    expect(page.get_by_text("linked by the bundle itself")).to_be_visible()
+    dismiss(page, links)
+    newly = page.get_by_text(re.compile("^Newly failing"))
+    count = int(re.sub(r"\D", "", newly.inner_text()))
+    newly.click()
+    expect(page.get_by_role("button", name=f"Tag newly failing · {count}")).to_be_visible()
+    finished(page)
+    page.locator(".st-key-group_views").get_by_text("Members", exact=True).click()
+    expect(page.locator(".st-key-gallery .tile").first).to_be_visible()
     said = report(page, "reviews", tmp_path)
     agrees(
         said,

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,14 +22,13 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from backend.bundle import import_bundle
+from backend.cli.main import main
 from tests.bundles import npz
+from tests.e2e.acts import expect, settled, unfold
 from tests.e2e.conftest import (
-    PROJECT,
     Server,
-    expect,
     free_port,
     new_context,
-    settled,
     start_server,
 )
 
@@ -221,7 +220,19 @@ def sign_in(page: Page, site: Site, person: str, wanted: str) -> None:
     page.get_by_role("button", name="Authorize").click()
 
 
-def test_two_people_in_browsers_of_their_own(site, browser: Browser, tmp_path: Path):
+@pytest.fixture
+def command(site, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command of whoever has the server's home; what it says."""
+
+    def run(*arguments: str) -> str:
+        capsys.readouterr()
+        assert main([*arguments, "--home", str(site.server.home)]) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_two_people_in_browsers_of_their_own(site, browser: Browser, command, tmp_path: Path):
     site.put("carl", name="Carl", email="carl@example.org")
     site.put("dora", name="Carl")  # the same name, another person
     contexts = [new_context(browser) for _ in range(2)]
@@ -239,17 +250,11 @@ def test_two_people_in_browsers_of_their_own(site, browser: Browser, tmp_path: P
         assert contexts[0].request.get(fetched.value.url).status == 200
         assert contexts[1].request.get(fetched.value.url).status == 403
         # Put out by whoever runs the server: the next click leads to the page to sign in.
-        ended = subprocess.run(
-            [sys.executable, "-m", "backend", "sign-ins", "--json", "--home", str(site.server.home)],
-            cwd=PROJECT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        keys = {one["key"] for one in json.loads(ended.stdout)["sign_ins"] if one["name"] == "Carl"}
+        known = json.loads(command("sign-ins", "--json"))["sign_ins"]
+        keys = {one["key"] for one in known if one["name"] == "Carl"}
         assert len(keys) == 2
         for key in keys:
-            subprocess.run(
-                [sys.executable, "-m", "backend", "sign-ins", "--end", key, "--home", str(site.server.home)],
-                cwd=PROJECT, capture_output=True, check=True,
-            )  # fmt: skip
+            command("sign-ins", "--end", key)
         for context in contexts:
             cookie = "; ".join(f"{one['name']}={one['value']}" for one in context.cookies())
             while httpx.get(site.server.url, headers={**HTML, "Cookie": cookie}).status_code != 401:
@@ -259,8 +264,7 @@ def test_two_people_in_browsers_of_their_own(site, browser: Browser, tmp_path: P
         # And signing out from the page.
         sign_in(carl, site, "carl", "/flagged")
         expect(carl.get_by_role("heading", name="What did we flag?")).to_be_visible()
-        settled(carl)
-        carl.get_by_role("button", name="Carl").click()
+        unfold(carl, carl.get_by_role("button", name="Carl"))
         expect(carl.get_by_text(re.compile("carl.?@example.org"))).to_be_visible()
         carl.get_by_role("button", name="Sign out").click()
         carl.wait_for_url(re.compile(r"end_session|/\?|/$"))
@@ -272,7 +276,7 @@ def test_two_people_in_browsers_of_their_own(site, browser: Browser, tmp_path: P
             context.close()
 
 
-def test_what_is_not_shared_is_not_told_until_its_owner_shares_it(site, browser: Browser):
+def test_what_is_not_shared_is_not_told_until_its_owner_shares_it(site, browser: Browser, command):
     site.put("olga", name="Olga", email="olga@example.org", email_verified=True)
     site.put("rita", name="Rita", email="Rita@example.org", email_verified=True)
     contexts = [new_context(browser) for _ in range(2)]
@@ -287,11 +291,13 @@ def test_what_is_not_shared_is_not_told_until_its_owner_shares_it(site, browser:
         settled(rita)
         assert "the secret run" not in rita.content()
         sign_in(olga, site, "olga", link)
+        expect(olga.get_by_role("heading", name="the secret run")).to_be_visible()
+        settled(olga)
         with olga.expect_download() as got:  # what her page was given is not to be had by others
             olga.get_by_role("button", name=re.compile("collector")).first.click()
         assert contexts[0].request.get(got.value.url).status == 200
         assert contexts[1].request.get(got.value.url).status == 404
-        olga.get_by_role("button", name="Shared with nobody").click()
+        unfold(olga, olga.get_by_role("button", name="Shared with nobody"))
         olga.get_by_role("textbox", name="With whom").fill("rita@example.org")
         olga.get_by_role("button", name="Share", exact=True).click()
         expect(olga.get_by_role("button", name="Shared with 1 person")).to_be_visible()
@@ -306,15 +312,13 @@ def test_what_is_not_shared_is_not_told_until_its_owner_shares_it(site, browser:
         with rita.expect_download() as got:  # made for her of what is shared with her
             rita.get_by_role("button", name=re.compile("Download these")).first.click()
         assert contexts[1].request.get(got.value.url).status == 200
+        settled(olga)
         olga.get_by_role("button", name="Take away").click()  # where she shared it, still open
         expect(olga.get_by_role("button", name="Shared with nobody")).to_be_visible()
         assert contexts[1].request.get(example).status == 403
         assert contexts[1].request.get(got.value.url).status == 404
-        told = subprocess.run(
-            [sys.executable, "-m", "backend", "log", "--json", "--home", str(site.server.home)],
-            cwd=PROJECT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        lines = [(one["name"], one["what"]) for one in json.loads(told.stdout)["events"]]
+        told = json.loads(command("log", "--json"))["events"]
+        lines = [(one["name"], one["what"]) for one in told]
         assert ("Olga", "lets rita@example.org look") in lines and ("Rita", "signed in") in lines
     finally:
         for context in contexts:

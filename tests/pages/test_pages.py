@@ -76,7 +76,7 @@ CASES: dict[str, dict[str, Any]] = {
     "one class": ordinary() | {"labels": np.zeros(120, int), "predictions": np.zeros(120, int)},
     "all losses equal": ordinary() | {"losses": np.ones(120)},
     "all losses zero": ordinary() | {"losses": np.zeros(120)},
-    "negative losses": ordinary() | {"losses": -np.arange(120.0)},
+    "negative losses": ordinary(60) | {"losses": -np.arange(60.0)},
     "0/1 losses": {key: value for key, value in ordinary().items() if key != "losses"},
     "all points equal": ordinary() | {"embeddings": np.ones((120, 4))},
     "one dimension": ordinary() | {"embeddings": np.arange(120.0)[:, None]},

@@ -15,6 +15,7 @@ from backend.core.groups import SMALL
 from backend.describe import holders_in
 from pages.components.gallery import gallery
 from pages.components.group import ask
+from pages.components.group.tagging import tag_box
 from pages.components.shared import allowed, frame, keys, services, text
 from pages.components.shared.choice import Choice
 
@@ -99,14 +100,7 @@ def _tag_these(bundle: Bundle, ids: list[str], source: dict[str, Any], key: str)
         key=f"tag_these_{key}",
         **allowed.control("tag", bundle.digest, disabled=not ids),
     ):
-        st.selectbox(
-            "Tag",
-            list(services.known().tag_counts(bundle.digest)),
-            index=None,
-            key=name,
-            accept_new_options=True,
-            placeholder="Type a name or choose",
-        )
+        tag_box(bundle.digest, name, "Type a name or choose")
         st.button(
             f"Tag {text.counted(len(ids), 'member')}",
             key=f"tag_button_{key}",

@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -89,15 +89,8 @@ def tag_bar(
         gap="small",
         horizontal_alignment="right",
     ):
-        name = st.selectbox(
-            "Tag",
-            list(counts),
-            index=None,
-            key=keys.TAG_NAME,
-            accept_new_options=True,
-            placeholder="Tag: type a name or choose",
-            label_visibility="collapsed",
-            width=230,
+        name = tag_box(
+            bundle.digest, keys.TAG_NAME, "Tag: type a name or choose", width=230, labelled=False
         )
         for place, (words, ids, source) in enumerate(targets):
             st.button(
@@ -119,6 +112,33 @@ def tag_bar(
         with end:
             _show_end(bundle, counts)
     show_notice()
+
+
+def tag_box(
+    digest: str,
+    key: str,
+    placeholder: str,
+    *,
+    width: int | Literal["stretch"] = "stretch",
+    labelled: bool = True,
+) -> str | None:
+    """The name it holds; tags of the bundle are offered, and a new one can be typed.
+
+    The name it holds stands first. A browser closes the list under somebody's hands when what is
+    chosen moves in it, and a tag that somebody sets meanwhile would move it in the alphabet.
+    """
+    names = services.known().tag_counts(digest)
+    held = str(st.session_state.get(key) or "")
+    return st.selectbox(
+        "Tag",
+        [held, *(name for name in names if name != held)] if held else list(names),
+        index=None,
+        key=key,
+        accept_new_options=True,
+        placeholder=placeholder,
+        label_visibility="visible" if labelled else "collapsed",
+        width=width,
+    )
 
 
 def _offer_first(bundle: Bundle, choice: Choice) -> None:

@@ -28,7 +28,7 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class RankingRecipe:
-    """How a version of the method makes its ranking.
+    """How a version of the method makes its ranking, and whom it asks.
 
     Attributes
     ----------
@@ -36,13 +36,24 @@ class RankingRecipe:
         How far principal components are whitened: divided by this power of their deviations.
     within : bool
         Whether components are those of an example beside the mean of its label, which the label says.
+    surest : float
+        Share of the chosen that are the surest to belong; the others are among the least sure.
+    spread : int
+        Times as many of the least sure as are wanted, of which those are asked that lie far apart; 1:
+        the least sure themselves.
     """
 
     whiteness: float
     within: bool
+    surest: float
+    spread: int
 
 
-RECIPES = {1: RankingRecipe(1.0, False), 2: RankingRecipe(0.75, True)}
+RECIPES = {
+    1: RankingRecipe(1.0, False, 0.5, 1),
+    2: RankingRecipe(0.75, True, 0.5, 1),
+    3: RankingRecipe(0.75, True, 0.0, 4),
+}
 """By version; answers that were given under an earlier one are ranked by it again."""
 LATEST = max(RECIPES)
 

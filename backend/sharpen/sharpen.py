@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from backend.core.arrays import as_numpy, check_matrix
 from backend.core.errors import InputError
-from backend.sharpen.counting import FEWEST, count_members, draw
+from backend.sharpen.asking import whom_to_ask
+from backend.sharpen.counting import FEWEST, count_members
 from backend.sharpen.learner import (
     LATEST,
     Features,
@@ -24,7 +25,6 @@ from backend.sharpen.learner import (
     principal_parts,
 )
 
-_DRAWN = 0.3
 ROUND = 10
 """Examples of a round, after which the ranking is made anew."""
 _FOLDS = 5
@@ -45,7 +45,7 @@ class Sharpened:
         That an example belongs, by the classifier: 1 and 0 where it was answered. For ranking and
         drawing; they err upward and do not count members.
     next : int64 array of shape (at most n_next,)
-        Rows to ask next: the surest, the least sure and a drawn part, in random order.
+        Rows to ask next, in random order: the least sure that lie far apart, and a drawn part.
     chances : float64 array like ``next``
         With which each was drawn; NaN for those that were chosen. To be given back with the answer.
     expected, low, high : float
@@ -96,11 +96,12 @@ def sharpen(
     """Rank all examples by a person's answers, and say whom to ask next.
 
     Ridge logistic regressions on principal components (half whitened, beside the mean of the label),
-    label and prior, with a few hundred random examples as weak negatives. Neither losses nor predictions are features: the group stays
-    defined by what its examples are, so its effect on kept-aside examples stays honest. The next
-    examples are, in equal parts, those that are surest and those that are least sure to belong, and
-    three in ten that are drawn with known chances: only these can say how many members there are.
-    The same arguments give the same result, bit for bit.
+    label and prior, with a few hundred random examples as weak negatives. Neither losses nor
+    predictions are features: the group stays defined by what its examples are, so its effect on
+    kept-aside examples stays honest. The next examples are among those least sure to belong, far
+    apart from each other (``whom_to_ask``), but for three in ten that are drawn with known chances:
+    only these can say how many members there are. The same arguments give the same result, bit for
+    bit.
 
     Parameters
     ----------
@@ -124,7 +125,7 @@ def sharpen(
         What ``principal_parts`` made of the same embeddings with the same seed, kept from an
         earlier round; the embeddings are not read then.
     version : int
-        Of the method, 1 or 2; ``parts`` must be of the same.
+        Of the method, 1 to 3; ``parts`` must be of the same.
 
     Returns
     -------
@@ -152,10 +153,9 @@ def sharpen(
     features = describe_examples(parts, start, _codes(labels, n), seed, version)
     odds, probabilities = membership(features, rows, told, apart)
     scores = _told_first(odds, rows, told)
-    still_open = np.ones(n, bool)
-    still_open[apart] = False
-    open_rows = np.flatnonzero(still_open)
-    asked, with_chance = _next(odds, probabilities, open_rows, int(n_next), seed + len(apart))
+    asked, with_chance = whom_to_ask(
+        features, odds, probabilities, rows, told, apart, int(n_next), seed=seed, version=version
+    )
     drawn = ~np.isnan(drawn_with)
     unseen = probabilities  # of a classifier that did not see the drawn answers
     if drawn.any():
@@ -217,26 +217,6 @@ def _told_first(odds: Floats, rows: Rows, told: NDArray[np.bool_]) -> Floats:
     room = float(np.ptp(odds)) + 1
     scores[rows] += np.where(told, room, -room)
     return scores
-
-
-def _next(
-    odds: Floats, probabilities: Floats, open_rows: Rows, n_next: int, seed: int
-) -> tuple[Rows, Floats]:
-    """The surest, the least sure and drawn ones, shuffled: (rows, chances)."""
-    m = min(round(_DRAWN * n_next), len(open_rows))
-    chosen: Rows = np.zeros(0, np.int64)
-    drawn, chances = draw(open_rows, probabilities[open_rows], m, seed)
-    left = open_rows[~np.isin(open_rows, drawn)]
-    wanted = min(n_next - len(drawn), len(left))
-    if wanted > 0:
-        by_odds = left[np.argsort(-odds[left], kind="stable")]
-        surest, others = by_odds[: (wanted + 1) // 2], by_odds[(wanted + 1) // 2 :]
-        unsure = others[np.argsort(np.abs(probabilities[others] - 0.5), kind="stable")]
-        chosen = np.concatenate([surest, unsure[: wanted - len(surest)]])
-    rows = np.concatenate([chosen, drawn])
-    known = np.concatenate([np.full(len(chosen), np.nan), chances])
-    order = np.random.default_rng([seed, 1]).permutation(len(rows))
-    return rows[order], known[order]
 
 
 def _count(

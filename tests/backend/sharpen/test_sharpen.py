@@ -88,9 +88,11 @@ def test_an_earlier_version_ranks_as_it_did(planted: Any) -> None:
     rows = ranking(prior)[:30]
     now, then = (
         sharpen(x, prior, rows, members[rows], labels=labels, version=version).scores
-        for version in (2, 1)
+        for version in (3, 1)
     )
     assert not np.array_equal(now, then)
+    before = sharpen(x, prior, rows, members[rows], labels=labels, version=2)
+    np.testing.assert_array_equal(before.scores, now)  # it asks others, and ranks as now
     parts = principal_parts(x, version=1)
     np.testing.assert_allclose(
         [one.std(axis=0).mean() * one.shape[1] ** 0.5 for one in parts], 2, rtol=0.05
@@ -138,7 +140,8 @@ def test_one_sided_answers_go_on_from_the_prior(planted: Any, answers: list[bool
     if not any(answers):
         chosen = told.next[np.isnan(told.chances)]
         order = np.argsort(-prior)
-        assert np.isin(chosen, order[len(answers) : len(answers) + 14]).all()
+        reach = 4 * (7 + len(answers)) + 3  # three may have been drawn of the first
+        assert np.isin(chosen, order[len(answers) : len(answers) + reach]).all()
 
 
 @pytest.mark.parametrize(
@@ -216,7 +219,7 @@ def test_a_drawn_answer_has_no_part_in_its_own_place(planted: Any) -> None:
 
 def test_the_precision_of_a_cut_holds_the_truth(planted: Any) -> None:
     members, held = planted[1], []
-    for seed in range(20):
+    for seed in range(25):
         rows, answers, chances, told = asked(planted, 8, seed)
         order = ranking(told.scores)
         for cut in (40, told.cut, 2 * told.cut):

@@ -7,7 +7,6 @@ independent samples and see next to nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,9 +21,6 @@ from backend.core.statistics import mcnemar_p
 
 _NAN = float("nan")
 _Z = float(special.ndtri(0.975))
-_MEDIAN = float(special.chdtri(1, 0.5))
-FEWEST_LABELS = 4
-"""Labels below which the usual change of one cannot be read off the others."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +84,7 @@ def paired_change(
     groups: Any = None,
     labels: Any = None,
     together: float = 0.0,
+    most_together: Any = None,
 ) -> PairedChange:
     """How the same examples do in two runs.
 
@@ -103,6 +100,8 @@ def paired_change(
         Classes inside of which changes go in one direction; all examples are one without them.
     together : float
         How far they do of themselves, in [0, 1]: what ``common_direction`` or ``usual_direction`` finds.
+    most_together : array-like of shape (n_labels,), optional
+        Changes of each label that do so at most, of ``changes_of_seeds``; all of them without it.
 
     Returns
     -------
@@ -119,7 +118,9 @@ def paired_change(
     score interval of the difference of two paired shares, which holds 0 where McNemar's statistic
     is small. With ``groups``, or where changes go ``together``, the counts are divided by the design
     effect, never below 1: the squared sums of the pieces over the number of changes, and
-    ``1 + (m - 1) together`` for m changes of one label, their mean over the changes.
+    ``1 + (m - 1) together`` for m changes of one label, their mean over the changes. Of m changes where
+    only k go ``most_together``, it is ``1 + k (k - 1) together / m``: what is beyond a seed's doing
+    counts change by change.
 
     *Losses.* Student's t of the differences, its interval corrected for skewness (Hall 1992). With
     ``groups`` of the sums of the pieces.
@@ -161,60 +162,13 @@ def paired_change(
     codes = np.zeros(n, np.int64) if labels is None else np.asarray(as_numpy(labels))
     if codes.shape != (n,) or codes.dtype.kind not in "iu" or codes.min() < 0:
         raise InputError(f"labels must be one whole number from 0 per example: {n} examples.")
-    return PairedChange(**(told | _errors(was, now, pieces, units, codes, together)))
-
-
-def common_direction(changes: Iterable[PairedChange]) -> float:
-    """How far the changes inside a group go in one direction, between runs that should be alike.
-
-    Two runs of one recipe differ by more than single examples: a border moves, and what lies there
-    fails or is repaired together. McNemar's test takes every change for a coin of its own.
-
-    Parameters
-    ----------
-    changes : iterable of PairedChange
-        Of groups that nobody chose by these runs' errors.
-
-    Returns
-    -------
-    float
-        Mean correlation of the direction of two changes of one group, in [0, 1]: the sum of
-        ``(failed - repaired)^2 - m`` over that of ``m (m - 1)``, with m changes. 0 where there is nothing to tell it by.
-    """
-    apart = pairs = 0.0
-    for one in changes:
-        m = one.failed + one.repaired
-        apart += (one.failed - one.repaired) ** 2 - m
-        pairs += m * (m - 1)
-    return float(np.clip(apart / pairs, 0.0, 1.0)) if pairs else 0.0
-
-
-def usual_direction(changes: Iterable[PairedChange]) -> float:
-    """The same, read off a comparison in which some groups may really have changed.
-
-    Returns
-    -------
-    float
-        In [0, 1]: with it, half of the groups have a McNemar's statistic below its median by chance.
-        Groups that changed for a reason, fewer than half, do not move it. NaN for fewer than four.
-    """
-    m = np.array([one.failed + one.repaired for one in changes], dtype=np.float64)
-    apart = np.array([one.failed - one.repaired for one in changes], dtype=np.float64)
-    held = m > 1
-    if held.sum() < FEWEST_LABELS:
-        return _NAN
-    m, squares = m[held], np.square(apart[held]) / m[held]
-
-    def over(together: float) -> bool:
-        return float(np.median(squares / (1 + (m - 1) * together))) > _MEDIAN
-
-    low, high = 0.0, 1.0
-    if not over(low):
-        return low
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if over(middle) else (low, middle)
-    return high
+    most = None if most_together is None else np.asarray(as_numpy(most_together), np.float64)
+    if most is not None and (most.ndim != 1 or len(most) <= codes.max() or not (most >= 0).all()):
+        raise InputError(
+            f"most_together must be one number from 0 per label: got shape {most.shape} for "
+            f"{int(codes.max()) + 1} labels."
+        )
+    return PairedChange(**(told | _errors(was, now, pieces, units, codes, together, most)))
 
 
 def tango_interval(failed: float, repaired: float, n: float) -> tuple[float, float]:
@@ -251,6 +205,7 @@ def _errors(
     units: int,
     labels: NDArray[np.int64],
     together: float,
+    most: NDArray[np.float64] | None,
 ) -> dict[str, Any]:
     n = len(was)
     failed, repaired = int((now & ~was).sum()), int((was & ~now).sum())
@@ -266,7 +221,10 @@ def _errors(
     if units < FEWEST:
         return told
     of_label = np.bincount(labels[was != now]).astype(np.float64)
-    effect = 1 + together * (float(np.square(of_label).sum()) / m - 1) if m else 1.0
+    if most is not None:
+        of_label = np.minimum(of_label, most[: len(of_label)])
+    pairs = float((of_label * np.maximum(of_label - 1, 0)).sum())
+    effect = 1 + together * pairs / m if m else 1.0
     if pieces is not None and m:
         sums = np.bincount(pieces, now.astype(np.float64) - was)
         effect *= max(1.0, float(np.square(sums).sum()) / m)

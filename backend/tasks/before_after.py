@@ -17,6 +17,7 @@ from backend.before_after import (
     WORSE,
     PairedChange,
     change_verdicts,
+    changes_of_seeds,
     common_direction,
     paired_change,
     usual_direction,
@@ -207,6 +208,9 @@ class _Runs:
                 "wrong_after": self.wrong[second][at],
                 "labels": self.labels[at],
             }
+            if together and "control" in self.wrong:
+                was, anew = self.wrong[BEFORE], self.wrong["control"]
+                answers["most_together"] = changes_of_seeds(was, anew, self.labels, at)
         return paired_change(
             self.losses[first][at],
             self.losses[second][at],

@@ -128,7 +128,7 @@ TASKS: dict[str, Task] = {
     "contexts": contexts.TASK,
     "before_after": Task(
         "backend.tasks.before_after:run_before_after",
-        version=2,
+        version=3,
         defaults={"before": "", "control": "", "log": 0},
         check=_check_before_after,
     ),

@@ -19,11 +19,13 @@ from backend.before_after import (
     WORSE,
     PairedChange,
     change_verdicts,
+    changes_of_seeds,
     common_direction,
     paired_change,
 )
 from backend.before_after.paired import tango_interval
 from backend.core.errors import InputError
+from backend.core.statistics import mcnemar_p
 from backend.core.wording import TOO_FEW
 
 
@@ -134,6 +136,32 @@ def test_rows_that_belong_together_count_as_one_and_a_common_direction_takes_cer
     assert change(600, 12, 30, together=1.0).p == 1
     lone = paired_change(np.zeros(600), np.zeros(600), **runs(600, 12, 30), groups=np.full(600, -1))
     assert lone.p == alone.p
+
+
+def test_changes_beyond_a_seeds_doing_count_one_by_one():
+    together = change(100, 3, 40, together=0.3)
+    assert change(100, 3, 40, together=0.3, most_together=[43]).p == together.p
+    assert change(100, 3, 40, together=0.3, most_together=[900]) == together
+    alone = change(100, 3, 40)
+    assert change(100, 3, 40, together=0.3, most_together=[1]).p == alone.p
+    some = change(100, 3, 40, together=0.3, most_together=[12])
+    assert alone.p < some.p < 1e-4 < 0.05 < together.p
+    assert alone.error_high < some.error_high < 0 < together.error_high
+    effect = 1 + 0.3 * 12 * 11 / 43
+    assert some.p == pytest.approx(mcnemar_p(3 / effect, 40 / effect))
+    for most in ([], [-1.0], [[4.0]]):
+        with pytest.raises(InputError, match="most_together"):
+            change(100, 3, 40, together=0.3, most_together=most)
+
+
+def test_what_a_seed_may_do_is_what_it_did_there_and_what_it_did_most_elsewhere():
+    labels = np.repeat([0, 1, 2], [10, 20, 10])
+    before, control = np.zeros(40, bool), np.zeros(40, bool)
+    control[[0, 10, 11, 12, 13, 14]] = True  # 1 of 10, 5 of 20, 0 of 10
+    group = np.r_[0, 1, 10:14, 30:38]
+    assert changes_of_seeds(before, control, labels, group).tolist() == [1, 4, 2]
+    assert changes_of_seeds(control, before, labels, group).tolist() == [1, 4, 2]
+    assert changes_of_seeds(before, before, labels, group).tolist() == [0, 0, 0]
 
 
 def test_how_far_changes_go_together_is_found_again():

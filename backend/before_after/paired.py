@@ -17,10 +17,12 @@ from scipy import special
 from backend.core.arrays import as_numpy, check_vector
 from backend.core.effects import FEWEST, pieces_of, skewed_interval
 from backend.core.errors import InputError
+from backend.core.least_mean import least_mean
 from backend.core.statistics import mcnemar_p
 
 _NAN = float("nan")
-_Z = float(special.ndtri(0.975))
+_TAIL = 0.025
+_Z = float(special.ndtri(1 - _TAIL))
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,9 @@ def paired_change(
     only k go ``most_together``, it is ``1 + k (k - 1) together / m``: what is beyond a seed's doing
     counts change by change.
 
-    *Losses.* Student's t of the differences, its interval corrected for skewness (Hall 1992). With
-    ``groups`` of the sums of the pieces.
+    *Losses.* Student's t of the differences, its interval corrected for skewness (Hall 1992), and no
+    end beyond Gaffke's bound for what the losses of both runs let a difference be. With ``groups`` of
+    the sums of the pieces, without that bound.
 
     References
     ----------
@@ -250,9 +253,13 @@ def _losses(
     }
     if units < FEWEST:
         return told
+    least, most = second.min() - first.max(), second.max() - first.min()  # of any change here
     if pieces is not None:  # a sum per piece, as if each held the same number of rows
         apart = np.asarray(np.bincount(pieces, apart) * (units / len(apart)), np.float64)
     low, high = skewed_interval(apart)
+    if pieces is None:
+        low = max(low, least_mean(apart, least, _TAIL))
+        high = min(high, -least_mean(-apart, -most, _TAIL))
     error = float(apart.std(ddof=1)) / np.sqrt(len(apart))
     p = 1.0 if not apart.any() else 0.0
     if error > 0:

@@ -109,6 +109,17 @@ def test_the_change_of_losses_is_the_paired_t_test():
     assert paired_change(first, first).p == 1 and paired_change(first, first + 1).p == 0
 
 
+def test_one_large_change_among_twelve_does_not_open_the_interval_beyond_what_losses_allow():
+    rng = np.random.default_rng(3)
+    first = rng.exponential(0.2, 12)
+    second = first + rng.normal(0, 0.02, 12)
+    second[3] += 4
+    found = paired_change(first, second)
+    assert found.loss_low < 0 < found.loss_change < 1 < found.loss_high < 1.6
+    back = paired_change(second, first)
+    assert (back.loss_low, back.loss_high) == pytest.approx((-found.loss_high, -found.loss_low))
+
+
 def test_intervals_hold_the_truth():
     rng = np.random.default_rng(1)
     shares = {"failed": 0.05, "repaired": 0.12}

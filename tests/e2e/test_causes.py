@@ -84,6 +84,7 @@ def test_from_a_region_to_a_run_without_what_caused_it_to_what_got_worse(
     settled(page)
     take.click()
     expect(page.get_by_test_id("stToast").filter(has_text="imported and open")).to_be_visible()
+    finished(page)  # a click beside the toast still says that the bundle before is open
     page.get_by_role("link", name="Before and after").click()
     links = page.get_by_role("button", name=re.compile("Links"))
     expect(links).to_be_visible()

@@ -44,7 +44,7 @@ def slow(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
 def bundle_bytes(seed: int = 3) -> tuple[dict[str, np.ndarray], bytes]:
     fields = planted(600, 2, seed=seed, share=0.08)
     fields.pop("planted")
-    ids = np.array([f"item-{row:03d}" for row in range(600)])
+    ids = np.array([f"shot-{row:03d}" for row in range(600)])
     remarks = np.array(["=1+1" if row % 7 == 0 else f"remark {row}" for row in range(600)])
     columns = {"examples/id": ids, "examples/remark": remarks}
     return fields | {"ids": ids, "remarks": remarks}, npz(**fields, **columns)
@@ -64,6 +64,7 @@ def upload(page: Page, server: Server, name: str, content: bytes) -> None:
 
 def imported(page: Page) -> None:
     expect(page.get_by_test_id("stToast").filter(has_text="imported and open")).to_be_visible()
+    finished(page)  # a click beside the toast still says that the bundle before is open
 
 
 def tag(page: Page, name: str, button: str) -> None:
@@ -143,8 +144,8 @@ def test_tags_are_carried_to_a_file_that_is_imported_anew_and_taken_back_in_one_
     columns = {"examples/id": fields["ids"]}
     with closing(Store(home=shared_server.home)) as store:
         old = next(i for i in list_bundles(shared_server.home) if i.name == "measured")
-        store.tag(old.digest, ["item-001", "item-002"], "blurred", author="Ada")
-        store.tag(old.digest, ["item-002"], "angle", author="Ada")
+        store.tag(old.digest, ["shot-001", "shot-002"], "blurred", author="Ada")
+        store.tag(old.digest, ["shot-002"], "angle", author="Ada")
         again["losses"] = again["losses"] + 1
         upload(page, shared_server, "measured anew.npz", npz(**again, **columns))
         imported(page)

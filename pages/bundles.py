@@ -252,7 +252,7 @@ def show_list(infos: list[BundleInfo]) -> None:
                 "accuracy": info.accuracy,
                 "imported": pd.to_datetime(info.created),
                 "on disk": text.size(info.size_bytes),
-                "digest": info.digest[:12],
+                "digest": info.digest[:6],
             }
             for info in infos
         ]
@@ -260,11 +260,11 @@ def show_list(infos: list[BundleInfo]) -> None:
     shown, settings = tables.written(
         table,
         {
-            "name": st.column_config.TextColumn(width=190),
+            "name": st.column_config.TextColumn(width=150),
             "examples": st.column_config.NumberColumn(format="localized"),
             "base loss": st.column_config.NumberColumn(format="%.3g"),
             "accuracy": st.column_config.NumberColumn(format="percent"),
-            "imported": st.column_config.DatetimeColumn(format="distance"),
+            "imported": st.column_config.DatetimeColumn(format="distance", width=120),
         },
     )
     st.dataframe(shown, hide_index=True, placeholder=text.DASH, column_config=settings)

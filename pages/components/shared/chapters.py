@@ -70,11 +70,11 @@ def _key(digest: str, word: str) -> str:
 def _read(digest: str) -> Asked:
     _own_word()
     word = str(st.session_state[_FROM])
-    kept = services.cache().read(_key(digest, word)) if _WORD.fullmatch(word) else None
+    kept = services.kept(digest, _key(digest, word)) if _WORD.fullmatch(word) else None
     return {} if kept is None else cast(Asked, dict(kept.meta["chapters"]))
 
 
 def _write(digest: str) -> None:
     # Where results cannot be kept the session still has it.
     with contextlib.suppress(BackendError):
-        services.cache().write(_key(digest, _own_word()), {}, {"chapters": _held(digest)})
+        services.keep(digest, _key(digest, _own_word()), {"chapters": _held(digest)})

@@ -137,6 +137,13 @@ def kept(digest: str, key: str) -> Entry | None:
     return cache().read(key) if key.startswith(owner_of(digest)) else None
 
 
+def keep(digest: str, key: str, meta: dict[str, Any]) -> None:
+    """Keep plain values of this bundle under a key among its results, which may go to make room."""
+    gate().check(identity.person(), Right.LOOK, digest)
+    if key.startswith(owner_of(digest)):
+        cache().write(key, {}, meta)
+
+
 def remove(digest: str) -> None:
     """Remove a bundle, with results that are soon made anew; it can be taken back for some days."""
     gate().check(identity.person(), Right.OWN, digest)

@@ -2,7 +2,7 @@
 
 Run with ``python -m tests.benchmarks.sharpen_answers`` (``--set reporting``; ``--persons 4``;
 ``--problems 10`` for the first so many; ``--start members`` for the members of the region in place of
-its ranking, as any other group starts; ``--version 1`` for the method as it was).
+its ranking, as any other group starts; ``--version 2`` for the method as it was before).
 ``planted`` says what the problems are. A simulated person starts from the region whose first ten
 hold most of a planted failure and answers truthfully, ten examples a round. Printed are the mean
 average precision of the failure (answered examples as told) after 0, 10, 20, 40 and 80 answers,

@@ -201,6 +201,7 @@ def show_import() -> None:
         forget_import()
         arrived.arrived(digest)
         link.put(keys.BUNDLE, digest[:12])
+        link.put(keys.GROUP, None)  # the second region of another bundle says nothing of this one's
         st.session_state[keys.NOTICE] = ("The bundle is imported and open.", ":material/database:")
         demos.go_to(digest)
         st.rerun()

@@ -182,10 +182,12 @@ def test_a_failed_file_is_named_and_left_out_of_the_next_import(home):
 def test_beside_a_refused_upload_nothing_says_imported_and_several_files_are_several(home):
     at = AppTest.from_file(APP, default_timeout=60)
     at.switch_page("pages/bundles.py").run()
+    at.query_params["group"] = "region-2"
     at.file_uploader[0].upload("sound run.npz", saved(**SOUND)).run()
     at.button(key="import").click().run()
     ended(at)
     assert any("is imported and open" in one.value for one in at.markdown)
+    assert "group" not in at.query_params  # another bundle's choice
     at.file_uploader[0].upload("embeddings.npy", b"none").upload("losses.csv", b"loss\n1\n").run()
     at.button(key="import").click().run()
     ended(at)

@@ -202,6 +202,7 @@ def test_pictures_from_a_region_to_a_repair_with_made_examples(
     assert not any("variations" in one.name for one in list_bundles(server.home))
     finished(page)
     page.get_by_role("button", name="Start again").click()
+    finished(page)
     made = told(page, "examples made from .* members")
     (bundle,) = (one for one in list_bundles(server.home) if "variations" in one.name)
     assert made.startswith(f"{bundle.n} examples made from {bundle.n} members")

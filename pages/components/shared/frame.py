@@ -45,8 +45,10 @@ def choose_bundle(*, with_tour: bool = True) -> Bundle | None:
     with st.container():
         st.html('<a class="skip" href="#examples">Skip to the examples</a>')
         palette.follow_theme()
-        notice.show()
         bundle = _chosen_bundle()
+        # After the picker: a click beside the notice of an import comes from a browser that has the
+        # new bundle chosen, not the one before.
+        notice.show()
         if bundle is not None and with_tour:
             tour.show_tour(bundle, who())
         return bundle

@@ -102,7 +102,12 @@ def chosen(key: str) -> str | None:
 
 
 def _took(key: str) -> None:
-    _choose(key, st.session_state[key])
+    """Somebody chose; not so a browser that polls and has read neither the new value nor the address."""
+    value, named = st.session_state[key], st.query_params.get(key)
+    before, written = st.session_state.get(_written(key), (None, None))
+    if value == named == before != written:
+        return
+    _choose(key, value)
 
 
 def _choose(key: str, value: str) -> None:

@@ -9,6 +9,7 @@ def _page():
     from pages.components.shared import link
 
     options = ["a", "b", "c"]
+    st.button("Put b", on_click=link.put, args=("letter", "b"))
     st.caption(link.settled("letter", options))  # what is drawn before it goes by the same
     st.selectbox("Letter", options, **link.bound("letter", options))
 
@@ -46,3 +47,19 @@ def test_the_newer_of_a_followed_link_and_a_choice_counts_and_is_kept():
     app.query_params["letter"] = "z"
     app.run()
     assert (app.selectbox[0].value, _named(app)) == ("c", "c")
+
+
+def test_a_browser_that_has_read_nothing_yet_chooses_nothing():
+    app = AppTest.from_function(_page, default_timeout=60)
+    app.query_params["letter"] = "a"
+    app.run()
+    app.button[0].click().run()
+    assert (app.selectbox[0].value, _named(app)) == ("b", "b")
+    # A poll that was sent before: the old value in the box and in the address.
+    app.query_params["letter"] = "a"
+    app.selectbox[0].select("a").run()
+    assert (app.selectbox[0].value, _named(app)) == ("b", "b")
+    # Now it is read, and the same is a choice.
+    app.run()
+    app.selectbox[0].select("a").run()
+    assert (app.selectbox[0].value, _named(app)) == ("a", "a")

@@ -194,6 +194,9 @@ def measure_effect(
     cross-entropy      97 / 93   97 / 95   97 / 95   96 / 96   96 / 96   96 / 96
     ================  ========  ========  ========  ========  ========  ========
 
+    Measured before Gaffke's bound was there. It took at most 1.1 points away in 56 lines of 600 samples
+    (20 % large, n 12, others of half the loss: 90.0 before, 89.2 with it), and up to 44 % of the width.
+
     With no others at all: 96, 96 and 94 for the first three at n 10, and 93 for lognormal(1) at 15;
     Student's t has 92, 90 and 84, the bootstrap-t 95, 94 and 92. Error rates of .05, .3 and .9 have
     91 to 98 (Wilson), losses of 0 and 1 95 to 100 (exact); with groups 96 to 99 (means) and 93 to 99

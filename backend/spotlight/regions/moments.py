@@ -16,7 +16,7 @@ _TOGETHER = 2**8
 
 
 @dataclass(frozen=True)
-class Sums:
+class PartSums:
     """Of ``count`` rows: sums of (q,) rows and of their (q, q) products, from a common center.
 
     What is told by the sum of several is told by all their rows together.
@@ -28,13 +28,13 @@ class Sums:
     products: Tensor
 
     @classmethod
-    def of(cls, rows: Tensor, center: Tensor) -> Sums:
+    def of(cls, rows: Tensor, center: Tensor) -> PartSums:
         """Of (n, q) rows, from a (q,) center in float64."""
         apart = rows - center.to(rows.dtype)
         return cls(center, len(rows), column_sums(apart), (apart.T @ apart).double())
 
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(
+    def __add__(self, other: PartSums) -> PartSums:
+        return PartSums(
             self.center,
             self.count + other.count,
             self.rows + other.rows,
@@ -55,6 +55,6 @@ def column_sums(rows: Tensor) -> Tensor:
     return blocks.double().sum(0) + rows[whole:].double().sum(0)
 
 
-def sum_of(parts: Sequence[Sums]) -> Sums:
+def sum_of(parts: Sequence[PartSums]) -> PartSums:
     """All rows of one part or more together."""
     return reduce(add, parts)

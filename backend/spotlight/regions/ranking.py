@@ -9,7 +9,7 @@ from torch import Tensor
 
 from backend.core.strongest import kth_largest
 from backend.spotlight.regions.climb import Balls, squared_distances
-from backend.spotlight.regions.moments import Sums, sum_of
+from backend.spotlight.regions.moments import PartSums, sum_of
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.views import PARTS, Ground, ScopeView
 
@@ -87,7 +87,7 @@ class Moments:
     inverse: Tensor
 
     @classmethod
-    def of(cls, sums: Sums, ridge: float) -> Moments:
+    def of(cls, sums: PartSums, ridge: float) -> Moments:
         """``ridge`` is the share of the covariance that is alike along all axes."""
         mean, covariance = sums.moments()
         level = ridge * covariance.diagonal().mean().clamp_min(1e-12)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.spotlight.regions.climb import Balls, climb
-from backend.spotlight.regions.moments import Sums, column_sums, sum_of
+from backend.spotlight.regions.moments import PartSums, column_sums, sum_of
 from backend.spotlight.regions.scopes import Scope
 from backend.spotlight.regions.seeding import loss_centers
 from backend.spotlight.regions.settings import Settings
@@ -98,7 +98,7 @@ class ScopeView:
         From the space of all rows to where regions are round.
     points, squares, losses : tensors of shape (s, q), (s,) and (s,)
         Of the rows drawn; losses cut as the scope cuts them.
-    high, low : tuples of Sums
+    high, low : tuples of PartSums
         Of the rows drawn before they are turned, one for each of ``PARTS``: with losses above 0, the
         mean of all rows, or not known; and at most 0.
     """
@@ -112,8 +112,8 @@ class ScopeView:
     points: Tensor
     squares: Tensor
     losses: Tensor
-    high: tuple[Sums, ...]
-    low: tuple[Sums, ...]
+    high: tuple[PartSums, ...]
+    low: tuple[PartSums, ...]
 
     @property
     def whole(self) -> bool:
@@ -155,7 +155,7 @@ def views_of(
     rows = ground.at(scope.rows[drawn])
     losses = ground.losses[rows] if scope.losses is None else scope.losses[ground.at(drawn)]
     views = []
-    told: dict[int, tuple[tuple[Sums, ...], tuple[Sums, ...]]] = {}
+    told: dict[int, tuple[tuple[PartSums, ...], tuple[PartSums, ...]]] = {}
     beside = len(ground.spaces) > 1
     for name in settings.views if beside else settings.views_without:
         if name.startswith("o") and not beside:
@@ -186,14 +186,14 @@ def views_of(
 
 def _by_loss(
     plain: Tensor, losses: Tensor, sides: NDArray[np.int8]
-) -> tuple[tuple[Sums, ...], tuple[Sums, ...]]:
+) -> tuple[tuple[PartSums, ...], tuple[PartSums, ...]]:
     """Sums of the rows of each part, with high losses and with low ones."""
     center = column_sums(plain) / len(plain)
     side = torch.from_numpy(sides).to(plain.device)
     low = losses <= 0
     high_sums, low_sums = (
         tuple(
-            Sums.of(plain.index_select(0, ((side == part) & kind).nonzero()[:, 0]), center)
+            PartSums.of(plain.index_select(0, ((side == part) & kind).nonzero()[:, 0]), center)
             for part in PARTS
         )
         for kind in (~low, low)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from backend.spotlight.regions.climb import climb
-from backend.spotlight.regions.moments import Sums, column_sums, sum_of
+from backend.spotlight.regions.moments import PartSums, column_sums, sum_of
 from backend.spotlight.regions.seeding import loss_centers
 
 
@@ -14,7 +14,9 @@ def test_sums_of_parts_tell_the_moments_of_all_rows() -> None:
     rows = torch.randn(1000, 5, generator=torch.Generator().manual_seed(1)) + 3.0
     center = column_sums(rows) / len(rows)
     assert torch.allclose(center, rows.double().mean(0), atol=1e-6)
-    parts = [Sums.of(rows[first:last], center) for first, last in ((0, 0), (0, 300), (300, 1000))]
+    parts = [
+        PartSums.of(rows[first:last], center) for first, last in ((0, 0), (0, 300), (300, 1000))
+    ]
     mean, covariance = sum_of(parts).moments()
     assert torch.allclose(mean, rows.double().mean(0), atol=1e-6)
     assert torch.allclose(covariance, torch.cov(rows.double().T, correction=0), atol=1e-5)

@@ -13,6 +13,7 @@ from backend.describe.bins import bin_column, bin_labels
 from backend.describe.comparison import BASELINES, Comparison, compare_groups, compare_with
 from backend.describe.cues import SECTIONS, TextCues, cue_tables, text_cues
 from backend.describe.naming import name_groups, name_regions
+from backend.describe.of_bundle import ARROW, compared_columns, own_name
 from backend.describe.phrases import describe_facts, describe_group
 from backend.describe.summaries import WeightedSummary, summary_table, weighted_summary
 from backend.describe.tokens import token_table, tokenize, tokens_of
@@ -26,6 +27,7 @@ from backend.describe.values import (
 from backend.describe.words import Compared, WordIndex, index_words
 
 __all__ = [
+    "ARROW",
     "BASELINES",
     "SECTIONS",
     "AttributeColumn",
@@ -43,6 +45,7 @@ __all__ = [
     "compare_columns",
     "compare_groups",
     "compare_with",
+    "compared_columns",
     "count_told_apart",
     "cue_tables",
     "describe_facts",
@@ -51,6 +54,7 @@ __all__ = [
     "index_words",
     "name_groups",
     "name_regions",
+    "own_name",
     "read_columns",
     "short_fractions",
     "summary_table",

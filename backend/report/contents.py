@@ -23,6 +23,7 @@ from backend.describe import (
     WordIndex,
     compare_columns,
     compare_with,
+    compared_columns,
     index_words,
     read_columns,
     tokens_of,
@@ -160,8 +161,7 @@ def gather(
         xy, note = np.asarray(xy, dtype=np.float32), "The map that was on screen."
         if xy.shape != (bundle.n, 2):
             raise InputError(f"xy must be ({bundle.n}, 2): got shape {xy.shape}.")
-    facts = facts_of(bundle)
-    described = _Described(bundle, facts)
+    described = _Described(bundle)
     when = (now or datetime.now(UTC)).astimezone(UTC)
     return ReportContents(
         bundle=bundle,
@@ -206,17 +206,6 @@ def _options(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 def _search_of(meta: Mapping[str, Any]) -> str:
     return "regions" if "n_regions" in (meta.get("options") or {}) else "spotlights"
-
-
-def facts_of(bundle: Bundle) -> pd.DataFrame:
-    """Label, prediction and attributes of every example, by name."""
-    frame = bundle.examples[bundle.attributes].copy()
-    given = (("label", bundle.label_names), ("prediction", bundle.prediction_names))
-    for at, (what, names) in enumerate(given):
-        if names is not None:
-            free = what if what not in frame else f"{what} (model)"
-            frame.insert(min(at, len(frame.columns)), free, names)
-    return frame
 
 
 def _groups(
@@ -291,9 +280,9 @@ def _names(
 class _Described:
     """What regions are described from, read once for all of them."""
 
-    def __init__(self, bundle: Bundle, facts: pd.DataFrame):
+    def __init__(self, bundle: Bundle):
         self.bundle = bundle
-        self.columns: list[AttributeColumn] = read_columns(facts)
+        self.columns: list[AttributeColumn] = read_columns(compared_columns(bundle))
         self.words: WordIndex | None = None
         if bundle.has_text:
             try:

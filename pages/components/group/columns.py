@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
 import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
 from backend.describe import (
+    ARROW,
     AttributeColumn,
     AttributeComparison,
     compare_columns,
+    compared_columns,
     count_told_apart,
+    own_name,
     read_columns,
     summary_table,
     value_table,
@@ -32,7 +34,6 @@ ORDERS = {
     "ratio": "By ratio",
     "mean_loss": "Highest mean loss first",
 }
-ARROW = "label → prediction"
 ROWS = 12
 """Rows of a table that are seen without scrolling."""
 
@@ -147,27 +148,7 @@ def compared(
 @st.cache_resource(show_spinner=False, max_entries=4)
 def coded(digest: str, _bundle: Bundle) -> list[AttributeColumn]:
     """The columns of a bundle as categories, read once."""
-    return read_columns(columns_of(_bundle))
-
-
-def columns_of(bundle: Bundle) -> pd.DataFrame:
-    """What the column tables are made of: label, prediction, confusion, and the user's columns."""
-    frame = bundle.examples[bundle.attributes].copy()
-    labels, predictions = bundle.label_names, bundle.prediction_names
-    extra: dict[str, object] = {}
-    if labels is not None:
-        extra["label"] = labels
-        if predictions is not None:
-            extra["prediction"] = predictions
-            extra[ARROW] = labels + " → " + predictions
-    for at, (name, values) in enumerate(extra.items()):
-        frame.insert(at, own_name(bundle, name), values)
-    return frame
-
-
-def own_name(bundle: Bundle, name: str) -> str:
-    """What a column of the model's own is called beside the user's columns."""
-    return f"{name} (model)" if name in bundle.attributes else name
+    return read_columns(compared_columns(_bundle))
 
 
 def rule_of(bundle: Bundle, column: AttributeColumn, code: int) -> str | None:

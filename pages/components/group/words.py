@@ -7,7 +7,7 @@ import streamlit as st
 
 from backend.bundle import Bundle
 from backend.core.errors import BackendError
-from backend.describe import Compared, TextCues, WordIndex, cue_tables
+from backend.describe import ARROW, Compared, TextCues, WordIndex, cue_tables, own_name
 from backend.describe.cues import SURE
 from backend.describe.words import LEVEL, SMOOTHING
 from backend.jobs import Job
@@ -195,7 +195,7 @@ def _topics(
     bundle: Bundle, choice: Choice, beside: Against, order: str, lacking: bool
 ) -> list[str]:
     """One category per example, as the paper's topic tables; any column can be read as topics."""
-    own = {columns.own_name(bundle, name) for name in ("label", "prediction", columns.ARROW)}
+    own = {own_name(bundle, name) for name in ("label", "prediction", ARROW)}
     found = {
         one.name: one
         for one in columns.compared(beside.key, bundle, beside, lacking)

@@ -20,6 +20,7 @@ from backend.core.errors import InputError
 from backend.core.groups import sharp_group
 from backend.core.home import PROJECT
 from backend.core.wording import HOW, effect_cells, effect_words
+from backend.describe import compare_columns, compare_with, compared_columns, read_columns
 from backend.report.html import clean, interval, number, percent
 from backend.report.markdown import escape
 from backend.report.picture import HEIGHT, WIDTH, map_picture, place
@@ -254,6 +255,12 @@ def test_it_says_what_was_found(folder, store):
     assert first.tokens.loc[0, "p_adjusted"] < 1e-6 and first.columns[0][1]["p_adjusted"][0] < 1e-6
     assert first.claim["verdict"] == "real" and first.claim["search_p"] == 1 / 40
     assert {name for name, _ in first.columns} >= {"season", "label"}
+    columns = read_columns(compared_columns(bundle))  # the table of the page, of as many columns
+    beside = compare_with(first.group.weights, members=first.group.rows)
+    shown = {one.name: one.table for one in compare_columns(columns, beside, bundle.losses)}
+    assert "label → prediction" in shown or bundle.predictions is None
+    for name, table in first.columns:
+        assert table["p_adjusted"].tolist() == shown[name]["p_adjusted"][: len(table)].tolist()
     page = report.render_report(made)
     assert page == report.render_report(made)
     said = " ".join("".join(read(page).text).split())

@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from backend.bundle import Bundle, import_bundle
-from backend.describe import attribute_tables, token_table
+from backend.describe import attribute_tables, compared_columns, token_table
 from backend.rules import evaluate
 from backend.store import Store
 from pages.components.group import columns
@@ -199,7 +199,7 @@ def test_scripts_topics_and_columns(bundle: Bundle) -> None:
     assert lacking.is_monotonic_increasing and lacking.iloc[0] < 1
     at = opened(bundle.digest, view="Columns")
     shown = tables_of(at)[0].value
-    tables = attribute_tables(columns.columns_of(bundle), HARD, bundle.losses)
+    tables = attribute_tables(compared_columns(bundle), HARD, bundle.losses)
     assert shown["value"].tolist() == [value for one in tables for value in one.table["value"]]
     assert f"{len(shown)} values of {len(tables)} columns looked at" in said(at)
     mark(at, int(shown.index[shown["value"] == "returns"][0]))

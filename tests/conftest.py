@@ -15,15 +15,24 @@ from tests import postgres
 # Tests work on small arrays, beside browsers and workers: threads would mostly wait for one another.
 # Read when torch and numpy load, so it is set before; workers and servers inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-PLACES = {"e2e": 0, "pages": 1}
-"""Folder -> its place in a run; all others come after these."""
+BROWSED = ("test_access.py", "test_keyboard.py", "test_journey.py", "test_repairs.py")
+"""The browser tests that take longest, the first first."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long come first: else one of them would go on alone at the end."""
-    here = Path(__file__).parent
-    items.sort(key=lambda item: PLACES.get(item.path.relative_to(here).parts[0], len(PLACES)))
+    """Browser tests come last, the longest first, so that none goes on alone at the end.
+
+    A browser keeps a loop in its thread to the end of the process, which other tests must not meet.
+    """
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        name = item.path.name
+        return item.path.parent.name == "e2e", BROWSED.index(name) if name in BROWSED else len(
+            BROWSED
+        )
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)

@@ -104,7 +104,12 @@ def act(doing: Coroutine[Any, Any, None]) -> None:
 
 async def choose(tab: Client, name: str, content: bytes) -> str:
     """Choose a file and press *Import*; the address before."""
-    chooser = next(one for one in tab.widgets if "-uploader_" in one).split("-", 2)[-1]
+
+    def choosers() -> list[str]:
+        return [one.split("-", 2)[-1] for one in tab.widgets if "-uploader_" in one]
+
+    await tab.until(lambda: bool(choosers()), "the place for files")
+    (chooser,) = choosers()
     await tab.upload(chooser, name, content)
     before = tab.query
     await tab.click("import")

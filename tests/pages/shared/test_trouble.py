@@ -72,12 +72,12 @@ def no_database(home: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def read_only_home(home: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("ERRORSCOPE_CACHE", "")  # so that what is chosen is taken back after the test
     patch.setenv("ERRORSCOPE_DATABASE", f"sqlite:///{home}/notes.txt/below.sqlite")
     (home / "cache").rename(home / "cache away")
     (home / "cache").write_text("in the way")  # whatever is written there is refused
     patch.setattr("backend.core.home.os.access", lambda *_: False)
     services.jobs().close()
-    patch.setenv("ERRORSCOPE_CACHE", "")  # so that what is chosen is taken back after the test
 
 
 SOME = ("spotlights", "flagged")

@@ -139,7 +139,7 @@ FILMS = (
     TourStep(
         "spotlights",
         "Ratings that were held out, placed by the last hidden layer of the recommender. Squared error "
-        "is the loss; whether a group is real is said below its name, and here chance is a candidate.",
+        "is the loss; whether a group is real, or as a search of shuffled losses finds it, is said below its name.",
     ),
     TourStep(
         "spotlights",

@@ -118,7 +118,8 @@ def finished(page: Page) -> None:
     Work takes what it takes on a busy machine: it fails only when there is no news of it for long.
     """
     settled(page)
-    lines, said, until = page.locator("[class*=st-key-job_]"), [""], 0.0
+    lines, until = page.locator("[class*=st-key-job_]"), 0.0
+    said: list[str] = []
     while now := lines.all_inner_texts():
         if now != said:
             said, until = now, time.monotonic() + LONGEST_MS / 1000

@@ -233,16 +233,22 @@ def test_one_example_is_walked_through_and_tagged(page: Page, server: Server) ->
     name_key_one(page, "seen whole")
     item = page.get_by_role("dialog", name="Example")
     press(page, tiles.nth(1), "Enter", item)
-    expect(item.locator(".place")).to_have_text("2 of 120")
+    place = item.locator(".place")
+    expect(place).to_have_text("2 of 120")
     expect(item.locator(".st-key-gallery_near .tile")).to_have_count(10)
-    for _ in range(3):
-        page.keyboard.press("ArrowRight")
-    expect(item.locator(".place")).to_have_text("5 of 120")
-    page.keyboard.press("ArrowLeft")
-    expect(item.locator(".place")).to_have_text("4 of 120")
+
+    def walk(key: str, to: str) -> None:
+        again(
+            page, lambda: page.keyboard.press(key), lambda: place.inner_text() == to, f"{key}: {to}"
+        )
+
+    for number in (3, 4, 5):
+        walk("ArrowRight", f"{number} of 120")
+    walk("ArrowLeft", "4 of 120")
+    settled(page)
     page.keyboard.press("1")
-    expect(item.locator(".place")).to_have_text("5 of 120")
-    page.keyboard.press("ArrowLeft")
+    expect(place).to_have_text("5 of 120")
+    walk("ArrowLeft", "4 of 120")
     expect(item.locator(".tag")).to_have_text("seen whole")
     expect(item.locator(".events li")).to_have_count(1)
     dismiss(page, item)

@@ -6,6 +6,7 @@ from difflib import SequenceMatcher
 
 LIKE = 0.8
 """Likeness, from 0 to 1 (Ratcliff and Obershelp 1988), of two domains that may be meant to be one."""
+_SILENT = "Whether somebody does is told to nobody: look at its spelling."
 
 
 def shared_words(grantee: str, *, own: str = "") -> str:
@@ -35,6 +36,3 @@ def shared_words(grantee: str, *, own: str = "") -> str:
     if known and domain != known and SequenceMatcher(None, domain, known).ratio() >= LIKE:
         return f"{said} It ends in @{domain}, your own in @{known}."
     return said
-
-
-_SILENT = "Whether somebody does is told to nobody: look at its spelling."

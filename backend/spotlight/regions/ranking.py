@@ -9,17 +9,12 @@ from torch import Tensor
 
 from backend.core.strongest import kth_largest
 from backend.spotlight.regions.climb import Balls, squared_distances
-from backend.spotlight.regions.moments import PartSums, sum_of
+from backend.spotlight.regions.moments import Level, Moments, level_of, sum_of
 from backend.spotlight.regions.settings import Settings
 from backend.spotlight.regions.views import PARTS, Ground, ScopeView
 
 # With fewer rows of low loss, a candidate is told from all rows of its scope.
 _FEWEST = 20
-# Deviations up to this are of lines that are constant.
-_CONSTANT = 1e-12
-
-Level = tuple[Tensor, Tensor]
-"""(k, 1) means and deviations that make lines comparable; infinite where a line is constant."""
 
 
 @dataclass(frozen=True)
@@ -76,30 +71,6 @@ class Ranks:
     final: Tensor
     weights: Tensor
     told: Told
-
-
-@dataclass(frozen=True)
-class Moments:
-    """(q,) mean and (q, q) covariance of rows, and the inverse of that with a ridge."""
-
-    mean: Tensor
-    covariance: Tensor
-    inverse: Tensor
-
-    @classmethod
-    def of(cls, sums: PartSums, ridge: float) -> Moments:
-        """``ridge`` is the share of the covariance that is alike along all axes."""
-        mean, covariance = sums.moments()
-        level = ridge * covariance.diagonal().mean().clamp_min(1e-12)
-        eye = torch.eye(len(covariance), dtype=torch.float64, device=covariance.device)
-        return cls(mean, covariance, torch.linalg.inv((1 - ridge) * covariance + level * eye))
-
-    def level(self, slopes: Tensor) -> Level:
-        """Of the rows along (k, q) slopes."""
-        exact = slopes.double()
-        spread = (exact @ self.covariance * exact).sum(1, keepdim=True).clamp_min(0.0).sqrt()
-        mean = exact @ self.mean[:, None]
-        return mean.to(slopes.dtype), _apart(spread).to(slopes.dtype)
 
 
 @dataclass(frozen=True)
@@ -160,7 +131,7 @@ class Ranker:
         """
         apart = squared_distances(balls.centers, self.points, self.squares)
         weights = balls.kernel(apart)
-        near = _level(apart)
+        near = level_of(apart)
         ball = apart.sub_(near[0]).div_(-near[1])
         told = Told(balls, near)
         if self.settings.ranking == "kernel":
@@ -213,13 +184,3 @@ def _turned_back(view: ScopeView, balls: Balls) -> tuple[Tensor, Tensor]:
     centers = balls.centers
     turned = (centers @ view.turn.T).to(view.plain.dtype)
     return turned, centers.to(view.plain.dtype).square().sum(1, keepdim=True)
-
-
-def _level(lines: Tensor) -> Level:
-    mean = lines.mean(1, keepdim=True)
-    return mean, _apart((lines - mean).square_().mean(1, keepdim=True).sqrt_())
-
-
-def _apart(spread: Tensor) -> Tensor:
-    """Deviations to divide by: what is constant becomes 0."""
-    return torch.where(spread > _CONSTANT, spread, torch.inf)

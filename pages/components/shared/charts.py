@@ -115,19 +115,18 @@ def table_height(rows: int) -> int:
 
 def percent_columns(*names: str, **named: str) -> dict[str, Any]:
     """Settings of columns that hold fractions, shown in percent; ``named`` gives them a title."""
-    plain = {name: name for name in names}
-    return {
-        name: st.column_config.NumberColumn(title, format="percent")
-        for name, title in {**plain, **named}.items()
-    }
+    return _columns("percent", names, named)
 
 
 def points_columns(*names: str, **named: str) -> dict[str, Any]:
     """The same of columns that hold differences of fractions, shown in percentage points."""
-    plain = {name: name for name in names}
+    return _columns(tables.POINTS, names, named)
+
+
+def _columns(shape: Any, names: Sequence[str], named: Mapping[str, str]) -> dict[str, Any]:
+    titles = {**{name: name for name in names}, **named}
     return {
-        name: st.column_config.NumberColumn(title, format=tables.POINTS)
-        for name, title in {**plain, **named}.items()
+        name: st.column_config.NumberColumn(title, format=shape) for name, title in titles.items()
     }
 
 
